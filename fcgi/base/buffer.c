@@ -1,0 +1,36 @@
+/* A growable run of bytes: doubles, and never past the bound. */
+#include "base/buffer.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
+bool buffer_append(struct buffer *buffer, const void *bytes, size_t len, size_t limit)
+{
+    if (buffer->len > limit || len > limit - buffer->len)
+        return false;
+    if (len == 0)
+        return true;
+    size_t needed = buffer->len + len;
+    if (needed > buffer->capacity) {
+        size_t capacity = buffer->capacity ? buffer->capacity : 256;
+        while (capacity < needed)
+            capacity *= 2;
+        if (capacity > limit)
+            capacity = limit;
+        char *data = alloc_resized(buffer->data, capacity);
+        if (!data)
+            return false;
+        buffer->data = data;
+        buffer->capacity = capacity;
+    }
+    memcpy(buffer->data + buffer->len, bytes, len);
+    buffer->len = needed;
+    return true;
+}
+
+void buffer_free(struct buffer *buffer)
+{
+    free(buffer->data);
+    *buffer = (struct buffer){0};
+}

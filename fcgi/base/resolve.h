@@ -1,0 +1,20 @@
+/* Host names to addresses without blocking the loop. */
+#ifndef WORKERLESS_BASE_RESOLVE_H
+#define WORKERLESS_BASE_RESOLVE_H
+
+struct ev_loop;
+struct resolve;
+
+/* `address` is the first address of the name, as a numeric string; NULL: `error` says why there is
+ * none. Both live during the call only. */
+typedef void resolve_done_fn(void *caller, const char *address, const char *error);
+
+/* Looks `host` up (copied). `done` is called exactly once, after this returned, unless the lookup
+ * is cancelled. NULL: out of memory, or no lookup could be begun. */
+struct resolve *resolve_start(struct ev_loop *loop, const char *host, resolve_done_fn *done,
+                              void *caller);
+
+/* `done` won't be called. NULL is allowed. */
+void resolve_cancel(struct resolve *resolve);
+
+#endif

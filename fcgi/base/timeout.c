@@ -1,0 +1,78 @@
+/* Timeouts of one duration: a list in order of expiry, and one timer for its head. */
+#include "base/timeout.h"
+
+#include "base/clock.h"
+
+static void unlink_timeout(struct timeout *timeout)
+{
+    struct timeout_queue *queue = timeout->queue;
+    if (timeout->prev)
+        timeout->prev->next = timeout->next;
+    else
+        queue->oldest = timeout->next;
+    if (timeout->next)
+        timeout->next->prev = timeout->prev;
+    else
+        queue->newest = timeout->prev;
+    *timeout = (struct timeout){0};
+}
+
+/* The timer may ring too early, after its timeout was restarted; that costs one look. */
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct timeout_queue *queue = timer->data;
+    double now = clock_monotonic();
+    (void)events;
+    while (queue->oldest && queue->oldest->at <= now) {
+        struct timeout *timeout = queue->oldest;
+        unlink_timeout(timeout);
+        queue->expired(queue->context, timeout);
+    }
+    if (queue->oldest && !ev_is_active(timer)) {
+        ev_timer_set(timer, queue->oldest->at - now, 0.);
+        ev_timer_start(loop, timer);
+    }
+}
+
+void timeout_queue_init(struct timeout_queue *queue, struct ev_loop *loop, double seconds,
+                        timeout_fn *expired, void *context)
+{
+    *queue = (struct timeout_queue){.loop = loop,
+                                    .seconds = seconds,
+                                    .expired = expired,
+                                    .context = context};
+    ev_timer_init(&queue->timer, on_timer, 0., 0.);
+    queue->timer.data = queue;
+}
+
+void timeout_queue_stop(struct timeout_queue *queue)
+{
+    while (queue->oldest)
+        unlink_timeout(queue->oldest);
+    if (queue->loop)
+        ev_timer_stop(queue->loop, &queue->timer);
+}
+
+void timeout_start(struct timeout_queue *queue, struct timeout *timeout)
+{
+    if (timeout->queue)
+        unlink_timeout(timeout);
+    timeout->queue = queue;
+    timeout->at = clock_monotonic() + queue->seconds;
+    timeout->prev = queue->newest;
+    if (queue->newest)
+        queue->newest->next = timeout;
+    else
+        queue->oldest = timeout;
+    queue->newest = timeout;
+    if (!ev_is_active(&queue->timer)) {
+        ev_timer_set(&queue->timer, queue->seconds, 0.);
+        ev_timer_start(queue->loop, &queue->timer);
+    }
+}
+
+void timeout_stop(struct timeout *timeout)
+{
+    if (timeout->queue)
+        unlink_timeout(timeout);
+}

@@ -1,0 +1,50 @@
+/* Many timeouts of one duration for the price of one timer.
+ *
+ * All timeouts of a queue last equally long, so the queue is in order of expiry just by appending:
+ * starting, restarting and stopping are O(1), and only the oldest one is on the loop.
+ */
+#ifndef WORKERLESS_BASE_TIMEOUT_H
+#define WORKERLESS_BASE_TIMEOUT_H
+
+#include <stdbool.h>
+#include <ev.h>
+
+struct timeout_queue;
+
+struct timeout { /* embedded in what it guards; all zero: stopped */
+    struct timeout *next, *prev;
+    struct timeout_queue *queue; /* NULL when stopped */
+    double at;                   /* by clock_monotonic() */
+};
+
+/* Called with the timeout already stopped. It may start, stop and free any timeout. */
+typedef void timeout_fn(void *context, struct timeout *timeout);
+
+struct timeout_queue {
+    struct ev_loop *loop;
+    ev_timer timer;
+    double seconds;
+    struct timeout *oldest, *newest;
+    timeout_fn *expired;
+    void *context;
+};
+
+/* `context` is borrowed for the queue's life. */
+void timeout_queue_init(struct timeout_queue *queue, struct ev_loop *loop, double seconds,
+                        timeout_fn *expired, void *context);
+
+/* Stops the timer and forgets every timeout in the queue. May be called twice. */
+void timeout_queue_stop(struct timeout_queue *queue);
+
+/* Starts, or starts anew, counting from now; leaves whatever queue the timeout was in. */
+void timeout_start(struct timeout_queue *queue, struct timeout *timeout);
+
+/* Does nothing to a stopped timeout. */
+void timeout_stop(struct timeout *timeout);
+
+static inline bool timeout_active(const struct timeout *timeout)
+{
+    return timeout->queue != NULL;
+}
+
+#endif
