@@ -1,0 +1,756 @@
+/* A connection of a front server: one descriptor, many requests.
+ *
+ *     socket --read--> decoder --records--> requests --> service
+ *                                                           | answered now, or settled later
+ *     socket <-writev-- output <--records-- ANSWERING <-----'
+ *
+ * Events only change states and mark the connection as dirty. One runner, before the loop sleeps,
+ * lets every dirty connection write, and frees those that are doomed: nothing is freed inside its
+ * own callback.
+ */
+#include "wire/connection.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "base/table.h"
+#include "base/timeout.h"
+#include "park/flight.h"
+#include "web/service.h"
+#include "wire/output.h"
+#include "wire/params.h"
+#include "wire/record.h"
+#include "wire/request.h"
+
+#define SCRATCH_LEN    65536             /* bytes of one read */
+#define READ_ROUNDS    4                 /* reads until the others have their turn */
+#define OUTPUT_MARK    65536             /* queued bytes at which answers wait */
+#define WRITE_TURN     ((size_t)1 << 20) /* bytes until the others have their turn */
+#define REPLIES_MAX    ((size_t)1 << 20) /* queued bytes at which a peer that only asks is given up */
+#define LINGER_S       5.0
+#define HANG_UP_LOOK_S 1.0
+
+struct connection {
+    UT_hash_handle hh; /* in connections->table, by number */
+    struct connections *all;
+    struct connection *next, *prev; /* in connections->dirty */
+    ev_io io;
+    struct record_decoder decoder;
+    struct buffer management;  /* content of the GET_VALUES or BEGIN_REQUEST that is arriving */
+    struct request **requests; /* in flight, in the order of their ids */
+    struct request *answering; /* those ANSWERING, in the order of their turns */
+    struct output output;
+    struct timeout timeout; /* in the queue for what the connection waits for */
+    uint32_t number;
+    uint32_t next_generation;
+    uint32_t request_count, request_capacity;
+    uint32_t receiving; /* requests whose input is arriving */
+    bool local;         /* a unix socket */
+    bool dirty;
+    bool doomed;      /* to be freed by the runner */
+    bool closing;     /* to be closed when nothing is in flight */
+    bool half_closed; /* the peer sends no more; what is in flight is answered */
+    bool lingering;   /* our side is shut; input is drained so that no reset overtakes the answer */
+    bool unread;      /* a request ended before its input had */
+    bool blocked;     /* the socket takes no more for now */
+    bool progressed;  /* something arrived whole, or was sent: the timeout starts anew */
+};
+
+struct connections {
+    struct ev_loop *loop;
+    const struct connection_limits *limits;
+    struct service *service;
+    struct connection *table; /* by number */
+    struct connection *dirty;
+    size_t count;
+    uint32_t next_number;
+    bool draining;
+    ev_prepare runner;
+    struct timeout_queue idle, receiving, sending, lingering, half_closed;
+    connections_room_fn *room;
+    void *room_context;
+    char scratch[SCRATCH_LEN]; /* what was just read, of whichever connection */
+};
+
+static void connection_mark(struct connection *connection)
+{
+    if (connection->dirty)
+        return;
+    connection->dirty = true;
+    DL_APPEND(connection->all->dirty, connection);
+}
+
+static void connection_doom(struct connection *connection, const char *why)
+{
+    if (!connection->doomed)
+        log_debug("connection", "%u: %s", connection->number, why);
+    connection->doomed = true;
+    connection_mark(connection);
+}
+
+/* --- the requests of a connection --- */
+
+/* Where the id is in the sorted array, or would be. */
+static uint32_t request_slot(const struct connection *connection, uint16_t id)
+{
+    uint32_t low = 0, high = connection->request_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (connection->requests[middle]->id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct request *request_find(const struct connection *connection, uint16_t id)
+{
+    uint32_t slot = request_slot(connection, id);
+    if (slot < connection->request_count && connection->requests[slot]->id == id)
+        return connection->requests[slot];
+    return NULL;
+}
+
+static bool requests_grow(struct connection *connection)
+{
+    if (connection->request_count < connection->request_capacity)
+        return true;
+    uint32_t capacity = connection->request_capacity ? connection->request_capacity * 2 : 1;
+    struct request **requests =
+        alloc_resized(connection->requests, capacity * sizeof(struct request *));
+    if (!requests)
+        return false;
+    connection->requests = requests;
+    connection->request_capacity = capacity;
+    return true;
+}
+
+static struct request *request_insert(struct connection *connection, uint16_t id, bool keep_conn)
+{
+    struct request *request = requests_grow(connection)
+                                  ? request_new(id, connection->next_generation++, keep_conn)
+                                  : NULL;
+    if (!request)
+        return NULL;
+    uint32_t slot = request_slot(connection, id);
+    struct request **at = connection->requests + slot;
+    memmove(at + 1, at, (connection->request_count - slot) * sizeof *at);
+    *at = request;
+    connection->request_count++;
+    connection->receiving++;
+    return request;
+}
+
+/* After END_REQUEST was queued, or because the peer is gone. */
+static void request_remove(struct connection *connection, struct request *request)
+{
+    if (request_receiving(request))
+        connection->receiving--;
+    if (request->state == REQUEST_ANSWERING)
+        DL_DELETE(connection->answering, request);
+    if (!request->input_ended)
+        connection->unread = true;
+    if (!request->keep_conn)
+        connection->closing = true;
+
+    uint32_t slot = request_slot(connection, request->id);
+    struct request **at = connection->requests + slot;
+    connection->request_count--;
+    memmove(at, at + 1, (connection->request_count - slot) * sizeof *at);
+    request_free(request);
+}
+
+/* To be called after everything that may change a request's state. */
+static void request_moved(struct connection *connection, struct request *request,
+                          enum request_state before)
+{
+    bool was_receiving = before == REQUEST_PARAMS || before == REQUEST_STDIN;
+    if (was_receiving && !request_receiving(request)) {
+        connection->receiving--;
+        connection->progressed = true;
+    }
+    if (before != REQUEST_ANSWERING && request->state == REQUEST_ANSWERING)
+        DL_APPEND(connection->answering, request);
+}
+
+/* --- records in --- */
+
+/* Own records that no request accounts for: a peer that asks without reading is given up. */
+static char *reply_room(struct connection *connection, size_t len)
+{
+    char *room =
+        connection->output.queued < REPLIES_MAX ? output_reserve(&connection->output, len) : NULL;
+    if (!room)
+        connection_doom(connection, "replies pile up unread");
+    return room;
+}
+
+static void end_unknown_role(struct connection *connection, uint16_t id)
+{
+    char *out = reply_room(connection, RECORD_END_LEN);
+    if (out)
+        record_encode_end(out, id, FCGI_UNKNOWN_ROLE);
+}
+
+/* A request too many is answered without being kept; its later records find no request. */
+static void refuse_begin(struct connection *connection, uint16_t id)
+{
+    struct request request = {.id = id};
+    request_refuse(&request, 503);
+    if (connection->output.queued >= REPLIES_MAX ||
+        request_emit(&request, &connection->output) != REQUEST_DONE)
+        connection_doom(connection, "refusals pile up unread");
+}
+
+static void begin_request(struct connection *connection)
+{
+    uint16_t id = connection->decoder.header.request_id;
+    struct record_begin begin =
+        record_decode_begin((const unsigned char *)connection->management.data);
+    if (request_find(connection, id)) {
+        connection_doom(connection, "BEGIN_REQUEST with an id that is in use");
+        return;
+    }
+
+    bool refused = true;
+    if (begin.role != FCGI_RESPONDER)
+        end_unknown_role(connection, id);
+    else if (connection->request_count >= connection->all->limits->max_connection_requests ||
+             !request_insert(connection, id, begin.keep_conn))
+        refuse_begin(connection, id);
+    else
+        refused = false;
+    if (refused && !begin.keep_conn) {
+        connection->closing = true;
+        connection->unread = true;
+    }
+}
+
+/* The variables that a front server may ask for (FastCGI 1.0, section 4.1). */
+static void answer_get_values(struct connection *connection)
+{
+    const struct connection_limits *limits = connection->all->limits;
+    const struct {
+        struct slice name;
+        size_t value;
+    } known[] = {
+        {SLICE(FCGI_MAX_CONNS), limits->max_connections},
+        {SLICE(FCGI_MAX_REQS), limits->max_connection_requests},
+        {SLICE(FCGI_MPXS_CONNS), 1},
+    };
+    enum { KNOWN = sizeof known / sizeof known[0] };
+    bool asked[KNOWN] = {false};
+
+    struct slice rest = buffer_slice(&connection->management), name, value;
+    enum params_step step;
+    while ((step = params_next(&rest, &name, &value)) == PARAMS_PAIR)
+        for (int i = 0; i < KNOWN; i++)
+            asked[i] = asked[i] || slice_equal(name, known[i].name);
+    if (step == PARAMS_BAD) {
+        connection_doom(connection, "malformed GET_VALUES");
+        return;
+    }
+
+    char pairs[KNOWN * 48];
+    size_t len = 0;
+    for (int i = 0; i < KNOWN; i++) {
+        char number[24];
+        if (!asked[i])
+            continue;
+        snprintf(number, sizeof number, "%zu", known[i].value);
+        len += params_encode_short(pairs + len, known[i].name, slice_of(number));
+    }
+    uint8_t padding = record_padding(len);
+    char *out = reply_room(connection, FCGI_HEADER_LEN + len + padding);
+    if (!out)
+        return;
+    out += record_encode_header(out, FCGI_GET_VALUES_RESULT, FCGI_NULL_REQUEST_ID, (uint16_t)len,
+                                padding);
+    memcpy(out, pairs, len);
+    memset(out + len, 0, padding);
+}
+
+static void answer_unknown_type(struct connection *connection, uint8_t type)
+{
+    char *out = reply_room(connection, RECORD_UNKNOWN_LEN);
+    if (out)
+        record_encode_unknown_type(out, type);
+}
+
+static void abort_request(struct connection *connection, struct request *request)
+{
+    if (!request_emit_end(request, &connection->output, FCGI_REQUEST_COMPLETE))
+        connection_doom(connection, "out of memory");
+    request_remove(connection, request);
+}
+
+/* An id of 0 makes a record a matter of the connection, any other one of a request. The spec's
+ * management types are those that only a connection can have. */
+static bool is_application_type(uint8_t type)
+{
+    return type >= FCGI_BEGIN_REQUEST && type <= FCGI_DATA;
+}
+
+/* A record's content: to whom it goes. */
+static void on_content(struct connection *connection, struct slice bytes)
+{
+    const struct record_header *header = &connection->decoder.header;
+    const struct connection_limits *limits = connection->all->limits;
+    if (header->type == FCGI_BEGIN_REQUEST ||
+        (header->type == FCGI_GET_VALUES && header->request_id == FCGI_NULL_REQUEST_ID)) {
+        if (!buffer_append(&connection->management, bytes.data, bytes.len, FCGI_MAX_LENGTH))
+            connection_doom(connection, "out of memory");
+        return;
+    }
+
+    struct request *request = request_find(connection, header->request_id);
+    if (!request)
+        return;
+    enum request_state before = request->state;
+    if (header->type == FCGI_PARAMS && before == REQUEST_PARAMS)
+        request_add_params(request, bytes, limits);
+    else if (header->type == FCGI_STDIN && before == REQUEST_STDIN)
+        request_add_input(request, bytes, limits);
+    else if (header->type == FCGI_STDIN && before == REQUEST_PARAMS)
+        request_refuse(request, 400);
+    request_moved(connection, request, before);
+}
+
+/* The end of a record that belongs to a request. An empty record ends its stream. */
+static void on_request_record(struct connection *connection, const struct record_header *header)
+{
+    struct request *request = request_find(connection, header->request_id);
+    if (!request)
+        return;
+    if (header->type == FCGI_ABORT_REQUEST) {
+        abort_request(connection, request);
+        return;
+    }
+    if (header->content_len > 0)
+        return;
+    enum request_state before = request->state;
+    if (header->type == FCGI_PARAMS && before == REQUEST_PARAMS) {
+        request_end_params(request, connection->all->limits, connection->all->service);
+    } else if (header->type == FCGI_STDIN) {
+        request->input_ended = true;
+        if (before == REQUEST_STDIN)
+            request_end_input(request, connection->all->service, connection->number);
+        else if (before == REQUEST_PARAMS)
+            request_refuse(request, 400);
+    }
+    request_moved(connection, request, before);
+}
+
+static void on_record_start(struct connection *connection)
+{
+    const struct record_header *header = &connection->decoder.header;
+    if (header->type != FCGI_BEGIN_REQUEST)
+        return;
+    if (header->request_id == FCGI_NULL_REQUEST_ID)
+        connection_doom(connection, "BEGIN_REQUEST with id 0");
+    else if (header->content_len != sizeof(FCGI_BeginRequestBody))
+        connection_doom(connection, "BEGIN_REQUEST of a wrong length");
+}
+
+static void on_record_end(struct connection *connection)
+{
+    const struct record_header *header = &connection->decoder.header;
+    if (header->type == FCGI_BEGIN_REQUEST)
+        begin_request(connection);
+    else if (header->request_id != FCGI_NULL_REQUEST_ID)
+        on_request_record(connection, header);
+    else if (header->type == FCGI_GET_VALUES)
+        answer_get_values(connection);
+    else if (!is_application_type(header->type))
+        answer_unknown_type(connection, header->type);
+    buffer_free(&connection->management);
+}
+
+static void connection_feed(struct connection *connection, struct slice input)
+{
+    struct slice content;
+    while (!connection->doomed) {
+        switch (record_decode(&connection->decoder, &input, &content)) {
+        case RECORD_NEED_MORE:
+            return;
+        case RECORD_START:
+            on_record_start(connection);
+            break;
+        case RECORD_CONTENT:
+            on_content(connection, content);
+            break;
+        case RECORD_END:
+            on_record_end(connection);
+            break;
+        case RECORD_BAD:
+            connection_doom(connection, "not FastCGI 1");
+            break;
+        }
+    }
+}
+
+/* --- bytes in --- */
+
+/* Whether the peer of a unix socket has closed both directions, not only its sending one. */
+static bool peer_hung_up(const struct connection *connection)
+{
+    struct pollfd look = {.fd = connection->io.fd};
+    return poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/* The peer sends no more. What is in flight is answered if it still listens. */
+static void on_end_of_input(struct connection *connection)
+{
+    bool listens =
+        connection->local ? !peer_hung_up(connection) : connection->all->limits->tcp_half_close;
+    for (uint32_t i = connection->request_count; i-- > 0;)
+        if (request_receiving(connection->requests[i]))
+            request_remove(connection, connection->requests[i]); /* it will never be complete */
+    if (listens && !connection->lingering &&
+        (connection->request_count > 0 || connection->output.queued > 0)) {
+        connection->half_closed = true;
+        connection->closing = true;
+        connection->unread = false;
+    } else {
+        connection_doom(connection, "closed by the peer");
+    }
+}
+
+static void connection_read(struct connection *connection)
+{
+    char *scratch = connection->all->scratch;
+    for (int round = 0; round < READ_ROUNDS && !connection->doomed; round++) {
+        ssize_t len = recv(connection->io.fd, scratch, SCRATCH_LEN, 0);
+        if (len > 0) {
+            if (!connection->lingering)
+                connection_feed(connection, (struct slice){.data = scratch, .len = (size_t)len});
+            if (len < SCRATCH_LEN)
+                return;
+        } else if (len == 0) {
+            on_end_of_input(connection);
+            return;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } else if (errno != EINTR) {
+            connection_doom(connection, "reading failed");
+        }
+    }
+}
+
+static void on_io(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct connection *connection = io->data;
+    (void)loop;
+    if ((events & EV_READ) && !connection->doomed)
+        connection_read(connection);
+    connection_mark(connection);
+}
+
+/* --- records out --- */
+
+/* Queues answers, a record of each in turn, until the mark is reached. */
+static void connection_fill(struct connection *connection)
+{
+    while (connection->answering && connection->output.queued < OUTPUT_MARK) {
+        struct request *request = connection->answering;
+        switch (request_emit(request, &connection->output)) {
+        case REQUEST_DONE:
+            request_remove(connection, request);
+            break;
+        case REQUEST_MORE:
+            DL_DELETE(connection->answering, request);
+            DL_APPEND(connection->answering, request);
+            break;
+        case REQUEST_NO_MEMORY:
+            connection_doom(connection, "out of memory");
+            return;
+        }
+    }
+}
+
+static void connection_write(struct connection *connection)
+{
+    size_t sent = 0;
+    connection->blocked = false;
+    for (;;) {
+        connection_fill(connection);
+        size_t queued = connection->output.queued;
+        if (connection->doomed || queued == 0)
+            return;
+        enum output_state state = output_write(&connection->output, connection->io.fd);
+        if (state == OUTPUT_FAILED) {
+            connection_doom(connection, "writing failed");
+            return;
+        }
+        sent += queued - connection->output.queued;
+        if (sent > 0)
+            connection->progressed = true;
+        if (state == OUTPUT_BLOCKED || sent > WRITE_TURN) {
+            connection->blocked = state == OUTPUT_BLOCKED || connection->answering;
+            return;
+        }
+    }
+}
+
+/* All is answered and the connection is not wanted any longer. If there may be input that nobody
+ * reads, closing at once would make the kernel send a reset that could overtake the answer. */
+static void connection_close(struct connection *connection)
+{
+    if (connection->unread || !record_at_boundary(&connection->decoder)) {
+        connection->lingering = true;
+        shutdown(connection->io.fd, SHUT_WR);
+    } else {
+        connection_doom(connection, "done");
+    }
+}
+
+/* What the connection waits for decides how long it may. */
+static struct timeout_queue *timeout_for(const struct connection *connection)
+{
+    struct connections *all = connection->all;
+    if (connection->lingering)
+        return &all->lingering;
+    if (connection->blocked)
+        return &all->sending;
+    if (connection->half_closed)
+        return &all->half_closed;
+    if (connection->receiving > 0 || !record_at_boundary(&connection->decoder))
+        return &all->receiving;
+    return connection->request_count == 0 ? &all->idle : NULL;
+}
+
+static void connection_watch(struct connection *connection)
+{
+    struct ev_loop *loop = connection->all->loop;
+    int wanted = (connection->half_closed ? 0 : EV_READ) | (connection->blocked ? EV_WRITE : 0);
+    if (wanted != (connection->io.events & (EV_READ | EV_WRITE)) ||
+        (wanted != 0) != ev_is_active(&connection->io)) {
+        ev_io_stop(loop, &connection->io);
+        ev_io_set(&connection->io, connection->io.fd, wanted);
+        if (wanted != 0)
+            ev_io_start(loop, &connection->io);
+    }
+
+    struct timeout_queue *queue = timeout_for(connection);
+    if (!queue)
+        timeout_stop(&connection->timeout);
+    else if (queue != connection->timeout.queue || connection->progressed)
+        timeout_start(queue, &connection->timeout);
+    connection->progressed = false;
+}
+
+/* One turn of a dirty connection. */
+static void connection_run(struct connection *connection)
+{
+    if (!connection->doomed && !connection->lingering) {
+        connection_write(connection);
+        bool wanted = !connection->closing && !connection->all->draining;
+        if (!connection->doomed && !wanted && connection->request_count == 0 &&
+            connection->output.queued == 0)
+            connection_close(connection);
+    }
+    if (!connection->doomed)
+        connection_watch(connection);
+}
+
+/* --- timeouts --- */
+
+static struct connection *connection_of(struct timeout *timeout)
+{
+    return (struct connection *)((char *)timeout - offsetof(struct connection, timeout));
+}
+
+static void on_idle_timeout(void *context, struct timeout *timeout)
+{
+    (void)context;
+    connection_doom(connection_of(timeout), "idle");
+}
+
+static void on_receive_timeout(void *context, struct timeout *timeout)
+{
+    struct connection *connection = connection_of(timeout);
+    (void)context;
+    if (connection->receiving == 0) {
+        connection_doom(connection, "a record did not arrive in time");
+        return;
+    }
+    for (uint32_t i = 0; i < connection->request_count; i++) {
+        struct request *request = connection->requests[i];
+        enum request_state before = request->state;
+        if (request_receiving(request))
+            request_refuse(request, 408);
+        request_moved(connection, request, before);
+    }
+    connection_mark(connection);
+}
+
+static void on_send_timeout(void *context, struct timeout *timeout)
+{
+    (void)context;
+    connection_doom(connection_of(timeout), "the peer does not read");
+}
+
+static void on_linger_timeout(void *context, struct timeout *timeout)
+{
+    (void)context;
+    connection_doom(connection_of(timeout), "done, though the peer still sends");
+}
+
+/* Without a watcher for reading, nobody tells us that the peer has gone altogether. */
+static void on_half_closed_timeout(void *context, struct timeout *timeout)
+{
+    struct connection *connection = connection_of(timeout);
+    (void)context;
+    if (connection->local && peer_hung_up(connection))
+        connection_doom(connection, "closed by the peer");
+    connection_mark(connection);
+}
+
+/* --- all connections --- */
+
+static void connection_free(struct connection *connection)
+{
+    struct connections *all = connection->all;
+    while (connection->request_count > 0)
+        request_remove(connection, connection->requests[connection->request_count - 1]);
+    free(connection->requests);
+    timeout_stop(&connection->timeout);
+    ev_io_stop(all->loop, &connection->io);
+    close(connection->io.fd);
+    buffer_free(&connection->management);
+    output_free(&connection->output);
+    if (connection->dirty)
+        DL_DELETE(all->dirty, connection);
+    HASH_DEL(all->table, connection);
+    all->count--;
+    free(connection);
+}
+
+static void connections_run(struct connections *all)
+{
+    size_t ended = 0;
+    while (all->dirty) {
+        struct connection *connection = all->dirty;
+        DL_DELETE(all->dirty, connection);
+        connection->dirty = false;
+        connection_run(connection);
+        if (connection->doomed) {
+            connection_free(connection);
+            ended++;
+        }
+    }
+    if (ended > 0 && all->room)
+        all->room(all->room_context, true);
+}
+
+static void on_prepare(struct ev_loop *loop, ev_prepare *runner, int events)
+{
+    (void)loop, (void)events;
+    connections_run(runner->data);
+}
+
+struct connections *connections_new(struct ev_loop *loop, const struct connection_limits *limits,
+                                    struct service *service)
+{
+    struct connections *all = alloc_zeroed(sizeof *all);
+    if (!all)
+        return NULL;
+    all->loop = loop;
+    all->limits = limits;
+    all->service = service;
+    timeout_queue_init(&all->idle, loop, limits->idle_timeout, on_idle_timeout, all);
+    timeout_queue_init(&all->receiving, loop, limits->receive_timeout, on_receive_timeout, all);
+    timeout_queue_init(&all->sending, loop, limits->send_timeout, on_send_timeout, all);
+    timeout_queue_init(&all->lingering, loop, LINGER_S, on_linger_timeout, all);
+    timeout_queue_init(&all->half_closed, loop, HANG_UP_LOOK_S, on_half_closed_timeout, all);
+    ev_prepare_init(&all->runner, on_prepare);
+    all->runner.data = all;
+    ev_set_priority(&all->runner, EV_MINPRI); /* after the flights' runner */
+    ev_prepare_start(loop, &all->runner);
+    return all;
+}
+
+void connections_on_room(struct connections *connections, connections_room_fn *room, void *context)
+{
+    connections->room = room;
+    connections->room_context = context;
+}
+
+static struct connection *connections_find(struct connections *all, uint32_t number)
+{
+    struct connection *connection;
+    HASH_FIND(hh, all->table, &number, sizeof number, connection);
+    return connection;
+}
+
+bool connections_accept(void *context, int fd, bool local)
+{
+    struct connections *all = context;
+    struct connection *connection = alloc_zeroed(sizeof *connection);
+    if (!connection)
+        return false;
+    do
+        connection->number = ++all->next_number;
+    while (connections_find(all, connection->number));
+    HASH_ADD(hh, all->table, number, sizeof connection->number, connection);
+    if (!connection->hh.tbl) {
+        free(connection);
+        return false;
+    }
+    connection->all = all;
+    connection->local = local;
+    ev_io_init(&connection->io, on_io, fd, EV_READ);
+    connection->io.data = connection;
+    connection_mark(connection);
+    if (++all->count >= all->limits->max_connections && all->room)
+        all->room(all->room_context, false);
+    return true;
+}
+
+void connections_settled(void *context, const struct waiter_address *who,
+                         const struct settlement *settlement)
+{
+    struct connection *connection = connections_find(context, who->connection);
+    struct request *request = connection ? request_find(connection, who->request_id) : NULL;
+    if (!request || request->generation != who->generation || request->state != REQUEST_PARKED)
+        return;
+    request_settle(request, settlement);
+    request_moved(connection, request, REQUEST_PARKED);
+    connection_mark(connection);
+}
+
+void connections_drain(struct connections *connections)
+{
+    struct connection *connection, *next;
+    connections->draining = true;
+    HASH_ITER(hh, connections->table, connection, next)
+    connection_mark(connection);
+}
+
+size_t connections_count(const struct connections *connections)
+{
+    return connections->count;
+}
+
+void connections_free(struct connections *connections)
+{
+    if (!connections)
+        return;
+    struct connection *connection, *next;
+    HASH_ITER(hh, connections->table, connection, next)
+    connection_free(connection);
+    struct timeout_queue *queues[] = {&connections->idle, &connections->receiving,
+                                      &connections->sending, &connections->lingering,
+                                      &connections->half_closed};
+    for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
+        timeout_queue_stop(queues[i]);
+    ev_prepare_stop(connections->loop, &connections->runner);
+    free(connections);
+}

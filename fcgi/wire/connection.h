@@ -1,0 +1,51 @@
+/* The connections of all front servers: bytes in, records out. */
+#ifndef WORKERLESS_WIRE_CONNECTION_H
+#define WORKERLESS_WIRE_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct connections;
+struct ev_loop;
+struct service;
+struct settlement;
+struct waiter_address;
+
+struct connection_limits {
+    size_t max_connections;         /* 0: what the descriptor limit allows */
+    size_t max_connection_requests; /* in flight on one connection */
+    size_t max_params;              /* bytes of one request's PARAMS stream */
+    size_t max_request_body;        /* bytes of one request's STDIN stream */
+    double idle_timeout;            /* seconds without a request until the connection is closed */
+    double receive_timeout;         /* seconds for a request to arrive whole */
+    double send_timeout;            /* seconds without the peer taking a byte */
+    bool tcp_half_close;            /* a FIN on TCP means "no more requests", not "gone" */
+};
+
+/* Called with false when the last place is taken: no more may be accepted; and with true when a
+ * connection has ended, so that another one has room. */
+typedef void connections_room_fn(void *context, bool room);
+
+/* `limits` and `service` are borrowed; limits->max_connections is not 0. Returns what the caller
+ * owns, or NULL when out of memory. */
+struct connections *connections_new(struct ev_loop *loop, const struct connection_limits *limits,
+                                    struct service *service);
+
+void connections_on_room(struct connections *connections, connections_room_fn *room, void *context);
+
+/* A listener_accepted_fn: takes the descriptor, or returns false when out of memory. */
+bool connections_accept(void *connections, int fd, bool local);
+
+/* A flight_settled_fn: the request at that address is answered. */
+void connections_settled(void *connections, const struct waiter_address *who,
+                         const struct settlement *settlement);
+
+/* From now on a connection is closed as soon as nothing is in flight on it. */
+void connections_drain(struct connections *connections);
+
+size_t connections_count(const struct connections *connections);
+
+/* Closes all. NULL is allowed. */
+void connections_free(struct connections *connections);
+
+#endif

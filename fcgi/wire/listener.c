@@ -1,0 +1,398 @@
+/* Listening sockets: inherited or opened here, and the way from accept to a connection.
+ *
+ * When there is no room (descriptors, memory, max_connections) accepting pauses: peers wait in the
+ * backlog, and nothing spins. It goes on when a connection has ended, or after a moment.
+ */
+#include "wire/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ev.h>
+#include <fastcgi.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/slice.h"
+
+#define BACKLOG       4096 /* the kernel cuts it to net.core.somaxconn */
+#define ACCEPT_ROUND  64   /* connections accepted until the others have their turn */
+#define PAUSE_S       1.0
+#define SYSTEMD_FIRST 3 /* SD_LISTEN_FDS_START */
+#define ADDRESS_MAX   256
+
+struct listener {
+    struct listeners *all;
+    ev_io io;
+    char *unix_path; /* of a socket that we made, to be removed; else NULL */
+    bool local;
+};
+
+struct listeners {
+    struct ev_loop *loop;
+    ev_timer pause;
+    bool wanted; /* listeners_start was called, listeners_pause was not */
+    listener_accepted_fn *accepted;
+    void *context;
+    const char *web_servers; /* FCGI_WEB_SERVER_ADDRS: who may connect by TCP; NULL: everybody */
+    size_t count;
+    struct listener listener[];
+};
+
+/* --- accepting --- */
+
+static void watch_all(struct listeners *all, bool on)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (on)
+            ev_io_start(all->loop, &all->listener[i].io);
+        else
+            ev_io_stop(all->loop, &all->listener[i].io);
+    }
+}
+
+/* For a moment; until then only listeners_start ends it. */
+static void pause_accepting(struct listeners *all)
+{
+    watch_all(all, false);
+    ev_timer_stop(all->loop, &all->pause);
+    ev_timer_set(&all->pause, PAUSE_S, 0.);
+    ev_timer_start(all->loop, &all->pause);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct listeners *all = timer->data;
+    (void)loop, (void)events;
+    if (all->wanted)
+        watch_all(all, true);
+}
+
+/* FastCGI 1.0, section 3.2: a comma-separated list of the addresses of the web servers. */
+static bool peer_allowed(const struct listeners *all, const struct sockaddr_storage *peer,
+                         socklen_t len)
+{
+    char host[NI_MAXHOST];
+    if (!all->web_servers)
+        return true;
+    if (getnameinfo((const struct sockaddr *)peer, len, host, sizeof host, NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        return false;
+    struct slice rest = slice_of(all->web_servers);
+    while (rest.len > 0) {
+        size_t item = strcspn(rest.data, ",");
+        if (slice_equal(slice_trim((struct slice){rest.data, item}), slice_of(host)))
+            return true;
+        rest = slice_from(rest, item < rest.len ? item + 1 : item);
+    }
+    log_warning("listener", "refused a connection from %s: not in FCGI_WEB_SERVER_ADDRS", host);
+    return false;
+}
+
+/* One connection. False when there is none, or no room. */
+static bool accept_one(struct listener *listener)
+{
+    struct listeners *all = listener->all;
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    int on = 1;
+    int fd = accept4(listener->io.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno == EINTR || errno == ECONNABORTED)
+            return true;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_warning("listener", "accept: %s; new connections wait", strerror(errno));
+            pause_accepting(all);
+        }
+        return false;
+    }
+    if (!listener->local) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+        if (!peer_allowed(all, &peer, len)) {
+            close(fd);
+            return true;
+        }
+    }
+    if (!all->accepted(all->context, fd, listener->local)) {
+        log_warning("listener", "out of memory; new connections wait");
+        close(fd);
+        pause_accepting(all);
+        return false;
+    }
+    return true;
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop, (void)events;
+    for (int i = 0; i < ACCEPT_ROUND && ev_is_active(io); i++)
+        if (!accept_one(io->data))
+            return;
+}
+
+/* --- addresses --- */
+
+/* "tcp:HOST:PORT" or "tcp:[HOST]:PORT", without "tcp:", into host and port. */
+static bool split_tcp(const char *text, char host[ADDRESS_MAX], const char **port)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon || !colon[1] || strlen(colon + 1) > 5 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) > 65535)
+        return false;
+    *port = colon + 1;
+    size_t len = (size_t)(colon - text);
+    if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+        text++;
+        len -= 2;
+    } else if (memchr(text, ':', len)) {
+        return false; /* an IPv6 address wants brackets */
+    }
+    if (len == 0 || len >= ADDRESS_MAX)
+        return false;
+    memcpy(host, text, len);
+    host[len] = '\0';
+    return true;
+}
+
+const char *listener_check_address(const char *address)
+{
+    char host[ADDRESS_MAX];
+    const char *port;
+    if (strncmp(address, "unix:", 5) == 0) {
+        size_t len = strlen(address + 5);
+        if (len == 0 || len >= sizeof((struct sockaddr_un *)0)->sun_path)
+            return "the path of a unix socket has 1 to 107 bytes";
+        return NULL;
+    }
+    if (strncmp(address, "tcp:", 4) == 0)
+        return split_tcp(address + 4, host, &port)
+                   ? NULL
+                   : "write tcp:HOST:PORT, or tcp:[ADDRESS]:PORT for IPv6";
+    if (strncmp(address, "fd:", 3) == 0)
+        return address[3] && strlen(address + 3) < 6 &&
+                       strspn(address + 3, "0123456789") == strlen(address + 3)
+                   ? NULL
+                   : "after fd: goes the number of a descriptor";
+    return "write unix:PATH, tcp:HOST:PORT or fd:NUMBER";
+}
+
+/* Whether a server answers at the unix socket: then it isn't ours to replace. */
+static bool someone_listens(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    bool listens = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+                   errno == EAGAIN; /* its backlog is full */
+    close(fd);
+    return listens;
+}
+
+/* Returns the descriptor, or -1 with *why set. */
+static int open_unix(const char *path, unsigned mode, const char **why)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat status;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    if (lstat(path, &status) == 0) {
+        if (!S_ISSOCK(status.st_mode)) {
+            *why = "there is something else than a socket at that path";
+            return -1;
+        }
+        if (someone_listens(&address)) {
+            *why = "another server listens there";
+            return -1;
+        }
+        unlink(path);
+    }
+
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t before = umask(0777 & ~mode); /* never wider than it will be */
+    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    umask(before);
+    if (bound && listen(fd, BACKLOG) == 0)
+        return fd;
+    *why = strerror(errno);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int open_tcp(const char *text, const char **why)
+{
+    char host[ADDRESS_MAX];
+    const char *port;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+    int on = 1;
+    split_tcp(text, host, &port);
+    int error = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &found);
+    if (error) {
+        *why = gai_strerror(error);
+        return -1;
+    }
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool listens = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                   (found->ai_family != AF_INET6 ||
+                    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
+                   bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+    freeaddrinfo(found);
+    if (listens)
+        return fd;
+    *why = strerror(errno);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static bool is_listening(int fd)
+{
+    int listening = 0;
+    socklen_t len = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
+}
+
+/* A socket that was opened for us. */
+static int adopt(int fd, const char **why)
+{
+    if (!is_listening(fd)) {
+        *why = "that descriptor is no listening socket";
+        return -1;
+    }
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return fd;
+}
+
+/* --- opening --- */
+
+static bool add(struct listeners *all, int fd, const char *made_path)
+{
+    struct listener *listener = &all->listener[all->count];
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    if (made_path) {
+        listener->unix_path = alloc_copy(made_path, strlen(made_path));
+        if (!listener->unix_path)
+            return false;
+    }
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    listener->all = all;
+    listener->local = address.ss_family == AF_UNIX;
+    ev_io_init(&listener->io, on_connection, fd, EV_READ);
+    listener->io.data = listener;
+    all->count++;
+    return true;
+}
+
+static bool open_address(struct listeners *all, const char *address, unsigned mode)
+{
+    const char *why = "out of memory";
+    const char *path = strncmp(address, "unix:", 5) == 0 ? address + 5 : NULL;
+    int fd = path                               ? open_unix(path, mode, &why)
+             : strncmp(address, "tcp:", 4) == 0 ? open_tcp(address + 4, &why)
+                                                : adopt(atoi(address + 3), &why);
+    if (fd >= 0 && add(all, fd, path)) {
+        log_info("listener", "listening on %s", address);
+        return true;
+    }
+    log_error("listener", "can't listen on %s: %s", address, why);
+    return false;
+}
+
+/* sd_listen_fds(3): how many sockets systemd passed. They are for us alone if the process id says
+ * so. */
+static size_t systemd_count(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    if (!pid || !count || strtol(pid, NULL, 10) != (long)getpid())
+        return 0;
+    long sockets = strtol(count, NULL, 10);
+    return sockets > 0 && sockets < 1000 ? (size_t)sockets : 0;
+}
+
+static bool adopt_range(struct listeners *all, int first, size_t count, const char *from)
+{
+    for (int fd = first; fd < first + (int)count; fd++) {
+        const char *why = "out of memory";
+        if (adopt(fd, &why) < 0 || !add(all, fd, NULL)) {
+            log_error("listener", "can't use descriptor %d from %s: %s", fd, from, why);
+            return false;
+        }
+    }
+    log_info("listener", "listening on %zu socket%s from %s", count, count == 1 ? "" : "s", from);
+    return true;
+}
+
+static bool open_all(struct listeners *all, const struct listener_settings *settings,
+                     size_t from_systemd)
+{
+    if (from_systemd > 0)
+        return adopt_range(all, SYSTEMD_FIRST, from_systemd, "systemd");
+    if (!FCGX_IsCGI())
+        return adopt_range(all, FCGI_LISTENSOCK_FILENO, 1, "the process that started us");
+    for (size_t i = 0; i < settings->count; i++)
+        if (!open_address(all, settings->addresses[i], settings->socket_mode))
+            return false;
+    return true;
+}
+
+struct listeners *listeners_open(struct ev_loop *loop, const struct listener_settings *settings,
+                                 listener_accepted_fn *accepted, void *context)
+{
+    size_t from_systemd = systemd_count();
+    size_t most = from_systemd > settings->count ? from_systemd : settings->count;
+    struct listeners *all = alloc_zeroed(sizeof *all + (most + 1) * sizeof(struct listener));
+    if (!all)
+        return NULL;
+    all->loop = loop;
+    all->accepted = accepted;
+    all->context = context;
+    all->web_servers = getenv("FCGI_WEB_SERVER_ADDRS");
+    ev_timer_init(&all->pause, on_pause_over, 0., 0.);
+    all->pause.data = all;
+    if (!open_all(all, settings, from_systemd)) {
+        listeners_close(all);
+        return NULL;
+    }
+    return all;
+}
+
+void listeners_start(struct listeners *listeners)
+{
+    listeners->wanted = true;
+    ev_timer_stop(listeners->loop, &listeners->pause);
+    watch_all(listeners, true);
+}
+
+void listeners_pause(struct listeners *listeners)
+{
+    listeners->wanted = false;
+    watch_all(listeners, false);
+}
+
+void listeners_close(struct listeners *listeners)
+{
+    if (!listeners)
+        return;
+    watch_all(listeners, false);
+    ev_timer_stop(listeners->loop, &listeners->pause);
+    for (size_t i = 0; i < listeners->count; i++) {
+        close(listeners->listener[i].io.fd);
+        if (listeners->listener[i].unix_path)
+            unlink(listeners->listener[i].unix_path);
+        free(listeners->listener[i].unix_path);
+    }
+    free(listeners);
+}

@@ -1,0 +1,119 @@
+/* The queue of segments behind a connection, emptied by writev. */
+#include "wire/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/alloc.h"
+#include "cache/entry.h"
+
+#define OWN_CAPACITY 960 /* bytes of an own segment: a response's framing and the next one's head */
+#define WRITE_BATCH  64  /* segments of one writev */
+
+struct segment {
+    struct segment *next;
+    const char *data;
+    size_t len;
+    struct entry *entry; /* referenced; NULL for own and for static bytes */
+    size_t capacity;     /* of own[]; 0: the bytes live elsewhere */
+    size_t used;         /* of own[], sent or not */
+    char own[];
+};
+
+static struct segment *append_segment(struct output *output, size_t capacity)
+{
+    struct segment *segment = alloc_bytes(sizeof *segment + capacity);
+    if (!segment)
+        return NULL;
+    *segment = (struct segment){.capacity = capacity};
+    segment->data = segment->own;
+    if (output->last)
+        output->last->next = segment;
+    else
+        output->first = segment;
+    output->last = segment;
+    return segment;
+}
+
+static void drop_first(struct output *output)
+{
+    struct segment *segment = output->first;
+    output->first = segment->next;
+    if (!output->first)
+        output->last = NULL;
+    entry_unref(segment->entry);
+    free(segment);
+}
+
+char *output_reserve(struct output *output, size_t len)
+{
+    struct segment *segment = output->last;
+    if (!segment || len > segment->capacity - segment->used) {
+        segment = append_segment(output, len > OWN_CAPACITY ? len : OWN_CAPACITY);
+        if (!segment)
+            return NULL;
+    }
+    char *room = segment->own + segment->used;
+    segment->used += len;
+    segment->len += len;
+    output->queued += len;
+    return room;
+}
+
+bool output_append(struct output *output, struct slice bytes, struct entry *entry)
+{
+    if (bytes.len == 0)
+        return true;
+    struct segment *segment = append_segment(output, 0);
+    if (!segment)
+        return false;
+    segment->data = bytes.data;
+    segment->len = bytes.len;
+    segment->entry = entry ? entry_ref(entry) : NULL;
+    output->queued += bytes.len;
+    return true;
+}
+
+/* Forgets the first `count` bytes of the queue. */
+static void consume(struct output *output, size_t count)
+{
+    output->queued -= count;
+    while (output->first && count >= output->first->len) {
+        count -= output->first->len;
+        drop_first(output);
+    }
+    if (count > 0) {
+        output->first->data += count;
+        output->first->len -= count;
+    }
+}
+
+enum output_state output_write(struct output *output, int fd)
+{
+    while (output->first) {
+        struct iovec parts[WRITE_BATCH];
+        struct msghdr message = {.msg_iov = parts};
+        for (struct segment *segment = output->first; segment && message.msg_iovlen < WRITE_BATCH;
+             segment = segment->next)
+            parts[message.msg_iovlen++] =
+                (struct iovec){.iov_base = (void *)segment->data, .iov_len = segment->len};
+
+        ssize_t written = sendmsg(fd, &message, MSG_NOSIGNAL);
+        if (written >= 0)
+            consume(output, (size_t)written);
+        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return OUTPUT_BLOCKED;
+        else if (errno != EINTR)
+            return OUTPUT_FAILED;
+    }
+    return OUTPUT_EMPTY;
+}
+
+void output_free(struct output *output)
+{
+    while (output->first)
+        drop_first(output);
+    output->queued = 0;
+}

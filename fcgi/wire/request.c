@@ -1,0 +1,222 @@
+/* One FastCGI request: its streams come together, it is asked of the service, its answer is framed. */
+#include "wire/request.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "wire/connection.h"
+#include "wire/output.h"
+#include "wire/params.h"
+#include "wire/record.h"
+
+#define RECORD_CONTENT_MAX 32768 /* of one STDOUT record: the share of one turn */
+
+const char *request_state_name(enum request_state state)
+{
+    static const char *const names[] = {
+        [REQUEST_PARAMS] = "params",
+        [REQUEST_STDIN] = "stdin",
+        [REQUEST_PARKED] = "parked",
+        [REQUEST_ANSWERING] = "answering",
+    };
+    return names[state];
+}
+
+struct request *request_new(uint16_t id, uint32_t generation, bool keep_conn)
+{
+    struct request *request = alloc_zeroed(sizeof *request);
+    if (!request)
+        return NULL;
+    request->id = id;
+    request->generation = generation;
+    request->keep_conn = keep_conn;
+    return request;
+}
+
+/* Lets go of what the present state holds. */
+static void leave_state(struct request *request)
+{
+    switch ((enum request_state)request->state) {
+    case REQUEST_PARAMS:
+    case REQUEST_STDIN:
+        buffer_free(&request->params);
+        break;
+    case REQUEST_PARKED:
+        service_leave(&request->wait);
+        break;
+    case REQUEST_ANSWERING:
+        response_release(&request->answer.response);
+        break;
+    }
+}
+
+void request_free(struct request *request)
+{
+    if (!request)
+        return;
+    leave_state(request);
+    free(request);
+}
+
+/* --- from PARAMS and STDIN to the service --- */
+
+void request_add_params(struct request *request, struct slice bytes,
+                        const struct connection_limits *limits)
+{
+    if (bytes.len > limits->max_params - request->params.len)
+        request_refuse(request, 431);
+    else if (!buffer_append(&request->params, bytes.data, bytes.len, limits->max_params))
+        request_refuse(request, 503);
+}
+
+/* False if the stream holds no pair, or a broken one. */
+static bool read_params(const struct request *request, struct web_request *web)
+{
+    struct slice rest = buffer_slice(&request->params), name, value;
+    enum params_step step;
+    *web = (struct web_request){0};
+    while ((step = params_next(&rest, &name, &value)) == PARAMS_PAIR)
+        web_request_set(web, name, value);
+    return step == PARAMS_END && request->params.len > 0;
+}
+
+void request_end_params(struct request *request, const struct connection_limits *limits,
+                        const struct service *service)
+{
+    struct web_request web;
+    struct response response;
+    uint64_t content_len;
+    if (!read_params(request, &web) || !web_request_content_length(&web, &content_len))
+        request_refuse(request, 400);
+    else if (content_len > limits->max_request_body)
+        request_refuse(request, 413);
+    else if (content_len > 0 && service_check(service, &web, &response))
+        request_answer(request, response); /* why wait for a body that can't change it */
+    else
+        request->state = REQUEST_STDIN;
+}
+
+void request_add_input(struct request *request, struct slice bytes,
+                       const struct connection_limits *limits)
+{
+    request->body_len += bytes.len;
+    if (request->body_len > limits->max_request_body)
+        request_refuse(request, 413);
+}
+
+void request_end_input(struct request *request, struct service *service, uint32_t connection)
+{
+    struct web_request web;
+    struct wait wait;
+    struct response response;
+    struct waiter_address who = {
+        .connection = connection,
+        .request_id = request->id,
+        .generation = request->generation,
+    };
+    uint64_t content_len;
+
+    read_params(request, &web);
+    web_request_content_length(&web, &content_len);
+    if (request->body_len < content_len) {
+        request_refuse(request, 400);
+    } else if (service_start(service, &web, who, &wait, &response)) {
+        request_answer(request, response);
+    } else {
+        leave_state(request);
+        request->state = REQUEST_PARKED;
+        request->wait = wait;
+    }
+}
+
+/* --- to the answer --- */
+
+void request_answer(struct request *request, struct response response)
+{
+    leave_state(request);
+    request->state = REQUEST_ANSWERING;
+    request->answer.response = response;
+    request->answer.sent = 0;
+}
+
+void request_refuse(struct request *request, int status)
+{
+    struct response response = response_of_status(status);
+    if (status == 503)
+        response.retry_after = 1;
+    request_answer(request, response);
+}
+
+void request_settle(struct request *request, const struct settlement *settlement)
+{
+    request_answer(request, service_finish(&request->wait, settlement));
+}
+
+/* Own bytes of a record: its header and the response's head, if that is still to come. */
+static bool emit_front(struct request *request, struct output *output, size_t body_len)
+{
+    char head[RESPONSE_HEAD_MAX];
+    size_t head_len = 0;
+    if (!request->head_sent)
+        head_len = response_head(&request->answer.response, clock_wall_ms(), head);
+
+    char *out = output_reserve(output, FCGI_HEADER_LEN + head_len);
+    if (!out)
+        return false;
+    size_t content_len = head_len + body_len;
+    out += record_encode_header(out, FCGI_STDOUT, request->id, (uint16_t)content_len,
+                                record_padding(content_len));
+    memcpy(out, head, head_len);
+    request->head_sent = true;
+    return true;
+}
+
+/* Own bytes after a record's content: its padding and, at the end of the body, the end of the
+ * STDOUT stream and END_REQUEST. */
+static bool emit_back(const struct request *request, struct output *output, uint8_t padding,
+                      bool last)
+{
+    size_t len = padding + (last ? FCGI_HEADER_LEN + RECORD_END_LEN : 0);
+    if (len == 0)
+        return true;
+    char *out = output_reserve(output, len);
+    if (!out)
+        return false;
+    memset(out, 0, padding);
+    out += padding;
+    if (last) {
+        out += record_encode_header(out, FCGI_STDOUT, request->id, 0, 0);
+        record_encode_end(out, request->id, FCGI_REQUEST_COMPLETE);
+    }
+    return true;
+}
+
+enum request_progress request_emit(struct request *request, struct output *output)
+{
+    const struct response *response = &request->answer.response;
+    struct slice part = slice_from(response_body(response), request->answer.sent);
+    size_t room = RECORD_CONTENT_MAX - (request->head_sent ? 0 : RESPONSE_HEAD_MAX);
+    bool last = part.len <= room;
+    if (!last)
+        part.len = room;
+    request->answer.sent += part.len;
+
+    size_t before = output->queued;
+    if (!emit_front(request, output, part.len) || !output_append(output, part, response->entry))
+        return REQUEST_NO_MEMORY;
+    uint8_t padding = record_padding(output->queued - before - FCGI_HEADER_LEN);
+    if (!emit_back(request, output, padding, last))
+        return REQUEST_NO_MEMORY;
+    return last ? REQUEST_DONE : REQUEST_MORE;
+}
+
+bool request_emit_end(const struct request *request, struct output *output, uint8_t protocol_status)
+{
+    if (request->head_sent)
+        return emit_back(request, output, 0, true);
+    char *out = output_reserve(output, RECORD_END_LEN);
+    if (out)
+        record_encode_end(out, request->id, protocol_status);
+    return out != NULL;
+}
