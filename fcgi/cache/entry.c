@@ -1,0 +1,164 @@
+/* The entry and its envelope: one allocation holds the struct, the header line and the body. */
+#include "cache/entry.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "base/alloc.h"
+
+#define MAGIC        "workerless/"
+#define VERSION      "1"
+#define TYPE_MAX     127 /* bytes of a media type */
+#define HEADER_MAX   300
+#define DEFAULT_TYPE SLICE("text/html; charset=utf-8")
+
+/* What becomes a response header must not be able to end it. */
+static bool type_valid(struct slice type)
+{
+    if (type.len == 0 || type.len > TYPE_MAX)
+        return false;
+    for (size_t i = 0; i < type.len; i++)
+        if ((unsigned char)type.data[i] < 0x20 || type.data[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static void set_etag(struct entry *entry)
+{
+    XXH3_state_t *state = XXH3_createState();
+    XXH128_hash_t hash = {0, 0};
+    if (state) {
+        XXH3_128bits_reset(state);
+        XXH3_128bits_update(state, entry->type.data, entry->type.len);
+        XXH3_128bits_update(state, "\n", 1);
+        XXH3_128bits_update(state, entry->body.data, entry->body.len);
+        hash = XXH3_128bits_digest(state);
+        XXH3_freeState(state);
+    }
+    snprintf(entry->etag, sizeof entry->etag, "\"%016" PRIx64 "%016" PRIx64 "\"",
+             (uint64_t)hash.high64, (uint64_t)hash.low64);
+}
+
+/* An entry around `header_len` bytes of header, the type being its last bytes, and the body. */
+static struct entry *build(const struct entry *meta, struct slice header, struct slice body)
+{
+    if (body.len > SIZE_MAX - sizeof(struct entry) - HEADER_MAX)
+        return NULL;
+    struct entry *entry = alloc_bytes(sizeof *entry + header.len + body.len);
+    if (!entry)
+        return NULL;
+    char *bytes = (char *)(entry + 1);
+    memcpy(bytes, header.data, header.len);
+    if (body.len > 0)
+        memcpy(bytes + header.len, body.data, body.len);
+
+    *entry = *meta;
+    entry->references = 1;
+    entry->encoded = (struct slice){.data = bytes, .len = header.len + body.len};
+    entry->body = slice_from(entry->encoded, header.len);
+    entry->type.data = bytes + header.len - 1 - entry->type.len;
+    set_etag(entry);
+    return entry;
+}
+
+static struct entry *build_from(const struct entry *meta, struct slice body)
+{
+    char header[HEADER_MAX];
+    int len = snprintf(header, sizeof header,
+                       MAGIC VERSION " made=%" PRId64 " fresh=%" PRId64 " cost=%" PRId64
+                                     " status=%d type=%.*s\n",
+                       meta->made_ms, meta->fresh_until_ms, meta->cost_ms, meta->status,
+                       SLICE_ARGS(meta->type));
+    return build(meta, (struct slice){.data = header, .len = (size_t)len}, body);
+}
+
+struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, int64_t fresh_ms,
+                        int64_t cost_ms)
+{
+    struct entry meta = {
+        .status = 200,
+        .made_ms = made_ms,
+        .fresh_until_ms = made_ms + fresh_ms,
+        .cost_ms = cost_ms,
+        .type = type_valid(type) ? type : DEFAULT_TYPE,
+    };
+    return build_from(&meta, body);
+}
+
+struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms)
+{
+    return entry_new(DEFAULT_TYPE, body, now_ms, ttl_ms, 0);
+}
+
+bool entry_is_envelope(struct slice bytes)
+{
+    return slice_starts(bytes, SLICE(MAGIC));
+}
+
+/* Takes `literal` off the beginning of the text. */
+static bool take_literal(struct slice *text, struct slice literal)
+{
+    if (!slice_starts(*text, literal))
+        return false;
+    *text = slice_from(*text, literal.len);
+    return true;
+}
+
+/* Takes 1 to 15 digits: more than any date or duration needs, less than overflows. */
+static bool take_number(struct slice *text, int64_t *number)
+{
+    size_t digits = 0;
+    *number = 0;
+    while (digits < text->len && text->data[digits] >= '0' && text->data[digits] <= '9') {
+        if (digits == 15)
+            return false;
+        *number = *number * 10 + (text->data[digits] - '0');
+        digits++;
+    }
+    *text = slice_from(*text, digits);
+    return digits > 0;
+}
+
+struct entry *entry_decode(struct slice encoded)
+{
+    const char *end = encoded.len > 0 ? memchr(encoded.data, '\n',
+                                               encoded.len < HEADER_MAX ? encoded.len : HEADER_MAX)
+                                      : NULL;
+    if (!end)
+        return NULL;
+    struct slice line = {.data = encoded.data, .len = (size_t)(end - encoded.data)};
+    struct slice header = {.data = encoded.data, .len = line.len + 1};
+
+    struct entry meta = {0};
+    int64_t status;
+    if (!take_literal(&line, SLICE(MAGIC VERSION " made=")) || !take_number(&line, &meta.made_ms) ||
+        !take_literal(&line, SLICE(" fresh=")) || !take_number(&line, &meta.fresh_until_ms) ||
+        !take_literal(&line, SLICE(" cost=")) || !take_number(&line, &meta.cost_ms) ||
+        !take_literal(&line, SLICE(" status=")) || !take_number(&line, &status) ||
+        !take_literal(&line, SLICE(" type=")) || !type_valid(line))
+        return NULL;
+    if (status < 100 || status > 599)
+        return NULL;
+    meta.status = (int)status;
+    meta.type = line;
+    return build(&meta, header, slice_from(encoded, header.len));
+}
+
+struct entry *entry_ref(struct entry *entry)
+{
+    entry->references++;
+    return entry;
+}
+
+void entry_unref(struct entry *entry)
+{
+    if (entry && --entry->references == 0)
+        free(entry);
+}
+
+size_t entry_footprint(const struct entry *entry)
+{
+    return sizeof *entry + entry->encoded.len;
+}

@@ -1,0 +1,51 @@
+/* A cached result, and the envelope that it wears in Redis.
+ *
+ * In Redis an entry is one string that redis-cli shows readably: a header line, then the body.
+ *
+ *     workerless/1 made=1732417847123 fresh=1732417907123 cost=840 status=200 type=text/html\n
+ *     <div id="a">...</div>
+ *
+ * made and fresh are milliseconds since 1970, cost is the milliseconds that the source took; type
+ * is last and runs to the end of the line. A string without that magic is an entry too: the whole
+ * of it is a text/html body (see entry_from_plain).
+ */
+#ifndef WORKERLESS_CACHE_ENTRY_H
+#define WORKERLESS_CACHE_ENTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+#define ENTRY_ETAG_LEN 34 /* two quotes around 32 hex digits */
+
+struct entry { /* immutable and shared; freed with its last reference */
+    unsigned references;
+    int status;
+    int64_t made_ms, fresh_until_ms; /* by clock_wall_ms() */
+    int64_t cost_ms;
+    char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */
+    struct slice type, body;       /* point into encoded */
+    struct slice encoded;          /* the envelope, whole */
+};
+
+/* All four return an entry with one reference, the caller's; or NULL when out of memory or, for
+ * entry_decode, when the bytes are no sound envelope. Bytes are copied. */
+struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, int64_t fresh_ms,
+                        int64_t cost_ms);
+struct entry *entry_decode(struct slice encoded);
+struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms);
+
+/* Whether the bytes claim to be an envelope, of whatever version. */
+bool entry_is_envelope(struct slice bytes);
+
+/* Takes one more reference; returns the entry. */
+struct entry *entry_ref(struct entry *entry);
+
+/* Gives one reference back. NULL is allowed. */
+void entry_unref(struct entry *entry);
+
+/* What the entry costs in memory, overhead included. */
+size_t entry_footprint(const struct entry *entry);
+
+#endif

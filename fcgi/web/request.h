@@ -1,0 +1,34 @@
+/* CGI variables -> method, path, headers (RFC 3875, and what front servers make of it). Pure. */
+#ifndef WORKERLESS_WEB_REQUEST_H
+#define WORKERLESS_WEB_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+/* The variables that we use; everything else that a front server sends is dropped, HTTP_PROXY
+ * among it. Slices point into the PARAMS stream; an absent variable is an empty slice. */
+struct web_request {
+    struct slice method;
+    struct slice document_uri;
+    struct slice script_name, path_info;
+    struct slice query;
+    struct slice content_length;
+    struct slice if_none_match;
+};
+
+/* Notes one variable. When a name comes twice, the last value counts. */
+void web_request_set(struct web_request *request, struct slice name, struct slice value);
+
+/* The path: DOCUMENT_URI where it is given, else SCRIPT_NAME and PATH_INFO one after the other,
+ * without the query string. False if it is longer than `size`. */
+bool web_request_path(const struct web_request *request, char *path, size_t size, size_t *len);
+
+/* CONTENT_LENGTH in bytes; empty counts as 0. False if it is no number or past 2^63. */
+bool web_request_content_length(const struct web_request *request, uint64_t *len);
+
+/* Whether an If-None-Match header holds the entity tag, by weak comparison (RFC 9110 13.1.2). */
+bool web_request_etag_matches(struct slice if_none_match, struct slice etag);
+
+#endif

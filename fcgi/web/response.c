@@ -1,0 +1,169 @@
+/* Status, headers and body of an answer, as CGI has them (RFC 3875 6.2). Pure. */
+#include "web/response.h"
+
+#include "cache/entry.h"
+
+static const struct status {
+    short code;
+    struct slice reason;
+    struct slice body; /* used when there is nothing better to show */
+} statuses[] = {
+    {200, SLICE_INIT("OK"), SLICE_INIT("")},
+    {202, SLICE_INIT("Accepted"),
+     SLICE_INIT("<span class=\"fragment-pending\" aria-busy=\"true\"></span>\n")},
+    {304, SLICE_INIT("Not Modified"), SLICE_INIT("")},
+    {400, SLICE_INIT("Bad Request"),
+     SLICE_INIT("<p class=\"fragment-error\">The request is malformed.</p>\n")},
+    {404, SLICE_INIT("Not Found"),
+     SLICE_INIT("<p class=\"fragment-error\">There is no such fragment.</p>\n")},
+    {405, SLICE_INIT("Method Not Allowed"),
+     SLICE_INIT("<p class=\"fragment-error\">Only GET and HEAD are allowed.</p>\n")},
+    {408, SLICE_INIT("Request Timeout"),
+     SLICE_INIT("<p class=\"fragment-error\">The request took too long to arrive.</p>\n")},
+    {413, SLICE_INIT("Content Too Large"),
+     SLICE_INIT("<p class=\"fragment-error\">The request's body is too large.</p>\n")},
+    {431, SLICE_INIT("Request Header Fields Too Large"),
+     SLICE_INIT("<p class=\"fragment-error\">The request's headers are too large.</p>\n")},
+    {502, SLICE_INIT("Bad Gateway"),
+     SLICE_INIT("<p class=\"fragment-error\">This part of the page could not be loaded.</p>\n")},
+    {503, SLICE_INIT("Service Unavailable"),
+     SLICE_INIT("<p class=\"fragment-error\">Too much is going on; please try again.</p>\n")},
+    {504, SLICE_INIT("Gateway Timeout"),
+     SLICE_INIT("<p class=\"fragment-error\">This part of the page took too long.</p>\n")},
+    {500, SLICE_INIT("Internal Server Error"), SLICE_INIT("")}, /* what has no row */
+};
+
+static const struct status *status_find(int code)
+{
+    size_t row = 0, last = sizeof statuses / sizeof statuses[0] - 1;
+    while (row < last && statuses[row].code != code)
+        row++;
+    return &statuses[row];
+}
+
+struct response response_of_status(int status)
+{
+    const struct status *row = status_find(status);
+    return (struct response){.status = row->code, .body = row->body, .retry_after = -1};
+}
+
+struct response response_of_entry(struct entry *entry)
+{
+    return (struct response){.status = (short)entry->status,
+                             .entry = entry_ref(entry),
+                             .retry_after = -1};
+}
+
+/* What a GET would be sent. */
+static struct slice full_body(const struct response *response)
+{
+    return response->entry ? response->entry->body : response->body;
+}
+
+struct slice response_body(const struct response *response)
+{
+    if (response->head_only || response->status == 304)
+        return SLICE("");
+    return full_body(response);
+}
+
+/* Appends to a head that is known to fit. */
+static char *put(char *at, struct slice text)
+{
+    memcpy(at, text.data, text.len);
+    return at + text.len;
+}
+
+static char *put_number(char *at, int64_t number)
+{
+    char digits[20];
+    size_t count = 0;
+    uint64_t rest = number > 0 ? (uint64_t)number : 0;
+    do {
+        digits[count++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    while (count > 0)
+        *at++ = digits[--count];
+    return at;
+}
+
+/* Milliseconds as whole seconds; a moment that has not begun yet counts as none. */
+static int64_t seconds(int64_t ms)
+{
+    return ms > 0 ? ms / 1000 : 0;
+}
+
+static char *put_cache_status(char *at, const struct response *response, int64_t now_ms)
+{
+    if (response->origin == ORIGIN_NONE)
+        return at;
+    at = put(at, SLICE("Cache-Status: workerless; "));
+    at = put(at, response->origin == ORIGIN_HIT ? SLICE("hit") : SLICE("fwd=miss"));
+    if (response->stored)
+        at = put(at, SLICE("; stored"));
+    if (response->collapsed)
+        at = put(at, SLICE("; collapsed"));
+    if (response->entry && (response->stored || response->origin == ORIGIN_HIT)) {
+        at = put(at, SLICE("; ttl="));
+        at = put_number(at, seconds(response->entry->fresh_until_ms - now_ms));
+    }
+    return put(at, SLICE("\r\n"));
+}
+
+/* max-age is the whole lifetime: with Age beside it, what is left is the difference (RFC 9111
+ * 4.2). */
+static char *put_freshness(char *at, const struct entry *entry, int64_t now_ms)
+{
+    int64_t lifetime_ms = entry->fresh_until_ms - entry->made_ms;
+    at = put(at, SLICE("ETag: "));
+    at = put(at, (struct slice){entry->etag, ENTRY_ETAG_LEN});
+    at = put(at, SLICE("\r\nAge: "));
+    at = put_number(at, seconds(now_ms - entry->made_ms));
+    if (lifetime_ms >= 1000) {
+        at = put(at, SLICE("\r\nCache-Control: max-age="));
+        at = put_number(at, seconds(lifetime_ms));
+    } else {
+        at = put(at, SLICE("\r\nCache-Control: no-cache"));
+    }
+    at = put(at, SLICE("\r\nServer-Timing: source;dur="));
+    at = put_number(at, entry->cost_ms);
+    return put(at, SLICE("\r\n"));
+}
+
+size_t response_head(const struct response *response, int64_t now_ms, char *out)
+{
+    char *at = out;
+    at = put(at, SLICE("Status: "));
+    at = put_number(at, response->status);
+    at = put(at, SLICE(" "));
+    at = put(at, status_find(response->status)->reason);
+    at = put(at, SLICE("\r\n"));
+
+    if (response->status != 304) {
+        at = put(at, SLICE("Content-Type: "));
+        at = put(at, response->entry   ? response->entry->type
+                     : response->plain ? SLICE("text/plain; charset=utf-8")
+                                       : SLICE("text/html; charset=utf-8"));
+        at = put(at, SLICE("\r\nContent-Length: "));
+        at = put_number(at, (int64_t)full_body(response).len);
+        at = put(at, SLICE("\r\n"));
+    }
+    if (response->status == 405)
+        at = put(at, SLICE("Allow: GET, HEAD\r\n"));
+    if (response->retry_after >= 0) {
+        at = put(at, SLICE("Retry-After: "));
+        at = put_number(at, response->retry_after);
+        at = put(at, SLICE("\r\n"));
+    }
+    at = response->entry ? put_freshness(at, response->entry, now_ms)
+                         : put(at, SLICE("Cache-Control: no-store\r\n"));
+    at = put_cache_status(at, response, now_ms);
+    return (size_t)(put(at, SLICE("\r\n")) - out);
+}
+
+void response_release(struct response *response)
+{
+    entry_unref(response->entry);
+    response->entry = NULL;
+}

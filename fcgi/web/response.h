@@ -1,0 +1,50 @@
+/* What is answered: status, headers, body. */
+#ifndef WORKERLESS_WEB_RESPONSE_H
+#define WORKERLESS_WEB_RESPONSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct entry;
+
+/* A response's head never takes more: it has to fit the front server's first buffer, which is one
+ * page with nginx. */
+#define RESPONSE_HEAD_MAX 1024
+
+enum response_origin {              /* Cache-Status (RFC 9211) */
+                       ORIGIN_NONE, /* not about the cache: no such header */
+                       ORIGIN_HIT,
+                       ORIGIN_MISS,
+};
+
+struct response {
+    struct entry *entry; /* owned reference; NULL: `body` is static or belongs to the config */
+    struct slice body;   /* HTML unless `plain`; unset when there is an entry */
+    short status;
+    short retry_after; /* seconds; negative: no such header */
+    unsigned char origin;
+    bool plain;     /* text/plain */
+    bool collapsed; /* waited on a flight that another request had started */
+    bool stored;
+    bool head_only; /* the request was a HEAD, or the status has no body */
+};
+
+/* A short HTML body of our own, with a status. `retry_after` is -1. */
+struct response response_of_status(int status);
+
+/* A fragment. Takes one more reference to the entry. `origin`, `collapsed`, `stored` are unset. */
+struct response response_of_entry(struct entry *entry);
+
+/* The bytes that follow the head; empty for a HEAD or a 304. They live as long as the response. */
+struct slice response_body(const struct response *response);
+
+/* Writes the head, its closing blank line included, to `out`, which has room for RESPONSE_HEAD_MAX
+ * bytes. Returns the length. `now_ms` is the wall clock. */
+size_t response_head(const struct response *response, int64_t now_ms, char *out);
+
+/* Gives back the entry. May be called twice. */
+void response_release(struct response *response);
+
+#endif

@@ -1,0 +1,76 @@
+/* Names, patterns and keys. Pure. */
+#include "web/route.h"
+
+#include "base/utf8.h"
+
+static bool is_control(unsigned char byte)
+{
+    return byte < 0x20 || byte == 0x7f;
+}
+
+static bool segments_valid(struct slice name)
+{
+    for (;;) {
+        const char *slash = memchr(name.data, '/', name.len);
+        struct slice segment = {
+            .data = name.data,
+            .len = slash ? (size_t)(slash - name.data) : name.len,
+        };
+        if (segment.len == 0 || slice_equal(segment, SLICE(".")) ||
+            slice_equal(segment, SLICE("..")))
+            return false;
+        if (!slash)
+            return true;
+        name = slice_from(name, segment.len + 1);
+        if (name.len == 0)
+            return false;
+    }
+}
+
+bool route_name_valid(struct slice name)
+{
+    if (name.len == 0 || name.len > ROUTE_NAME_MAX)
+        return false;
+    for (struct slice rest = name; rest.len > 0;) {
+        size_t len = utf8_sequence(rest);
+        if (len == 0 || is_control((unsigned char)rest.data[0]))
+            return false;
+        rest = slice_from(rest, len);
+    }
+    return segments_valid(name);
+}
+
+static bool matches(const char *pattern, struct slice name)
+{
+    struct slice text = slice_of(pattern);
+    if (text.len > 0 && text.data[text.len - 1] == '*') {
+        text.len--;
+        return slice_starts(name, text) && name.len > text.len;
+    }
+    return slice_equal(name, text);
+}
+
+const struct route *route_find(const struct route *routes, size_t count, struct slice name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (matches(routes[i].pattern, name))
+            return &routes[i];
+    return NULL;
+}
+
+size_t route_key(struct slice name, char *key)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t len = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char byte = (unsigned char)name.data[i];
+        if (byte == '%' || byte == '{' || byte == '}' || byte == ' ') {
+            key[len++] = '%';
+            key[len++] = hex[byte >> 4];
+            key[len++] = hex[byte & 15];
+        } else {
+            key[len++] = (char)byte;
+        }
+    }
+    return len;
+}

@@ -1,0 +1,33 @@
+/* Path -> fragment name -> route and key. Pure. */
+#ifndef WORKERLESS_WEB_ROUTE_H
+#define WORKERLESS_WEB_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/slice.h"
+#include "park/flight.h"
+
+#define ROUTE_NAME_MAX 255                  /* bytes of a fragment's name */
+#define ROUTE_KEY_MAX  (3 * ROUTE_NAME_MAX) /* every byte of it percent-encoded */
+
+/* One `fragment` section of the config. Belongs to the config. */
+struct route {
+    const char *pattern; /* a name, or a name's beginning and '*' */
+    struct recipe recipe;
+    struct slice fallback; /* HTML shown when the source failed; data is NULL if there is none */
+};
+
+/* Whether a fragment may be called so: 1 to ROUTE_NAME_MAX bytes of UTF-8 without control
+ * characters, and no segment of it "", "." or "..", since names become part of upstream URLs. */
+bool route_name_valid(struct slice name);
+
+/* The first route whose pattern matches, or NULL. */
+const struct route *route_find(const struct route *routes, size_t count, struct slice name);
+
+/* The cache identity of the fragment: its name, with '%', '{', '}' and space percent-encoded, so
+ * that a key is one word to redis-cli and holds no Cluster hash tag. `key` has room for
+ * ROUTE_KEY_MAX bytes. Returns the length. */
+size_t route_key(struct slice name, char *key);
+
+#endif

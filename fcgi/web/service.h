@@ -1,0 +1,51 @@
+/* What the application answers to a request: the way from a path to a fragment.
+ *
+ *     service_check   errors that the headers alone show
+ *     service_start   an answer at once, or a wait on a flight
+ *     service_finish  the flight's settlement -> the answer
+ */
+#ifndef WORKERLESS_WEB_SERVICE_H
+#define WORKERLESS_WEB_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "park/flight.h"
+#include "web/request.h"
+#include "web/response.h"
+
+struct cache;
+struct route;
+struct service;
+
+/* All are borrowed for the service's life. Returns what the caller owns, or NULL. */
+struct service *service_new(const struct route *routes, size_t route_count, struct cache *cache,
+                            struct flights *flights);
+
+/* NULL is allowed. */
+void service_free(struct service *service);
+
+/* What a parked request has to remember. */
+struct wait {
+    struct waiter *waiter; /* NULL once it has been settled */
+    const struct route *route;
+    char *if_none_match; /* owned copy, or NULL */
+    bool head_only;
+};
+
+/* True if the answer is known from the headers: an error that needs no look at the body. */
+bool service_check(const struct service *service, const struct web_request *request,
+                   struct response *response);
+
+/* True: answered, `response` is set and the caller's. False: parked; `wait` is set, and ends by
+ * service_finish or service_leave. */
+bool service_start(struct service *service, const struct web_request *request,
+                   struct waiter_address who, struct wait *wait, struct response *response);
+
+/* The answer after the flight's settlement. The wait is over. The response is the caller's. */
+struct response service_finish(struct wait *wait, const struct settlement *settlement);
+
+/* The request went away: its wait is over, the flight goes on. */
+void service_leave(struct wait *wait);
+
+#endif
