@@ -1,0 +1,269 @@
+/* workerless: argv, wiring, signals. The only file that knows every room.
+ *
+ *     listeners --fd--> connections --request--> service --> flights --> cache, sources
+ *                            ^------------- settled ------------'
+ */
+#include "config.h"
+
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "cache/cache.h"
+#include "conf/conf.h"
+#include "park/flight.h"
+#include "source/source.h"
+#include "web/service.h"
+#include "wire/connection.h"
+#include "wire/listener.h"
+
+#define CONF_DEFAULT       SYSCONFDIR "/workerless/workerless.conf"
+#define RESERVED_FDS       32 /* descriptors for the loop, the log, Redis, listeners */
+#define FEWEST_CONNECTIONS 16
+
+struct server {
+    struct ev_loop *loop;
+    struct conf *conf;
+    struct source **sources;
+    const struct recipe **recipes;
+    struct cache *cache;
+    struct flights *flights;
+    struct service *service;
+    struct connections *connections;
+    struct listeners *listeners;
+    ev_signal signals[3];
+    ev_timer shutdown_timer;
+    ev_prepare idle_watch; /* while shutting down: is anything left? */
+    bool shutting_down;
+};
+
+/* --- shutting down --- */
+
+static void stop(struct ev_loop *loop)
+{
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+    struct server *server = watcher->data;
+    (void)events;
+    if (connections_count(server->connections) == 0 && flights_under_way(server->flights) == 0)
+        stop(loop);
+}
+
+static void on_shutdown_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct server *server = timer->data;
+    (void)events;
+    log_warning("main", "shutdown_timeout is over: giving up %zu requests and %zu flights",
+                flights_parked(server->flights), flights_under_way(server->flights));
+    flights_cancel_all(server->flights);
+    stop(loop);
+}
+
+/* The first signal: no new connections, what is in flight is finished. The second one: now. */
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
+{
+    struct server *server = signal->data;
+    (void)events;
+    if (server->shutting_down) {
+        stop(loop);
+        return;
+    }
+    server->shutting_down = true;
+    log_info("main", "signal %d: finishing %zu requests and %zu flights", signal->signum,
+             flights_parked(server->flights), flights_under_way(server->flights));
+    listeners_close(server->listeners);
+    server->listeners = NULL;
+    connections_drain(server->connections);
+
+    ev_timer_init(&server->shutdown_timer, on_shutdown_timeout, server->conf->shutdown_timeout, 0.);
+    server->shutdown_timer.data = server;
+    ev_timer_start(loop, &server->shutdown_timer);
+    ev_prepare_init(&server->idle_watch, on_prepare);
+    server->idle_watch.data = server;
+    ev_set_priority(&server->idle_watch, EV_MINPRI);
+    ev_prepare_start(loop, &server->idle_watch);
+}
+
+static void watch_signals(struct server *server)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        ev_signal_init(&server->signals[i], on_signal, numbers[i]);
+        server->signals[i].data = server;
+        ev_signal_start(server->loop, &server->signals[i]);
+    }
+}
+
+/* --- building up --- */
+
+static void on_room(void *context, bool room)
+{
+    struct server *server = context;
+    if (!server->listeners)
+        return;
+    if (room)
+        listeners_start(server->listeners);
+    else
+        listeners_pause(server->listeners);
+}
+
+/* Raises the descriptor limit as far as it goes, and derives max_connections from it. */
+static void fit_connections(struct conf *conf)
+{
+    struct rlimit limit;
+    size_t needed = RESERVED_FDS;
+    for (size_t i = 0; i < conf->source_count; i++)
+        if (conf->sources[i].kind == SOURCE_HTTP)
+            needed += conf->sources[i].connections;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+
+    size_t room = limit.rlim_cur > needed ? (size_t)limit.rlim_cur - needed : 0;
+    if (conf->connections.max_connections == 0)
+        conf->connections.max_connections = room > FEWEST_CONNECTIONS ? room : FEWEST_CONNECTIONS;
+    else if (conf->connections.max_connections > room)
+        log_warning("main",
+                    "max_connections = %zu is more than the descriptor limit allows (%zu of %zu "
+                    "are left for connections); raise it with ulimit -n or LimitNOFILE=",
+                    conf->connections.max_connections, room, (size_t)limit.rlim_cur);
+}
+
+static bool server_build(struct server *server)
+{
+    struct conf *conf = server->conf;
+    struct ev_loop *loop = server->loop;
+    server->sources = alloc_zeroed((conf->source_count + 1) * sizeof(struct source *));
+    server->recipes = alloc_zeroed((conf->route_count + 1) * sizeof(struct recipe *));
+    if (!server->sources || !server->recipes)
+        return false;
+    for (size_t i = 0; i < conf->source_count; i++)
+        if (!(server->sources[i] = source_create(loop, &conf->sources[i])))
+            return false;
+    for (size_t i = 0; i < conf->route_count; i++)
+        server->recipes[i] = &conf->routes[i].recipe;
+
+    if (!(server->cache = cache_new(loop, &conf->cache)) ||
+        !(server->flights = flights_new(loop, &conf->flights, server->cache, server->sources,
+                                        server->recipes, conf->route_count)) ||
+        !(server->service =
+              service_new(conf->routes, conf->route_count, server->cache, server->flights)) ||
+        !(server->connections = connections_new(loop, &conf->connections, server->service)))
+        return false;
+    flights_on_settled(server->flights, connections_settled, server->connections);
+    connections_on_room(server->connections, on_room, server);
+    return true;
+}
+
+/* Connections first: their requests leave the flights. The cache last: it still owes answers. */
+static void server_free(struct server *server)
+{
+    listeners_close(server->listeners);
+    connections_free(server->connections);
+    flights_free(server->flights);
+    service_free(server->service);
+    cache_free(server->cache);
+    for (size_t i = 0; server->sources && i < server->conf->source_count; i++)
+        source_destroy(server->sources[i]);
+    free(server->sources);
+    free(server->recipes);
+    conf_free(server->conf);
+    if (server->loop)
+        ev_loop_destroy(server->loop);
+}
+
+static int serve(struct conf *conf)
+{
+    struct server server = {.conf = conf, .loop = ev_loop_new(EVFLAG_AUTO)};
+    int status = EXIT_FAILURE;
+    fit_connections(conf);
+    if (!server.loop || !server_build(&server)) {
+        log_error("main", "out of memory");
+    } else if ((server.listeners = listeners_open(server.loop, &conf->listen, connections_accept,
+                                                  server.connections))) {
+        watch_signals(&server);
+        listeners_start(server.listeners);
+        log_info("main", "workerless %s: %zu fragments from %zu sources", PACKAGE_VERSION,
+                 conf->route_count, conf->source_count);
+        ev_run(server.loop, 0);
+        log_info("main", "stopped");
+        status = EXIT_SUCCESS;
+    }
+    server_free(&server);
+    return status;
+}
+
+/* --- the command line --- */
+
+static void usage(FILE *out)
+{
+    fprintf(out,
+            "Usage: workerless [-c FILE] [-t] [-v]\n"
+            "\n"
+            "A FastCGI responder that parks requests for slow page fragments until their results\n"
+            "are there, and caches them in Redis. It runs in the foreground and logs to stderr.\n"
+            "\n"
+            "  -c FILE  the config (default: %s)\n"
+            "  -t       check the config and exit\n"
+            "  -v       log what happens in detail\n"
+            "  -V       print the version and exit\n"
+            "  -h       print this and the config's options, and exit\n",
+            CONF_DEFAULT);
+}
+
+int main(int argc, char **argv)
+{
+    const char *file = CONF_DEFAULT;
+    bool check_only = false, verbose = false;
+    int option;
+    while ((option = getopt(argc, argv, "c:tvVh")) != -1) {
+        switch (option) {
+        case 'c':
+            file = optarg;
+            break;
+        case 't':
+            check_only = true;
+            break;
+        case 'v':
+            verbose = true;
+            break;
+        case 'V':
+            puts("workerless " PACKAGE_VERSION);
+            return EXIT_SUCCESS;
+        case 'h':
+            usage(stdout);
+            puts("\nThe options of the config, with their defaults:\n");
+            conf_print_options(stdout);
+            return EXIT_SUCCESS;
+        default:
+            usage(stderr);
+            return EXIT_FAILURE;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "workerless: unexpected argument \"%s\"\n", argv[optind]);
+        usage(stderr);
+        return EXIT_FAILURE;
+    }
+
+    struct conf *conf = conf_load(file, stderr);
+    if (!conf)
+        return EXIT_FAILURE;
+    log_configure(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, conf->log_to_syslog);
+    if (check_only) {
+        fprintf(stderr, "%s: ok\n", file);
+        conf_free(conf);
+        return EXIT_SUCCESS;
+    }
+    return serve(conf);
+}
