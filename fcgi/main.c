@@ -77,7 +77,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
         return;
     }
     server->shutting_down = true;
-    log_info("main", "signal %d: finishing %zu requests and %zu flights", signal->signum,
+    log_info("main", "SIG%s: finishing %zu requests and %zu flights", sigabbrev_np(signal->signum),
              flights_parked(server->flights), flights_under_way(server->flights));
     listeners_close(server->listeners);
     server->listeners = NULL;
@@ -193,7 +193,7 @@ static int serve(struct conf *conf)
                                                   server.connections))) {
         watch_signals(&server);
         listeners_start(server.listeners);
-        log_info("main", "workerless %s: %zu fragments from %zu sources", PACKAGE_VERSION,
+        log_info("main", "workerless %s, fragments: %zu, sources: %zu", PACKAGE_VERSION,
                  conf->route_count, conf->source_count);
         ev_run(server.loop, 0);
         log_info("main", "stopped");

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -23,10 +22,11 @@
 #include "base/timeout.h"
 #include "park/flight.h"
 #include "web/service.h"
+#include "wire/inflight.h"
 #include "wire/output.h"
-#include "wire/params.h"
 #include "wire/record.h"
 #include "wire/request.h"
+#include "wire/values.h"
 
 #define SCRATCH_LEN    65536             /* bytes of one read */
 #define READ_ROUNDS    4                 /* reads until the others have their turn */
@@ -42,14 +42,13 @@ struct connection {
     struct connection *next, *prev; /* in connections->dirty */
     ev_io io;
     struct record_decoder decoder;
-    struct buffer management;  /* content of the GET_VALUES or BEGIN_REQUEST that is arriving */
-    struct request **requests; /* in flight, in the order of their ids */
+    struct buffer management; /* content of the GET_VALUES or BEGIN_REQUEST that is arriving */
+    struct inflight inflight;
     struct request *answering; /* those ANSWERING, in the order of their turns */
     struct output output;
     struct timeout timeout; /* in the queue for what the connection waits for */
     uint32_t number;
     uint32_t next_generation;
-    uint32_t request_count, request_capacity;
     uint32_t receiving; /* requests whose input is arriving */
     bool local;         /* a unix socket */
     bool dirty;
@@ -96,54 +95,13 @@ static void connection_doom(struct connection *connection, const char *why)
 
 /* --- the requests of a connection --- */
 
-/* Where the id is in the sorted array, or would be. */
-static uint32_t request_slot(const struct connection *connection, uint16_t id)
+static struct request *request_begin(struct connection *connection, uint16_t id, bool keep_conn)
 {
-    uint32_t low = 0, high = connection->request_count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (connection->requests[middle]->id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct request *request_find(const struct connection *connection, uint16_t id)
-{
-    uint32_t slot = request_slot(connection, id);
-    if (slot < connection->request_count && connection->requests[slot]->id == id)
-        return connection->requests[slot];
-    return NULL;
-}
-
-static bool requests_grow(struct connection *connection)
-{
-    if (connection->request_count < connection->request_capacity)
-        return true;
-    uint32_t capacity = connection->request_capacity ? connection->request_capacity * 2 : 1;
-    struct request **requests =
-        alloc_resized(connection->requests, capacity * sizeof(struct request *));
-    if (!requests)
-        return false;
-    connection->requests = requests;
-    connection->request_capacity = capacity;
-    return true;
-}
-
-static struct request *request_insert(struct connection *connection, uint16_t id, bool keep_conn)
-{
-    struct request *request = requests_grow(connection)
-                                  ? request_new(id, connection->next_generation++, keep_conn)
-                                  : NULL;
-    if (!request)
+    struct request *request = request_new(id, connection->next_generation++, keep_conn);
+    if (!request || !inflight_insert(&connection->inflight, request)) {
+        request_free(request);
         return NULL;
-    uint32_t slot = request_slot(connection, id);
-    struct request **at = connection->requests + slot;
-    memmove(at + 1, at, (connection->request_count - slot) * sizeof *at);
-    *at = request;
-    connection->request_count++;
+    }
     connection->receiving++;
     return request;
 }
@@ -159,11 +117,7 @@ static void request_remove(struct connection *connection, struct request *reques
         connection->unread = true;
     if (!request->keep_conn)
         connection->closing = true;
-
-    uint32_t slot = request_slot(connection, request->id);
-    struct request **at = connection->requests + slot;
-    connection->request_count--;
-    memmove(at, at + 1, (connection->request_count - slot) * sizeof *at);
+    inflight_remove(&connection->inflight, request);
     request_free(request);
 }
 
@@ -214,7 +168,7 @@ static void begin_request(struct connection *connection)
     uint16_t id = connection->decoder.header.request_id;
     struct record_begin begin =
         record_decode_begin((const unsigned char *)connection->management.data);
-    if (request_find(connection, id)) {
+    if (inflight_find(&connection->inflight, id)) {
         connection_doom(connection, "BEGIN_REQUEST with an id that is in use");
         return;
     }
@@ -222,8 +176,8 @@ static void begin_request(struct connection *connection)
     bool refused = true;
     if (begin.role != FCGI_RESPONDER)
         end_unknown_role(connection, id);
-    else if (connection->request_count >= connection->all->limits->max_connection_requests ||
-             !request_insert(connection, id, begin.keep_conn))
+    else if (connection->inflight.count >= connection->all->limits->max_connection_requests ||
+             !request_begin(connection, id, begin.keep_conn))
         refuse_begin(connection, id);
     else
         refused = false;
@@ -233,48 +187,18 @@ static void begin_request(struct connection *connection)
     }
 }
 
-/* The variables that a front server may ask for (FastCGI 1.0, section 4.1). */
 static void answer_get_values(struct connection *connection)
 {
-    const struct connection_limits *limits = connection->all->limits;
-    const struct {
-        struct slice name;
-        size_t value;
-    } known[] = {
-        {SLICE(FCGI_MAX_CONNS), limits->max_connections},
-        {SLICE(FCGI_MAX_REQS), limits->max_connection_requests},
-        {SLICE(FCGI_MPXS_CONNS), 1},
-    };
-    enum { KNOWN = sizeof known / sizeof known[0] };
-    bool asked[KNOWN] = {false};
-
-    struct slice rest = buffer_slice(&connection->management), name, value;
-    enum params_step step;
-    while ((step = params_next(&rest, &name, &value)) == PARAMS_PAIR)
-        for (int i = 0; i < KNOWN; i++)
-            asked[i] = asked[i] || slice_equal(name, known[i].name);
-    if (step == PARAMS_BAD) {
+    char answer[VALUES_ANSWER_MAX];
+    size_t len =
+        values_answer(buffer_slice(&connection->management), connection->all->limits, answer);
+    if (len == 0) {
         connection_doom(connection, "malformed GET_VALUES");
         return;
     }
-
-    char pairs[KNOWN * 48];
-    size_t len = 0;
-    for (int i = 0; i < KNOWN; i++) {
-        char number[24];
-        if (!asked[i])
-            continue;
-        snprintf(number, sizeof number, "%zu", known[i].value);
-        len += params_encode_short(pairs + len, known[i].name, slice_of(number));
-    }
-    uint8_t padding = record_padding(len);
-    char *out = reply_room(connection, FCGI_HEADER_LEN + len + padding);
-    if (!out)
-        return;
-    out += record_encode_header(out, FCGI_GET_VALUES_RESULT, FCGI_NULL_REQUEST_ID, (uint16_t)len,
-                                padding);
-    memcpy(out, pairs, len);
-    memset(out + len, 0, padding);
+    char *out = reply_room(connection, len);
+    if (out)
+        memcpy(out, answer, len);
 }
 
 static void answer_unknown_type(struct connection *connection, uint8_t type)
@@ -310,7 +234,7 @@ static void on_content(struct connection *connection, struct slice bytes)
         return;
     }
 
-    struct request *request = request_find(connection, header->request_id);
+    struct request *request = inflight_find(&connection->inflight, header->request_id);
     if (!request)
         return;
     enum request_state before = request->state;
@@ -326,7 +250,7 @@ static void on_content(struct connection *connection, struct slice bytes)
 /* The end of a record that belongs to a request. An empty record ends its stream. */
 static void on_request_record(struct connection *connection, const struct record_header *header)
 {
-    struct request *request = request_find(connection, header->request_id);
+    struct request *request = inflight_find(&connection->inflight, header->request_id);
     if (!request)
         return;
     if (header->type == FCGI_ABORT_REQUEST) {
@@ -410,11 +334,12 @@ static void on_end_of_input(struct connection *connection)
 {
     bool listens =
         connection->local ? !peer_hung_up(connection) : connection->all->limits->tcp_half_close;
-    for (uint32_t i = connection->request_count; i-- > 0;)
-        if (request_receiving(connection->requests[i]))
-            request_remove(connection, connection->requests[i]); /* it will never be complete */
+    for (uint32_t i = connection->inflight.count; i-- > 0;)
+        if (request_receiving(connection->inflight.requests[i]))
+            request_remove(connection,
+                           connection->inflight.requests[i]); /* it will never be complete */
     if (listens && !connection->lingering &&
-        (connection->request_count > 0 || connection->output.queued > 0)) {
+        (connection->inflight.count > 0 || connection->output.queued > 0)) {
         connection->half_closed = true;
         connection->closing = true;
         connection->unread = false;
@@ -523,7 +448,7 @@ static struct timeout_queue *timeout_for(const struct connection *connection)
         return &all->half_closed;
     if (connection->receiving > 0 || !record_at_boundary(&connection->decoder))
         return &all->receiving;
-    return connection->request_count == 0 ? &all->idle : NULL;
+    return connection->inflight.count == 0 ? &all->idle : NULL;
 }
 
 static void connection_watch(struct connection *connection)
@@ -552,7 +477,7 @@ static void connection_run(struct connection *connection)
     if (!connection->doomed && !connection->lingering) {
         connection_write(connection);
         bool wanted = !connection->closing && !connection->all->draining;
-        if (!connection->doomed && !wanted && connection->request_count == 0 &&
+        if (!connection->doomed && !wanted && connection->inflight.count == 0 &&
             connection->output.queued == 0)
             connection_close(connection);
     }
@@ -581,8 +506,8 @@ static void on_receive_timeout(void *context, struct timeout *timeout)
         connection_doom(connection, "a record did not arrive in time");
         return;
     }
-    for (uint32_t i = 0; i < connection->request_count; i++) {
-        struct request *request = connection->requests[i];
+    for (uint32_t i = 0; i < connection->inflight.count; i++) {
+        struct request *request = connection->inflight.requests[i];
         enum request_state before = request->state;
         if (request_receiving(request))
             request_refuse(request, 408);
@@ -618,9 +543,9 @@ static void on_half_closed_timeout(void *context, struct timeout *timeout)
 static void connection_free(struct connection *connection)
 {
     struct connections *all = connection->all;
-    while (connection->request_count > 0)
-        request_remove(connection, connection->requests[connection->request_count - 1]);
-    free(connection->requests);
+    while (connection->inflight.count > 0)
+        request_remove(connection, connection->inflight.requests[connection->inflight.count - 1]);
+    inflight_free(&connection->inflight);
     timeout_stop(&connection->timeout);
     ev_io_stop(all->loop, &connection->io);
     close(connection->io.fd);
@@ -718,7 +643,8 @@ void connections_settled(void *context, const struct waiter_address *who,
                          const struct settlement *settlement)
 {
     struct connection *connection = connections_find(context, who->connection);
-    struct request *request = connection ? request_find(connection, who->request_id) : NULL;
+    struct request *request =
+        connection ? inflight_find(&connection->inflight, who->request_id) : NULL;
     if (!request || request->generation != who->generation || request->state != REQUEST_PARKED)
         return;
     request_settle(request, settlement);

@@ -1,0 +1,29 @@
+/* The requests in flight on one connection, by id. */
+#ifndef WORKERLESS_WIRE_INFLIGHT_H
+#define WORKERLESS_WIRE_INFLIGHT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct request;
+
+/* An array in the order of the ids: front servers count upwards or use id 1 alone, so a request is
+ * nearly always appended, and it costs eight bytes. */
+struct inflight { /* all zero: empty, holds no memory */
+    struct request **requests;
+    uint32_t count, capacity;
+};
+
+/* NULL if there is none. */
+struct request *inflight_find(const struct inflight *inflight, uint16_t id);
+
+/* Adds the request, whose id must not be there. False when out of memory. */
+bool inflight_insert(struct inflight *inflight, struct request *request);
+
+/* Takes the request out; it is the caller's again. */
+void inflight_remove(struct inflight *inflight, const struct request *request);
+
+/* Frees the array; no request may be left in it. May be called twice. */
+void inflight_free(struct inflight *inflight);
+
+#endif

@@ -1,0 +1,19 @@
+/* GET_VALUES: what a front server may ask about us (FastCGI 1.0, section 4.1). Pure. */
+#ifndef WORKERLESS_WIRE_VALUES_H
+#define WORKERLESS_WIRE_VALUES_H
+
+#include <stddef.h>
+
+#include "base/slice.h"
+
+struct connection_limits;
+
+/* The longest record that values_answer writes. */
+#define VALUES_ANSWER_MAX 160
+
+/* Reads the names in the content of a GET_VALUES record and writes the GET_VALUES_RESULT record to
+ * `out`: one pair for each name that we know, however often it is asked for. Returns its length, or
+ * 0 if the content is malformed. */
+size_t values_answer(struct slice content, const struct connection_limits *limits, char *out);
+
+#endif
