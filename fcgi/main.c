@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "cache/cache.h"
 #include "conf/conf.h"
@@ -25,6 +26,8 @@
 #define CONF_DEFAULT       SYSCONFDIR "/workerless/workerless.conf"
 #define RESERVED_FDS       32 /* descriptors for the loop, the log, Redis, listeners */
 #define FEWEST_CONNECTIONS 16
+#define SHUTDOWN_LOOK_S    0.02
+#define LAST_WORDS_S       1.0
 
 struct server {
     struct ev_loop *loop;
@@ -37,34 +40,34 @@ struct server {
     struct connections *connections;
     struct listeners *listeners;
     ev_signal signals[3];
-    ev_timer shutdown_timer;
-    ev_prepare idle_watch; /* while shutting down: is anything left? */
-    bool shutting_down;
+    ev_timer shutdown_look; /* active: shutting down */
+    double shutdown_at;     /* when patience ends, by clock_monotonic() */
+    bool given_up;          /* what did not finish in time has been cancelled */
 };
 
 /* --- shutting down --- */
 
-static void stop(struct ev_loop *loop)
-{
-    ev_break(loop, EVBREAK_ALL);
-}
-
-static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
-{
-    struct server *server = watcher->data;
-    (void)events;
-    if (connections_count(server->connections) == 0 && flights_under_way(server->flights) == 0)
-        stop(loop);
-}
-
-static void on_shutdown_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+/* A look now and then, until nothing is left or the time is over. What is given up gets its answer
+ * all the same, if its client takes it soon. */
+static void on_shutdown_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct server *server = timer->data;
     (void)events;
-    log_warning("main", "shutdown_timeout is over: giving up %zu requests and %zu flights",
-                flights_parked(server->flights), flights_under_way(server->flights));
-    flights_cancel_all(server->flights);
-    stop(loop);
+    size_t connections = connections_count(server->connections);
+    size_t flights = flights_under_way(server->flights);
+    if (connections == 0 && flights == 0) {
+        ev_break(loop, EVBREAK_ALL);
+    } else if (clock_monotonic() < server->shutdown_at) {
+        return;
+    } else if (!server->given_up) {
+        log_warning("main", "shutdown_timeout is over: giving up %zu connections and %zu flights",
+                    connections, flights);
+        server->given_up = true;
+        server->shutdown_at = clock_monotonic() + LAST_WORDS_S;
+        flights_cancel_all(server->flights);
+    } else {
+        ev_break(loop, EVBREAK_ALL);
+    }
 }
 
 /* The first signal: no new connections, what is in flight is finished. The second one: now. */
@@ -72,24 +75,19 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 {
     struct server *server = signal->data;
     (void)events;
-    if (server->shutting_down) {
-        stop(loop);
+    if (ev_is_active(&server->shutdown_look)) {
+        server->shutdown_at = clock_monotonic();
         return;
     }
-    server->shutting_down = true;
     log_info("main", "SIG%s: finishing %zu requests and %zu flights", sigabbrev_np(signal->signum),
              flights_parked(server->flights), flights_under_way(server->flights));
     listeners_close(server->listeners);
     server->listeners = NULL;
     connections_drain(server->connections);
-
-    ev_timer_init(&server->shutdown_timer, on_shutdown_timeout, server->conf->shutdown_timeout, 0.);
-    server->shutdown_timer.data = server;
-    ev_timer_start(loop, &server->shutdown_timer);
-    ev_prepare_init(&server->idle_watch, on_prepare);
-    server->idle_watch.data = server;
-    ev_set_priority(&server->idle_watch, EV_MINPRI);
-    ev_prepare_start(loop, &server->idle_watch);
+    server->shutdown_at = clock_monotonic() + server->conf->shutdown_timeout;
+    ev_timer_init(&server->shutdown_look, on_shutdown_look, 0., SHUTDOWN_LOOK_S);
+    server->shutdown_look.data = server;
+    ev_timer_start(loop, &server->shutdown_look);
 }
 
 static void watch_signals(struct server *server)

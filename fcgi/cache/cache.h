@@ -23,7 +23,7 @@ struct cache_settings {
     double redis_timeout; /* seconds until an unanswered command means that Redis is gone */
 };
 
-/* `entry` is NULL on a miss, and otherwise borrowed for the length of the call. */
+/* `entry` is fresh and borrowed for the length of the call; NULL: a miss. */
 typedef void cache_found_fn(void *caller, struct entry *entry);
 
 /* Returns NULL, or what is wrong with the `redis` setting, in the user's words. */

@@ -178,7 +178,8 @@ static void on_get(struct command *command, redisReply *reply)
     } else if (reply && reply->type == REDIS_REPLY_ERROR) {
         complain(command->redis, "GET", reply);
     }
-    command->found(command->caller, entry);
+    bool fresh = entry && entry->fresh_until_ms > clock_wall_ms();
+    command->found(command->caller, fresh ? entry : NULL);
     entry_unref(entry);
 }
 

@@ -5,22 +5,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "wire/limits.h"
+
 struct connections;
 struct ev_loop;
 struct service;
 struct settlement;
 struct waiter_address;
-
-struct connection_limits {
-    size_t max_connections;         /* 0: what the descriptor limit allows */
-    size_t max_connection_requests; /* in flight on one connection */
-    size_t max_params;              /* bytes of one request's PARAMS stream */
-    size_t max_request_body;        /* bytes of one request's STDIN stream */
-    double idle_timeout;            /* seconds without a request until the connection is closed */
-    double receive_timeout;         /* seconds for a request to arrive whole */
-    double send_timeout;            /* seconds without the peer taking a byte */
-    bool tcp_half_close;            /* a FIN on TCP means "no more requests", not "gone" */
-};
 
 /* Called with false when the last place is taken: no more may be accepted; and with true when a
  * connection has ended, so that another one has room. */

@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "wire/connection.h"
+#include "wire/limits.h"
 #include "wire/output.h"
 #include "wire/params.h"
 #include "wire/record.h"

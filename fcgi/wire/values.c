@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "wire/connection.h"
+#include "wire/limits.h"
 #include "wire/params.h"
 #include "wire/record.h"
 
