@@ -1,0 +1,362 @@
+/* From the config file to struct conf.
+ *
+ *     scan_read_file --> scan_prepare --> syntax_parse --> build:  values by the table of options,
+ *                                                             sections as wholes, references, files
+ *
+ * Each step goes on after a problem as far as that makes sense, so that one run shows all of them.
+ */
+#include "conf/conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "conf/options.h"
+#include "conf/problems.h"
+#include "conf/syntax.h"
+#include "conf/scan.h"
+
+struct builder {
+    struct conf *conf;
+    const struct document *document;
+    struct place *places; /* one for each of the document's sections */
+    struct problems *problems;
+};
+
+/* What the build knows of a section. */
+struct place {
+    const struct section *section;
+    void *target;                           /* where its options are stored */
+    const struct value *given[OPTIONS_MAX]; /* by the option's index; NULL: not in the file */
+    bool bad[OPTIONS_MAX];                  /* it is given, and wrong */
+};
+
+static const struct value *given(const struct place *place, const char *name)
+{
+    const struct option *option = option_find(place->section->kind, name);
+    return place->given[option - option_table];
+}
+
+/* The line to blame for something about the option: its own, or its section's. */
+static int line_of(const struct place *place, const char *name)
+{
+    const struct value *value = given(place, name);
+    return value ? value->line : place->section->line;
+}
+
+static bool refuse_memory(struct problems *problems)
+{
+    problems_add(problems, 0, "out of memory");
+    return false;
+}
+
+/* Makes the structs that the options are stored in. */
+static bool build_places(struct builder *builder)
+{
+    const struct document *document = builder->document;
+    struct conf *conf = builder->conf;
+    size_t sources = 0, routes = 0;
+    for (size_t i = 0; i < document->section_count; i++) {
+        sources += document->sections[i].kind == SECTION_SOURCE;
+        routes += document->sections[i].kind == SECTION_FRAGMENT;
+    }
+    builder->places = alloc_zeroed(document->section_count * sizeof(*builder->places));
+    conf->sources = alloc_zeroed((sources + 1) * sizeof(*conf->sources));
+    conf->routes = alloc_zeroed((routes + 1) * sizeof(*conf->routes));
+    if (!builder->places || !conf->sources || !conf->routes)
+        return refuse_memory(builder->problems);
+    for (size_t i = 0; i < document->section_count; i++) {
+        const struct section *section = &document->sections[i];
+        struct place *place = &builder->places[i];
+        const char *title = section->title;
+        *place = (struct place){.section = section, .target = conf};
+        if (title && !(title = alloc_copy(title, strlen(title))))
+            return refuse_memory(builder->problems);
+        if (section->kind == SECTION_SOURCE) {
+            conf->sources[conf->source_count].name = title;
+            place->target = &conf->sources[conf->source_count++];
+        } else if (section->kind == SECTION_FRAGMENT) {
+            conf->routes[conf->route_count].pattern = title;
+            place->target = &conf->routes[conf->route_count++];
+        }
+    }
+    return true;
+}
+
+static void build_value(struct builder *builder, const struct value *value)
+{
+    struct place *place = &builder->places[value->section];
+    const struct option *option = value->option;
+    const struct value **known = &place->given[option - option_table];
+    char quote[QUOTE_ROOM], wrong[OPTION_WRONG_ROOM];
+    if (*known && value->begins) {
+        problems_add(builder->problems, value->line, "%s is set twice; first in line %d",
+                     option->name, (*known)->line);
+        return;
+    }
+    if (!*known)
+        *known = value;
+    if (option_store(option, value->text, place->target, wrong))
+        return;
+    place->bad[option - option_table] = true;
+    if (option->secret)
+        problems_add(builder->problems, value->line, "%s: %s", option->name, wrong);
+    else
+        problems_add(builder->problems, value->line, "%s = %s: %s", option->name,
+                     problem_quote(quote, value->text), wrong);
+}
+
+/* "fragment "a"": how messages call a section. */
+static const char *call(const struct place *place, char room[2 * QUOTE_ROOM])
+{
+    char quote[QUOTE_ROOM];
+    snprintf(room, 2 * QUOTE_ROOM, "%s %s",
+             place->section->kind == SECTION_SOURCE ? "source" : "fragment",
+             problem_quote(quote, place->section->title));
+    return room;
+}
+
+/* Whether this section has the option at all; only sources differ. */
+static bool has_option(const struct place *place, const struct option *option)
+{
+    const struct source_settings *settings = place->target;
+    return option->only == 0 || (option->only & FOR_SOURCE(settings->kind)) != 0;
+}
+
+/* Misplaced options, missing ones, defaults. */
+static void build_rest(struct builder *builder, struct place *place)
+{
+    enum option_section kind = place->section->kind;
+    char called[2 * QUOTE_ROOM], wrong[OPTION_WRONG_ROOM];
+    if (kind == SECTION_SOURCE) {
+        const struct value *type = given(place, "type");
+        if (!type || place->bad[type->option - option_table]) {
+            if (!type)
+                problems_add(builder->problems, place->section->line, "%s: type is missing",
+                             call(place, called));
+            return; /* what else it should have is unknown */
+        }
+    }
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *option = &option_table[i];
+        const struct value *value = place->given[i];
+        if (option->section != kind)
+            continue;
+        if (value && !has_option(place, option)) {
+            problems_add(builder->problems, value->line, "%s is for sources of type %s",
+                         option->name, option_only(option));
+        } else if (!value && has_option(place, option)) {
+            if (option->required)
+                problems_add(builder->problems, place->section->line, "%s: %s is missing",
+                             call(place, called), option->name);
+            else if (option->preset && !option_store(option, option->preset, place->target, wrong))
+                problems_add(builder->problems, 0, "default of %s: %s", option->name, wrong);
+        }
+    }
+}
+
+/* The first section of that kind and title, which is `place` itself if it is the only one. */
+static const struct place *find_title(const struct builder *builder, enum option_section kind,
+                                      const char *title)
+{
+    for (size_t i = 0; i < builder->document->section_count; i++) {
+        const struct section *section = builder->places[i].section;
+        if (section->kind == kind && strcmp(section->title, title) == 0)
+            return &builder->places[i];
+    }
+    return NULL;
+}
+
+static void check_unique(const struct builder *builder, const struct place *place)
+{
+    char called[2 * QUOTE_ROOM];
+    const struct section *section = place->section;
+    const struct place *first = find_title(builder, section->kind, section->title);
+    if (first != place)
+        problems_add(builder->problems, section->line, "%s is there twice; first in line %d",
+                     call(place, called), first->section->line);
+}
+
+static void build_source(struct builder *builder, struct place *place)
+{
+    const struct source_settings *settings = place->target;
+    char called[2 * QUOTE_ROOM];
+    const char *wrong;
+    check_unique(builder, place);
+    if (!settings->name[0])
+        problems_add(builder->problems, place->section->line, "a source needs a name");
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *option = &option_table[i];
+        if (option->section == SECTION_SOURCE && option->required && has_option(place, option) &&
+            (!place->given[i] || place->bad[i]))
+            return;
+    }
+    wrong = source_check(settings);
+    if (wrong)
+        problems_add(builder->problems, line_of(place, "url"), "%s: %s", call(place, called),
+                     wrong);
+}
+
+/* A name, or the beginning of one and '*'. */
+static const char *check_pattern(const char *pattern)
+{
+    char name[ROUTE_NAME_MAX + 1];
+    size_t len = strlen(pattern);
+    const char *star = strchr(pattern, '*');
+    if (star && star[1])
+        return "'*' can only be the last character";
+    if (len <= ROUTE_NAME_MAX) {
+        memcpy(name, pattern, len);
+        if (star)
+            name[len - 1] = 'x'; /* for any name that it matches */
+        if (route_name_valid((struct slice){.data = name, .len = len}))
+            return NULL;
+    }
+    return "not a name: it must be 1 to 255 bytes of UTF-8 without control characters, with no "
+           "\"\", \".\" or \"..\" between its slashes";
+}
+
+/* "there are: slow, api" */
+static void list_sources(const struct conf *conf, char *room, size_t size)
+{
+    size_t len = (size_t)snprintf(room, size, "there %s", conf->source_count ? "are:" : "is none");
+    for (size_t i = 0; i < conf->source_count && len < size; i++) {
+        bool last = i + 1 == conf->source_count, full = len + 60 > size;
+        len += (size_t)snprintf(room + len, size - len, " %.40s%s",
+                                full ? "..." : conf->sources[i].name, last || full ? "" : ",");
+        if (full)
+            return;
+    }
+}
+
+static void find_source(const struct builder *builder, const struct place *place,
+                        struct recipe *recipe)
+{
+    const struct value *value = given(place, "source");
+    const struct place *found;
+    char called[2 * QUOTE_ROOM], quote[QUOTE_ROOM], names[300];
+    if (!value)
+        return;
+    found = find_title(builder, SECTION_SOURCE, value->text);
+    if (found) {
+        recipe->source =
+            (unsigned)((const struct source_settings *)found->target - builder->conf->sources);
+        return;
+    }
+    list_sources(builder->conf, names, sizeof(names));
+    problems_add(builder->problems, value->line, "%s: no source named %s (%s)", call(place, called),
+                 problem_quote(quote, value->text), names);
+}
+
+static void read_fallback(const struct builder *builder, const struct place *place,
+                          struct slice *fallback)
+{
+    const struct value *value = given(place, "fallback");
+    const char *file = builder->problems->file, *slash = strrchr(file, '/'), *why;
+    char quote[QUOTE_ROOM], *path;
+    size_t directory = 0;
+    if (!value)
+        return;
+    if (slash && value->text[0] != '/')
+        directory = (size_t)(slash + 1 - file);
+    path = alloc_bytes(directory + strlen(value->text) + 1);
+    if (!path) {
+        refuse_memory(builder->problems);
+        return;
+    }
+    memcpy(path, file, directory);
+    strcpy(path + directory, value->text);
+    fallback->data = scan_read_file(path, &fallback->len, &why);
+    if (!fallback->data)
+        problems_add(builder->problems, value->line, "fallback = %s: %s: %s",
+                     problem_quote(quote, value->text), path, why);
+    free(path);
+}
+
+static void build_fragment(struct builder *builder, struct place *place)
+{
+    struct route *route = place->target;
+    char called[2 * QUOTE_ROOM];
+    const char *wrong = check_pattern(route->pattern);
+    check_unique(builder, place);
+    if (wrong)
+        problems_add(builder->problems, place->section->line, "%s: %s", call(place, called), wrong);
+    route->recipe.number = (unsigned)(route - builder->conf->routes);
+    find_source(builder, place, &route->recipe);
+    read_fallback(builder, place, &route->fallback);
+}
+
+/* A document that is not whole gets its values checked; what it lacks may just be cut off. */
+static void build(struct builder *builder, int lines)
+{
+    const struct document *document = builder->document;
+    if (!build_places(builder))
+        return;
+    for (size_t i = 0; i < document->value_count; i++)
+        build_value(builder, &document->values[i]);
+    for (size_t i = 0; document->whole && i < document->section_count; i++) {
+        struct place *place = &builder->places[i];
+        build_rest(builder, place);
+        if (place->section->kind == SECTION_SOURCE)
+            build_source(builder, place);
+        else if (place->section->kind == SECTION_FRAGMENT)
+            build_fragment(builder, place);
+    }
+    if (document->whole && builder->conf->route_count == 0)
+        problems_add(builder->problems, lines, "no fragment section: nothing to serve");
+}
+
+struct conf *conf_load(const char *file, FILE *errors)
+{
+    struct problems problems = {.file = file};
+    struct document document = {0};
+    struct builder builder = {.document = &document, .problems = &problems};
+    const char *why;
+    size_t len;
+    int lines;
+    char *text = scan_read_file(file, &len, &why);
+    builder.conf = alloc_zeroed(sizeof(*builder.conf));
+    if (!text)
+        problems_add(&problems, 0, "%s", why);
+    else if (!builder.conf)
+        refuse_memory(&problems);
+    else if (scan_prepare(text, len, &lines, &problems)) {
+        syntax_parse(text, lines, &document, &problems);
+        build(&builder, lines);
+    }
+    if (problems_found(&problems) > 0) {
+        problems_write(&problems, errors);
+        conf_free(builder.conf);
+        builder.conf = NULL;
+    }
+    problems_free(&problems);
+    document_free(&document);
+    free(builder.places);
+    free(text);
+    return builder.conf;
+}
+
+void conf_free(struct conf *conf)
+{
+    if (!conf)
+        return;
+    for (size_t i = 0; i < conf->source_count; i++) {
+        options_free(SECTION_SOURCE, &conf->sources[i]);
+        free((char *)conf->sources[i].name);
+    }
+    for (size_t i = 0; i < conf->route_count; i++) {
+        options_free(SECTION_FRAGMENT, &conf->routes[i]);
+        free((char *)conf->routes[i].pattern);
+        free((char *)conf->routes[i].fallback.data);
+    }
+    free(conf->sources);
+    free(conf->routes);
+    options_free(SECTION_TOP, conf);
+    options_free(SECTION_CACHE, conf);
+    free(conf);
+}
+
+void conf_print_options(FILE *out)
+{
+    options_print(out);
+}

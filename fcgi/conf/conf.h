@@ -1,0 +1,39 @@
+/* The configuration: read once, checked whole, constant from then on. */
+#ifndef WORKERLESS_CONF_CONF_H
+#define WORKERLESS_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "cache/cache.h"
+#include "park/flight.h"
+#include "source/source.h"
+#include "web/route.h"
+#include "wire/connection.h"
+#include "wire/listener.h"
+
+struct conf {
+    struct listener_settings listen;
+    struct connection_limits connections;
+    struct flight_limits flights;
+    struct cache_settings cache;
+    struct source_settings *sources;
+    size_t source_count;
+    struct route *routes; /* in the file's order; recipe.source indexes sources */
+    size_t route_count;
+    double shutdown_timeout; /* seconds that requests in flight get on SIGTERM */
+    bool log_to_syslog;
+};
+
+/* Reads and checks the file. Returns a config that the caller owns, or NULL after writing every
+ * problem to `errors`, one "FILE:LINE: what is wrong" a line. */
+struct conf *conf_load(const char *file, FILE *errors);
+
+/* NULL is allowed. */
+void conf_free(struct conf *conf);
+
+/* Writes every option with its default and its help, for -h and the man page. */
+void conf_print_options(FILE *out);
+
+#endif

@@ -1,0 +1,70 @@
+/* The problems of one config file. */
+#include "conf/problems.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+#define TEXT_ROOM 1000
+
+/* Keeps the lines in order, and those of one line as they were found. */
+static void insert(struct problems *problems, struct problem problem)
+{
+    size_t at = problems->count++;
+    for (; at > 0 && problems->list[at - 1].line > problem.line; at--)
+        problems->list[at] = problems->list[at - 1];
+    problems->list[at] = problem;
+}
+
+void problems_add(struct problems *problems, int line, const char *format, ...)
+{
+    char plain[TEXT_ROOM], escaped[4 * TEXT_ROOM], *text;
+    size_t len = 0;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(plain, sizeof(plain), format, arguments);
+    va_end(arguments);
+    for (const char *c = plain; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            len += (size_t)sprintf(escaped + len, "\\x%02X", (unsigned char)*c);
+        else
+            escaped[len++] = *c;
+    }
+    text = problems->count < PROBLEMS_MAX ? alloc_copy(escaped, len) : NULL;
+    if (text)
+        insert(problems, (struct problem){.line = line, .text = text});
+    else
+        problems->lost++;
+}
+
+const char *problem_quote(char room[QUOTE_ROOM], const char *text)
+{
+    int most = QUOTE_ROOM - 6;
+    bool whole = strlen(text) <= (size_t)most;
+    snprintf(room, QUOTE_ROOM, "\"%.*s%s\"", most, text, whole ? "" : "...");
+    return room;
+}
+
+void problems_write(const struct problems *problems, FILE *out)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct problem *problem = &problems->list[i];
+        if (problem->line > 0)
+            fprintf(out, "%s:%d: %s\n", problems->file, problem->line, problem->text);
+        else
+            fprintf(out, "%s: %s\n", problems->file, problem->text);
+    }
+    if (problems->lost > 0 && problems->count < PROBLEMS_MAX)
+        fprintf(out, "%s: out of memory\n", problems->file);
+    else if (problems->lost > 0)
+        fprintf(out, "%s: %zu more problems\n", problems->file, problems->lost);
+}
+
+void problems_free(struct problems *problems)
+{
+    while (problems->count > 0)
+        free(problems->list[--problems->count].text);
+}

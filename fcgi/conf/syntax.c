@@ -1,0 +1,261 @@
+/* libconfuse at work, the only file that includes it.
+ *
+ *     text --> cfg_parse_buf --+-- on_section --> document.sections
+ *                              +-- on_value ----> document.values
+ *                              +-- on_error ----> problems
+ *
+ * Its tree is thrown away: it keeps no line of a value, only the last line of a section, and loses
+ * the first of two sections of one title. Its callbacks know the line, and the calls make the
+ * document. It stops at an option that it does not know; then we tell it that there is one of that
+ * name, without a meaning, and let it begin anew, so as to find more.
+ */
+#include "conf/syntax.h"
+
+#include <confuse.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+#define UNKNOWN_MAX 16
+#define LIST_MAX    64
+
+struct unknown {
+    enum option_section section;
+    char *name;
+};
+
+struct reader {
+    struct document *document;
+    struct problems *problems;
+    struct unknown unknown[UNKNOWN_MAX];
+    size_t unknown_count;
+    int lines;
+    bool again;     /* an unknown option was met: parse once more */
+    bool explained; /* why the parse fails has been said */
+    bool no_memory;
+};
+
+/* libconfuse gives its callbacks no context. It can't run twice at a time, its lexer is global. */
+static struct reader *reader;
+
+static enum option_section kind_of(const cfg_t *cfg)
+{
+    static const char *const names[SECTION_KINDS] = {"root", "cache", "source", "fragment"};
+    size_t kind = SECTION_KINDS - 1;
+    while (kind > SECTION_TOP && strcmp(cfg->name, names[kind]) != 0)
+        kind--;
+    return (enum option_section)kind;
+}
+
+/* At the end of the file libconfuse is in the line after the last one. */
+static int line_of(const cfg_t *cfg)
+{
+    return cfg->line < reader->lines ? cfg->line : reader->lines;
+}
+
+/* Room for one more: an array has room for a power of two. */
+static bool grow(void **items, size_t count, size_t size)
+{
+    if ((count & (count - 1)) != 0)
+        return true;
+    void *larger = alloc_resized(*items, (count > 0 ? 2 * count : 1) * size);
+    if (!larger)
+        return false;
+    *items = larger;
+    return true;
+}
+
+static bool add_section(enum option_section kind, const char *title, int line)
+{
+    struct document *document = reader->document;
+    void *sections = document->sections;
+    char *copy = title ? alloc_copy(title, strlen(title)) : NULL;
+    if ((title && !copy) || !grow(&sections, document->section_count, sizeof(struct section))) {
+        free(copy);
+        reader->no_memory = true;
+        return false;
+    }
+    document->sections = sections;
+    document->sections[document->section_count++] =
+        (struct section){.kind = kind, .title = copy, .line = line};
+    return true;
+}
+
+static bool is_unknown(enum option_section section, const char *name)
+{
+    for (size_t i = 0; i < reader->unknown_count; i++)
+        if (reader->unknown[i].section == section && strcmp(reader->unknown[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void on_unknown(const cfg_t *cfg, const char *name)
+{
+    char quote[QUOTE_ROOM], hint[OPTION_HINT_ROOM], *copy;
+    enum option_section section = kind_of(cfg);
+    reader->explained = true;
+    if (is_unknown(section, name))
+        return;
+    option_hint(section, name, hint);
+    problems_add(reader->problems, line_of(cfg), "no option %s %s%s", problem_quote(quote, name),
+                 section_place(section), hint);
+    if (reader->unknown_count == UNKNOWN_MAX || !(copy = alloc_copy(name, strlen(name))))
+        return;
+    reader->unknown[reader->unknown_count++] = (struct unknown){.section = section, .name = copy};
+    reader->again = true;
+}
+
+/* Called when a source or fragment section begins: it is the parser of a hidden option that each
+ * of them has, and gets that option's default. libconfuse aborts when a default is refused. */
+static int on_section(cfg_t *cfg, cfg_opt_t *hidden, const char *text, void *result)
+{
+    (void)text;
+    *(void **)result = NULL;
+    if (kind_of(cfg) >= SECTION_SOURCE)
+        add_section(kind_of(cfg), cfg_title(cfg) ? cfg_title(cfg) : "", cfg->line);
+    else
+        on_unknown(cfg, hidden->name); /* "source=s|" reaches it from outside */
+    return 0;
+}
+
+/* The value's text is copied. */
+static bool add_value(struct value value)
+{
+    struct document *document = reader->document;
+    void *values = document->values;
+    char *copy = reader->no_memory ? NULL : alloc_copy(value.text, strlen(value.text));
+    if (!copy || !grow(&values, document->value_count, sizeof(struct value))) {
+        free(copy);
+        reader->no_memory = true;
+        return false;
+    }
+    value.text = copy;
+    document->values = values;
+    document->values[document->value_count++] = value;
+    return true;
+}
+
+/* Called for each value, of unknown options too. */
+static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
+{
+    enum option_section kind = kind_of(cfg);
+    const struct option *option = option_find(kind, opt->name);
+    *(void **)result = NULL;
+    if (!option)
+        on_unknown(cfg, opt->name); /* "cache|redis" reaches into a section */
+    if (cfg_opt_size(opt) > LIST_MAX) {
+        if (option)
+            problems_add(reader->problems, line_of(cfg), "more than %d values of %s", LIST_MAX,
+                         opt->name);
+        reader->explained = true;
+        return -1;
+    }
+    if (!option)
+        return 0;
+    struct value value = {
+        .option = option,
+        .section = kind < SECTION_SOURCE ? (size_t)kind : reader->document->section_count - 1,
+        .line = line_of(cfg),
+        .begins = cfg_opt_size(opt) <= 1,
+        .text = (char *)text,
+    };
+    return add_value(value) ? 0 : -1;
+}
+
+static void on_error(cfg_t *cfg, const char *format, va_list arguments)
+{
+    char text[256];
+    const char *name = NULL;
+    if (strstr(format, "option '%s'")) { /* such messages have no other argument */
+        va_list copy;
+        va_copy(copy, arguments);
+        name = va_arg(copy, const char *);
+        va_end(copy);
+    }
+    if (name && strcmp(format, "no such option '%s'") == 0) {
+        on_unknown(cfg, name);
+        return;
+    }
+    reader->explained = true;
+    if (name && is_unknown(kind_of(cfg), name)) /* it is meant as a section */
+        return;
+    vsnprintf(text, sizeof(text), format, arguments);
+    problems_add(reader->problems, line_of(cfg), "%s", text);
+}
+
+#define OPTS_ROOM (OPTIONS_MAX + SECTION_KINDS + UNKNOWN_MAX + 2)
+
+/* What libconfuse may find: the table's options, sections, and what it met before without knowing
+ * it (a list, since that is written like a single value, too). */
+static void describe(cfg_opt_t opts[SECTION_KINDS][OPTS_ROOM])
+{
+    size_t count[SECTION_KINDS] = {0};
+    for (size_t i = SECTION_SOURCE; i <= SECTION_FRAGMENT; i++)
+        opts[i][count[i]++] = (cfg_opt_t)CFG_PTR_CB("", "x", CFGF_NONE, on_section, NULL);
+    for (const struct option *o = option_table; o < option_table + option_count; o++) {
+        cfg_opt_t *opt = &opts[o->section][count[o->section]++];
+        *opt = (cfg_opt_t)CFG_PTR_CB(o->name, NULL, CFGF_NODEFAULT, on_value, NULL);
+        if (o->kind == OPTION_LIST)
+            opt->flags |= CFGF_LIST;
+    }
+    for (size_t i = 0; i < reader->unknown_count; i++) {
+        const struct unknown *unknown = &reader->unknown[i];
+        opts[unknown->section][count[unknown->section]++] =
+            (cfg_opt_t)CFG_PTR_LIST_CB(unknown->name, NULL, CFGF_NODEFAULT, on_value, NULL);
+    }
+    cfg_opt_t *top = &opts[SECTION_TOP][count[SECTION_TOP]];
+    *top++ = (cfg_opt_t)CFG_SEC("cache", opts[SECTION_CACHE], CFGF_NONE);
+    *top++ = (cfg_opt_t)CFG_SEC("source", opts[SECTION_SOURCE], CFGF_MULTI | CFGF_TITLE);
+    *top = (cfg_opt_t)CFG_SEC("fragment", opts[SECTION_FRAGMENT], CFGF_MULTI | CFGF_TITLE);
+}
+
+/* Whether the text was understood to its end. */
+static bool parse_once(const char *text)
+{
+    cfg_opt_t opts[SECTION_KINDS][OPTS_ROOM] = {0}; /* zeroes end each array */
+    cfg_t *cfg;
+    bool whole;
+    document_free(reader->document);
+    reader->again = reader->explained = false;
+    if (!add_section(SECTION_TOP, NULL, 1) || !add_section(SECTION_CACHE, NULL, 1))
+        return false;
+    describe(opts);
+    cfg = cfg_init(opts[SECTION_TOP], CFGF_NONE);
+    if (!cfg) {
+        reader->no_memory = true;
+        return false;
+    }
+    cfg_set_error_function(cfg, on_error);
+    whole = cfg_parse_buf(cfg, text) == CFG_SUCCESS && !reader->no_memory;
+    if (!whole && !reader->explained && !reader->no_memory)
+        problems_add(reader->problems, line_of(cfg), "syntax error");
+    cfg_free(cfg);
+    return whole;
+}
+
+void syntax_parse(const char *text, int lines, struct document *document, struct problems *problems)
+{
+    struct reader here = {.document = document, .problems = problems, .lines = lines};
+    reader = &here;
+    do {
+        document->whole = parse_once(text);
+    } while (here.again && !here.no_memory);
+    if (here.no_memory)
+        problems_add(problems, 0, "out of memory");
+    while (here.unknown_count > 0)
+        free(here.unknown[--here.unknown_count].name);
+    reader = NULL;
+}
+
+void document_free(struct document *document)
+{
+    for (size_t i = 0; i < document->section_count; i++)
+        free(document->sections[i].title);
+    for (size_t i = 0; i < document->value_count; i++)
+        free(document->values[i].text);
+    free(document->sections);
+    free(document->values);
+    *document = (struct document){0};
+}

@@ -1,0 +1,26 @@
+/* Durations, sizes and other values as people write them. Pure.
+ *
+ * Each function returns NULL and sets its result, or returns what is wrong with the text, in the
+ * user's words, and leaves the result alone.
+ */
+#ifndef WORKERLESS_CONF_UNITS_H
+#define WORKERLESS_CONF_UNITS_H
+
+#include <stddef.h>
+
+/* "250ms", "1.5s", "5m"; the units are us, ms, s, m, h, d. "0" needs none. In seconds. */
+const char *units_parse_duration(const char *text, double *seconds);
+
+/* "0-3s", "100ms-2s", or one duration, which is both ends. In seconds. */
+const char *units_parse_range(const char *text, double *low, double *high);
+
+/* "512B", "64KiB", "1MiB", "2GiB"; whole numbers. "0" needs no unit. In bytes. */
+const char *units_parse_size(const char *text, size_t *bytes);
+
+/* A plain number. */
+const char *units_parse_count(const char *text, size_t *count);
+
+/* An octal file mode, up to 0777. */
+const char *units_parse_mode(const char *text, unsigned *mode);
+
+#endif
