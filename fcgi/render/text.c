@@ -1,0 +1,128 @@
+/* Text as a fragment: the media types that are text, and the escaping that makes HTML of it.
+ *
+ * Runs of bytes that stand for themselves are appended whole; only what must change is looked at
+ * one character at a time.
+ */
+#include "render/text.h"
+
+#include <strings.h>
+
+#include "base/buffer.h"
+#include "base/utf8.h"
+
+#define REPLACEMENT SLICE("\xEF\xBF\xBD") /* U+FFFD */
+
+static bool equal_nocase(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
+}
+
+static bool starts_nocase(struct slice text, struct slice prefix)
+{
+    return text.len > prefix.len && strncasecmp(text.data, prefix.data, prefix.len) == 0;
+}
+
+static bool ends_nocase(struct slice text, struct slice suffix)
+{
+    return text.len > suffix.len && equal_nocase(slice_from(text, text.len - suffix.len), suffix);
+}
+
+/* "type/subtype" without parameters (RFC 9110 section 8.3.1). */
+static struct slice essence(struct slice type)
+{
+    const char *semicolon = type.len > 0 ? memchr(type.data, ';', type.len) : NULL;
+    if (semicolon)
+        type.len = (size_t)(semicolon - type.data);
+    return slice_trim(type);
+}
+
+bool text_is_html(struct slice type)
+{
+    struct slice media = essence(type);
+    return equal_nocase(media, SLICE("text/html")) ||
+           equal_nocase(media, SLICE("application/xhtml+xml"));
+}
+
+bool text_is_text(struct slice type)
+{
+    static const char *const names[] = {"application/json", "application/xml",
+                                        "application/javascript", "application/x-ndjson"};
+    struct slice media = essence(type);
+    if (slice_trim(type).len == 0 || starts_nocase(media, SLICE("text/")))
+        return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (equal_nocase(media, slice_of(names[i])))
+            return true;
+    return ends_nocase(media, SLICE("+xml")) ||
+           (starts_nocase(media, SLICE("application/")) && ends_nocase(media, SLICE("+json")));
+}
+
+/* What the text's first character is written as, if not as itself; *len is how many bytes it has.
+ * data is NULL when it stands for itself. */
+static struct slice escape_of(struct slice text, size_t *len)
+{
+    static const struct slice itself = {0};
+    unsigned char byte = (unsigned char)text.data[0];
+    *len = 1;
+    switch (byte) {
+    case '&':
+        return SLICE("&amp;");
+    case '<':
+        return SLICE("&lt;");
+    case '>':
+        return SLICE("&gt;");
+    case '"':
+        return SLICE("&quot;");
+    case '\'':
+        return SLICE("&#39;");
+    case '\t':
+    case '\n':
+    case '\r':
+        return itself;
+    default:
+        break;
+    }
+    if (byte < 0x20)
+        return REPLACEMENT;
+    if (byte < 0x80)
+        return itself;
+    *len = utf8_sequence(text);
+    if (*len > 0)
+        return itself;
+    *len = 1;
+    return REPLACEMENT;
+}
+
+static bool append(struct buffer *out, struct slice bytes, size_t limit)
+{
+    return buffer_append(out, bytes.data, bytes.len, limit);
+}
+
+static bool append_escaped(struct buffer *out, struct slice text, size_t limit)
+{
+    size_t plain = 0; /* bytes at the text's start that stand for themselves */
+    while (plain < text.len) {
+        size_t len;
+        struct slice escape = escape_of(slice_from(text, plain), &len);
+        if (!escape.data) {
+            plain += len;
+            continue;
+        }
+        if (!buffer_append(out, text.data, plain, limit) || !append(out, escape, limit))
+            return false;
+        text = slice_from(text, plain + len);
+        plain = 0;
+    }
+    return append(out, text, limit);
+}
+
+bool text_render(struct buffer *out, struct slice name, struct slice text, size_t limit)
+{
+    size_t len_before = out->len;
+    if (append(out, SLICE("<div id=\""), limit) && append_escaped(out, name, limit) &&
+        append(out, SLICE("\">"), limit) && append_escaped(out, text, limit) &&
+        append(out, SLICE("</div>"), limit))
+        return true;
+    out->len = len_before;
+    return false;
+}

@@ -1,0 +1,114 @@
+/* The simulated source: "result for NAME" after a random delay, like a slow external call.
+ *
+ * A call is one block: its timer and the body that it will give.
+ */
+#include "source/source.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <ev.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+struct simulated {
+    struct source source;
+    struct ev_loop *loop;
+    unsigned short random[3]; /* the state of erand48(3) */
+};
+
+struct simulated_call {
+    struct source_call call;
+    ev_timer timer;
+    source_done_fn *done;
+    void *caller;
+    size_t body_len;
+    char body[];
+};
+
+static const char *simulated_check(const struct source_settings *settings)
+{
+    if (settings->delay_min < 0 || settings->delay_max < settings->delay_min)
+        return "the delay must go from the shorter to the longer time";
+    return NULL;
+}
+
+static struct source *simulated_create(struct ev_loop *loop, const struct source_settings *settings)
+{
+    struct simulated *simulated = alloc_zeroed(sizeof *simulated);
+    if (!simulated)
+        return NULL;
+    simulated->source = (struct source){.type = &source_type_simulated, .settings = settings};
+    simulated->loop = loop;
+    if (getrandom(simulated->random, sizeof simulated->random, GRND_NONBLOCK) < 0) {
+        uint64_t now = (uint64_t)(clock_monotonic() * 1e9);
+        memcpy(simulated->random, &now, sizeof simulated->random);
+    }
+    return &simulated->source;
+}
+
+/* The call is over: off the loop first, so that `done` may do what it likes. */
+static void call_end(struct simulated_call *call, const struct source_result *result)
+{
+    struct simulated *simulated = (struct simulated *)call->call.source;
+    ev_timer_stop(simulated->loop, &call->timer);
+    call->done(call->caller, result);
+    free(call);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct simulated_call *call = timer->data;
+    (void)loop;
+    (void)events;
+    call_end(call, &(struct source_result){
+                       .status = SOURCE_OK,
+                       .type = SLICE("text/plain"),
+                       .body = {.data = call->body, .len = call->body_len},
+                   });
+}
+
+static struct source_call *simulated_start(struct source *source, struct slice name,
+                                           source_done_fn *done, void *caller)
+{
+    struct simulated *simulated = (struct simulated *)source;
+    struct slice beginning = SLICE("result for ");
+    struct simulated_call *call = alloc_zeroed(sizeof *call + beginning.len + name.len);
+    if (!call)
+        return NULL;
+    call->call.source = source;
+    call->done = done;
+    call->caller = caller;
+    call->body_len = beginning.len + name.len;
+    memcpy(call->body, beginning.data, beginning.len);
+    if (name.len > 0)
+        memcpy(call->body + beginning.len, name.data, name.len);
+
+    double least = source->settings->delay_min, most = source->settings->delay_max;
+    double delay = least + (most - least) * erand48(simulated->random);
+    ev_timer_init(&call->timer, on_timer, delay, 0.);
+    call->timer.data = call;
+    ev_now_update(simulated->loop); /* the loop's time may be old, and the delay short */
+    ev_timer_start(simulated->loop, &call->timer);
+    return &call->call;
+}
+
+static void simulated_cancel(struct source_call *source_call)
+{
+    struct simulated_call *call = (struct simulated_call *)source_call;
+    call_end(call, &(struct source_result){.status = SOURCE_CANCELLED, .reason = "cancelled"});
+}
+
+static void simulated_destroy(struct source *source)
+{
+    free(source);
+}
+
+const struct source_type source_type_simulated = {
+    .check = simulated_check,
+    .create = simulated_create,
+    .start = simulated_start,
+    .cancel = simulated_cancel,
+    .destroy = simulated_destroy,
+};

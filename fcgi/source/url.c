@@ -1,0 +1,72 @@
+/* The url of a fragment: replaces {name} in a template. */
+#include "source/url.h"
+
+#include <stdint.h>
+#include <strings.h>
+
+#include "base/buffer.h"
+
+#define PLACEHOLDER "{name}"
+
+/* What follows "http://" or "https://"; NULL if the template begins otherwise. */
+static const char *after_scheme(const char *template)
+{
+    if (strncasecmp(template, "http://", strlen("http://")) == 0)
+        return template + strlen("http://");
+    if (strncasecmp(template, "https://", strlen("https://")) == 0)
+        return template + strlen("https://");
+    return NULL;
+}
+
+const char *url_check_template(const char *template)
+{
+    const char *authority = after_scheme(template), *placeholder = strstr(template, PLACEHOLDER);
+    if (!authority)
+        return "url must begin with http:// or https://";
+    size_t authority_len = strcspn(authority, "/?#");
+    if (authority_len == 0) /* curl would take the host from the path */
+        return "url has no host";
+    /* A name in the host would let whoever asks for it choose the server. */
+    if (placeholder && placeholder < authority + authority_len)
+        return PLACEHOLDER " may be in the path and in the query of url only";
+
+    for (const char *brace = template; (brace = strpbrk(brace, "{}")); brace += strlen(PLACEHOLDER))
+        if (strncmp(brace, PLACEHOLDER, strlen(PLACEHOLDER)) != 0)
+            return "url may hold " PLACEHOLDER ", and no other braces";
+    return NULL;
+}
+
+static bool is_kept(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= '0' && byte <= '9') || (byte != '\0' && strchr("-._~/", byte));
+}
+
+static bool append_encoded(struct buffer *url, struct slice name)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char byte = (unsigned char)name.data[i];
+        const char encoded[] = {'%', hex[byte >> 4], hex[byte & 15]};
+        bool kept = is_kept(name.data[i]);
+        if (!buffer_append(url, kept ? &name.data[i] : encoded, kept ? 1 : 3, SIZE_MAX))
+            return false;
+    }
+    return true;
+}
+
+char *url_expand(const char *template, struct slice name)
+{
+    struct buffer url = {0};
+    const char *placeholder;
+    bool ok = true;
+    while (ok && (placeholder = strstr(template, PLACEHOLDER))) {
+        ok = buffer_append(&url, template, (size_t)(placeholder - template), SIZE_MAX) &&
+             append_encoded(&url, name);
+        template = placeholder + strlen(PLACEHOLDER);
+    }
+    if (ok && buffer_append(&url, template, strlen(template) + 1, SIZE_MAX))
+        return url.data;
+    buffer_free(&url);
+    return NULL;
+}

@@ -1,0 +1,16 @@
+/* The url of a fragment: the template of the config with the name in it. */
+#ifndef WORKERLESS_SOURCE_URL_H
+#define WORKERLESS_SOURCE_URL_H
+
+#include "base/slice.h"
+
+/* Returns NULL, or what is wrong, in the user's words: the scheme is not http or https, there is no
+ * host, {name} stands where it can't. Whether the rest is sound is not looked at. */
+const char *url_check_template(const char *template);
+
+/* The template with every {name} replaced by the percent-encoded name: unreserved bytes (RFC 3986
+ * section 2.3) and '/' stay, all others become %XX. Terminated, and the caller's to free; NULL when
+ * out of memory. */
+char *url_expand(const char *template, struct slice name);
+
+#endif

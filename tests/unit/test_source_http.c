@@ -1,0 +1,616 @@
+/* source/http on a real loop, against a real server in another thread. */
+#include "source/source.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <curl/curl.h>
+#include <ev.h>
+
+#include "base/alloc.h"
+#include "tests/unit/upstream.h"
+
+#define GUARD_SECONDS 60 /* when a test is given up */
+#define MAX_BODY      1000
+
+/* --- name lookups that hang until they are let go --- */
+
+static pthread_mutex_t lookup_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t lookup_changed = PTHREAD_COND_INITIALIZER;
+static unsigned lookups_hanging;
+static bool lookups_released;
+
+/* Stands before libc's for libcurl too. The name "hang.test" never resolves. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (!node || strcmp(node, "hang.test") != 0)
+        return real(node, service, hints, result);
+    pthread_mutex_lock(&lookup_lock);
+    lookups_hanging++;
+    while (!lookups_released)
+        pthread_cond_wait(&lookup_changed, &lookup_lock);
+    lookups_hanging--;
+    pthread_cond_broadcast(&lookup_changed);
+    pthread_mutex_unlock(&lookup_lock);
+    return EAI_AGAIN;
+}
+
+/* --- a source, its server and its calls --- */
+
+struct fixture {
+    struct upstream *upstream;
+    struct source *source;
+    struct source_settings settings;
+    char url[128];
+};
+
+struct seen { /* what one call came to */
+    struct fixture *fixture;
+    struct source_call *call;
+    unsigned count;
+    enum source_status status;
+    char type[64], body[2 * MAX_BODY], reason[300];
+    size_t body_len;
+    struct seen *cancels[3], *starts; /* what is done inside of its `done` */
+    const char *starts_name;
+    bool refused; /* there is memory to be parked, and none to begin */
+};
+
+static void start(struct fixture *fixture, struct seen *seen, const char *name);
+
+static void on_done(void *caller, const struct source_result *result)
+{
+    struct seen *seen = caller;
+    seen->count++;
+    seen->status = result->status;
+    seen->call = NULL;
+    snprintf(seen->type, sizeof seen->type, "%.*s", SLICE_ARGS(result->type));
+    snprintf(seen->body, sizeof seen->body, "%.*s", SLICE_ARGS(result->body));
+    seen->body_len = result->body.len;
+    if (result->status != SOURCE_OK)
+        snprintf(seen->reason, sizeof seen->reason, "%s", result->reason);
+    for (unsigned i = 0; i < 3; i++)
+        if (seen->cancels[i] && seen->cancels[i]->call)
+            source_cancel(seen->cancels[i]->call);
+    if (seen->starts)
+        start(seen->fixture, seen->starts, seen->starts_name);
+}
+
+static void start(struct fixture *fixture, struct seen *seen, const char *name)
+{
+    char copy[256];
+    snprintf(copy, sizeof copy, "%s", name);
+    seen->fixture = fixture;
+    if (seen->refused)
+        alloc_fail_after(1);
+    seen->call = source_start(fixture->source, slice_of(copy), on_done, seen);
+    alloc_fail_after(-1);
+    assert_non_null(seen->call);
+    assert_int_equal(seen->count, 0);
+    memset(copy, '?', sizeof copy);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)timer;
+    (void)events;
+}
+
+/* Runs the loop until the condition holds. */
+static void run_until(bool (*holds)(const void *context), const void *context)
+{
+    ev_timer tick;
+    double start_time = ev_time();
+    ev_timer_init(&tick, on_tick, 0.005, 0.005);
+    ev_timer_start(EV_DEFAULT, &tick);
+    while (!holds(context)) {
+        assert_true(ev_time() - start_time < GUARD_SECONDS);
+        ev_run(EV_DEFAULT, EVRUN_ONCE);
+    }
+    ev_timer_stop(EV_DEFAULT, &tick);
+}
+
+static bool is_done(const void *context)
+{
+    return ((const struct seen *)context)->count > 0;
+}
+
+static bool holds_one(const void *context)
+{
+    return upstream_held(((const struct fixture *)context)->upstream) == 1;
+}
+
+static bool holds_two(const void *context)
+{
+    return upstream_held(((const struct fixture *)context)->upstream) == 2;
+}
+
+/* What has arrived already is handled; nothing is waited for. */
+static void run_what_is_due(void)
+{
+    for (int i = 0; i < 20; i++)
+        ev_run(EV_DEFAULT, EVRUN_NOWAIT);
+}
+
+/* A source with the given options; its url is `url` with the server's port for %u. */
+static void open_source(struct fixture *fixture, const char *url, double timeout,
+                        unsigned connections)
+{
+    source_destroy(fixture->source);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(fixture->url, sizeof fixture->url, url, upstream_port(fixture->upstream));
+#pragma GCC diagnostic pop
+    fixture->settings = (struct source_settings){
+        .name = "api",
+        .kind = SOURCE_HTTP,
+        .url = fixture->url,
+        .timeout = timeout,
+        .max_body = MAX_BODY,
+        .connections = connections,
+    };
+    fixture->source = source_create(EV_DEFAULT, &fixture->settings);
+    assert_non_null(fixture->source);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    fixture->upstream = upstream_start();
+    open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 8);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    source_destroy(fixture->source);
+    upstream_stop(fixture->upstream);
+    run_what_is_due();
+    free(fixture);
+    return 0;
+}
+
+static struct seen call(struct fixture *fixture, const char *name)
+{
+    struct seen seen = {0};
+    start(fixture, &seen, name);
+    run_until(is_done, &seen);
+    run_what_is_due();
+    assert_int_equal(seen.count, 1);
+    return seen;
+}
+
+/* --- what comes of an answer --- */
+
+static void test_answers(void **state)
+{
+    static const struct {
+        const char *name;
+        enum source_status status;
+        const char *type, *body, *reason; /* the reason has this in it */
+    } cases[] = {
+        {"html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
+        {"plain", SOURCE_OK, "text/plain", "hello", NULL},
+        {"no-type", SOURCE_OK, "", "<b>untyped</b>", NULL},
+        {"close", SOURCE_OK, "", "bye", NULL},
+        {"204", SOURCE_OK, "", "", NULL},
+        {"205", SOURCE_OK, "", "", NULL},
+        {"404", SOURCE_NOT_FOUND, "", "", "upstream answered 404"},
+        {"410", SOURCE_NOT_FOUND, "", "", "upstream answered 410"},
+        {"500", SOURCE_FAILED, "", "", "upstream answered 500"},
+        {"304", SOURCE_FAILED, "", "", "upstream answered 304"},
+        {"long-404", SOURCE_NOT_FOUND, "", "", "upstream answered 404"},
+        {"redirect/2", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
+        {"redirect/3", SOURCE_FAILED, "", "", "edirects"},
+        {"to-file", SOURCE_FAILED, "", "", "rotocol"},
+        {"to-ftp", SOURCE_FAILED, "", "", "rotocol"},
+        {"to-no-type", SOURCE_OK, "", "<b>untyped</b>", NULL}, /* not the redirect's type */
+        {"cut", SOURCE_FAILED, "", "", "4 bytes"},
+        {"garbage", SOURCE_FAILED, "", "", "HTTP/0.9"},
+        {"gzip/short", SOURCE_OK, "text/plain", "compressed", NULL},
+        {"gzip/long", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
+        {"length/1001", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
+        {"length/1000000", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
+        {"chunked/1001", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
+        {"chunked/1000000", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct seen seen = call(*state, cases[i].name);
+        if (seen.status != cases[i].status || strcmp(seen.type, cases[i].type) != 0 ||
+            strcmp(seen.body, cases[i].body) != 0 || !seen.reason[0] != !cases[i].reason ||
+            (cases[i].reason && !strstr(seen.reason, cases[i].reason)))
+            fail_msg("%s: status %d, type \"%s\", body \"%.40s\", reason \"%s\"", cases[i].name,
+                     (int)seen.status, seen.type, seen.body, seen.reason);
+    }
+}
+
+static void test_body_at_bound(void **state)
+{
+    static const char *const names[] = {"length/999", "length/1000", "chunked/999", "chunked/1000"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct seen seen = call(*state, names[i]);
+        assert_int_equal(seen.status, SOURCE_OK);
+        assert_int_equal(seen.body_len, i % 2 ? 1000 : 999);
+    }
+}
+
+static void test_request(void **state)
+{
+    static const struct {
+        const char *name, *line;
+    } cases[] = {
+        {"a", "GET /n/a?again=a HTTP/1.1\r\n"},
+        {"user/42", "GET /n/user/42?again=user/42 HTTP/1.1\r\n"},
+        {"a b", "GET /n/a%20b?again=a%20b HTTP/1.1\r\n"},
+        {"gr\xc3\xbc\xc3\x9f", "GET /n/gr%C3%BC%C3%9F?again=gr%C3%BC%C3%9F HTTP/1.1\r\n"},
+        {"100%", "GET /n/100%25?again=100%25 HTTP/1.1\r\n"},
+        {"%2e%2e", "GET /n/%252e%252e?again=%252e%252e HTTP/1.1\r\n"},
+        {"a?b#c&d", "GET /n/a%3Fb%23c%26d?again=a%3Fb%23c%26d HTTP/1.1\r\n"},
+        {"..", "GET /n/..?again=.. HTTP/1.1\r\n"}, /* as it is: names were checked before */
+        {"a\r\nX-Forged: 1", "GET /n/a%0D%0AX-Forged%3A%201?again="},
+    };
+    struct fixture *fixture = *state;
+    open_source(fixture, "http://me:secret@127.0.0.1:%u/n/{name}?again={name}", 30, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(call(fixture, cases[i].name).status, SOURCE_OK);
+        assert_true(upstream_saw(fixture->upstream, cases[i].line));
+        assert_false(upstream_saw(fixture->upstream, "\nX-Forged"));
+        assert_true(upstream_saw(fixture->upstream, "\r\nAccept: text/html, text/plain;q=0.9, "
+                                                    "application/json;q=0.8, */*;q=0.1\r\n"));
+        assert_true(upstream_saw(fixture->upstream, "\r\nUser-Agent: workerless/"));
+        assert_true(upstream_saw(fixture->upstream, "\r\nAccept-Encoding: "));
+        assert_true(upstream_saw(fixture->upstream, "\r\nAuthorization: Basic bWU6c2VjcmV0\r\n"));
+        assert_false(upstream_saw(fixture->upstream, "\r\nCookie:"));
+    }
+}
+
+static void test_refused_connection(void **state)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    struct fixture *fixture = *state;
+    int fd = socket(AF_INET, SOCK_STREAM, 0); /* bound, so nobody else's, but not listening */
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/{name}", ntohs(address.sin_port));
+    open_source(fixture, url, 30, 1);
+    struct seen seen = call(fixture, "a");
+    assert_int_equal(seen.status, SOURCE_FAILED);
+    assert_non_null(strstr(seen.reason, "onnect"));
+    close(fd);
+}
+
+/* --- time --- */
+
+static void test_timeout(void **state)
+{
+    static const char *const names[] = {"hold", "hold-body"};
+    struct fixture *fixture = *state;
+    open_source(fixture, "http://127.0.0.1:%u/{name}", 0.1, 1);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct seen running = {0}, queued = {0};
+        start(fixture, &running, names[i]);
+        start(fixture, &queued, "html");
+        run_until(is_done, &queued);
+        assert_int_equal(running.count, 1);
+        assert_int_equal(running.status, SOURCE_TIMED_OUT);
+        assert_string_equal(running.reason, "no whole answer came within timeout = 0.1s");
+        assert_int_equal(queued.count, 1);
+        assert_int_equal(queued.status, SOURCE_TIMED_OUT); /* though its turn may have come */
+        assert_true(strstr(queued.reason, "no connection was free within timeout = 0.1s") ||
+                    strstr(queued.reason, "no whole answer came within timeout = 0.1s"));
+    }
+    upstream_release(fixture->upstream);
+}
+
+static bool lookup_hangs(const void *context)
+{
+    (void)context;
+    pthread_mutex_lock(&lookup_lock);
+    bool hangs = lookups_hanging > 0;
+    pthread_mutex_unlock(&lookup_lock);
+    return hangs;
+}
+
+/* The loop, a timeout, a cancel and a destroy go on while a lookup hangs: if one of them waited for
+ * it, this would never end. */
+static void test_hanging_lookup(void **state)
+{
+    struct fixture *fixture = *state;
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    if (curl->ares || !(curl->features & CURL_VERSION_ASYNCHDNS))
+        skip();
+
+    struct fixture other = {.upstream = fixture->upstream};
+    open_source(&other, "http://hang.test:%u/{name}", 0.3, 2);
+    struct seen late = {0}, cancelled = {0};
+    start(&other, &late, "a");
+    start(&other, &cancelled, "b");
+    run_until(lookup_hangs, NULL);
+    assert_int_equal(call(fixture, "html").status, SOURCE_OK);
+    run_until(is_done, &late);
+    assert_int_equal(late.status, SOURCE_TIMED_OUT);
+    if (cancelled.call)
+        source_cancel(cancelled.call);
+    assert_int_equal(cancelled.count, 1);
+
+    open_source(&other, "http://hang.test:%u/{name}", 30, 2);
+    memset(&cancelled, 0, sizeof cancelled);
+    start(&other, &cancelled, "c");
+    run_what_is_due();
+    source_cancel(cancelled.call);
+    assert_int_equal(cancelled.status, SOURCE_CANCELLED);
+    source_destroy(other.source);
+    assert_int_equal(call(fixture, "html").status, SOURCE_OK);
+
+    pthread_mutex_lock(&lookup_lock);
+    lookups_released = true;
+    pthread_cond_broadcast(&lookup_changed);
+    while (lookups_hanging > 0)
+        pthread_cond_wait(&lookup_changed, &lookup_lock);
+    pthread_mutex_unlock(&lookup_lock);
+}
+
+/* --- many calls --- */
+
+static void test_bounded_connections(void **state)
+{
+    struct fixture *fixture = *state;
+    struct seen seen[50] = {0};
+    open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 2);
+    for (unsigned i = 0; i < 50; i++)
+        start(fixture, &seen[i], i % 5 ? "plain" : "redirect/1");
+    for (unsigned i = 0; i < 50; i++)
+        run_until(is_done, &seen[i]);
+    run_what_is_due();
+    for (unsigned i = 0; i < 50; i++) {
+        assert_int_equal(seen[i].count, 1);
+        assert_int_equal(seen[i].status, SOURCE_OK);
+    }
+    assert_int_equal(upstream_requests(fixture->upstream), 50 + 10 * 2);
+    assert_true(upstream_most_at_once(fixture->upstream) <= 2);
+    assert_true(upstream_connections(fixture->upstream) <= 2);
+}
+
+static void test_many_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct seen seen[8] = {0}, queued = {0};
+    for (unsigned i = 0; i < 8; i++)
+        start(fixture, &seen[i], "hold");
+    start(fixture, &queued, "plain");
+    while (upstream_held(fixture->upstream) < 8)
+        ev_run(EV_DEFAULT, EVRUN_NOWAIT);
+    run_what_is_due();
+    assert_int_equal(queued.count, 0);
+    upstream_release(fixture->upstream);
+    for (unsigned i = 0; i < 8; i++) {
+        run_until(is_done, &seen[i]);
+        assert_string_equal(seen[i].body, "released");
+    }
+    run_until(is_done, &queued);
+    assert_int_equal(queued.status, SOURCE_OK);
+}
+
+static void test_connection_reuse(void **state)
+{
+    static const char *const names[] = {"html", "404", "500", "204", "redirect/2", "chunked/1000"};
+    struct fixture *fixture = *state;
+    for (int round = 0; round < 3; round++)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            call(fixture, names[i]);
+    assert_int_equal(upstream_connections(fixture->upstream), 1);
+    assert_int_equal(call(fixture, "close").status, SOURCE_OK);
+    assert_int_equal(upstream_connections(fixture->upstream), 1);
+    assert_int_equal(call(fixture, "html").status, SOURCE_OK);
+    assert_int_equal(upstream_connections(fixture->upstream), 2);
+}
+
+/* --- cancelling, and `done` that does things --- */
+
+static void test_cancel(void **state)
+{
+    struct fixture *fixture = *state;
+    open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 1);
+    struct seen first = {0}, second = {0}, third = {0};
+
+    start(fixture, &first, "html"); /* before anything is sent */
+    source_cancel(first.call);
+    assert_int_equal(first.status, SOURCE_CANCELLED);
+    run_what_is_due();
+    assert_int_equal(upstream_requests(fixture->upstream), 0);
+
+    memset(&first, 0, sizeof first);
+    start(fixture, &first, "hold-body"); /* amid the body, and one in the queue */
+    start(fixture, &second, "hold");
+    start(fixture, &third, "html");
+    run_until(holds_one, fixture);
+    run_what_is_due();
+    source_cancel(second.call);
+    source_cancel(first.call);
+    assert_int_equal(first.status, SOURCE_CANCELLED);
+    assert_int_equal(second.status, SOURCE_CANCELLED);
+    run_until(is_done, &third); /* takes the place */
+    assert_int_equal(third.status, SOURCE_OK);
+
+    memset(&first, 0, sizeof first);
+    start(fixture, &first, "hold"); /* in front of the answer */
+    run_until(holds_two, fixture);
+    source_cancel(first.call);
+    run_what_is_due();
+    assert_int_equal(first.count, 1);
+    assert_int_equal(call(fixture, "html").status, SOURCE_OK);
+    assert_int_equal(upstream_connections(fixture->upstream), 3);
+}
+
+static void test_start_inside_done(void **state)
+{
+    struct fixture *fixture = *state;
+    open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 1);
+    struct seen seen[4] = {0};
+    static const char *const names[] = {"html", "500", "cut", "plain"};
+    for (int i = 0; i < 3; i++) {
+        seen[i].starts = &seen[i + 1];
+        seen[i].starts_name = names[i + 1];
+    }
+    start(fixture, &seen[0], names[0]);
+    run_until(is_done, &seen[3]);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(seen[i].count, 1);
+    assert_string_equal(seen[3].body, "hello");
+
+    struct seen cancelled = {0}, after = {0}; /* and inside the `done` of a cancel */
+    start(fixture, &cancelled, "hold");
+    cancelled.starts = &after;
+    cancelled.starts_name = "html";
+    source_cancel(cancelled.call);
+    run_until(is_done, &after);
+    assert_int_equal(after.status, SOURCE_OK);
+}
+
+/* One that runs, one that waits for its answer, one that is queued. */
+static void test_cancel_inside_done(void **state)
+{
+    struct fixture *fixture = *state;
+    open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 2);
+    struct seen held = {0}, first = {0}, queued = {0}, last = {0};
+    start(fixture, &held, "hold");
+    run_until(holds_one, fixture);
+    start(fixture, &first, "html");
+    start(fixture, &queued, "html");
+    start(fixture, &last, "plain");
+    first.cancels[0] = &held;
+    first.cancels[1] = &queued;
+    run_until(is_done, &last);
+    run_what_is_due();
+    assert_int_equal(first.status, SOURCE_OK);
+    assert_int_equal(held.status, SOURCE_CANCELLED);
+    assert_int_equal(queued.status, SOURCE_CANCELLED);
+    assert_int_equal(last.status, SOURCE_OK);
+    assert_int_equal(held.count + first.count + queued.count + last.count, 4);
+}
+
+/* curl refuses these in one go, so that all are finished when the first one's `done` is called. The
+ * url would not pass source_check. */
+static void test_cancel_finished_inside_done(void **state)
+{
+    struct fixture *fixture = *state;
+    open_source(fixture, "gopher://127.0.0.1:%u/{name}", 30, 8);
+    struct seen seen[4] = {0}, after = {0};
+    for (int i = 0; i < 4; i++)
+        start(fixture, &seen[i], "a");
+    seen[0].cancels[0] = &seen[1];
+    seen[0].cancels[1] = &seen[3];
+    seen[2].starts = &after;
+    seen[2].starts_name = "a";
+    run_until(is_done, &after);
+    run_what_is_due();
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(seen[i].count, 1);
+        assert_int_equal(seen[i].status, i % 2 ? SOURCE_CANCELLED : SOURCE_FAILED);
+    }
+    assert_int_equal(after.status, SOURCE_FAILED);
+}
+
+/* --- memory --- */
+
+/* Refused at the first allocation, at the second, and so on until a call gets through. */
+static void test_no_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ok = false;
+    long successes;
+    for (successes = 0; !ok; successes++) {
+        assert_true(successes < 50);
+        open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 1);
+        struct seen seen = {.fixture = fixture}, next;
+        alloc_fail_after(successes);
+        seen.call = source_start(fixture->source, SLICE("html"), on_done, &seen);
+        if (seen.call) {
+            assert_int_equal(seen.count, 0);
+            run_until(is_done, &seen);
+            ok = seen.status == SOURCE_OK;
+            assert_true(ok || seen.status == SOURCE_FAILED);
+            assert_true(ok || strstr(seen.reason, "emory"));
+            assert_int_equal(seen.count, 1);
+        }
+        alloc_fail_after(-1);
+        next = call(fixture, "html"); /* the source is as good as before */
+        assert_int_equal(next.status, SOURCE_OK);
+    }
+    assert_true(successes > 4);
+
+    alloc_fail_after(0);
+    struct source *source = source_create(EV_DEFAULT, &fixture->settings);
+    alloc_fail_after(-1);
+    assert_null(source);
+}
+
+/* Calls that can't begin leave the loop its turns, even if each one starts the next. */
+static void test_no_memory_inside_done(void **state)
+{
+    struct fixture *fixture = *state;
+    struct seen seen[5] = {0};
+    for (int i = 0; i < 5; i++) {
+        seen[i].refused = true;
+        seen[i].starts = i < 4 ? &seen[i + 1] : NULL;
+        seen[i].starts_name = "html";
+    }
+    start(fixture, &seen[0], "html");
+    for (int i = 0; i < 5; i++) {
+        run_until(is_done, &seen[i]);
+        assert_true(i == 4 || seen[i + 1].count == 0);
+        assert_int_equal(seen[i].status, SOURCE_FAILED);
+    }
+    run_what_is_due();
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(seen[i].count, 1);
+    assert_int_equal(call(fixture, "html").status, SOURCE_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+        TEST(test_answers),
+        TEST(test_body_at_bound),
+        TEST(test_request),
+        TEST(test_refused_connection),
+        TEST(test_timeout),
+        TEST(test_hanging_lookup),
+        TEST(test_bounded_connections),
+        TEST(test_many_at_once),
+        TEST(test_connection_reuse),
+        TEST(test_cancel),
+        TEST(test_start_inside_done),
+        TEST(test_cancel_inside_done),
+        TEST(test_cancel_finished_inside_done),
+        TEST(test_no_memory),
+        TEST(test_no_memory_inside_done),
+    };
+    /* None of these may have an effect. */
+    setenv("http_proxy", "http://127.0.0.1:1", 1);
+    setenv("all_proxy", "http://127.0.0.1:1", 1);
+    alarm(2 * GUARD_SECONDS); /* if the loop itself hangs */
+    int failed = cmocka_run_group_tests_name("source_http", tests, NULL, NULL);
+    ev_loop_destroy(EV_DEFAULT);
+    return failed;
+}
