@@ -185,11 +185,12 @@ static int serve(struct conf *conf)
     struct server server = {.conf = conf, .loop = ev_loop_new(EVFLAG_AUTO)};
     int status = EXIT_FAILURE;
     fit_connections(conf);
+    if (server.loop)
+        watch_signals(&server); /* first: FCGX_IsCGI sets handlers of its own where there are none */
     if (!server.loop || !server_build(&server)) {
         log_error("main", "out of memory");
     } else if ((server.listeners = listeners_open(server.loop, &conf->listen, connections_accept,
                                                   server.connections))) {
-        watch_signals(&server);
         listeners_start(server.listeners);
         log_info("main", "workerless %s, fragments: %zu, sources: %zu", PACKAGE_VERSION,
                  conf->route_count, conf->source_count);

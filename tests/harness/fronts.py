@@ -1,0 +1,321 @@
+"""The front servers with the example configs of conf/, and an ear on the FastCGI line.
+
+The examples are used as they are; only paths and ports are substituted, and each of those must
+really stand in the file. Relay is put between a front server and the daemon to see what is said.
+The check_ functions are what every front server has to get right.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple, Union
+
+from .fcgi import BEGIN_REQUEST, END_REQUEST, GET_VALUES, PARAMS
+from .httpc import get
+from .process import Address, connect
+from .servers import (TOP, FrontServer, Haproxy, Lighttpd, Nginx, SlowApi, need,
+                      workerless_binary, wrapper_command)
+from .wait import wait_until
+
+WWW = TOP / "www"
+
+# What the examples are written for.
+SOCKET = "/run/workerless/workerless.sock"
+DOCUMENTS = "/usr/share/workerless/www"
+
+
+def example(name: str, substitutions: Dict[str, str]) -> str:
+    """The text of conf/NAME with every key of `substitutions` replaced by its value. Fails if one
+    is not there: then the example and its test have drifted apart."""
+    text = (TOP / "conf" / name).read_text(encoding="utf-8")
+    for old, new in substitutions.items():
+        assert old in text, f"conf/{name} has no {old!r} any more"
+        text = text.replace(old, new)
+    return text
+
+
+# --- the front servers. `socket_path` is where the daemon (or a Relay) listens. ---
+
+
+def nginx(tmp: Union[str, Path], socket_path: str, *, port: int = 0, www: Path = WWW) -> Nginx:
+    """conf/nginx.conf."""
+    temporary = "\n".join(f"    {kind}_temp_path @DIR@/{kind};"
+                          for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
+    return Nginx(tmp, example("nginx.conf", {
+        "user www-data;": "",
+        "pid /run/nginx.pid;": "pid @DIR@/pid;",
+        "error_log /var/log/nginx/error.log;": "error_log stderr info;",
+        "access_log /var/log/nginx/access.log;":
+            f"access_log @DIR@/access.log;\n    client_body_temp_path @DIR@/body;\n{temporary}",
+        SOCKET: socket_path,
+        DOCUMENTS: str(www),
+        "listen 8080;": "listen 127.0.0.1:@PORT@;",
+    }), port=port)
+
+
+_LIGHTTPD = {
+    '"/var/log/lighttpd/error.log"': '"/dev/stderr"',
+    '"/var/cache/lighttpd/uploads"': '"@DIR@"',
+    "server.port          = 8080": 'server.port = @PORT@\nserver.bind = "127.0.0.1"',
+}
+
+
+def lighttpd(tmp: Union[str, Path], socket_path: str, *, port: int = 0,
+             www: Path = WWW) -> Lighttpd:
+    """conf/lighttpd.conf: connects to a daemon that runs."""
+    return Lighttpd(tmp, example("lighttpd.conf", {
+        **_LIGHTTPD, SOCKET: socket_path, DOCUMENTS: str(www)}), port=port)
+
+
+def lighttpd_spawn(tmp: Union[str, Path], config: str, *, port: int = 0,
+                   www: Path = WWW) -> Lighttpd:
+    """conf/lighttpd-spawn.conf: starts the daemon itself, with `config`."""
+    command = [*wrapper_command(), workerless_binary()]
+    command[0] = need(command[0])  # lighttpd does not look along PATH
+    return Lighttpd(tmp, example("lighttpd-spawn.conf", {
+        **_LIGHTTPD,
+        "/usr/bin/workerless -c /etc/workerless/workerless.conf":
+            " ".join([*command, "-c", "@DIR@/workerless.conf"]),
+        "/run/lighttpd/workerless.sock": "@SOCKET@",
+        DOCUMENTS: str(www),
+    }), port=port, files={"workerless.conf": config})
+
+
+def haproxy(tmp: Union[str, Path], socket_path: str, *, port: int = 0,
+            skeleton: Tuple[str, int] = ("127.0.0.1", 1)) -> Haproxy:
+    """conf/haproxy.cfg. `skeleton` is the web server that has the page."""
+    return Haproxy(tmp, example("haproxy.cfg", {
+        SOCKET: socket_path,
+        DOCUMENTS: str(WWW),
+        "bind :8080": "bind 127.0.0.1:@PORT@",
+        "127.0.0.1:8081": "%s:%d" % skeleton,
+    }), port=port)
+
+
+# --- the ear ---
+
+
+@dataclass
+class Heard:
+    """One request on its way through the relay."""
+
+    id: int
+    params: bytes = b""
+    ended: bool = False  # its END_REQUEST has come
+
+
+@dataclass
+class Line:
+    """One connection of the front server, as the relay saw it."""
+
+    requests: List[Heard] = field(default_factory=list)      # all, in the order of their begin
+    in_flight: Dict[int, Heard] = field(default_factory=dict)
+    most: int = 0                # in flight at the same time, at the most
+    asked_values: bool = False   # GET_VALUES was sent
+    closed_by_front: bool = False
+    closed_by_daemon: bool = False
+
+
+class Relay:
+    """A unix socket whose connections are passed on to the daemon, record by record.
+
+    Use as a context manager; `path` is where the front server should connect. `lines` are the
+    connections, the first one first. Records are noted before they are passed on, so whoever has
+    seen a reply finds its record here."""
+
+    def __init__(self, tmp: Union[str, Path], target: Address) -> None:
+        self.path = str(Path(tmp) / "relay")
+        self.lines: List[Line] = []
+        self._target = target
+        self._lock = threading.Lock()
+        self._open: List[socket.socket] = []
+        self._listener: Optional[socket.socket] = None
+
+    def __enter__(self) -> "Relay":
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(self.path)
+        self._listener.listen(512)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_error) -> None:
+        with self._lock:
+            everything = [self._listener, *self._open]
+        for sock in everything:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            sock.close()
+        Path(self.path).unlink(missing_ok=True)
+
+    # What was heard.
+
+    def begun(self, path: str = "") -> int:
+        """How many requests were begun, of all or of those whose variables hold `path`."""
+        with self._lock:
+            return sum(path.encode() in heard.params
+                       for line in self.lines for heard in line.requests)
+
+    def in_flight(self) -> int:
+        with self._lock:
+            return sum(len(line.in_flight) for line in self.lines)
+
+    def wait_begun(self, count: int, path: str = "") -> None:
+        wait_until(lambda: self.begun(path) >= count, f"{count} requests of {path or 'anything'}")
+
+    # How it hears.
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                front, _ = listener.accept()
+            except OSError:
+                return
+            line = Line()
+            try:
+                daemon = connect(self._target)
+            except OSError:
+                front.close()
+                continue
+            daemon.settimeout(None)
+            with self._lock:
+                self.lines.append(line)
+                self._open += [front, daemon]
+            for pair in ((front, daemon, line, True), (daemon, front, line, False)):
+                threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, line: Line,
+              from_front: bool) -> None:
+        """Passes records on until one side closes, then closes the other."""
+        reader = source.makefile("rb")
+        front_left = from_front  # whose end this is, if the next step fails
+        try:
+            while True:
+                front_left = from_front
+                head = reader.read(8)
+                if len(head) < 8:
+                    break
+                length = int.from_bytes(head[4:6], "big")
+                rest = reader.read(length + head[6])
+                self._note(line, from_front, head[1], int.from_bytes(head[2:4], "big"),
+                           rest[:length])
+                front_left = not from_front
+                sink.sendall(head + rest)
+        except (OSError, ValueError):
+            pass
+        with self._lock:
+            if not (line.closed_by_front or line.closed_by_daemon):
+                line.closed_by_front, line.closed_by_daemon = front_left, not front_left
+                line.in_flight.clear()
+        for sock in (source, sink):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def _note(self, line: Line, from_front: bool, kind: int, number: int, content: bytes) -> None:
+        with self._lock:
+            if from_front and kind == BEGIN_REQUEST:
+                heard = Heard(number)
+                line.requests.append(heard)
+                line.in_flight[number] = heard
+                line.most = max(line.most, len(line.in_flight))
+            elif from_front and kind == GET_VALUES:
+                line.asked_values = True
+            elif from_front and kind == PARAMS and number in line.in_flight:
+                line.in_flight[number].params += content
+            elif not from_front and kind == END_REQUEST and number in line.in_flight:
+                line.in_flight.pop(number).ended = True
+
+
+# --- what every front server has to get right. Fragments come from the API, at /NAME. ---
+
+
+def check_page(front: FrontServer) -> None:
+    """The skeleton and its files, as a browser needs them, with the policy that they work under."""
+    for path, kind in (("/", "text/html"), ("/fragments.js", "javascript"),
+                       ("/demo.js", "javascript"), ("/style.css", "text/css"),
+                       ("/favicon.svg", "image/svg+xml")):
+        reply = get(front.address, path)
+        assert reply.status == 200, path
+        assert kind in reply.headers["content-type"], path
+        assert reply.headers["content-security-policy"] == "default-src 'self'", path
+    assert get(front.address, "/nothing").status == 404
+
+
+def check_fragment(front: FrontServer, api: SlowApi) -> None:
+    """Names, statuses and bodies arrive as they should."""
+    assert get(front.address, "/workerless/health").status == 200
+
+    reply = get(front.address, "/fragment/user/7%20%C3%A9?color=red")
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert reply.headers["content-security-policy"] == "default-src 'self'"
+    assert reply.text == '<div id="user/7 \u00e9">result for user/7 \u00e9</div>'
+    assert api.requests()[-1].path == "/user/7%20%C3%A9"
+    assert "hit" in get(front.address, "/fragment/user/7%20%C3%A9").headers["cache-status"]
+
+    api.answer("missing", 404)
+    api.answer("broken", 500)
+    assert get(front.address, "/fragment/missing").status == 404
+    broken = get(front.address, "/fragment/broken")
+    assert broken.status == 502 and "fragment-error" in broken.text
+    assert get(front.address, "/fragment/").status == 400
+    post = get(front.address, "/fragment/b", method="POST", body=b"x" * 1000)
+    assert post.status == 405 and post.headers["allow"] == "GET, HEAD"
+
+
+def check_conditional(front: FrontServer) -> None:
+    """HEAD has the head of a GET, and a known entity tag gets a 304."""
+    full = get(front.address, "/fragment/seen")
+    assert full.status == 200 and full.body
+    head = get(front.address, "/fragment/seen", method="HEAD")
+    assert head.status == 200 and head.body == b""
+    assert head.headers["etag"] == full.headers["etag"]
+    same = get(front.address, "/fragment/seen", headers={"If-None-Match": full.headers["etag"]})
+    assert same.status == 304 and same.body == b""
+    assert same.headers["etag"] == full.headers["etag"]
+    other = get(front.address, "/fragment/seen", headers={"If-None-Match": '"other"'})
+    assert other.status == 200 and other.body == full.body
+
+
+def check_large_body(front: FrontServer, api: SlowApi) -> None:
+    """1 MiB, byte for byte, generated and from the cache."""
+    body = bytes(range(32, 127)) * (1 << 20)
+    api.answer("large", body=body[:1 << 20], type="text/html")
+    for _ in range(2):
+        reply = get(front.address, "/fragment/large")
+        assert reply.status == 200
+        assert reply.body == body[:1 << 20]
+    assert api.calls("large") == 1
+
+
+def ask_and_leave(front: FrontServer, api: SlowApi, name: str, *, reset: bool = False) -> None:
+    """A client that goes away while its request is parked and the API's call is held. It leaves
+    with a FIN, or with a RST, as one does that crashed."""
+    api.hold(name)
+    client = connect(front.address)
+    client.sendall(f"GET /fragment/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    api.wait_calls(name, 1)
+    if reset:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def check_place_is_free(front: FrontServer) -> None:
+    """Nobody is parked any more: a daemon with `max_parked = 1` has room."""
+    wait_until(lambda: get(front.address, "/fragment/probe").status == 200,
+               "the place of the client that left")
+
+
+def check_flight_goes_on(front: FrontServer, api: SlowApi, name: str) -> None:
+    """The held call, for which nobody waits any more, still brings a result that is cached."""
+    api.release(name)
+    wait_until(lambda: "hit" in get(front.address, f"/fragment/{name}").headers.get(
+        "cache-status", ""), "the result of the flight that nobody waits for")
+    assert api.calls(name) == 1

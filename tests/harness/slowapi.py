@@ -1,0 +1,259 @@
+"""An HTTP API that answers when the test says so, and remembers who called.
+
+    with SlowApi(tmp) as api:
+        api.answer("a", body="<b>x</b>", type="text/html")   # what GET /a gets
+        api.hold("a")                                         # from now on calls of /a wait...
+        api.wait_calls("a", 1)
+        api.release("a")                                      # ...until here
+        assert api.calls("a") == 1
+
+A path that has no answer of its own gets `result for NAME` as text/plain, after api.delay().
+"""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Union
+from urllib.parse import unquote
+
+from .wait import DEADLINE, SLOWNESS, wait_until
+
+
+@dataclass
+class Answer:
+    """What a path gets. `type` "" sends no Content-Type at all."""
+
+    status: int = 200
+    type: str = "text/plain; charset=utf-8"
+    body: bytes = b""
+    delay: float = 0.0  # seconds before the head
+    headers: Dict[str, str] = field(default_factory=dict)
+    chunked: bool = False  # no Content-Length
+    cut: Optional[int] = None  # close the connection after so many bytes of the body
+    stall: bool = False  # after the cut, keep the connection open until the release
+
+
+@dataclass
+class Call:
+    """One request that came in."""
+
+    method: str
+    path: str  # as it was on the wire
+    headers: Dict[str, str]  # names in lower case
+    connection: int  # which of the API's connections it came on
+
+
+class SlowApi:
+    """The API: threads in this process. Use as a context manager, or start() and stop()."""
+
+    name = "api"
+
+    def __init__(self, tmp: Union[str, Path, None] = None,
+                 delay: Callable[[], float] = lambda: 0.0) -> None:
+        self.delay = delay
+        self.log_path = Path(tmp) / "api.log" if tmp else None
+        self._lock = threading.Lock()
+        self._answers: Dict[str, Answer] = {}
+        self._gates: Dict[str, threading.Event] = {}
+        self._calls: List[Call] = []
+        self._connections = 0
+        self._server: Optional[_Server] = None
+        self._thread: Optional[threading.Thread] = None
+
+    # Life.
+
+    def start(self) -> "SlowApi":
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.api = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """May be called twice."""
+        self.release_all()
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server.close_all()
+            self._thread.join(DEADLINE)
+            self._server = None
+
+    def __enter__(self) -> "SlowApi":
+        return self if self._server else self.start()
+
+    def __exit__(self, *_error) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        return self._server.server_address[1]
+
+    @property
+    def url(self) -> str:
+        """Without a slash at its end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    # What it answers. A path may be given with or without its first slash.
+
+    def answer(self, path: str, status: int = 200, body: Union[str, bytes] = b"",
+               **options) -> None:
+        """Sets what the path gets; the options are Answer's fields."""
+        if isinstance(body, str):
+            body = body.encode()
+        with self._lock:
+            self._answers[_path(path)] = Answer(status=status, body=body, **options)
+
+    def hold(self, *paths: str) -> None:
+        """From now on calls of the paths are counted but not answered."""
+        with self._lock:
+            for path in paths:
+                self._gates[_path(path)] = threading.Event()
+
+    def release(self, *paths: str) -> None:
+        """Answers the calls that are held, and those to come."""
+        with self._lock:
+            for path in paths:
+                gate = self._gates.pop(_path(path), None)
+                if gate:
+                    gate.set()
+
+    def release_all(self) -> None:
+        with self._lock:
+            for gate in self._gates.values():
+                gate.set()
+            self._gates.clear()
+
+    # Who called.
+
+    def calls(self, path: Optional[str] = None) -> int:
+        """How many calls of the path came in, held ones included; without a path, of all."""
+        return len(self.requests(path))
+
+    def requests(self, path: Optional[str] = None) -> List[Call]:
+        with self._lock:
+            return [call for call in self._calls if path is None or call.path == _path(path)]
+
+    def wait_calls(self, path: Optional[str], count: int) -> None:
+        wait_until(lambda: self.calls(path) >= count, f"{count} calls of {path} at the API")
+
+    # For the handler.
+
+    def _note(self, call: Call) -> None:
+        with self._lock:
+            self._calls.append(call)
+        if self.log_path:
+            with open(self.log_path, "a", encoding="utf-8") as log:
+                log.write(f"{call.method} {call.path}\n")
+
+    def _find(self, path: str):
+        with self._lock:
+            return self._answers.get(path), self._gates.get(path)
+
+    def _number(self) -> int:
+        with self._lock:
+            self._connections += 1
+            return self._connections
+
+
+def _path(path: str) -> str:
+    return path if path.startswith("/") else "/" + path
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 300  # of an idle connection; stop() ends it sooner
+    disable_nagle_algorithm = True
+    api: SlowApi
+
+    def setup(self) -> None:
+        super().setup()
+        self.api = self.server.api
+        self.number = self.api._number()
+
+    def do_GET(self) -> None:  # pylint: disable=invalid-name
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.api._note(Call(self.command, self.path, headers, self.number))
+        answer, gate = self.api._find(self.path)
+        if answer is None:
+            name = unquote(self.path.partition("?")[0].lstrip("/"))
+            answer = Answer(body=f"result for {name}".encode(), delay=self.api.delay())
+        if answer.delay:
+            time.sleep(answer.delay)
+        if gate and not answer.stall:
+            gate.wait(DEADLINE * 10 * SLOWNESS)
+        try:
+            self._send(answer, gate)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    do_HEAD = do_POST = do_GET
+
+    def _send(self, answer: Answer, gate: Optional[threading.Event]) -> None:
+        self.send_response(answer.status)
+        if answer.type:
+            self.send_header("Content-Type", answer.type)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif answer.status not in (204, 304):
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        body = answer.body if answer.cut is None else answer.body[:answer.cut]
+        if answer.chunked:
+            for at in range(0, len(body), 16384):
+                piece = body[at:at + 16384]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            if answer.cut is None:
+                self.wfile.write(b"0\r\n\r\n")
+        else:
+            self.wfile.write(body)
+        self.wfile.flush()
+        if answer.cut is not None:
+            if answer.stall and gate:
+                gate.wait(DEADLINE * 10 * SLOWNESS)
+            self.close_connection = True
+
+    def log_message(self, format: str, *args) -> None:  # pylint: disable=redefined-builtin
+        pass
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 1024
+    api: SlowApi
+
+    def __init__(self, *arguments) -> None:
+        self._open = set()
+        super().__init__(*arguments)
+
+    def process_request(self, request, client_address) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close_all(self) -> None:
+        """Ends idle keep-alive connections, and their threads with them."""
+        for request in list(self._open):
+            try:
+                request.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def handle_error(self, request, client_address) -> None:
+        pass  # a peer that went away; tests judge by what they see

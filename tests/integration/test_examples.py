@@ -1,0 +1,47 @@
+"""conf/workerless.conf shows every option as it is. (The other examples are tested by the tests of
+their front servers.)"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from harness.servers import TOP, workerless_binary, wrapper_command
+
+EXAMPLE = TOP / "conf/workerless.conf"
+
+
+def workerless(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([*wrapper_command(), workerless_binary(), *arguments], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+
+def uncommented() -> str:
+    """The example with its default values in place."""
+    return re.sub(r"^( *)#(\w+ = )", r"\1\2", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
+
+
+def test_loads_as_it_is():
+    done = workerless("-t", "-c", str(EXAMPLE))
+    assert done.returncode == 0, done.stdout
+
+
+def test_loads_with_all_options(tmp):
+    path = Path(tmp) / "workerless.conf"
+    path.write_text(uncommented(), "utf-8")
+    (Path(tmp) / "unavailable.html").write_text("<p>Not now.</p>", "utf-8")
+    done = workerless("-t", "-c", str(path))
+    assert done.returncode == 0, done.stdout
+
+
+def test_shows_every_option_with_its_default():
+    """-h lists the options as `name = default`, or as `name` alone where there is none."""
+    options = dict(re.findall(r"^ *([a-z_]+) = (\{.*?\}|\"[^\"]*\"|\d+)", workerless("-h").stdout,
+                              re.MULTILINE))
+    assert len(options) > 20, options
+    written = dict(re.findall(r"^ *#?(\w+) = (\S.*?)$", uncommented(), re.MULTILINE))
+    for name, default in options.items():
+        assert name in written, f"{name} is not in the example"
+        if name != "redis":
+            assert written[name] == default, name

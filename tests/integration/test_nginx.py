@@ -1,0 +1,100 @@
+"""nginx with conf/nginx.conf before the daemon."""
+
+from __future__ import annotations
+
+import http.client
+import resource
+
+import pytest
+
+from harness import fronts
+from harness.httpc import get, get_many
+from harness.wait import SLOWNESS, scaled, wait_until
+
+
+@pytest.fixture
+def descriptors():
+    """Lets this process have as many descriptors as it may."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_page_and_fragments(tmp, run, api, redis, daemon):
+    front = run(fronts.nginx(tmp, daemon(redis=redis.url).socket_path))
+    fronts.check_page(front)
+    fronts.check_fragment(front, api)
+    fronts.check_conditional(front)
+    fronts.check_large_body(front, api)
+    assert redis.command("EXISTS", "worker:seen") == 1
+
+
+def test_client_abort(tmp, run, api, daemon):
+    relay = run(fronts.Relay(tmp, daemon(extra="max_parked = 1").address))
+    front = run(fronts.nginx(tmp, relay.path))
+    fronts.ask_and_leave(front, api, "left")
+    fronts.check_place_is_free(front)
+    assert relay.lines[0].closed_by_front
+    fronts.check_flight_goes_on(front, api, "left")
+
+
+def test_connections_are_used_again(tmp, run, daemon):
+    """Requests of one client go to one of nginx's processes, which should need one connection."""
+    relay = run(fronts.Relay(tmp, daemon().address))
+    front = run(fronts.nginx(tmp, relay.path))
+    client = http.client.HTTPConnection(*front.address, timeout=20 * SLOWNESS)
+    for number in range(20):
+        client.request("GET", f"/fragment/{number % 10}")
+        reply = client.getresponse()
+        assert (reply.status, reply.read()) == \
+            (200, f'<div id="{number % 10}">result for {number % 10}</div>'.encode())
+    client.close()
+    assert [len(line.requests) for line in relay.lines] == [20]
+
+
+def test_proxy_header_is_dropped(tmp, run, daemon):
+    relay = run(fronts.Relay(tmp, daemon().address))
+    front = run(fronts.nginx(tmp, relay.path))
+    get(front.address, "/fragment/a", headers={"Proxy": "http://evil.test"})
+    params = relay.lines[0].requests[0].params
+    assert b"DOCUMENT_URI" in params and b"evil.test" not in params
+
+
+def test_stampede_makes_one_call(tmp, run, api, redis, daemon, descriptors):
+    """1,000 requests of one cold key: the API's own log shows one call, and all get its body."""
+    count = scaled(1000)
+    server = daemon(redis=redis.url)
+    front = run(fronts.nginx(tmp, server.socket_path))
+    before = server.descriptors()
+    api.answer("cold", body="<p>the one result</p>", type="text/html")
+    api.hold("cold")
+
+    def all_sent():
+        try:
+            wait_until(lambda: server.descriptors() - before >= count,
+                       f"nginx to hold {count} connections to the daemon")
+        finally:
+            api.release("cold")
+
+    replies = get_many(front.address, ["/fragment/cold"] * count, all_sent=all_sent)
+    assert [reply.status for reply in replies] == [200] * count
+    assert {reply.body for reply in replies} == {b"<p>the one result</p>"}
+    # The others joined its flight; the daemon may have accepted some but read them a bit later.
+    told = [reply.headers["cache-status"] for reply in replies]
+    assert sum("collapsed" not in status and "hit" not in status for status in told) == 1
+    assert any("collapsed" in status for status in told)
+    assert api.log_path.read_text("utf-8").split("\n") == ["GET /cold", ""]
+    assert redis.command("EXISTS", "worker:cold") == 1
+
+
+def test_daemon_gone_and_back(tmp, run, daemon):
+    """nginx answers 502 meanwhile, and needs no restart afterwards."""
+    server = daemon()
+    front = run(fronts.nginx(tmp, server.socket_path))
+    assert get(front.address, "/fragment/a").status == 200
+    server.stop()
+    assert get(front.address, "/fragment/a").status == 502
+    assert get(front.address, "/").status == 200
+    server.start()
+    assert get(front.address, "/fragment/a").status == 200
