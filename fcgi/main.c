@@ -31,7 +31,8 @@
 
 struct server {
     struct ev_loop *loop;
-    struct conf *conf;
+    const struct conf *conf;
+    struct connection_limits limits; /* the config's, max_connections being known */
     struct source **sources;
     const struct recipe **recipes;
     struct cache *cache;
@@ -115,7 +116,7 @@ static void on_room(void *context, bool room)
 }
 
 /* Raises the descriptor limit as far as it goes, and derives max_connections from it. */
-static void fit_connections(struct conf *conf)
+static void fit_connections(const struct conf *conf, struct connection_limits *limits)
 {
     struct rlimit limit;
     size_t needed = RESERVED_FDS;
@@ -128,18 +129,19 @@ static void fit_connections(struct conf *conf)
     getrlimit(RLIMIT_NOFILE, &limit);
 
     size_t room = limit.rlim_cur > needed ? (size_t)limit.rlim_cur - needed : 0;
-    if (conf->connections.max_connections == 0)
-        conf->connections.max_connections = room > FEWEST_CONNECTIONS ? room : FEWEST_CONNECTIONS;
-    else if (conf->connections.max_connections > room)
+    *limits = conf->connections;
+    if (limits->max_connections == 0)
+        limits->max_connections = room > FEWEST_CONNECTIONS ? room : FEWEST_CONNECTIONS;
+    else if (limits->max_connections > room)
         log_warning("main",
                     "max_connections = %zu is more than the descriptor limit allows (%zu of %zu "
                     "are left for connections); raise it with ulimit -n or LimitNOFILE=",
-                    conf->connections.max_connections, room, (size_t)limit.rlim_cur);
+                    limits->max_connections, room, (size_t)limit.rlim_cur);
 }
 
 static bool server_build(struct server *server)
 {
-    struct conf *conf = server->conf;
+    const struct conf *conf = server->conf;
     struct ev_loop *loop = server->loop;
     server->sources = alloc_zeroed((conf->source_count + 1) * sizeof(struct source *));
     server->recipes = alloc_zeroed((conf->route_count + 1) * sizeof(struct recipe *));
@@ -156,14 +158,15 @@ static bool server_build(struct server *server)
                                         server->recipes, conf->route_count)) ||
         !(server->service =
               service_new(conf->routes, conf->route_count, server->cache, server->flights)) ||
-        !(server->connections = connections_new(loop, &conf->connections, server->service)))
+        !(server->connections = connections_new(loop, &server->limits, server->service)))
         return false;
     flights_on_settled(server->flights, connections_settled, server->connections);
     connections_on_room(server->connections, on_room, server);
     return true;
 }
 
-/* Connections first: their requests leave the flights. The cache last: it still owes answers. */
+/* Connections first: their requests leave the flights. The cache after the flights: it still owes
+ * them answers. */
 static void server_free(struct server *server)
 {
     listeners_close(server->listeners);
@@ -175,18 +178,18 @@ static void server_free(struct server *server)
         source_destroy(server->sources[i]);
     free(server->sources);
     free(server->recipes);
-    conf_free(server->conf);
     if (server->loop)
         ev_loop_destroy(server->loop);
 }
 
-static int serve(struct conf *conf)
+static int serve(const struct conf *conf)
 {
     struct server server = {.conf = conf, .loop = ev_loop_new(EVFLAG_AUTO)};
     int status = EXIT_FAILURE;
-    fit_connections(conf);
+    fit_connections(conf, &server.limits);
     if (server.loop)
-        watch_signals(&server); /* first: FCGX_IsCGI sets handlers of its own where there are none */
+        watch_signals(
+            &server); /* first: FCGX_IsCGI sets handlers of its own where there are none */
     if (!server.loop || !server_build(&server)) {
         log_error("main", "out of memory");
     } else if ((server.listeners = listeners_open(server.loop, &conf->listen, connections_accept,
@@ -264,5 +267,7 @@ int main(int argc, char **argv)
         conf_free(conf);
         return EXIT_SUCCESS;
     }
-    return serve(conf);
+    int status = serve(conf);
+    conf_free(conf);
+    return status;
 }

@@ -21,6 +21,7 @@ struct slice {
 /* "%.*s" arguments for a slice. */
 #define SLICE_ARGS(slice) (int)(slice).len, (slice).data
 
+/* A terminated string; NULL is an empty one. */
 static inline struct slice slice_of(const char *text)
 {
     return (struct slice){.data = text, .len = text ? strlen(text) : 0};

@@ -1,7 +1,7 @@
 /* Where entries are kept: Redis, with the process's own memory in its place while it is away.
  *
  *     cache_peek ----> memory                    at once, no waiting
- *     cache_lookup --> Redis GET --> done()      later, or at once if Redis is away
+ *     cache_lookup --> Redis GET --> found()      later, or at once if Redis is away
  *     cache_store ---> Redis SET PX, or memory
  */
 #ifndef WORKERLESS_CACHE_CACHE_H

@@ -29,8 +29,9 @@ struct entry { /* immutable and shared; freed with its last reference */
     struct slice encoded;          /* the envelope, whole */
 };
 
-/* All four return an entry with one reference, the caller's; or NULL when out of memory or, for
- * entry_decode, when the bytes are no sound envelope. Bytes are copied. */
+/* These three return an entry with one reference, the caller's; or NULL when out of memory or, for
+ * entry_decode, when the bytes are no sound envelope. Bytes are copied. fresh_ms and ttl_ms count
+ * from the moment before them; a type that can't be a header's value becomes text/html. */
 struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, int64_t fresh_ms,
                         int64_t cost_ms);
 struct entry *entry_decode(struct slice encoded);

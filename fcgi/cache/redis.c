@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -135,10 +136,11 @@ static void on_deadline(void *context, struct timeout *deadline)
 
 static void on_pttl(struct command *command, redisReply *reply)
 {
-    int64_t ttl_ms = PLAIN_WITHOUT_TTL_MS;
-    if (reply && reply->type == REDIS_REPLY_INTEGER && reply->integer != -1)
-        ttl_ms = reply->integer > 0 ? reply->integer : 0;
-    struct entry *entry = entry_from_plain(command->plain->body, clock_wall_ms(), ttl_ms);
+    int64_t ttl_ms = reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+    if (ttl_ms == -1)
+        ttl_ms = PLAIN_WITHOUT_TTL_MS;
+    struct entry *entry =
+        ttl_ms > 0 ? entry_from_plain(command->plain->body, clock_wall_ms(), ttl_ms) : NULL;
     command->found(command->caller, entry);
     entry_unref(entry);
 }

@@ -1,4 +1,4 @@
-/* Redis: the only room that includes hiredis.
+/* Redis: the only file that includes hiredis.
  *
  * The server may be absent, hang, or come back at any time: a lookup is answered within the
  * timeout whatever happens, and reconnecting goes on by itself.

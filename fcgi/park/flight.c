@@ -126,7 +126,7 @@ static struct entry *make_entry(const struct flight *flight, const struct source
     struct buffer html = {0};
     struct entry *entry = NULL;
 
-    *reason = "out of memory";
+    *reason = "no memory for the result, or too much text to escape";
     if (text_is_html(result->type)) {
         entry = entry_new(result->type, result->body, now_ms, fresh_ms, cost_ms);
     } else if (!text_is_text(result->type)) {

@@ -80,6 +80,7 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
 /* The waiter's request went away. The flight goes on. */
 void waiter_leave(struct waiter *waiter);
 
+/* Flights not settled yet, and those who wait on them. */
 size_t flights_under_way(const struct flights *flights);
 size_t flights_parked(const struct flights *flights);
 

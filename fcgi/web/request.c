@@ -11,7 +11,6 @@ static const struct {
     {SLICE_INIT("DOCUMENT_URI"), offsetof(struct web_request, document_uri)},
     {SLICE_INIT("SCRIPT_NAME"), offsetof(struct web_request, script_name)},
     {SLICE_INIT("PATH_INFO"), offsetof(struct web_request, path_info)},
-    {SLICE_INIT("QUERY_STRING"), offsetof(struct web_request, query)},
     {SLICE_INIT("CONTENT_LENGTH"), offsetof(struct web_request, content_length)},
     {SLICE_INIT("HTTP_IF_NONE_MATCH"), offsetof(struct web_request, if_none_match)},
 };

@@ -13,7 +13,6 @@ struct web_request {
     struct slice method;
     struct slice document_uri;
     struct slice script_name, path_info;
-    struct slice query;
     struct slice content_length;
     struct slice if_none_match;
 };

@@ -3,34 +3,37 @@
 
 #include "cache/entry.h"
 
+#define NO_RETRY (-1)
+
 static const struct status {
     short code;
+    short retry_after; /* seconds, or NO_RETRY */
     struct slice reason;
     struct slice body; /* used when there is nothing better to show */
 } statuses[] = {
-    {200, SLICE_INIT("OK"), SLICE_INIT("")},
-    {202, SLICE_INIT("Accepted"),
+    {200, NO_RETRY, SLICE_INIT("OK"), SLICE_INIT("")},
+    {202, 0, SLICE_INIT("Accepted"),
      SLICE_INIT("<span class=\"fragment-pending\" aria-busy=\"true\"></span>\n")},
-    {304, SLICE_INIT("Not Modified"), SLICE_INIT("")},
-    {400, SLICE_INIT("Bad Request"),
+    {304, NO_RETRY, SLICE_INIT("Not Modified"), SLICE_INIT("")},
+    {400, NO_RETRY, SLICE_INIT("Bad Request"),
      SLICE_INIT("<p class=\"fragment-error\">The request is malformed.</p>\n")},
-    {404, SLICE_INIT("Not Found"),
+    {404, NO_RETRY, SLICE_INIT("Not Found"),
      SLICE_INIT("<p class=\"fragment-error\">There is no such fragment.</p>\n")},
-    {405, SLICE_INIT("Method Not Allowed"),
+    {405, NO_RETRY, SLICE_INIT("Method Not Allowed"),
      SLICE_INIT("<p class=\"fragment-error\">Only GET and HEAD are allowed.</p>\n")},
-    {408, SLICE_INIT("Request Timeout"),
+    {408, NO_RETRY, SLICE_INIT("Request Timeout"),
      SLICE_INIT("<p class=\"fragment-error\">The request took too long to arrive.</p>\n")},
-    {413, SLICE_INIT("Content Too Large"),
+    {413, NO_RETRY, SLICE_INIT("Content Too Large"),
      SLICE_INIT("<p class=\"fragment-error\">The request's body is too large.</p>\n")},
-    {431, SLICE_INIT("Request Header Fields Too Large"),
+    {431, NO_RETRY, SLICE_INIT("Request Header Fields Too Large"),
      SLICE_INIT("<p class=\"fragment-error\">The request's headers are too large.</p>\n")},
-    {502, SLICE_INIT("Bad Gateway"),
+    {502, NO_RETRY, SLICE_INIT("Bad Gateway"),
      SLICE_INIT("<p class=\"fragment-error\">This part of the page could not be loaded.</p>\n")},
-    {503, SLICE_INIT("Service Unavailable"),
+    {503, 1, SLICE_INIT("Service Unavailable"),
      SLICE_INIT("<p class=\"fragment-error\">Too much is going on; please try again.</p>\n")},
-    {504, SLICE_INIT("Gateway Timeout"),
+    {504, NO_RETRY, SLICE_INIT("Gateway Timeout"),
      SLICE_INIT("<p class=\"fragment-error\">This part of the page took too long.</p>\n")},
-    {500, SLICE_INIT("Internal Server Error"), SLICE_INIT("")}, /* what has no row */
+    {500, NO_RETRY, SLICE_INIT("Internal Server Error"), SLICE_INIT("")}, /* what has no row */
 };
 
 static const struct status *status_find(int code)
@@ -44,7 +47,8 @@ static const struct status *status_find(int code)
 struct response response_of_status(int status)
 {
     const struct status *row = status_find(status);
-    return (struct response){.status = row->code, .body = row->body, .retry_after = -1};
+    return (
+        struct response){.status = row->code, .body = row->body, .retry_after = row->retry_after};
 }
 
 struct response response_of_entry(struct entry *entry)

@@ -13,28 +13,29 @@ struct entry;
  * page with nginx. */
 #define RESPONSE_HEAD_MAX 1024
 
-enum response_origin {              /* Cache-Status (RFC 9211) */
-                       ORIGIN_NONE, /* not about the cache: no such header */
-                       ORIGIN_HIT,
-                       ORIGIN_MISS,
+/* What Cache-Status tells (RFC 9211). */
+enum response_origin {
+    ORIGIN_NONE, /* it is not about the cache: there is no such header */
+    ORIGIN_HIT,
+    ORIGIN_MISS,
 };
 
 struct response {
     struct entry *entry; /* owned reference; NULL: `body` is static or belongs to the config */
-    struct slice body;   /* HTML unless `plain`; unset when there is an entry */
+    struct slice body;   /* HTML unless `plain`; empty when there is an entry */
     short status;
     short retry_after; /* seconds; negative: no such header */
     unsigned char origin;
     bool plain;     /* text/plain */
     bool collapsed; /* waited on a flight that another request had started */
     bool stored;
-    bool head_only; /* the request was a HEAD, or the status has no body */
+    bool head_only; /* the request was a HEAD */
 };
 
-/* A short HTML body of our own, with a status. `retry_after` is -1. */
+/* A short HTML body of our own, with a status, and the Retry-After that goes with that. */
 struct response response_of_status(int status);
 
-/* A fragment. Takes one more reference to the entry. `origin`, `collapsed`, `stored` are unset. */
+/* A fragment. Takes one more reference to the entry. `origin`, `collapsed`, `stored` are zero. */
 struct response response_of_entry(struct entry *entry);
 
 /* The bytes that follow the head; empty for a HEAD or a 304. They live as long as the response. */

@@ -1,4 +1,4 @@
-/* Path -> fragment name -> route and key. Pure. */
+/* Fragment name -> route and key. Pure. */
 #ifndef WORKERLESS_WEB_ROUTE_H
 #define WORKERLESS_WEB_ROUTE_H
 

@@ -17,7 +17,6 @@
 #define HEALTH_PATH       SLICE("/workerless/health")
 #define PATH_MAX_LEN      (sizeof("/fragment/") + ROUTE_NAME_MAX)
 #define IF_NONE_MATCH_MAX 1024 /* a longer header is ignored: the answer is a full one */
-#define RETRY_AFTER_S     1
 
 struct service {
     const struct route *routes;
@@ -45,11 +44,11 @@ static bool is_head(const struct web_request *request)
     return slice_equal(request->method, SLICE("HEAD"));
 }
 
-/* What a path leads to. */
+/* What a path leads to: a fragment, or else the status of an answer of our own. */
 struct target {
-    int status;                /* an error, 200 for what is answered as it is, 0 for a fragment */
-    const struct route *route; /* for a fragment */
-    struct slice name;         /* points into path */
+    const struct route *route; /* NULL: no fragment */
+    struct slice name;         /* of the fragment; points into path */
+    int status;                /* if it is none */
     char path[PATH_MAX_LEN];
 };
 
@@ -57,30 +56,26 @@ static void find_target(const struct service *service, const struct web_request 
                         struct target *target)
 {
     size_t len;
-    target->status = 404;
     target->route = NULL;
-    if (!web_request_path(request, target->path, sizeof target->path, &len)) {
-        target->status = 400;
+    target->status = 400;
+    if (!web_request_path(request, target->path, sizeof target->path, &len))
         return;
-    }
     struct slice path = {.data = target->path, .len = len};
-    if (slice_equal(path, HEALTH_PATH)) {
-        target->status = 200;
-    } else if (slice_starts(path, FRAGMENT_PREFIX)) {
+    if (slice_starts(path, FRAGMENT_PREFIX)) {
         target->name = slice_from(path, FRAGMENT_PREFIX.len);
-        if (!route_name_valid(target->name)) {
-            target->status = 400;
+        if (!route_name_valid(target->name))
             return;
-        }
         target->route = route_find(service->routes, service->route_count, target->name);
-        target->status = target->route ? 0 : 404;
     }
-    if (target->status != 404 && !is_head(request) && !slice_equal(request->method, SLICE("GET")))
+    target->status = slice_equal(path, HEALTH_PATH) ? 200 : 404;
+    if ((target->route || target->status == 200) && !is_head(request) &&
+        !slice_equal(request->method, SLICE("GET"))) {
+        target->route = NULL;
         target->status = 405;
+    }
 }
 
-/* An answer without a fragment. */
-static struct response answer_plain(const struct web_request *request, int status)
+static struct response answer_own(const struct web_request *request, int status)
 {
     struct response response = response_of_status(status);
     if (status == 200) {
@@ -96,9 +91,9 @@ bool service_check(const struct service *service, const struct web_request *requ
 {
     struct target target;
     find_target(service, request, &target);
-    if (target.status < 400)
+    if (target.route || target.status < 400)
         return false;
-    *response = answer_plain(request, target.status);
+    *response = answer_own(request, target.status);
     return true;
 }
 
@@ -108,7 +103,7 @@ static struct response answer_entry(struct entry *entry, struct slice if_none_ma
     struct response response = response_of_entry(entry);
     struct slice etag = {.data = entry->etag, .len = ENTRY_ETAG_LEN};
     response.head_only = head_only;
-    if (entry->status == 200 && web_request_etag_matches(if_none_match, etag))
+    if (web_request_etag_matches(if_none_match, etag))
         response.status = 304;
     return response;
 }
@@ -121,9 +116,7 @@ static struct response answer_refusal(const struct web_request *request, enum jo
         [JOIN_NO_MEMORY] = "out of memory",
     };
     log_debug("service", "request refused: %s", reasons[refusal]);
-    struct response response = answer_plain(request, 503);
-    response.retry_after = RETRY_AFTER_S;
-    return response;
+    return answer_own(request, 503);
 }
 
 bool service_start(struct service *service, const struct web_request *request,
@@ -131,8 +124,8 @@ bool service_start(struct service *service, const struct web_request *request,
 {
     struct target target;
     find_target(service, request, &target);
-    if (target.status != 0) {
-        *response = answer_plain(request, target.status);
+    if (!target.route) {
+        *response = answer_own(request, target.status);
         return true;
     }
 
@@ -159,10 +152,10 @@ bool service_start(struct service *service, const struct web_request *request,
 }
 
 /* Nothing to show but why: the route's fallback where the source is to blame. */
-static struct response answer_failure(const struct wait *wait, int status)
+static struct response answer_without_entry(const struct wait *wait, int status)
 {
     struct response response = response_of_status(status);
-    if (wait->route->fallback.data && status >= 502 && status != 503)
+    if (wait->route->fallback.data && (status == 502 || status == 504))
         response.body = wait->route->fallback;
     response.origin = ORIGIN_MISS;
     response.head_only = wait->head_only;
@@ -180,22 +173,20 @@ static struct response answer_settlement(const struct wait *wait,
         response.stored = settlement->stored;
         break;
     case SETTLED_NOT_FOUND:
-        response = answer_failure(wait, 404);
+        response = answer_without_entry(wait, 404);
         break;
     case SETTLED_TIMED_OUT:
-        response = answer_failure(wait, 504);
+        response = answer_without_entry(wait, 504);
         break;
     case SETTLED_NOT_READY:
-        response = answer_failure(wait, 202);
-        response.retry_after = 0;
+        response = answer_without_entry(wait, 202);
         break;
     case SETTLED_SHUTDOWN:
-        response = answer_failure(wait, 503);
-        response.retry_after = RETRY_AFTER_S;
+        response = answer_without_entry(wait, 503);
         break;
     case SETTLED_FAILED:
     default:
-        response = answer_failure(wait, 502);
+        response = answer_without_entry(wait, 502);
         break;
     }
     response.collapsed = settlement->collapsed && !settlement->hit;

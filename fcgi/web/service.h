@@ -27,7 +27,7 @@ void service_free(struct service *service);
 
 /* What a parked request has to remember. */
 struct wait {
-    struct waiter *waiter; /* NULL once it has been settled */
+    struct waiter *waiter; /* lives until it is left, or settled by service_finish */
     const struct route *route;
     char *if_none_match; /* owned copy, or NULL */
     bool head_only;

@@ -36,6 +36,13 @@
 #define LINGER_S       5.0
 #define HANG_UP_LOOK_S 1.0
 
+enum connection_state {
+    OPEN,
+    FINISHING, /* to be closed when nothing is in flight */
+    LINGERING, /* our side is shut; input is drained so that no reset overtakes the answer */
+    DOOMED,    /* to be freed by the runner */
+};
+
 struct connection {
     UT_hash_handle hh; /* in connections->table, by number */
     struct connections *all;
@@ -50,15 +57,14 @@ struct connection {
     uint32_t number;
     uint32_t next_generation;
     uint32_t receiving; /* requests whose input is arriving */
-    bool local;         /* a unix socket */
+    enum connection_state state;
+    bool local; /* a unix socket */
     bool dirty;
-    bool doomed;      /* to be freed by the runner */
-    bool closing;     /* to be closed when nothing is in flight */
     bool half_closed; /* the peer sends no more; what is in flight is answered */
-    bool lingering;   /* our side is shut; input is drained so that no reset overtakes the answer */
     bool unread;      /* a request ended before its input had */
-    bool blocked;     /* the socket takes no more for now */
-    bool progressed;  /* something arrived whole, or was sent: the timeout starts anew */
+    bool write_later; /* output is left: the socket is full, or the turn is over */
+    bool sent;        /* the peer has taken bytes in this turn */
+    bool finished;    /* a request has ended in this turn */
 };
 
 struct connections {
@@ -71,7 +77,8 @@ struct connections {
     uint32_t next_number;
     bool draining;
     ev_prepare runner;
-    struct timeout_queue idle, receiving, sending, lingering, half_closed;
+    struct timeout_queue idle, record, sending, lingering, half_closed; /* of connections */
+    struct timeout_queue receiving;                                     /* of requests */
     connections_room_fn *room;
     void *room_context;
     char scratch[SCRATCH_LEN]; /* what was just read, of whichever connection */
@@ -85,17 +92,26 @@ static void connection_mark(struct connection *connection)
     DL_APPEND(connection->all->dirty, connection);
 }
 
+/* Only ever forward. */
+static void connection_set_state(struct connection *connection, enum connection_state state,
+                                 const char *why)
+{
+    static const char *const names[] = {"open", "finishing", "lingering", "doomed"};
+    if (state <= connection->state)
+        return;
+    log_debug("connection", "%u: %s: %s", connection->number, names[state], why);
+    connection->state = state;
+    connection_mark(connection);
+}
+
 static void connection_doom(struct connection *connection, const char *why)
 {
-    if (!connection->doomed)
-        log_debug("connection", "%u: %s", connection->number, why);
-    connection->doomed = true;
-    connection_mark(connection);
+    connection_set_state(connection, DOOMED, why);
 }
 
 /* --- the requests of a connection --- */
 
-static struct request *request_begin(struct connection *connection, uint16_t id, bool keep_conn)
+static struct request *add_request(struct connection *connection, uint16_t id, bool keep_conn)
 {
     struct request *request = request_new(id, connection->next_generation++, keep_conn);
     if (!request || !inflight_insert(&connection->inflight, request)) {
@@ -103,11 +119,13 @@ static struct request *request_begin(struct connection *connection, uint16_t id,
         return NULL;
     }
     connection->receiving++;
+    request->arriving.owner = connection;
+    timeout_start(&connection->all->receiving, &request->arriving.deadline);
     return request;
 }
 
 /* After END_REQUEST was queued, or because the peer is gone. */
-static void request_remove(struct connection *connection, struct request *request)
+static void remove_request(struct connection *connection, struct request *request)
 {
     if (request_receiving(request))
         connection->receiving--;
@@ -116,33 +134,39 @@ static void request_remove(struct connection *connection, struct request *reques
     if (!request->input_ended)
         connection->unread = true;
     if (!request->keep_conn)
-        connection->closing = true;
+        connection_set_state(connection, FINISHING, "a request was its last");
+    connection->finished = true;
     inflight_remove(&connection->inflight, request);
     request_free(request);
 }
 
 /* To be called after everything that may change a request's state. */
-static void request_moved(struct connection *connection, struct request *request,
-                          enum request_state before)
+static void note_state(struct connection *connection, struct request *request,
+                       enum request_state before)
 {
     bool was_receiving = before == REQUEST_PARAMS || before == REQUEST_STDIN;
-    if (was_receiving && !request_receiving(request)) {
+    if (was_receiving && !request_receiving(request))
         connection->receiving--;
-        connection->progressed = true;
-    }
     if (before != REQUEST_ANSWERING && request->state == REQUEST_ANSWERING)
         DL_APPEND(connection->answering, request);
 }
 
 /* --- records in --- */
 
-/* Own records that no request accounts for: a peer that asks without reading is given up. */
+/* Records that no request accounts for: a peer that asks without reading is given up. */
+static bool may_reply(struct connection *connection)
+{
+    if (connection->output.queued < REPLIES_MAX)
+        return true;
+    connection_doom(connection, "replies pile up unread");
+    return false;
+}
+
 static char *reply_room(struct connection *connection, size_t len)
 {
-    char *room =
-        connection->output.queued < REPLIES_MAX ? output_reserve(&connection->output, len) : NULL;
+    char *room = may_reply(connection) ? output_reserve(&connection->output, len) : NULL;
     if (!room)
-        connection_doom(connection, "replies pile up unread");
+        connection_doom(connection, "out of memory");
     return room;
 }
 
@@ -158,12 +182,11 @@ static void refuse_begin(struct connection *connection, uint16_t id)
 {
     struct request request = {.id = id};
     request_refuse(&request, 503);
-    if (connection->output.queued >= REPLIES_MAX ||
-        request_emit(&request, &connection->output) != REQUEST_DONE)
-        connection_doom(connection, "refusals pile up unread");
+    if (may_reply(connection) && request_emit(&request, &connection->output) != REQUEST_DONE)
+        connection_doom(connection, "out of memory");
 }
 
-static void begin_request(struct connection *connection)
+static void on_begin(struct connection *connection)
 {
     uint16_t id = connection->decoder.header.request_id;
     struct record_begin begin =
@@ -177,13 +200,13 @@ static void begin_request(struct connection *connection)
     if (begin.role != FCGI_RESPONDER)
         end_unknown_role(connection, id);
     else if (connection->inflight.count >= connection->all->limits->max_connection_requests ||
-             !request_begin(connection, id, begin.keep_conn))
+             !add_request(connection, id, begin.keep_conn))
         refuse_begin(connection, id);
     else
         refused = false;
     if (refused && !begin.keep_conn) {
-        connection->closing = true;
         connection->unread = true;
+        connection_set_state(connection, FINISHING, "a request was its last");
     }
 }
 
@@ -210,13 +233,13 @@ static void answer_unknown_type(struct connection *connection, uint8_t type)
 
 static void abort_request(struct connection *connection, struct request *request)
 {
-    if (!request_emit_end(request, &connection->output, FCGI_REQUEST_COMPLETE))
+    if (may_reply(connection) && !request_emit_end(request, &connection->output))
         connection_doom(connection, "out of memory");
-    request_remove(connection, request);
+    remove_request(connection, request);
 }
 
-/* An id of 0 makes a record a matter of the connection, any other one of a request. The spec's
- * management types are those that only a connection can have. */
+/* Those that belong to a request. With id 0 they mean nothing and are ignored; any other type gets
+ * UNKNOWN_TYPE (FastCGI 1.0, section 4.2). */
 static bool is_application_type(uint8_t type)
 {
     return type >= FCGI_BEGIN_REQUEST && type <= FCGI_DATA;
@@ -244,7 +267,7 @@ static void on_content(struct connection *connection, struct slice bytes)
         request_add_input(request, bytes, limits);
     else if (header->type == FCGI_STDIN && before == REQUEST_PARAMS)
         request_refuse(request, 400);
-    request_moved(connection, request, before);
+    note_state(connection, request, before);
 }
 
 /* The end of a record that belongs to a request. An empty record ends its stream. */
@@ -269,7 +292,7 @@ static void on_request_record(struct connection *connection, const struct record
         else if (before == REQUEST_PARAMS)
             request_refuse(request, 400);
     }
-    request_moved(connection, request, before);
+    note_state(connection, request, before);
 }
 
 static void on_record_start(struct connection *connection)
@@ -287,7 +310,7 @@ static void on_record_end(struct connection *connection)
 {
     const struct record_header *header = &connection->decoder.header;
     if (header->type == FCGI_BEGIN_REQUEST)
-        begin_request(connection);
+        on_begin(connection);
     else if (header->request_id != FCGI_NULL_REQUEST_ID)
         on_request_record(connection, header);
     else if (header->type == FCGI_GET_VALUES)
@@ -300,7 +323,7 @@ static void on_record_end(struct connection *connection)
 static void connection_feed(struct connection *connection, struct slice input)
 {
     struct slice content;
-    while (!connection->doomed) {
+    while (connection->state != DOOMED) {
         switch (record_decode(&connection->decoder, &input, &content)) {
         case RECORD_NEED_MORE:
             return;
@@ -336,13 +359,12 @@ static void on_end_of_input(struct connection *connection)
         connection->local ? !peer_hung_up(connection) : connection->all->limits->tcp_half_close;
     for (uint32_t i = connection->inflight.count; i-- > 0;)
         if (request_receiving(connection->inflight.requests[i]))
-            request_remove(connection,
+            remove_request(connection,
                            connection->inflight.requests[i]); /* it will never be complete */
-    if (listens && !connection->lingering &&
+    if (listens && connection->state < LINGERING &&
         (connection->inflight.count > 0 || connection->output.queued > 0)) {
         connection->half_closed = true;
-        connection->closing = true;
-        connection->unread = false;
+        connection_set_state(connection, FINISHING, "the peer sends no more");
     } else {
         connection_doom(connection, "closed by the peer");
     }
@@ -351,10 +373,10 @@ static void on_end_of_input(struct connection *connection)
 static void connection_read(struct connection *connection)
 {
     char *scratch = connection->all->scratch;
-    for (int round = 0; round < READ_ROUNDS && !connection->doomed; round++) {
+    for (int round = 0; round < READ_ROUNDS && connection->state != DOOMED; round++) {
         ssize_t len = recv(connection->io.fd, scratch, SCRATCH_LEN, 0);
         if (len > 0) {
-            if (!connection->lingering)
+            if (connection->state != LINGERING)
                 connection_feed(connection, (struct slice){.data = scratch, .len = (size_t)len});
             if (len < SCRATCH_LEN)
                 return;
@@ -373,7 +395,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
     struct connection *connection = io->data;
     (void)loop;
-    if ((events & EV_READ) && !connection->doomed)
+    if ((events & EV_READ) && connection->state != DOOMED)
         connection_read(connection);
     connection_mark(connection);
 }
@@ -387,7 +409,7 @@ static void connection_fill(struct connection *connection)
         struct request *request = connection->answering;
         switch (request_emit(request, &connection->output)) {
         case REQUEST_DONE:
-            request_remove(connection, request);
+            remove_request(connection, request);
             break;
         case REQUEST_MORE:
             DL_DELETE(connection->answering, request);
@@ -403,11 +425,11 @@ static void connection_fill(struct connection *connection)
 static void connection_write(struct connection *connection)
 {
     size_t sent = 0;
-    connection->blocked = false;
+    connection->write_later = false;
     for (;;) {
         connection_fill(connection);
         size_t queued = connection->output.queued;
-        if (connection->doomed || queued == 0)
+        if (connection->state == DOOMED || queued == 0)
             return;
         enum output_state state = output_write(&connection->output, connection->io.fd);
         if (state == OUTPUT_FAILED) {
@@ -415,10 +437,9 @@ static void connection_write(struct connection *connection)
             return;
         }
         sent += queued - connection->output.queued;
-        if (sent > 0)
-            connection->progressed = true;
+        connection->sent = sent > 0;
         if (state == OUTPUT_BLOCKED || sent > WRITE_TURN) {
-            connection->blocked = state == OUTPUT_BLOCKED || connection->answering;
+            connection->write_later = state == OUTPUT_BLOCKED || connection->answering != NULL;
             return;
         }
     }
@@ -428,8 +449,9 @@ static void connection_write(struct connection *connection)
  * reads, closing at once would make the kernel send a reset that could overtake the answer. */
 static void connection_close(struct connection *connection)
 {
-    if (connection->unread || !record_at_boundary(&connection->decoder)) {
-        connection->lingering = true;
+    if (!connection->half_closed &&
+        (connection->unread || !record_at_boundary(&connection->decoder))) {
+        connection_set_state(connection, LINGERING, "there may be input left");
         shutdown(connection->io.fd, SHUT_WR);
     } else {
         connection_doom(connection, "done");
@@ -440,23 +462,23 @@ static void connection_close(struct connection *connection)
 static struct timeout_queue *timeout_for(const struct connection *connection)
 {
     struct connections *all = connection->all;
-    if (connection->lingering)
+    if (connection->state == LINGERING)
         return &all->lingering;
-    if (connection->blocked)
+    if (connection->write_later)
         return &all->sending;
     if (connection->half_closed)
-        return &all->half_closed;
-    if (connection->receiving > 0 || !record_at_boundary(&connection->decoder))
-        return &all->receiving;
-    return connection->inflight.count == 0 ? &all->idle : NULL;
+        return connection->local ? &all->half_closed : NULL;
+    if (connection->inflight.count > 0)
+        return NULL; /* each request has its own */
+    return record_at_boundary(&connection->decoder) ? &all->idle : &all->record;
 }
 
 static void connection_watch(struct connection *connection)
 {
     struct ev_loop *loop = connection->all->loop;
-    int wanted = (connection->half_closed ? 0 : EV_READ) | (connection->blocked ? EV_WRITE : 0);
+    int wanted = (connection->half_closed ? 0 : EV_READ) | (connection->write_later ? EV_WRITE : 0);
     if (wanted != (connection->io.events & (EV_READ | EV_WRITE)) ||
-        (wanted != 0) != ev_is_active(&connection->io)) {
+        (wanted != 0) != !!ev_is_active(&connection->io)) {
         ev_io_stop(loop, &connection->io);
         ev_io_set(&connection->io, connection->io.fd, wanted);
         if (wanted != 0)
@@ -466,22 +488,24 @@ static void connection_watch(struct connection *connection)
     struct timeout_queue *queue = timeout_for(connection);
     if (!queue)
         timeout_stop(&connection->timeout);
-    else if (queue != connection->timeout.queue || connection->progressed)
+    else if (queue != connection->timeout.queue ||
+             (queue == &connection->all->sending && connection->sent) ||
+             (queue == &connection->all->idle && connection->finished))
         timeout_start(queue, &connection->timeout);
-    connection->progressed = false;
+    connection->sent = connection->finished = false;
 }
 
 /* One turn of a dirty connection. */
 static void connection_run(struct connection *connection)
 {
-    if (!connection->doomed && !connection->lingering) {
+    if (connection->state < LINGERING) {
         connection_write(connection);
-        bool wanted = !connection->closing && !connection->all->draining;
-        if (!connection->doomed && !wanted && connection->inflight.count == 0 &&
+        bool wanted = connection->state == OPEN && !connection->all->draining;
+        if (connection->state < LINGERING && !wanted && connection->inflight.count == 0 &&
             connection->output.queued == 0)
             connection_close(connection);
     }
-    if (!connection->doomed)
+    if (connection->state != DOOMED)
         connection_watch(connection);
 }
 
@@ -498,21 +522,21 @@ static void on_idle_timeout(void *context, struct timeout *timeout)
     connection_doom(connection_of(timeout), "idle");
 }
 
-static void on_receive_timeout(void *context, struct timeout *timeout)
+static void on_record_timeout(void *context, struct timeout *timeout)
 {
-    struct connection *connection = connection_of(timeout);
     (void)context;
-    if (connection->receiving == 0) {
-        connection_doom(connection, "a record did not arrive in time");
-        return;
-    }
-    for (uint32_t i = 0; i < connection->inflight.count; i++) {
-        struct request *request = connection->inflight.requests[i];
-        enum request_state before = request->state;
-        if (request_receiving(request))
-            request_refuse(request, 408);
-        request_moved(connection, request, before);
-    }
+    connection_doom(connection_of(timeout), "a record did not arrive in time");
+}
+
+static void on_receive_timeout(void *context, struct timeout *deadline)
+{
+    struct request *request =
+        (struct request *)((char *)deadline - offsetof(struct request, arriving.deadline));
+    struct connection *connection = request->arriving.owner;
+    enum request_state before = request->state;
+    (void)context;
+    request_refuse(request, 408);
+    note_state(connection, request, before);
     connection_mark(connection);
 }
 
@@ -533,7 +557,7 @@ static void on_half_closed_timeout(void *context, struct timeout *timeout)
 {
     struct connection *connection = connection_of(timeout);
     (void)context;
-    if (connection->local && peer_hung_up(connection))
+    if (peer_hung_up(connection))
         connection_doom(connection, "closed by the peer");
     connection_mark(connection);
 }
@@ -544,7 +568,7 @@ static void connection_free(struct connection *connection)
 {
     struct connections *all = connection->all;
     while (connection->inflight.count > 0)
-        request_remove(connection, connection->inflight.requests[connection->inflight.count - 1]);
+        remove_request(connection, connection->inflight.requests[connection->inflight.count - 1]);
     inflight_free(&connection->inflight);
     timeout_stop(&connection->timeout);
     ev_io_stop(all->loop, &connection->io);
@@ -566,7 +590,7 @@ static void connections_run(struct connections *all)
         DL_DELETE(all->dirty, connection);
         connection->dirty = false;
         connection_run(connection);
-        if (connection->doomed) {
+        if (connection->state == DOOMED) {
             connection_free(connection);
             ended++;
         }
@@ -592,6 +616,7 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
     all->service = service;
     timeout_queue_init(&all->idle, loop, limits->idle_timeout, on_idle_timeout, all);
     timeout_queue_init(&all->receiving, loop, limits->receive_timeout, on_receive_timeout, all);
+    timeout_queue_init(&all->record, loop, limits->receive_timeout, on_record_timeout, all);
     timeout_queue_init(&all->sending, loop, limits->send_timeout, on_send_timeout, all);
     timeout_queue_init(&all->lingering, loop, LINGER_S, on_linger_timeout, all);
     timeout_queue_init(&all->half_closed, loop, HANG_UP_LOOK_S, on_half_closed_timeout, all);
@@ -648,7 +673,7 @@ void connections_settled(void *context, const struct waiter_address *who,
     if (!request || request->generation != who->generation || request->state != REQUEST_PARKED)
         return;
     request_settle(request, settlement);
-    request_moved(connection, request, REQUEST_PARKED);
+    note_state(connection, request, REQUEST_PARKED);
     connection_mark(connection);
 }
 
@@ -672,9 +697,9 @@ void connections_free(struct connections *connections)
     struct connection *connection, *next;
     HASH_ITER(hh, connections->table, connection, next)
     connection_free(connection);
-    struct timeout_queue *queues[] = {&connections->idle, &connections->receiving,
-                                      &connections->sending, &connections->lingering,
-                                      &connections->half_closed};
+    struct timeout_queue *queues[] = {&connections->idle,      &connections->record,
+                                      &connections->sending,   &connections->lingering,
+                                      &connections->receiving, &connections->half_closed};
     for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
         timeout_queue_stop(queues[i]);
     ev_prepare_stop(connections->loop, &connections->runner);

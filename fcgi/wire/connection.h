@@ -22,18 +22,20 @@ typedef void connections_room_fn(void *context, bool room);
 struct connections *connections_new(struct ev_loop *loop, const struct connection_limits *limits,
                                     struct service *service);
 
+/* Who is told about room. */
 void connections_on_room(struct connections *connections, connections_room_fn *room, void *context);
 
-/* A listener_accepted_fn: takes the descriptor, or returns false when out of memory. */
-bool connections_accept(void *connections, int fd, bool local);
+/* A listener_accepted_fn, `context` being the connections: takes the descriptor, or returns false when out of memory. */
+bool connections_accept(void *context, int fd, bool local);
 
-/* A flight_settled_fn: the request at that address is answered. */
-void connections_settled(void *connections, const struct waiter_address *who,
+/* A flight_settled_fn, `context` being the connections: the request at that address is answered. */
+void connections_settled(void *context, const struct waiter_address *who,
                          const struct settlement *settlement);
 
 /* From now on a connection is closed as soon as nothing is in flight on it. */
 void connections_drain(struct connections *connections);
 
+/* Those that are open. */
 size_t connections_count(const struct connections *connections);
 
 /* Closes all. NULL is allowed. */

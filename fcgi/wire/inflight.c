@@ -7,6 +7,9 @@
 #include "base/alloc.h"
 #include "wire/request.h"
 
+/* An idle connection keeps no more than this for its next request. */
+#define IDLE_CAPACITY 4
+
 /* Where the id is, or would be. */
 static uint32_t slot_of(const struct inflight *inflight, uint16_t id)
 {
@@ -61,6 +64,8 @@ void inflight_remove(struct inflight *inflight, const struct request *request)
     struct request **at = inflight->requests + slot;
     inflight->count--;
     memmove(at, at + 1, (inflight->count - slot) * sizeof *at);
+    if (inflight->count == 0 && inflight->capacity > IDLE_CAPACITY)
+        inflight_free(inflight);
 }
 
 void inflight_free(struct inflight *inflight)

@@ -5,7 +5,6 @@
  */
 #include "wire/listener.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ev.h>
 #include <fastcgi.h>
@@ -111,7 +110,7 @@ static bool accept_one(struct listener *listener)
     if (fd < 0) {
         if (errno == EINTR || errno == ECONNABORTED)
             return true;
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK) { /* no descriptors, no memory */
             log_warning("listener", "accept: %s; new connections wait", strerror(errno));
             pause_accepting(all);
         }
@@ -354,8 +353,10 @@ struct listeners *listeners_open(struct ev_loop *loop, const struct listener_set
     size_t from_systemd = systemd_count();
     size_t most = from_systemd > settings->count ? from_systemd : settings->count;
     struct listeners *all = alloc_zeroed(sizeof *all + (most + 1) * sizeof(struct listener));
-    if (!all)
+    if (!all) {
+        log_error("listener", "out of memory");
         return NULL;
+    }
     all->loop = loop;
     all->accepted = accepted;
     all->context = context;

@@ -9,7 +9,8 @@ struct ev_loop;
 struct listeners;
 
 struct listener_settings {
-    const char *const *addresses; /* "unix:PATH", "tcp:HOST:PORT", "tcp:[V6]:PORT", "fd:N" */
+    const char *const
+        *addresses; /* "unix:PATH", "tcp:HOST:PORT" (* for any host), "tcp:[V6]:PORT", "fd:N" */
     size_t count;
     unsigned socket_mode; /* of unix sockets that we make */
 };

@@ -12,17 +12,6 @@
 
 #define RECORD_CONTENT_MAX 32768 /* of one STDOUT record: the share of one turn */
 
-const char *request_state_name(enum request_state state)
-{
-    static const char *const names[] = {
-        [REQUEST_PARAMS] = "params",
-        [REQUEST_STDIN] = "stdin",
-        [REQUEST_PARKED] = "parked",
-        [REQUEST_ANSWERING] = "answering",
-    };
-    return names[state];
-}
-
 struct request *request_new(uint16_t id, uint32_t generation, bool keep_conn)
 {
     struct request *request = alloc_zeroed(sizeof *request);
@@ -40,7 +29,8 @@ static void leave_state(struct request *request)
     switch ((enum request_state)request->state) {
     case REQUEST_PARAMS:
     case REQUEST_STDIN:
-        buffer_free(&request->params);
+        timeout_stop(&request->arriving.deadline);
+        buffer_free(&request->arriving.params);
         break;
     case REQUEST_PARKED:
         service_leave(&request->wait);
@@ -64,21 +54,21 @@ void request_free(struct request *request)
 void request_add_params(struct request *request, struct slice bytes,
                         const struct connection_limits *limits)
 {
-    if (bytes.len > limits->max_params - request->params.len)
+    if (bytes.len > limits->max_params - request->arriving.params.len)
         request_refuse(request, 431);
-    else if (!buffer_append(&request->params, bytes.data, bytes.len, limits->max_params))
+    else if (!buffer_append(&request->arriving.params, bytes.data, bytes.len, limits->max_params))
         request_refuse(request, 503);
 }
 
 /* False if the stream holds no pair, or a broken one. */
 static bool read_params(const struct request *request, struct web_request *web)
 {
-    struct slice rest = buffer_slice(&request->params), name, value;
+    struct slice rest = buffer_slice(&request->arriving.params), name, value;
     enum params_step step;
     *web = (struct web_request){0};
     while ((step = params_next(&rest, &name, &value)) == PARAMS_PAIR)
         web_request_set(web, name, value);
-    return step == PARAMS_END && request->params.len > 0;
+    return step == PARAMS_END && request->arriving.params.len > 0;
 }
 
 void request_end_params(struct request *request, const struct connection_limits *limits,
@@ -117,6 +107,7 @@ void request_end_input(struct request *request, struct service *service, uint32_
     };
     uint64_t content_len;
 
+    /* Sound, as request_end_params found; but its slices did not outlive that call. */
     read_params(request, &web);
     web_request_content_length(&web, &content_len);
     if (request->body_len < content_len) {
@@ -142,10 +133,7 @@ void request_answer(struct request *request, struct response response)
 
 void request_refuse(struct request *request, int status)
 {
-    struct response response = response_of_status(status);
-    if (status == 503)
-        response.retry_after = 1;
-    request_answer(request, response);
+    request_answer(request, response_of_status(status));
 }
 
 void request_settle(struct request *request, const struct settlement *settlement)
@@ -211,12 +199,12 @@ enum request_progress request_emit(struct request *request, struct output *outpu
     return last ? REQUEST_DONE : REQUEST_MORE;
 }
 
-bool request_emit_end(const struct request *request, struct output *output, uint8_t protocol_status)
+bool request_emit_end(const struct request *request, struct output *output)
 {
     if (request->head_sent)
         return emit_back(request, output, 0, true);
     char *out = output_reserve(output, RECORD_END_LEN);
     if (out)
-        record_encode_end(out, request->id, protocol_status);
+        record_encode_end(out, request->id, FCGI_REQUEST_COMPLETE);
     return out != NULL;
 }

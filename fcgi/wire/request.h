@@ -12,9 +12,11 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/timeout.h"
 #include "web/response.h"
 #include "web/service.h"
 
+struct connection;
 struct connection_limits;
 struct output;
 
@@ -35,16 +37,18 @@ struct request {
     bool input_ended; /* its STDIN stream has ended: no more records of it will come */
     bool head_sent;
     union {
-        struct buffer params; /* PARAMS, STDIN */
-        struct wait wait;     /* PARKED */
+        struct {
+            struct buffer params;
+            struct timeout deadline;  /* for all of it; its owner starts it */
+            struct connection *owner; /* for whoever gets the deadline */
+        } arriving;                   /* PARAMS, STDIN */
+        struct wait wait;             /* PARKED */
         struct {
             struct response response;
             size_t sent; /* bytes of its body */
         } answer;        /* ANSWERING */
     };
 };
-
-const char *request_state_name(enum request_state state);
 
 /* Returns a request in state PARAMS that the caller owns, or NULL when out of memory. */
 struct request *request_new(uint16_t id, uint32_t generation, bool keep_conn);
@@ -58,7 +62,7 @@ static inline bool request_receiving(const struct request *request)
 }
 
 /* The next bytes of a stream, and its end. Each may bring the request into ANSWERING, with an error
- * if the bytes are bad or too many; request_input_end also into PARKED. `connection` is the number
+ * if the bytes are bad or too many; request_end_input also into PARKED. `connection` is the number
  * for its waiter's address. */
 void request_add_params(struct request *request, struct slice bytes,
                         const struct connection_limits *limits);
@@ -79,13 +83,12 @@ void request_settle(struct request *request, const struct settlement *settlement
 
 enum request_progress { REQUEST_MORE, REQUEST_DONE, REQUEST_NO_MEMORY };
 
-/* Queues the next record of the answer: at most some ten KiB, so that requests of one connection
+/* Queues the next record of the answer: at most 32 KiB, so that requests of one connection
  * can take turns. REQUEST_DONE: END_REQUEST was queued with it. REQUEST_NO_MEMORY: the record is
  * incomplete, the connection can't go on. */
 enum request_progress request_emit(struct request *request, struct output *output);
 
 /* Queues an END_REQUEST that comes before the answer, or in its middle. False: no memory. */
-bool request_emit_end(const struct request *request, struct output *output,
-                      uint8_t protocol_status);
+bool request_emit_end(const struct request *request, struct output *output);
 
 #endif
