@@ -1,6 +1,7 @@
 /* One line a message: "TIME LEVEL room: text". Under syslog the time is left to syslog. */
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,27 @@ static void escape(char *out, size_t size, const char *text)
     out[at] = '\0';
 }
 
+/* One write a line, so that lines of several processes do not mix. A line that would have to wait
+ * for whoever reads stderr is lost, and counted: the loop does not stand still for it. (A pipe is
+ * writable when it has room for PIPE_BUF bytes, which is more than a line.) */
+static void write_line(const char *line, size_t len)
+{
+    static unsigned long lost;
+    struct pollfd look = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&look, 1, 0) == 0) {
+        lost++;
+        return;
+    }
+    if (lost > 0) {
+        char note[64];
+        int note_len = snprintf(note, sizeof note, "(%lu log lines were lost here)\n", lost);
+        if (write(STDERR_FILENO, note, (size_t)note_len) > 0)
+            lost = 0;
+    }
+    if (write(STDERR_FILENO, line, len) < 0)
+        return; /* nowhere left to complain */
+}
+
 void log_message(enum log_level level, const char *room, const char *format, ...)
 {
     if (!log_enabled(level))
@@ -71,10 +93,8 @@ void log_message(enum log_level level, const char *room, const char *format, ...
     gmtime_r(&now.tv_sec, &parts);
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &parts);
 
-    /* One write a line, so that lines of several processes do not mix. */
     char line[2200];
     int len = snprintf(line, sizeof line, "%s.%03ldZ [%ld] %s %s: %s\n", stamp,
                        now.tv_nsec / 1000000, (long)getpid(), levels[level].name, room, safe);
-    if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
-        return; /* nowhere left to complain */
+    write_line(line, (size_t)len);
 }

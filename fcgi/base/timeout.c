@@ -28,7 +28,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
         unlink_timeout(timeout);
         queue->expired(queue->context, timeout);
     }
-    if (queue->oldest && !ev_is_active(timer)) {
+    ev_timer_stop(loop, timer); /* a callback may have started it, for a younger timeout */
+    if (queue->oldest) {
         ev_timer_set(timer, queue->oldest->at - now, 0.);
         ev_timer_start(loop, timer);
     }

@@ -45,7 +45,7 @@ static bool matches(const char *pattern, struct slice name)
     struct slice text = slice_of(pattern);
     if (text.len > 0 && text.data[text.len - 1] == '*') {
         text.len--;
-        return slice_starts(name, text) && name.len > text.len;
+        return slice_starts(name, text);
     }
     return slice_equal(name, text);
 }

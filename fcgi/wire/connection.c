@@ -156,6 +156,8 @@ static void note_state(struct connection *connection, struct request *request,
 /* Records that no request accounts for: a peer that asks without reading is given up. */
 static bool may_reply(struct connection *connection)
 {
+    if (connection->output.queued >= REPLIES_MAX)
+        output_write(&connection->output, connection->io.fd); /* perhaps it does read */
     if (connection->output.queued < REPLIES_MAX)
         return true;
     connection_doom(connection, "replies pile up unread");

@@ -390,9 +390,9 @@ void listeners_close(struct listeners *listeners)
     watch_all(listeners, false);
     ev_timer_stop(listeners->loop, &listeners->pause);
     for (size_t i = 0; i < listeners->count; i++) {
-        close(listeners->listener[i].io.fd);
-        if (listeners->listener[i].unix_path)
+        if (listeners->listener[i].unix_path) /* first: a successor looks whether we listen */
             unlink(listeners->listener[i].unix_path);
+        close(listeners->listener[i].io.fd);
         free(listeners->listener[i].unix_path);
     }
     free(listeners);
