@@ -162,7 +162,9 @@ static bool skip_brace(struct scan *scan)
 
 static bool skip_other(struct scan *scan)
 {
-    size_t word = strcspn(scan->at, " #\"'\t\n\r={}()+,*");
+    size_t word = 0;
+    while (word <= WORD_MAX_LEN && !strchr(" #\"'\t\n\r={}()+,*", scan->at[word]))
+        word++;
     if (word > WORD_MAX_LEN)
         return refuse(scan, scan->line, too_long);
     if (word > 0) {
