@@ -1,17 +1,13 @@
 /* source: the checks of settings, the url of a name, and the simulated source on a real loop. */
 #include "source/source.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
 #include <ev.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "source/url.h"
+#include "unit.h"
 
 static void test_check_url(void **state)
 {
@@ -53,7 +49,7 @@ static void test_check_url(void **state)
         {"http://example.org/#{name}", false},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < LENGTH(cases); i++) {
         struct source_settings settings = {.kind = SOURCE_HTTP, .url = cases[i].url};
         const char *problem = source_check(&settings);
         if (!problem != cases[i].ok)
@@ -68,7 +64,7 @@ static void test_check_delay(void **state)
         bool ok;
     } cases[] = {{0, 3, true}, {0, 0, true}, {2, 2, true}, {3, 2, false}, {-1, 2, false}};
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < LENGTH(cases); i++) {
         struct source_settings settings = {.kind = SOURCE_SIMULATED,
                                            .delay_min = cases[i].delay_min,
                                            .delay_max = cases[i].delay_max};
@@ -97,7 +93,7 @@ static void test_url(void **state)
         {"http://h/{name}{name}", SLICE("ab"), "http://h/abab"},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < LENGTH(cases); i++) {
         char *url = url_expand(cases[i].template, cases[i].name);
         assert_non_null(url);
         assert_string_equal(url, cases[i].url);

@@ -6,19 +6,15 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <cmocka.h>
 #include <curl/curl.h>
 #include <ev.h>
 
 #include "base/alloc.h"
-#include "tests/unit/upstream.h"
+#include "unit.h"
+#include "upstream.h"
 
 #define GUARD_SECONDS 60 /* when a test is given up */
 #define MAX_BODY      1000
@@ -55,6 +51,7 @@ struct fixture {
     struct source *source;
     struct source_settings settings;
     char url[128];
+    unsigned held_wanted;
 };
 
 struct seen { /* what one call came to */
@@ -129,14 +126,17 @@ static bool is_done(const void *context)
     return ((const struct seen *)context)->count > 0;
 }
 
-static bool holds_one(const void *context)
+static bool holds_wanted(const void *context)
 {
-    return upstream_held(((const struct fixture *)context)->upstream) == 1;
+    const struct fixture *fixture = context;
+    return upstream_held(fixture->upstream) == fixture->held_wanted;
 }
 
-static bool holds_two(const void *context)
+/* Until the server holds so many requests. */
+static void run_until_held(struct fixture *fixture, unsigned count)
 {
-    return upstream_held(((const struct fixture *)context)->upstream) == 2;
+    fixture->held_wanted = count;
+    run_until(holds_wanted, fixture);
 }
 
 /* What has arrived already is handled; nothing is waited for. */
@@ -230,7 +230,7 @@ static void test_answers(void **state)
         {"chunked/1001", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
         {"chunked/1000000", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < LENGTH(cases); i++) {
         struct seen seen = call(*state, cases[i].name);
         if (seen.status != cases[i].status || strcmp(seen.type, cases[i].type) != 0 ||
             strcmp(seen.body, cases[i].body) != 0 || !seen.reason[0] != !cases[i].reason ||
@@ -243,7 +243,7 @@ static void test_answers(void **state)
 static void test_body_at_bound(void **state)
 {
     static const char *const names[] = {"length/999", "length/1000", "chunked/999", "chunked/1000"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < LENGTH(names); i++) {
         struct seen seen = call(*state, names[i]);
         assert_int_equal(seen.status, SOURCE_OK);
         assert_int_equal(seen.body_len, i % 2 ? 1000 : 999);
@@ -267,7 +267,7 @@ static void test_request(void **state)
     };
     struct fixture *fixture = *state;
     open_source(fixture, "http://me:secret@127.0.0.1:%u/n/{name}?again={name}", 30, 1);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < LENGTH(cases); i++) {
         assert_int_equal(call(fixture, cases[i].name).status, SOURCE_OK);
         assert_true(upstream_saw(fixture->upstream, cases[i].line));
         assert_false(upstream_saw(fixture->upstream, "\nX-Forged"));
@@ -305,7 +305,7 @@ static void test_timeout(void **state)
     static const char *const names[] = {"hold", "hold-body"};
     struct fixture *fixture = *state;
     open_source(fixture, "http://127.0.0.1:%u/{name}", 0.1, 1);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < LENGTH(names); i++) {
         struct seen running = {0}, queued = {0};
         start(fixture, &running, names[i]);
         start(fixture, &queued, "html");
@@ -397,8 +397,7 @@ static void test_many_at_once(void **state)
     for (unsigned i = 0; i < 8; i++)
         start(fixture, &seen[i], "hold");
     start(fixture, &queued, "plain");
-    while (upstream_held(fixture->upstream) < 8)
-        ev_run(EV_DEFAULT, EVRUN_NOWAIT);
+    run_until_held(fixture, 8);
     run_what_is_due();
     assert_int_equal(queued.count, 0);
     upstream_release(fixture->upstream);
@@ -415,7 +414,7 @@ static void test_connection_reuse(void **state)
     static const char *const names[] = {"html", "404", "500", "204", "redirect/2", "chunked/1000"};
     struct fixture *fixture = *state;
     for (int round = 0; round < 3; round++)
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (size_t i = 0; i < LENGTH(names); i++)
             call(fixture, names[i]);
     assert_int_equal(upstream_connections(fixture->upstream), 1);
     assert_int_equal(call(fixture, "close").status, SOURCE_OK);
@@ -442,7 +441,7 @@ static void test_cancel(void **state)
     start(fixture, &first, "hold-body"); /* amid the body, and one in the queue */
     start(fixture, &second, "hold");
     start(fixture, &third, "html");
-    run_until(holds_one, fixture);
+    run_until_held(fixture, 1);
     run_what_is_due();
     source_cancel(second.call);
     source_cancel(first.call);
@@ -453,7 +452,7 @@ static void test_cancel(void **state)
 
     memset(&first, 0, sizeof first);
     start(fixture, &first, "hold"); /* in front of the answer */
-    run_until(holds_two, fixture);
+    run_until_held(fixture, 2);
     source_cancel(first.call);
     run_what_is_due();
     assert_int_equal(first.count, 1);
@@ -493,7 +492,7 @@ static void test_cancel_inside_done(void **state)
     open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 2);
     struct seen held = {0}, first = {0}, queued = {0}, last = {0};
     start(fixture, &held, "hold");
-    run_until(holds_one, fixture);
+    run_until_held(fixture, 1);
     start(fixture, &first, "html");
     start(fixture, &queued, "html");
     start(fixture, &last, "plain");

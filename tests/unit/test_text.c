@@ -1,15 +1,9 @@
 /* render/text: which types are text, and that nothing in a text can act as HTML. */
 #include "render/text.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
 #include "base/alloc.h"
-#include "base/buffer.h"
 #include "base/utf8.h"
+#include "unit.h"
 
 #define FFFD "\xef\xbf\xbd"
 
@@ -49,7 +43,7 @@ static void test_types(void **state)
         {"multipart/form-data", false, false},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < LENGTH(cases); i++) {
         struct slice type = slice_of(cases[i].type);
         if (text_is_html(type) != cases[i].html || text_is_text(type) != cases[i].text)
             fail_msg("\"%s\"", cases[i].type);
@@ -82,7 +76,7 @@ static void test_render(void **state)
         {SLICE("a"), SLICE("\xed\xa0\x80"), "<div id=\"a\">" FFFD FFFD FFFD "</div>"},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < LENGTH(cases); i++) {
         struct buffer out = {0};
         assert_true(text_render(&out, cases[i].name, cases[i].text, SIZE_MAX));
         assert_int_equal(out.len, strlen(cases[i].html));

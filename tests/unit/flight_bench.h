@@ -1,0 +1,231 @@
+/* Flights on a loop of their own, a source that answers when the test says so, and notes of who was
+ * settled, how, and how often. */
+#ifndef WORKERLESS_TESTS_FLIGHT_BENCH_H
+#define WORKERLESS_TESTS_FLIGHT_BENCH_H
+
+#include <ev.h>
+#include <stdio.h>
+
+#include "cache/cache.h"
+#include "cache/entry.h"
+#include "park/flight.h"
+#include "source/source.h"
+#include "unit.h"
+
+#define WATCHDOG_S 20.0 /* a test that waits so long has failed */
+
+/* --- a source by hand --- */
+
+struct hand_call {
+    struct source_call call;
+    source_done_fn *done;
+    void *caller;
+    struct hand_call *next;
+    char name[64];
+};
+
+struct hand_source {
+    struct source source;
+    struct hand_call *calls; /* under way, the latest first */
+    unsigned started, cancelled;
+    bool refuses; /* as one without memory does */
+};
+
+static inline struct source_call *hand_start(struct source *source, struct slice name,
+                                             source_done_fn *done, void *caller)
+{
+    struct hand_source *hand = (struct hand_source *)source;
+    if (hand->refuses)
+        return NULL;
+    struct hand_call *call = calloc(1, sizeof *call);
+    assert_non_null(call);
+    *call = (struct hand_call){.call.source = source, .done = done, .caller = caller};
+    snprintf(call->name, sizeof call->name, "%.*s", SLICE_ARGS(name));
+    call->next = hand->calls;
+    hand->calls = call;
+    hand->started++;
+    return &call->call;
+}
+
+/* The call completes; it is gone afterwards. */
+static inline void hand_complete(struct hand_source *hand, struct hand_call *call,
+                                 const struct source_result *result)
+{
+    struct hand_call **at = &hand->calls;
+    while (*at != call)
+        at = &(*at)->next;
+    *at = call->next;
+    call->done(call->caller, result);
+    free(call);
+}
+
+static inline void hand_cancel(struct source_call *call)
+{
+    struct hand_source *hand = (struct hand_source *)call->source;
+    hand->cancelled++;
+    hand_complete(hand, (struct hand_call *)call,
+                  &(struct source_result){.status = SOURCE_CANCELLED, .reason = "cancelled"});
+}
+
+static const struct source_type hand_type = {.start = hand_start, .cancel = hand_cancel};
+
+/* The fragment's call completes with an HTML body. */
+static inline void hand_give(struct hand_source *hand, const char *name, const char *html)
+{
+    struct hand_call *call = hand->calls;
+    while (call && strcmp(call->name, name) != 0)
+        call = call->next;
+    assert_non_null(call);
+    hand_complete(hand, call,
+                  &(struct source_result){.status = SOURCE_OK,
+                                          .type = SLICE("text/html"),
+                                          .body = slice_of(html)});
+}
+
+/* --- the bench --- */
+
+enum { BY_HAND, BRIEF_HOLD, UNCACHED, SIMULATED, RECIPES };
+
+struct note {
+    struct waiter *waiter; /* NULL: settled, or left */
+    unsigned settled;
+    struct settlement how; /* without its entry */
+    char body[64];
+};
+
+struct flight_bench {
+    struct ev_loop *loop;
+    struct hand_source hand;
+    struct source_settings simulated_settings;
+    struct source *sources[2];
+    struct recipe recipes[RECIPES];
+    const struct recipe *recipe_list[RECIPES];
+    struct flights *flights;
+    struct note notes[3000];
+    uint32_t joined, settled, wanted;
+    bool joining;
+    void (*then)(struct flight_bench *bench, uint32_t number); /* when that one was settled */
+};
+
+static inline struct waiter_address bench_address(uint32_t number)
+{
+    return (struct waiter_address){
+        .connection = number,
+        .generation = number * 7 + 1,
+        .request_id = (uint16_t)(65535 - number),
+    };
+}
+
+static inline void bench_settled(void *context, const struct waiter_address *who,
+                                 const struct settlement *settlement)
+{
+    struct flight_bench *bench = context;
+    struct waiter_address address = bench_address(who->connection);
+    struct note *note = &bench->notes[who->connection];
+    assert_true(who->connection < bench->joined);
+    assert_int_equal(who->generation, address.generation);
+    assert_int_equal(who->request_id, address.request_id);
+    assert_false(bench->joining); /* never before the join has returned */
+    assert_non_null(note->waiter);
+    note->waiter = NULL;
+    note->settled++;
+    note->how = *settlement;
+    note->how.entry = NULL;
+    assert_int_equal(settlement->entry != NULL, settlement->kind == SETTLED_ENTRY);
+    if (settlement->entry)
+        snprintf(note->body, sizeof note->body, "%.*s", SLICE_ARGS(settlement->entry->body));
+    bench->settled++;
+    if (bench->then)
+        bench->then(bench, who->connection);
+    if (bench->wanted > 0 && bench->settled >= bench->wanted)
+        ev_break(bench->loop, EVBREAK_ONE);
+}
+
+static inline struct flight_bench *bench_new(struct flight_limits limits, struct ev_loop *loop,
+                                             struct cache *cache)
+{
+    struct flight_bench *bench = calloc(1, sizeof *bench);
+    assert_non_null(bench);
+    bench->loop = loop;
+    bench->hand.source.type = &hand_type;
+    bench->simulated_settings =
+        (struct source_settings){.kind = SOURCE_SIMULATED, .delay_max = 0.005};
+    bench->sources[0] = &bench->hand.source;
+    bench->sources[1] = source_create(loop, &bench->simulated_settings);
+    assert_non_null(bench->sources[1]);
+    bench->recipes[BY_HAND] = (struct recipe){.ttl = 60, .hold = 60};
+    bench->recipes[BRIEF_HOLD] = (struct recipe){.ttl = 60, .hold = 0.005};
+    bench->recipes[UNCACHED] = (struct recipe){.ttl = 0, .hold = 60};
+    bench->recipes[SIMULATED] = (struct recipe){.source = 1, .ttl = 60, .hold = 60};
+    for (unsigned i = 0; i < RECIPES; i++) {
+        bench->recipes[i].number = i;
+        bench->recipe_list[i] = &bench->recipes[i];
+    }
+    bench->flights = flights_new(loop, &limits, cache, bench->sources, bench->recipe_list, RECIPES);
+    assert_non_null(bench->flights);
+    flights_on_settled(bench->flights, bench_settled, bench);
+    return bench;
+}
+
+static inline void bench_free(struct flight_bench *bench)
+{
+    flights_free(bench->flights);
+    assert_null(bench->hand.calls);
+    source_destroy(bench->sources[1]);
+    free(bench);
+}
+
+/* A request's join. Its number, which counts up from 0, is taken only if it is parked. */
+static inline enum join_refusal bench_join(struct flight_bench *bench, unsigned recipe,
+                                           const char *name)
+{
+    enum join_refusal refusal = JOIN_NO_MEMORY;
+    struct note *note = &bench->notes[bench->joined];
+    assert_true(bench->joined < LENGTH(bench->notes));
+    struct slice exact = unit_exact(slice_of(name)); /* both are copied */
+    bench->joining = true;
+    note->waiter = flights_join(bench->flights, &bench->recipes[recipe], exact, exact,
+                                bench_address(bench->joined), &refusal);
+    bench->joining = false;
+    unit_drop(exact);
+    assert_int_equal(note->waiter != NULL, refusal == JOIN_OK);
+    if (note->waiter)
+        bench->joined++;
+    return refusal;
+}
+
+static inline void bench_leave(struct flight_bench *bench, uint32_t number)
+{
+    struct waiter *waiter = bench->notes[number].waiter;
+    assert_non_null(waiter);
+    bench->notes[number].waiter = NULL;
+    waiter_leave(waiter);
+}
+
+/* One turn of the loop, which does not wait. */
+static inline void bench_turn(struct flight_bench *bench)
+{
+    ev_run(bench->loop, EVRUN_NOWAIT);
+}
+
+static inline void bench_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)timer, (void)events;
+    ev_break(loop, EVBREAK_ONE);
+}
+
+/* Runs the loop until so many have been settled, of all since the beginning. */
+static inline void bench_run(struct flight_bench *bench, uint32_t settled)
+{
+    ev_timer watchdog;
+    ev_timer_init(&watchdog, bench_watchdog, WATCHDOG_S, 0.);
+    ev_timer_start(bench->loop, &watchdog);
+    bench->wanted = settled;
+    if (bench->settled < settled)
+        ev_run(bench->loop, 0);
+    bench->wanted = 0;
+    ev_timer_stop(bench->loop, &watchdog);
+    assert_int_equal(bench->settled, settled);
+}
+
+#endif

@@ -1,0 +1,347 @@
+/* cache/entry: the envelope there and back, damaged ones, and that a type can't become a header. */
+#include "cache/entry.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "unit.h"
+
+#define HTML_TYPE SLICE("text/html; charset=utf-8")
+
+static void check_shape(const struct entry *entry)
+{
+    assert_int_equal(entry->references, 1);
+    assert_ptr_equal(entry->body.data + entry->body.len, entry->encoded.data + entry->encoded.len);
+    assert_int_equal(strlen(entry->etag), ENTRY_ETAG_LEN);
+    assert_true(entry->etag[0] == '"' && entry->etag[ENTRY_ETAG_LEN - 1] == '"');
+    for (size_t i = 1; i < ENTRY_ETAG_LEN - 1; i++)
+        assert_non_null(memchr("0123456789abcdef", entry->etag[i], 16));
+    assert_int_equal(entry_footprint(entry), sizeof *entry + entry->encoded.len);
+}
+
+static void test_envelope_text(void **state)
+{
+    (void)state;
+    struct entry *entry =
+        entry_new(SLICE("text/html"), SLICE("<div id=\"a\">...</div>"), 1732417847123, 60000, 840);
+    assert_non_null(entry);
+    assert_slice(0, entry->encoded,
+                 SLICE("workerless/1 made=1732417847123 fresh=1732417907123 cost=840 status=200 "
+                       "type=text/html\n<div id=\"a\">...</div>"));
+    check_shape(entry);
+    entry_unref(entry);
+}
+
+static void test_round_trip(void **state)
+{
+    static const int64_t numbers[] = {0, 1, 999, 1732417847123, 499999999999999};
+    static const struct {
+        struct slice type, body;
+    } cases[] = {
+        {SLICE_INIT("text/html"), SLICE_INIT("<p>hello</p>")},
+        {SLICE_INIT("text/html; charset=utf-8"), SLICE_INIT("")},
+        {SLICE_INIT("x"), SLICE_INIT("\n")},
+        {SLICE_INIT("x=y type=z status=1"), SLICE_INIT("\n\n\0\xff\n")},
+        {SLICE_INIT("text/html; q=\"\xc3\xbc\""), SLICE_INIT("workerless/1 made=1\n")},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases) * LENGTH(numbers); i++) {
+        struct slice type = cases[i % LENGTH(cases)].type, body = cases[i % LENGTH(cases)].body;
+        int64_t number = numbers[i / LENGTH(cases)];
+        struct entry *entry = entry_new(type, body, number, number, number);
+        assert_non_null(entry);
+        check_shape(entry);
+        assert_true(entry_is_envelope(entry->encoded));
+
+        struct slice exact = unit_exact(entry->encoded);
+        struct entry *back = entry_decode(exact);
+        assert_non_null(back);
+        memset((char *)(uintptr_t)exact.data, 'x', exact.len); /* bytes are copied */
+        unit_drop(exact);
+        check_shape(back);
+        assert_slice(i, back->type, type);
+        assert_slice(i, back->body, body);
+        assert_slice(i, back->encoded, entry->encoded);
+        assert_row(i, back->status == 200 && back->made_ms == number);
+        assert_row(i, back->fresh_until_ms == 2 * number && back->cost_ms == number);
+        assert_row(i, strcmp(back->etag, entry->etag) == 0);
+        entry_unref(back);
+        entry_unref(entry);
+    }
+}
+
+static void test_large_body(void **state)
+{
+    struct buffer body = {0};
+    (void)state;
+    while (body.len < (size_t)1 << 20)
+        unit_append(&body, "0123456789\n", 11);
+    struct entry *entry = entry_new(HTML_TYPE, buffer_slice(&body), 1, 2, 3);
+    assert_non_null(entry);
+    struct entry *back = entry_decode(entry->encoded);
+    assert_non_null(back);
+    assert_true(slice_equal(back->body, buffer_slice(&body)));
+    entry_unref(back);
+    entry_unref(entry);
+    buffer_free(&body);
+}
+
+/* --- damage --- */
+
+#define SOUND "workerless/1 made=10 fresh=20 cost=3 status=200 type=text/html\nbody"
+
+static const struct {
+    struct slice bytes;
+    bool sound;
+} envelopes[] = {
+    {SLICE_INIT(SOUND), true},
+    {SLICE_INIT("workerless/1 made=0 fresh=0 cost=0 status=100 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=0 fresh=0 cost=0 status=599 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=999999999999999 fresh=999999999999999 cost=999999999999999 "
+                "status=200 type=x\n"),
+     true},
+    {SLICE_INIT("workerless/1 made=01 fresh=002 cost=0003 status=0200 type=x\n"), true},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type= x \n"), true},
+
+    {SLICE_INIT(""), false},
+    {SLICE_INIT("\n"), false},
+    {SLICE_INIT("workerless/"), false},
+    {SLICE_INIT("workerless/1"), false},
+    {SLICE_INIT("workerless/1\n"), false},
+    {SLICE_INIT("workerless/1 \nbody"), false},
+    {SLICE_INIT("workerless/2 made=1 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/11 made=1 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("Workerless/1 made=1 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT(" workerless/1 made=1 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=x"), false},
+    {SLICE_INIT("workerless/1  made=1 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1  fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1\tfresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 fresh=2 made=1 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=x more=1\n"), true},
+    {SLICE_INIT("workerless/1 made= fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=x fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=-1 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=+1 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made= 1 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1e3 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=0x1 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1000000000000000 fresh=2 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=9999999999999999 cost=3 status=200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=18446744073709551616 status=200 type=x\n"),
+     false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=99 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=600 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=0 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=4294967496 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=a\rSet-Cookie: x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=a\r\nbody"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=a\0b\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=a\x7f\n"), false},
+    {SLICE_INIT("workerless/1 made=1\0 fresh=2 cost=3 status=200 type=x\n"), false},
+};
+
+static void test_envelopes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LENGTH(envelopes); i++) {
+        struct slice exact = unit_exact(envelopes[i].bytes);
+        struct entry *entry = entry_decode(exact);
+        assert_row(i, (entry != NULL) == envelopes[i].sound);
+        if (entry)
+            check_shape(entry);
+        entry_unref(entry);
+        unit_drop(exact);
+    }
+    assert_null(entry_decode((struct slice){0}));
+}
+
+/* Every cut; every byte made another one: what is not refused is whole, and harmless. */
+static void test_damage(void **state)
+{
+    struct slice sound = SLICE(SOUND);
+    size_t header_len = sound.len - strlen("body");
+    (void)state;
+    for (size_t len = 0; len <= sound.len; len++) {
+        struct slice exact = unit_exact((struct slice){sound.data, len});
+        struct entry *entry = entry_decode(exact);
+        assert_row(len, (entry != NULL) == (len >= header_len));
+        entry_unref(entry);
+        unit_drop(exact);
+    }
+    for (size_t at = 0; at < header_len; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            struct slice exact = unit_exact(sound);
+            ((char *)(uintptr_t)exact.data)[at] = (char)byte;
+            struct entry *entry = entry_decode(exact);
+            if (entry) {
+                check_shape(entry);
+                assert_row(at, slice_equal(entry->encoded, exact));
+                assert_int_equal(entry->status, 200);
+                for (size_t i = 0; i < entry->type.len; i++)
+                    assert_true((unsigned char)entry->type.data[i] >= 0x20 &&
+                                entry->type.data[i] != 0x7f);
+            }
+            entry_unref(entry);
+            unit_drop(exact);
+        }
+    }
+}
+
+/* The longest header line that is made is also read; one much longer is not searched for. */
+static void test_type_length(void **state)
+{
+    (void)state;
+    for (size_t len = 1; len < 400; len++) {
+        char type[400], bytes[500];
+        memset(type, 'x', sizeof type);
+        int head = snprintf(bytes, sizeof bytes,
+                            "workerless/1 made=999999999999999 fresh=999999999999999 "
+                            "cost=999999999999999 status=200 type=%.*s\n",
+                            (int)len, type);
+        struct entry *entry = entry_decode((struct slice){bytes, (size_t)head});
+        assert_row(len, (entry != NULL) == (len <= 127));
+        entry_unref(entry);
+
+        entry = entry_new((struct slice){type, len}, SLICE("b"), 1, 2, 3);
+        assert_non_null(entry);
+        assert_slice(len, entry->type, (len <= 127 ? (struct slice){type, len} : HTML_TYPE));
+        entry_unref(entry);
+    }
+}
+
+/* --- what becomes of types and bodies --- */
+
+/* A type from an upstream can't end its header: it is not used at all. */
+static void test_header_injection(void **state)
+{
+    static const struct slice types[] = {
+        SLICE_INIT(""),
+        SLICE_INIT("text/html\r\nSet-Cookie: a=b"),
+        SLICE_INIT("text/html\n"),
+        SLICE_INIT("text/html\r"),
+        SLICE_INIT("\ntext/html"),
+        SLICE_INIT("text/html\0"),
+        SLICE_INIT("text\t/html"),
+        SLICE_INIT("text/html\x7f"),
+        SLICE_INIT("text/html\x1b[2J"),
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(types); i++) {
+        struct entry *entry = entry_new(types[i], SLICE("body"), 1, 2, 3);
+        assert_non_null(entry);
+        check_shape(entry);
+        assert_slice(i, entry->type, HTML_TYPE);
+        struct entry *back = entry_decode(entry->encoded);
+        assert_non_null(back);
+        assert_slice(i, back->body, SLICE("body"));
+        entry_unref(back);
+        entry_unref(entry);
+    }
+    struct entry *absent = entry_new((struct slice){0}, (struct slice){0}, 1, 2, 3);
+    assert_non_null(absent);
+    assert_slice(0, absent->type, HTML_TYPE);
+    assert_int_equal(absent->body.len, 0);
+    entry_unref(absent);
+}
+
+static void test_plain(void **state)
+{
+    static const struct {
+        struct slice bytes;
+        bool claims;
+    } cases[] = {
+        {SLICE_INIT("<p>set by hand</p>"), false}, {SLICE_INIT(""), false},
+        {SLICE_INIT("workerless"), false},         {SLICE_INIT("Workerless/1 "), false},
+        {SLICE_INIT(" workerless/1 "), false},     {SLICE_INIT("workerless/"), true},
+        {SLICE_INIT("workerless/1 made=1"), true}, {SLICE_INIT("workerless/2 other"), true},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact = unit_exact(cases[i].bytes);
+        assert_row(i, entry_is_envelope(exact) == cases[i].claims);
+        struct entry *entry = entry_from_plain(exact, 1000, 500);
+        assert_non_null(entry);
+        check_shape(entry);
+        assert_slice(i, entry->body, exact);
+        assert_slice(i, entry->type, HTML_TYPE);
+        assert_row(i, entry->status == 200 && entry->made_ms == 1000);
+        assert_row(i, entry->fresh_until_ms == 1500 && entry->cost_ms == 0);
+        entry_unref(entry);
+        unit_drop(exact);
+    }
+    assert_false(entry_is_envelope((struct slice){0}));
+}
+
+/* The tag tells bodies and types apart, and nothing else. */
+static void test_etag(void **state)
+{
+    static const struct {
+        struct slice type, body;
+    } cases[] = {
+        {SLICE_INIT("text/html"), SLICE_INIT("body")},
+        {SLICE_INIT("text/html"), SLICE_INIT("Body")},
+        {SLICE_INIT("text/html"), SLICE_INIT("bod")},
+        {SLICE_INIT("text/html"), SLICE_INIT("")},
+        {SLICE_INIT("text/htm"), SLICE_INIT("lbody")},
+        {SLICE_INIT("text/plain"), SLICE_INIT("body")},
+        {SLICE_INIT("text/html"), SLICE_INIT("body\0")},
+        {SLICE_INIT("text/plain"), SLICE_INIT("")},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        for (size_t k = 0; k < LENGTH(cases); k++) {
+            struct entry *one = entry_new(cases[i].type, cases[i].body, 1, 2, 3);
+            struct entry *other = entry_new(cases[k].type, cases[k].body, 1000, 2000, 3000);
+            assert_non_null(one);
+            assert_non_null(other);
+            assert_row(i, (memcmp(one->etag, other->etag, ENTRY_ETAG_LEN) == 0) == (i == k));
+            entry_unref(one);
+            entry_unref(other);
+        }
+    }
+}
+
+static void test_references(void **state)
+{
+    struct entry *entry = entry_new(HTML_TYPE, SLICE("x"), 1, 2, 3);
+    (void)state;
+    assert_non_null(entry);
+    assert_ptr_equal(entry_ref(entry), entry);
+    assert_int_equal(entry->references, 2);
+    entry_unref(entry);
+    assert_int_equal(entry->references, 1);
+    entry_unref(entry);
+    entry_unref(NULL);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    alloc_fail_after(0);
+    assert_null(entry_new(HTML_TYPE, SLICE("x"), 1, 2, 3));
+    assert_null(entry_decode(SLICE(SOUND)));
+    assert_null(entry_from_plain(SLICE("x"), 1, 2));
+    alloc_fail_after(-1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_envelope_text),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_large_body),
+        cmocka_unit_test(test_envelopes),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_type_length),
+        cmocka_unit_test(test_header_injection),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_etag),
+        cmocka_unit_test(test_references),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests_name("entry", tests, NULL, NULL);
+}

@@ -1,0 +1,242 @@
+/* web/request: what the CGI variables of the various front servers come to. */
+#include "web/request.h"
+
+#include <stdio.h>
+
+#include "unit.h"
+
+static void test_set(void **state)
+{
+    static const struct {
+        struct slice name;
+        size_t offset;
+    } cases[] = {
+        {SLICE_INIT("REQUEST_METHOD"), offsetof(struct web_request, method)},
+        {SLICE_INIT("DOCUMENT_URI"), offsetof(struct web_request, document_uri)},
+        {SLICE_INIT("SCRIPT_NAME"), offsetof(struct web_request, script_name)},
+        {SLICE_INIT("PATH_INFO"), offsetof(struct web_request, path_info)},
+        {SLICE_INIT("CONTENT_LENGTH"), offsetof(struct web_request, content_length)},
+        {SLICE_INIT("HTTP_IF_NONE_MATCH"), offsetof(struct web_request, if_none_match)},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct web_request request = {0};
+        web_request_set(&request, cases[i].name, SLICE("first"));
+        web_request_set(&request, cases[i].name, SLICE("last")); /* checklist 33 */
+        for (size_t k = 0; k < LENGTH(cases); k++) {
+            struct slice *field = (struct slice *)((char *)&request + cases[k].offset);
+            assert_slice(i, *field, i == k ? SLICE("last") : SLICE(""));
+        }
+    }
+}
+
+/* All else is dropped, HTTP_PROXY (checklist 37) and names that are nearly known among it. */
+static void test_set_unknown(void **state)
+{
+    static const char *const names[] = {
+        "HTTP_PROXY",         "",
+        "REQUEST_METHO",      "REQUEST_METHODS",
+        "request_method",     "PATH_INFO ",
+        "REQUEST_URI",        "QUERY_STRING",
+        "SCRIPT_FILENAME",    "HTTP_COOKIE",
+        "HTTP_AUTHORIZATION",
+    };
+    static const struct web_request nothing;
+    struct web_request request = {0};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(names); i++) {
+        web_request_set(&request, slice_of(names[i]), SLICE("value"));
+        assert_row(i, memcmp(&request, &nothing, sizeof request) == 0);
+    }
+    web_request_set(&request, (struct slice){0}, (struct slice){0});
+    assert_memory_equal(&request, &nothing, sizeof request);
+}
+
+static void test_path(void **state)
+{
+    static const struct {
+        struct slice document_uri, script_name, path_info, path;
+    } cases[] = {
+        /* nginx, with and without DOCUMENT_URI in its fastcgi_params */
+        {SLICE_INIT("/fragment/a"), SLICE_INIT("/fragment/a"), SLICE_INIT(""),
+         SLICE_INIT("/fragment/a")},
+        {SLICE_INIT(""), SLICE_INIT("/fragment/a"), SLICE_INIT(""), SLICE_INIT("/fragment/a")},
+        /* lighttpd, Apache */
+        {SLICE_INIT(""), SLICE_INIT("/fragment"), SLICE_INIT("/a"), SLICE_INIT("/fragment/a")},
+        /* h2o, HAProxy */
+        {SLICE_INIT(""), SLICE_INIT(""), SLICE_INIT("/fragment/a"), SLICE_INIT("/fragment/a")},
+        {SLICE_INIT("/x"), SLICE_INIT("/y"), SLICE_INIT("/z"), SLICE_INIT("/x")},
+        {SLICE_INIT("/with\0zero"), SLICE_INIT(""), SLICE_INIT(""), SLICE_INIT("/with\0zero")},
+        {SLICE_INIT(""), SLICE_INIT(""), SLICE_INIT(""), SLICE_INIT("")},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct web_request request = {
+            .document_uri = cases[i].document_uri,
+            .script_name = cases[i].script_name,
+            .path_info = cases[i].path_info,
+        };
+        char path[32];
+        size_t len;
+        assert_row(i, web_request_path(&request, path, sizeof path, &len));
+        assert_slice(i, ((struct slice){path, len}), cases[i].path);
+    }
+    struct web_request absent = {0};
+    char path[1];
+    size_t len = 9;
+    assert_true(web_request_path(&absent, path, sizeof path, &len));
+    assert_int_equal(len, 0);
+}
+
+/* The room at, below and above what is needed, from one variable or from two. */
+static void test_path_room(void **state)
+{
+    static const struct web_request requests[] = {
+        {.document_uri = SLICE_INIT("/fragment/abc")},
+        {.script_name = SLICE_INIT("/fragment/abc")},
+        {.path_info = SLICE_INIT("/fragment/abc")},
+        {.script_name = SLICE_INIT("/fragment"), .path_info = SLICE_INIT("/abc")},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(requests); i++) {
+        for (size_t size = 0; size < 20; size++) {
+            char path[20];
+            size_t len;
+            memset(path, 0x55, sizeof path);
+            bool fits = web_request_path(&requests[i], path, size, &len);
+            assert_row(i, fits == (size >= 13));
+            for (size_t k = size; k < sizeof path; k++)
+                assert_row(i, path[k] == 0x55);
+            if (fits)
+                assert_slice(i, ((struct slice){path, len}), SLICE("/fragment/abc"));
+        }
+    }
+}
+
+/* Checklist 43. */
+static void test_content_length(void **state)
+{
+    static const struct {
+        struct slice text;
+        bool sound;
+        uint64_t len;
+    } cases[] = {
+        {SLICE_INIT(""), true, 0},
+        {SLICE_INIT("0"), true, 0},
+        {SLICE_INIT("1"), true, 1},
+        {SLICE_INIT("65536"), true, 65536},
+        {SLICE_INIT("000000000000000000000000000007"), true, 7},
+        {SLICE_INIT("4294967296"), true, 4294967296},
+        {SLICE_INIT("9223372036854775790"), true, 9223372036854775790},
+        {SLICE_INIT("9223372036854775808"), false, 0},
+        {SLICE_INIT("18446744073709551616"), false, 0},
+        {SLICE_INIT("18446744073709551617"), false, 0},
+        {SLICE_INIT("99999999999999999999999999"), false, 0},
+        {SLICE_INIT("-1"), false, 0},
+        {SLICE_INIT("+1"), false, 0},
+        {SLICE_INIT("1e9"), false, 0},
+        {SLICE_INIT("0x10"), false, 0},
+        {SLICE_INIT("1.0"), false, 0},
+        {SLICE_INIT(" 1"), false, 0},
+        {SLICE_INIT("1 "), false, 0},
+        {SLICE_INIT("1,1"), false, 0},
+        {SLICE_INIT("1\0"), false, 0},
+        {SLICE_INIT("\xb2"), false, 0},
+        {SLICE_INIT("/"), false, 0},
+        {SLICE_INIT(":"), false, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact = unit_exact(cases[i].text);
+        struct web_request request = {.content_length = exact};
+        uint64_t len;
+        assert_row(i, web_request_content_length(&request, &len) == cases[i].sound);
+        if (cases[i].sound)
+            assert_row(i, len == cases[i].len);
+        unit_drop(exact);
+    }
+    struct web_request absent = {0};
+    uint64_t len = 9;
+    assert_true(web_request_content_length(&absent, &len));
+    assert_int_equal(len, 0);
+}
+
+static void test_etag(void **state)
+{
+    static const struct {
+        struct slice header;
+        bool matches; /* the tag "abc", with its quotes */
+    } cases[] = {
+        {SLICE_INIT("\"abc\""), true},
+        {SLICE_INIT("W/\"abc\""), true}, /* weak comparison */
+        {SLICE_INIT("*"), true},
+        {SLICE_INIT(" \t*\t "), true},
+        {SLICE_INIT("  \"abc\"\t"), true},
+        {SLICE_INIT("\"x\",\"abc\""), true},
+        {SLICE_INIT("\"abc\", \"x\""), true},
+        {SLICE_INIT("\"x\" , W/\"abc\" , \"y\""), true},
+        {SLICE_INIT(",,\"abc\",,"), true},
+        {SLICE_INIT("\"x\",\"y\",\"z\",\"abc\""), true},
+        {SLICE_INIT("W/\"x\",W/\"abc\""), true},
+        {SLICE_INIT(""), false},
+        {SLICE_INIT(" "), false},
+        {SLICE_INIT(","), false},
+        {SLICE_INIT("abc"), false},
+        {SLICE_INIT("\"abc"), false},
+        {SLICE_INIT("abc\""), false},
+        {SLICE_INIT("\"ABC\""), false},
+        {SLICE_INIT("\"abcd\""), false},
+        {SLICE_INIT("\"ab\""), false},
+        {SLICE_INIT("\"\""), false},
+        {SLICE_INIT("w/\"abc\""), false}, /* W is case-sensitive */
+        {SLICE_INIT("W/"), false},
+        {SLICE_INIT("W"), false},
+        {SLICE_INIT("W /\"abc\""), false},
+        {SLICE_INIT("W/W/\"abc\""), false},
+        {SLICE_INIT("\"x\";\"abc\""), false},
+        {SLICE_INIT("\"x\" \"abc\""), false},
+        {SLICE_INIT("*, \"x\""), false}, /* the star stands alone */
+        {SLICE_INIT("**"), false},
+        {SLICE_INIT("\"abc\"\0"), false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact = unit_exact(cases[i].header);
+        assert_row(i, web_request_etag_matches(exact, SLICE("\"abc\"")) == cases[i].matches);
+        unit_drop(exact);
+    }
+    assert_false(web_request_etag_matches((struct slice){0}, SLICE("\"abc\"")));
+}
+
+/* A list of many, with ours at each place. */
+static void test_etag_lists(void **state)
+{
+    (void)state;
+    for (int count = 1; count < 20; count++) {
+        for (int ours = 0; ours <= count; ours++) {
+            struct buffer header = {0};
+            for (int i = 0; i < count; i++) {
+                char tag[32];
+                int len = snprintf(tag, sizeof tag, "%s\"%d\"", i ? ", " : "", i == ours ? 99 : i);
+                unit_append(&header, tag, (size_t)len);
+            }
+            assert_int_equal(web_request_etag_matches(buffer_slice(&header), SLICE("\"99\"")),
+                             ours < count);
+            buffer_free(&header);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_set_unknown),
+        cmocka_unit_test(test_path),
+        cmocka_unit_test(test_path_room),
+        cmocka_unit_test(test_content_length),
+        cmocka_unit_test(test_etag),
+        cmocka_unit_test(test_etag_lists),
+    };
+    return cmocka_run_group_tests_name("request", tests, NULL, NULL);
+}

@@ -1,0 +1,296 @@
+/* web/response: the head's very text, and its bound. */
+#include "web/response.h"
+
+#include <stdio.h>
+
+#include "cache/entry.h"
+#include "unit.h"
+
+#define NOW_MS 1700000000000
+
+/* The head, with room for just RESPONSE_HEAD_MAX bytes. */
+static struct slice head_of(const struct response *response, int64_t now_ms, char *out)
+{
+    size_t len = response_head(response, now_ms, out);
+    assert_true(len <= RESPONSE_HEAD_MAX);
+    return (struct slice){.data = out, .len = len};
+}
+
+/* Lines of "Name: value", none empty but the last, and nothing in a value that ends it. */
+static void check_shape(struct slice head)
+{
+    assert_true(slice_starts(head, SLICE("Status: ")));
+    while (!slice_equal(head, SLICE("\r\n"))) {
+        const char *end = memchr(head.data, '\r', head.len);
+        assert_non_null(end);
+        struct slice line = {.data = head.data, .len = (size_t)(end - head.data)};
+        assert_true(line.len > 0);
+        const char *colon = memchr(line.data, ':', line.len);
+        assert_non_null(colon);
+        assert_true(colon > line.data && colon[1] == ' ');
+        for (size_t i = 0; i < line.len; i++)
+            assert_true((unsigned char)line.data[i] >= 0x20 && line.data[i] != 0x7f);
+        head = slice_from(head, line.len);
+        assert_true(slice_starts(head, SLICE("\r\n")));
+        head = slice_from(head, 2);
+    }
+}
+
+/* --- answers of our own --- */
+
+static void test_own(void **state)
+{
+    static const struct {
+        int status;
+        short retry_after;
+        const char *first, *allow;
+    } cases[] = {
+        {200, -1, "Status: 200 OK\r\n", ""},
+        {202, 0, "Status: 202 Accepted\r\n", ""},
+        {400, -1, "Status: 400 Bad Request\r\n", ""},
+        {404, -1, "Status: 404 Not Found\r\n", ""},
+        {405, -1, "Status: 405 Method Not Allowed\r\n", "Allow: GET, HEAD\r\n"},
+        {408, -1, "Status: 408 Request Timeout\r\n", ""},
+        {413, -1, "Status: 413 Content Too Large\r\n", ""},
+        {431, -1, "Status: 431 Request Header Fields Too Large\r\n", ""},
+        {500, -1, "Status: 500 Internal Server Error\r\n", ""},
+        {502, -1, "Status: 502 Bad Gateway\r\n", ""},
+        {503, 1, "Status: 503 Service Unavailable\r\n", ""},
+        {504, -1, "Status: 504 Gateway Timeout\r\n", ""},
+        {999, -1, "Status: 500 Internal Server Error\r\n", ""}, /* none of ours */
+        {0, -1, "Status: 500 Internal Server Error\r\n", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char out[RESPONSE_HEAD_MAX], retry[32] = "", expected[512];
+        struct response response = response_of_status(cases[i].status);
+        assert_row(i, response.retry_after == cases[i].retry_after);
+        if (cases[i].retry_after >= 0)
+            snprintf(retry, sizeof retry, "Retry-After: %d\r\n", cases[i].retry_after);
+        snprintf(expected, sizeof expected,
+                 "%sContent-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n%s%s"
+                 "Cache-Control: no-store\r\n\r\n",
+                 cases[i].first, response_body(&response).len, cases[i].allow, retry);
+        struct slice head = head_of(&response, NOW_MS, out);
+        check_shape(head);
+        assert_slice(i, head, slice_of(expected));
+        response_release(&response);
+        response_release(&response);
+    }
+}
+
+static void test_plain(void **state)
+{
+    char out[RESPONSE_HEAD_MAX];
+    struct response response = response_of_status(200);
+    (void)state;
+    response.body = SLICE("ok\n");
+    response.plain = true;
+    assert_slice(0, head_of(&response, NOW_MS, out),
+                 SLICE("Status: 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                       "Content-Length: 3\r\nCache-Control: no-store\r\n\r\n"));
+    assert_slice(0, response_body(&response), SLICE("ok\n"));
+}
+
+/* Each error has something to show, and none shows markup that is not whole. */
+static void test_bodies(void **state)
+{
+    static const int errors[] = {400, 404, 405, 408, 413, 431, 502, 503, 504};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(errors); i++) {
+        struct response response = response_of_status(errors[i]);
+        struct slice body = response_body(&response);
+        assert_row(i, slice_starts(body, SLICE("<p class=\"fragment-error\">")));
+        assert_row(i, body.len > 5 && memcmp(body.data + body.len - 5, "</p>\n", 5) == 0);
+    }
+}
+
+/* --- fragments --- */
+
+static void test_entry(void **state)
+{
+    static const struct {
+        int64_t age_ms, ttl_ms, cost_ms;
+        struct response flags;
+        const char *head; /* with %s where the entity tag goes */
+    } cases[] = {
+        {1500,
+         60000,
+         840,
+         {.origin = ORIGIN_HIT},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 1\r\n"
+         "Cache-Control: max-age=60\r\nServer-Timing: source;dur=840\r\n"
+         "Cache-Status: workerless; hit; ttl=58\r\n\r\n"},
+        {0,
+         60000,
+         0,
+         {.origin = ORIGIN_MISS, .stored = true},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Cache-Control: max-age=60\r\nServer-Timing: source;dur=0\r\n"
+         "Cache-Status: workerless; fwd=miss; stored; ttl=60\r\n\r\n"},
+        {0,
+         60000,
+         1,
+         {.origin = ORIGIN_MISS, .stored = true, .collapsed = true},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
+         "Cache-Status: workerless; fwd=miss; stored; collapsed; ttl=60\r\n\r\n"},
+        /* not cached: no time to live, and nobody else shall keep it without asking */
+        {0,
+         0,
+         1,
+         {.origin = ORIGIN_MISS, .collapsed = true},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Cache-Control: no-cache\r\nServer-Timing: source;dur=1\r\n"
+         "Cache-Status: workerless; fwd=miss; collapsed\r\n\r\n"},
+        {0,
+         999,
+         1,
+         {.origin = ORIGIN_NONE},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Cache-Control: no-cache\r\nServer-Timing: source;dur=1\r\n\r\n"},
+        {0,
+         1999,
+         1,
+         {.origin = ORIGIN_NONE},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Cache-Control: max-age=1\r\nServer-Timing: source;dur=1\r\n\r\n"},
+        /* past its time, and from a clock that is ahead of ours */
+        {90000,
+         60000,
+         1,
+         {.origin = ORIGIN_HIT},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 90\r\n"
+         "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
+         "Cache-Status: workerless; hit; ttl=0\r\n\r\n"},
+        {-5000,
+         60000,
+         1,
+         {.origin = ORIGIN_HIT},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
+         "Cache-Status: workerless; hit; ttl=65\r\n\r\n"},
+        /* a clock that went back while the source worked */
+        {0,
+         60000,
+         -7,
+         {.origin = ORIGIN_NONE},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Cache-Control: max-age=60\r\nServer-Timing: source;dur=0\r\n\r\n"},
+        /* a HEAD says how long the body would be */
+        {0,
+         60000,
+         1,
+         {.origin = ORIGIN_HIT, .head_only = true},
+         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
+         "Cache-Status: workerless; hit; ttl=60\r\n\r\n"},
+        /* a 304 has what would go with the 200, but nothing about a body */
+        {0,
+         60000,
+         1,
+         {.origin = ORIGIN_HIT, .status = 304},
+         "Status: 304 Not Modified\r\nETag: %s\r\nAge: 0\r\n"
+         "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
+         "Cache-Status: workerless; hit; ttl=60\r\n\r\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct entry *entry = entry_new(SLICE("text/x; y"), SLICE("body"), NOW_MS - cases[i].age_ms,
+                                        cases[i].ttl_ms, cases[i].cost_ms);
+        assert_non_null(entry);
+        struct response response = response_of_entry(entry);
+        assert_row(i, entry->references == 2);
+        assert_row(i, response.status == 200 && response.retry_after == -1);
+        response.origin = cases[i].flags.origin;
+        response.stored = cases[i].flags.stored;
+        response.collapsed = cases[i].flags.collapsed;
+        response.head_only = cases[i].flags.head_only;
+        if (cases[i].flags.status)
+            response.status = cases[i].flags.status;
+
+        char out[RESPONSE_HEAD_MAX], expected[1024];
+        const char *mark = strstr(cases[i].head, "%s");
+        assert_non_null(mark);
+        snprintf(expected, sizeof expected, "%.*s%s%s", (int)(mark - cases[i].head), cases[i].head,
+                 entry->etag, mark + 2);
+        struct slice head = head_of(&response, NOW_MS, out);
+        check_shape(head);
+        assert_slice(i, head, slice_of(expected));
+        bool empty = response.head_only || response.status == 304;
+        assert_slice(i, response_body(&response), empty ? SLICE("") : SLICE("body"));
+
+        response_release(&response);
+        assert_row(i, entry->references == 1);
+        response_release(&response);
+        assert_row(i, entry->references == 1);
+        entry_unref(entry);
+    }
+}
+
+/* Who wrote the envelope may have put in it what he liked. */
+static void test_longest(void **state)
+{
+    static const char *const numbers[] = {"0", "1", "1700000000000", "999999999999999"};
+    static const int64_t nows[] = {INT64_MIN / 2, 0, NOW_MS, INT64_MAX / 2};
+    size_t longest = 0;
+    (void)state;
+    for (int round = 0; round < 4 * 4 * 4 * 4; round++) {
+        char envelope[400], type[128];
+        memset(type, 'x', sizeof type - 1);
+        type[sizeof type - 1] = '\0';
+        int len =
+            snprintf(envelope, sizeof envelope,
+                     "workerless/1 made=%s fresh=%s cost=%s status=200 type=%s\n",
+                     numbers[round % 4], numbers[round / 4 % 4], numbers[round / 16 % 4], type);
+        struct entry *entry = entry_decode((struct slice){.data = envelope, .len = (size_t)len});
+        assert_non_null(entry);
+        struct response response = response_of_entry(entry);
+        response.origin = ORIGIN_MISS;
+        response.stored = response.collapsed = true;
+        response.retry_after = 32767;
+        response.status = 431; /* the longest reason */
+        char *out = malloc(RESPONSE_HEAD_MAX);
+        assert_non_null(out);
+        struct slice head = head_of(&response, nows[round / 64], out);
+        check_shape(head);
+        longest = head.len > longest ? head.len : longest;
+        free(out);
+        response_release(&response);
+        entry_unref(entry);
+    }
+    assert_true(longest > 400 && longest <= RESPONSE_HEAD_MAX);
+}
+
+/* Every combination of what else there may be in a head. */
+static void test_combinations(void **state)
+{
+    static const int statuses[] = {200, 202, 304, 400, 405, 431, 503, 999};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(statuses) * 256; i++) {
+        struct response response = response_of_status(statuses[i / 256]);
+        char *out = malloc(RESPONSE_HEAD_MAX);
+        assert_non_null(out);
+        response.plain = i & 1;
+        response.collapsed = i & 2;
+        response.stored = i & 4;
+        response.head_only = i & 8;
+        response.origin = i & 16 ? ORIGIN_HIT : i & 32 ? ORIGIN_MISS : ORIGIN_NONE;
+        response.retry_after = i & 64 ? 32767 : i & 128 ? 0 : -1;
+        struct slice head = head_of(&response, NOW_MS, out);
+        check_shape(head);
+        bool has_origin = memmem(head.data, head.len, "\r\nCache-Status: workerless; ", 28);
+        assert_row(i, has_origin == (response.origin != ORIGIN_NONE));
+        free(out);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_own),     cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_bodies),  cmocka_unit_test(test_entry),
+        cmocka_unit_test(test_longest), cmocka_unit_test(test_combinations),
+    };
+    return cmocka_run_group_tests_name("response", tests, NULL, NULL);
+}

@@ -1,0 +1,531 @@
+/* wire/request: its states from the first PARAMS byte to the answer. How answers are framed is in
+ * test_wire_answer.c. */
+#include "wire/request.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "flight_bench.h"
+#include "web/route.h"
+#include "wire/connection.h"
+#include "wire/output.h"
+#include "wire/params.h"
+
+#define FALLBACK "<p>fallback</p>"
+
+static const struct connection_limits limits = {.max_params = 1000, .max_request_body = 500};
+static const struct cache_settings in_memory = {.redis = "", .memory_bytes = (size_t)4 << 20};
+static const struct route routes[] = {
+    {.pattern = "a", .recipe = {.number = 0, .ttl = 60, .hold = 60}},
+    {.pattern = "user/*",
+     .recipe = {.number = 1, .ttl = 60, .hold = 60},
+     .fallback = SLICE_INIT(FALLBACK)},
+    {.pattern = "brief", .recipe = {.number = 2, .ttl = 60, .hold = 0.005}},
+};
+
+/* --- a service, and the one request that is asked of it --- */
+
+static struct ev_loop *loop;
+static struct cache *cache;
+static struct hand_source hand;
+static struct source *sources[] = {&hand.source};
+static struct flights *flights;
+static struct service *service;
+static struct request *asking; /* may be parked */
+
+static void on_settled(void *context, const struct waiter_address *who,
+                       const struct settlement *settlement)
+{
+    (void)context;
+    assert_non_null(asking);
+    assert_int_equal(who->connection, 4711);
+    assert_int_equal(who->request_id, asking->id);
+    assert_int_equal(who->generation, asking->generation);
+    assert_int_equal(asking->state, REQUEST_PARKED);
+    request_settle(asking, settlement);
+    ev_break(loop, EVBREAK_ONE);
+}
+
+static int setup(void **state)
+{
+    static const struct recipe *const recipes[] = {&routes[0].recipe, &routes[1].recipe,
+                                                   &routes[2].recipe};
+    static const struct flight_limits few = {.max_parked = 1, .max_flights = 10};
+    (void)state;
+    hand = (struct hand_source){.source.type = &hand_type};
+    loop = ev_loop_new(0);
+    assert_non_null(loop);
+    cache = cache_new(loop, &in_memory);
+    assert_non_null(cache);
+    flights = flights_new(loop, &few, cache, sources, recipes, LENGTH(routes));
+    assert_non_null(flights);
+    flights_on_settled(flights, on_settled, NULL);
+    service = service_new(routes, LENGTH(routes), cache, flights);
+    assert_non_null(service);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    request_free(asking);
+    asking = NULL;
+    service_free(service);
+    flights_free(flights);
+    cache_free(cache);
+    ev_loop_destroy(loop);
+    return 0;
+}
+
+static void put_pair(struct buffer *stream, const char *name, const char *value)
+{
+    char pair[2 + 127 + 127];
+    unit_append(stream, pair, params_encode_short(pair, slice_of(name), slice_of(value)));
+}
+
+/* Gives the request its PARAMS and a body of so many bytes, as a connection would. */
+static void feed(struct request *request, struct slice params, size_t body_len, enum unit_feed how)
+{
+    static char zeros[2000];
+    struct slice body = {.data = zeros, .len = body_len};
+    while (request->state == REQUEST_PARAMS && params.len > 0) {
+        struct slice piece = unit_exact(unit_piece(&params, how));
+        request_add_params(request, piece, &limits);
+        unit_drop(piece);
+    }
+    if (request->state == REQUEST_PARAMS)
+        request_end_params(request, &limits, service);
+    while (request->state == REQUEST_STDIN && body.len > 0)
+        request_add_input(request, unit_piece(&body, how), &limits);
+    if (request->state == REQUEST_STDIN)
+        request_end_input(request, service, 4711);
+}
+
+/* Asks with a new request in the place of the last one. */
+static void ask(const char *method, const char *path, const char *if_none_match)
+{
+    struct buffer params = {0};
+    request_free(asking);
+    asking = request_new(9, 77, true);
+    assert_non_null(asking);
+    put_pair(&params, "REQUEST_METHOD", method);
+    put_pair(&params, "DOCUMENT_URI", path);
+    if (if_none_match)
+        put_pair(&params, "HTTP_IF_NONE_MATCH", if_none_match);
+    feed(asking, buffer_slice(&params), 0, FEED_WHOLE);
+    buffer_free(&params);
+}
+
+/* The status that it is answered with; 0 when it is parked. */
+static int status_of(const struct request *request)
+{
+    if (request->state == REQUEST_PARKED)
+        return 0;
+    assert_int_equal(request->state, REQUEST_ANSWERING);
+    return request->answer.response.status;
+}
+
+/* --- states --- */
+
+/* Each request fed in all ways. */
+static void test_requests(void **state)
+{
+    static const struct {
+        const char *method, *path, *content_length;
+        size_t body_len;
+        int status; /* 0: parked */
+    } cases[] = {
+        {"GET", "/fragment/a", NULL, 0, 0},
+        {"HEAD", "/fragment/a", NULL, 0, 0},
+        {"GET", "/fragment/user/42", "", 0, 0},
+        {"GET", "/workerless/health", NULL, 0, 200},
+        {"GET", "/", NULL, 0, 404},
+        {"GET", "", NULL, 0, 404},
+        {"GET", "/fragment", NULL, 0, 404},
+        {"GET", "/fragment/unknown", NULL, 0, 404},
+        {"GET", "/fragment/", NULL, 0, 400},
+        {"GET", "/fragment/user/../a", NULL, 0, 400},
+        {"GET", "/fragment/user/\r\nx", NULL, 0, 400},
+        {"POST", "/fragment/a", NULL, 0, 405},
+        {"get", "/fragment/a", NULL, 0, 405},
+        {"", "/fragment/a", NULL, 0, 405},
+        {"POST", "/workerless/health", NULL, 0, 405},
+        {"POST", "/", NULL, 0, 404},
+        {"GET", "/fragment/a", "-1", 0, 400}, /* checklist 43 */
+        {"GET", "/fragment/a", "1e9", 0, 400},
+        {"GET", "/fragment/a", "501", 501, 413},
+        {"GET", "/fragment/a", "500", 500, 0},
+        {"GET", "/fragment/a", "500", 499, 400}, /* checklist 41 */
+        {"GET", "/fragment/a", "1", 0, 400},
+        {"GET", "/fragment/a", "1", 500, 0}, /* checklist 42 */
+        {"GET", "/fragment/a", NULL, 500, 0},
+        {"GET", "/fragment/a", NULL, 501, 413},
+        {"GET", "/fragment/a", "1", 501, 413},
+        {"POST", "/fragment/a", "5", 5, 405},
+        {"POST", "/fragment/a", NULL, 5, 405},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases) * FEED_WAYS; i++) {
+        size_t row = i / FEED_WAYS;
+        struct buffer params = {0};
+        put_pair(&params, "REQUEST_METHOD", cases[row].method);
+        put_pair(&params, "DOCUMENT_URI", cases[row].path);
+        if (cases[row].content_length)
+            put_pair(&params, "CONTENT_LENGTH", cases[row].content_length);
+        struct request *request = request_new(9, 77, false);
+        assert_non_null(request);
+        assert_true(request_receiving(request));
+        feed(request, buffer_slice(&params), cases[row].body_len, (enum unit_feed)(i % FEED_WAYS));
+        assert_false(request_receiving(request));
+        assert_row(row, status_of(request) == cases[row].status);
+        assert_row(row, flights_parked(flights) == (cases[row].status ? 0 : 1));
+        request_free(request);
+        assert_row(row, flights_parked(flights) == 0);
+        buffer_free(&params);
+    }
+    assert_int_equal(hand.started, 2); /* a, user/42: their flights went on */
+}
+
+/* Checklist 29 to 32: streams that hold no pair, or a broken one, or empty ones. */
+static void test_params_streams(void **state)
+{
+    static const struct {
+        struct slice stream;
+        int status;
+    } cases[] = {
+        {SLICE_INIT(""), 400},
+        {SLICE_INIT("\x80"), 400},
+        {SLICE_INIT("\4\5NAMEvalu"), 400},
+        {SLICE_INIT("\xff\xff\xff\xff\xff\xff\xff\xff"), 400},
+        {SLICE_INIT("\0\0"), 404},
+        {SLICE_INIT("\4\0NAME\0\5value"), 404},
+        {SLICE_INIT("\x0e\3REQUEST_METHODGET\x0c\x0b"
+                    "DOCUMENT_URI/fragment/a"),
+         0},
+        {SLICE_INIT("\x0e\3REQUEST_METHODGET\x0c\x0b"
+                    "DOCUMENT_URI/fragment/a\1"),
+         400},
+        {SLICE_INIT("\x0c\x0b"
+                    "DOCUMENT_URI/fragment/x\x0e\3REQUEST_METHODGET\x0c\x0b"
+                    "DOCUMENT_URI/fragment/a"),
+         0}, /* checklist 33: the last one wins */
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases) * FEED_WAYS; i++) {
+        struct request *request = request_new(9, 77, false);
+        assert_non_null(request);
+        feed(request, cases[i / FEED_WAYS].stream, 0, (enum unit_feed)(i % FEED_WAYS));
+        assert_row(i / FEED_WAYS, status_of(request) == cases[i / FEED_WAYS].status);
+        request_free(request);
+    }
+}
+
+/* Checklist 35: at the cap, below and above it. */
+static void test_params_cap(void **state)
+{
+    (void)state;
+    for (int way = 0; way < FEED_WAYS; way++) {
+        for (size_t len = limits.max_params - 2; len <= limits.max_params + 2; len++) {
+            struct buffer params = {0};
+            put_pair(&params, "REQUEST_METHOD", "GET");
+            put_pair(&params, "DOCUMENT_URI", "/workerless/health");
+            size_t rest = len - params.len - 5;
+            const char head[] = {0, (char)0x80, 0, (char)(rest >> 8), (char)rest};
+            unit_append(&params, head, sizeof head);
+            while (params.len < len)
+                unit_append(&params, "x", 1);
+            struct request *request = request_new(9, 77, false);
+            assert_non_null(request);
+            feed(request, buffer_slice(&params), 0, (enum unit_feed)way);
+            assert_row(len, status_of(request) == (len <= limits.max_params ? 200 : 431));
+            request_free(request);
+            buffer_free(&params);
+        }
+    }
+}
+
+/* What the headers show is answered before the body has come, and only then. */
+static void test_early(void **state)
+{
+    static const struct {
+        const char *method, *path, *content_length;
+        int status; /* 0: the body is waited for */
+    } cases[] = {
+        {"POST", "/fragment/a", "5", 405},  {"GET", "/nothing", "5", 404},
+        {"GET", "/fragment//", "5", 400},   {"GET", "/fragment/a", "5", 0},
+        {"GET", "/nothing", NULL, 0},       {"GET", "/workerless/health", "5", 0},
+        {"GET", "/fragment/a", "501", 413}, {"GET", "/fragment/a", "x", 400},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct buffer params = {0};
+        put_pair(&params, "REQUEST_METHOD", cases[i].method);
+        put_pair(&params, "DOCUMENT_URI", cases[i].path);
+        if (cases[i].content_length)
+            put_pair(&params, "CONTENT_LENGTH", cases[i].content_length);
+        struct request *request = request_new(9, 77, false);
+        assert_non_null(request);
+        request_add_params(request, buffer_slice(&params), &limits);
+        request_end_params(request, &limits, service);
+        assert_row(i, request->state == (cases[i].status ? REQUEST_ANSWERING : REQUEST_STDIN));
+        if (cases[i].status)
+            assert_row(i, status_of(request) == cases[i].status);
+        request_free(request);
+        buffer_free(&params);
+    }
+}
+
+/* --- settled --- */
+
+static const struct response *answer(void)
+{
+    assert_int_equal(asking->state, REQUEST_ANSWERING);
+    return &asking->answer.response;
+}
+
+static void complete(enum source_status status)
+{
+    assert_non_null(hand.calls);
+    hand_complete(&hand, hand.calls,
+                  &(struct source_result){.status = status,
+                                          .type = SLICE("text/html"),
+                                          .body = SLICE("<p>x</p>")});
+    ev_run(loop, EVRUN_NOWAIT);
+}
+
+static void test_settled(void **state)
+{
+    static const struct {
+        enum source_status result;
+        const char *path;
+        int status;
+        const char *body; /* NULL: some text of our own */
+    } cases[] = {
+        {SOURCE_NOT_FOUND, "/fragment/a", 404, NULL},
+        {SOURCE_NOT_FOUND, "/fragment/user/1", 404, NULL},
+        {SOURCE_FAILED, "/fragment/a", 502, NULL},
+        {SOURCE_FAILED, "/fragment/user/1", 502, FALLBACK},
+        {SOURCE_TIMED_OUT, "/fragment/a", 504, NULL},
+        {SOURCE_TIMED_OUT, "/fragment/user/1", 504, FALLBACK},
+        {SOURCE_CANCELLED, "/fragment/user/1", 503, NULL},
+        {SOURCE_OK, "/fragment/a", 200, "<p>x</p>"},
+        {SOURCE_OK, "/fragment/user/1", 200, "<p>x</p>"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        ask(i % 2 ? "GET" : "HEAD", cases[i].path, NULL);
+        assert_row(i, status_of(asking) == 0);
+        complete(cases[i].result);
+        assert_row(i, answer()->status == cases[i].status);
+        assert_row(i, answer()->retry_after == (cases[i].status == 503 ? 1 : -1));
+        assert_row(i, answer()->origin == ORIGIN_MISS);
+        assert_row(i, answer()->stored == (cases[i].status == 200));
+        assert_row(i, answer()->head_only == (i % 2 == 0));
+        struct slice body = answer()->entry ? answer()->entry->body : answer()->body;
+        if (cases[i].body)
+            assert_slice(i, body, slice_of(cases[i].body));
+        else
+            assert_row(i, slice_starts(body, SLICE("<p class=\"fragment-error\">")));
+        assert_int_equal(flights_parked(flights), 0);
+    }
+}
+
+static void test_not_ready(void **state)
+{
+    ev_timer watchdog;
+    (void)state;
+    ask("GET", "/fragment/brief", NULL);
+    ev_timer_init(&watchdog, bench_watchdog, WATCHDOG_S, 0.);
+    ev_timer_start(loop, &watchdog);
+    ev_run(loop, 0);
+    ev_timer_stop(loop, &watchdog);
+    assert_int_equal(status_of(asking), 202);
+    assert_int_equal(answer()->retry_after, 0);
+    assert_int_equal(flights_under_way(flights), 1);
+
+    ask("GET", "/fragment/brief", NULL); /* re-attaches */
+    assert_int_equal(status_of(asking), 0);
+    complete(SOURCE_OK);
+    assert_int_equal(status_of(asking), 200);
+    assert_true(answer()->collapsed);
+    assert_int_equal(hand.started, 1);
+}
+
+/* A hit is answered without a wait; what the browser has is not sent again, parked or not. */
+static void test_hits(void **state)
+{
+    char etag[ENTRY_ETAG_LEN + 1], list[100];
+    (void)state;
+    ask("GET", "/fragment/a", "\"other\"");
+    complete(SOURCE_OK);
+    assert_int_equal(status_of(asking), 200);
+    memcpy(etag, answer()->entry->etag, sizeof etag);
+
+    ask("GET", "/fragment/a", NULL);
+    assert_int_equal(status_of(asking), 200);
+    assert_int_equal(answer()->origin, ORIGIN_HIT);
+    assert_false(answer()->collapsed || answer()->stored);
+    ask("GET", "/fragment/a", "\"other\"");
+    assert_int_equal(status_of(asking), 200);
+    snprintf(list, sizeof list, "\"other\", W/%s", etag);
+    ask("GET", "/fragment/a", list);
+    assert_int_equal(status_of(asking), 304);
+    assert_int_equal(answer()->origin, ORIGIN_HIT);
+    assert_int_equal(hand.started, 1);
+
+    ask("GET", "/fragment/user/1", list); /* the same body, so the same tag */
+    assert_int_equal(status_of(asking), 0);
+    complete(SOURCE_OK);
+    assert_int_equal(status_of(asking), 304);
+}
+
+static void test_too_many(void **state)
+{
+    (void)state;
+    ask("GET", "/fragment/a", NULL);
+    struct request *first = asking;
+    asking = NULL;
+    ask("GET", "/fragment/a", NULL); /* there is room for one waiter */
+    assert_int_equal(status_of(asking), 503);
+    assert_int_equal(answer()->retry_after, 1);
+    request_free(asking);
+    asking = first;
+}
+
+static void on_deadline(void *context, struct timeout *timeout)
+{
+    (void)context, (void)timeout;
+}
+
+/* The deadline is for what arrives: it ends with that, however that ends. */
+static void test_deadline(void **state)
+{
+    struct timeout_queue queue;
+    (void)state;
+    timeout_queue_init(&queue, loop, 60, on_deadline, NULL);
+    for (int way = 0; way < 4; way++) {
+        struct request *request = request_new(9, 77, true);
+        assert_non_null(request);
+        timeout_start(&queue, &request->arriving.deadline);
+        request_add_params(request, SLICE("\x0e\3REQUEST_METHODGET\x0c\x0b"), &limits);
+        request_add_params(request, SLICE("DOCUMENT_URI/fragment/a"), &limits);
+        if (way > 0)
+            request_end_params(request, &limits, service);
+        assert_ptr_equal(queue.oldest, &request->arriving.deadline);
+        if (way == 2)
+            request_end_input(request, service, 4711);
+        if (way == 3)
+            request_refuse(request, 408);
+        assert_int_equal(queue.oldest == NULL, way >= 2);
+        request_free(request);
+        assert_null(queue.oldest);
+    }
+    timeout_queue_stop(&queue);
+}
+
+/* Let go of in each state: no wait and no reference stays behind. */
+static void test_freed(void **state)
+{
+    struct entry *entry = entry_new(SLICE("x"), SLICE("x"), 0, 0, 0);
+    (void)state;
+    assert_non_null(entry);
+    request_free(NULL);
+    request_free(request_new(1, 1, true));
+
+    struct request *request = request_new(1, 1, true);
+    assert_non_null(request);
+    request_add_params(request, SLICE("\1\1ab"), &limits);
+    request_free(request);
+
+    request = request_new(1, 1, true);
+    assert_non_null(request);
+    request_add_params(request, SLICE("\1\1ab"), &limits);
+    request_end_params(request, &limits, service);
+    assert_int_equal(request->state, REQUEST_STDIN);
+    request_free(request);
+
+    ask("GET", "/fragment/a", "\"tag\"");
+    assert_int_equal(flights_parked(flights), 1);
+    request_free(asking);
+    asking = NULL;
+    assert_int_equal(flights_parked(flights), 0);
+    assert_int_equal(flights_under_way(flights), 1);
+
+    ask("GET", "/fragment/a", "\"tag\"");
+    request_answer(asking, response_of_entry(entry)); /* from PARKED, by another reason */
+    assert_int_equal(flights_parked(flights), 0);
+    assert_int_equal(entry->references, 2);
+    request_refuse(asking, 408); /* and once more */
+    assert_int_equal(entry->references, 1);
+    request_answer(asking, response_of_entry(entry));
+    request_free(asking);
+    asking = NULL;
+    assert_int_equal(entry->references, 1);
+    entry_unref(entry);
+}
+
+/* --- out of memory --- */
+
+/* Memory refused from the n-th allocation on, through a whole request: it is not begun, or answered
+ * with what was possible, or its connection can't go on. Returns whether there was enough. */
+static bool one_refusal(long successes, struct slice params)
+{
+    struct output output = {0};
+    bool enough = false;
+    setup(NULL);
+    alloc_fail_after(successes);
+    asking = request_new(9, 77, true);
+    if (asking) {
+        feed(asking, params, 0, FEED_BYTES);
+        if (asking->state == REQUEST_PARKED)
+            complete(SOURCE_OK);
+        int status = status_of(asking);
+        assert_true(status == 200 || status == 502 || status == 503);
+        bool whole = request_emit(asking, &output) == REQUEST_DONE;
+        enough = whole && status == 200 && answer()->stored;
+    }
+    alloc_fail_after(-1);
+    output_free(&output);
+    assert_int_equal(flights_parked(flights), 0);
+
+    ask("GET", "/fragment/a", NULL); /* with memory, all is well again */
+    if (asking->state == REQUEST_PARKED)
+        complete(SOURCE_OK);
+    assert_int_equal(status_of(asking), 200);
+    teardown(NULL);
+    return enough;
+}
+
+static void test_no_memory(void **state)
+{
+    struct buffer params = {0};
+    long successes = 0;
+    (void)state;
+    put_pair(&params, "HTTP_IF_NONE_MATCH", "\"other\"");
+    put_pair(&params, "DOCUMENT_URI", "/fragment/a");
+    put_pair(&params, "REQUEST_METHOD", "GET");
+    while (params.len < 600) /* so that the buffer grows */
+        put_pair(&params, "HTTP_COOKIE", "0123456789012345678901234567890123456789");
+    while (!one_refusal(successes, buffer_slice(&params)))
+        assert_true(++successes < 100);
+    assert_true(successes > 8); /* request, params, waiter, flight, entry, output, ... */
+    buffer_free(&params);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_params_streams, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_params_cap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_early, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_settled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_ready, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_freed, setup, teardown),
+        cmocka_unit_test(test_no_memory),
+    };
+    log_configure(LOG_LEVEL_ERROR, false);
+    return cmocka_run_group_tests_name("wire_request", tests, NULL, NULL);
+}
