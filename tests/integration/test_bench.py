@@ -1,0 +1,152 @@
+"""The bench's own programs: the load generator counts right, and notices what is wrong."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+
+from bench_programs import NullResponder, Parked, failures, load  # noqa: E402
+from harness.wait import DEADLINE, SLOWNESS, scaled  # noqa: E402
+
+HEAD = b"Content-Type: text/html\r\n\r\n"
+
+
+def record(kind: int, number: int, content: bytes) -> bytes:
+    return bytes((1, kind, number >> 8, number & 255)) + len(content).to_bytes(2, "big") + \
+        b"\0\0" + content
+
+
+END = b"\0" * 8
+
+
+@pytest.fixture
+def fake(tmp):
+    """fake(*answers) is the path of a socket that takes one connection and gives the i-th request
+    the i-th answer (raw bytes). After the last one it waits for the end of the connection, or with
+    then_close=True ends it."""
+    listeners = []
+
+    def start(*answers: bytes, then_close: bool = False) -> str:
+        path = str(tmp / f"fake-{len(listeners)}")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(8)
+        listeners.append(listener)
+
+        def serve() -> None:
+            try:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(DEADLINE * SLOWNESS)
+                    for answer in answers:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+                    if not then_close:
+                        connection.recv(65536)
+            except OSError:
+                pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        return path
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.mark.parametrize("connections, in_flight", [(1, 1), (16, 1), (4, 32), (2, 300)])
+def test_all_requests_are_answered_and_counted(tmp, run, connections, in_flight):
+    null = run(NullResponder(tmp, HEAD + b"x" * 37))
+    count = scaled(20000, 2000)
+    result = load(null.address, c=connections, m=in_flight, n=count)
+    assert result["requests"] == result["asked"] == count
+    assert failures(result) == 0
+    assert result["body_bytes"] == 37
+    assert result["answer_bytes"] == len(HEAD) + 37
+    latency = result["latency_us"]
+    assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"]
+
+
+@pytest.mark.parametrize("size", [0, 65501, 65502, 300000])
+def test_answers_of_any_size(tmp, run, size):
+    null = run(NullResponder(tmp, body_bytes=size))
+    result = load(null.address, c=2, m=4, n=200)
+    assert (result["requests"], failures(result), result["body_bytes"]) == (200, 0, size)
+
+
+def test_a_time_is_measured(tmp, run):
+    null = run(NullResponder(tmp))
+    result = load(null.address, d=0.2, w=0.1)
+    assert failures(result) == 0
+    assert 0 < result["requests"] < result["asked"]
+    assert result["seconds"] >= 0.2
+
+
+def test_the_answer_is_saved(tmp, run):
+    null = run(NullResponder(tmp, HEAD + b"<b>it</b>"))
+    load(null.address, c=1, n=1, o=tmp / "saved")
+    assert (tmp / "saved").read_bytes() == HEAD + b"<b>it</b>"
+
+
+GOOD = record(6, 1, HEAD + b"body") + record(6, 1, b"") + record(3, 1, END)
+OTHER_HEAD = record(6, 1, b"Status: 200 OK\r\nAge: 1\r\n\r\nbody") + record(3, 1, END)
+
+
+def test_heads_may_differ_and_records_be_cut_anywhere(fake):
+    in_pieces = b"".join(record(6, 1, bytes((byte,))) for byte in HEAD + b"body") + \
+        record(3, 1, END)
+    result = load(fake(GOOD, OTHER_HEAD, in_pieces, GOOD), c=1, n=4)
+    assert (result["requests"], failures(result)) == (4, 0)
+
+
+@pytest.mark.parametrize("bad, kind", [
+    (record(6, 1, b"Status: 503 Busy\r\n\r\nbody") + record(3, 1, END), "bad_status"),
+    (record(6, 1, b"Age: 1\r\nstatus:404\r\n\r\nbody") + record(3, 1, END), "bad_status"),
+    (record(6, 1, b"no head") + record(3, 1, END), "bad_status"),
+    (record(3, 1, END), "bad_status"),
+    (record(6, 1, HEAD + b"bod") + record(3, 1, END), "bad_body"),
+    (record(6, 1, HEAD + b"bodY") + record(3, 1, END), "bad_body"),
+    (record(3, 1, b"\0\0\0\0\2\0\0\0"), "bad_record"),
+    (record(3, 1, b""), "bad_record"),
+])
+def test_a_bad_answer_is_counted_and_the_rest_goes_on(fake, bad, kind):
+    result = load(fake(GOOD, bad, GOOD), c=1, n=3)
+    assert result["requests"] == 2
+    assert {name: count for name, count in result["failures"].items() if count} == {kind: 1}
+
+
+@pytest.mark.parametrize("bad", [
+    record(6, 2, HEAD), record(6, 0, HEAD), record(7, 1, b"oops"), record(99, 1, b""),
+    b"\2" + GOOD[1:], record(3, 1, END) + record(3, 1, END)])
+def test_what_is_no_answer_ends_the_connection(fake, bad):
+    result = load(fake(GOOD, bad, GOOD), c=1, n=3)
+    assert result["requests"] == 1
+    assert result["failures"]["bad_record"] == 1
+    assert failures(result) == 2
+
+
+@pytest.mark.parametrize("cut", [b"", GOOD[:5], GOOD[:20]])
+def test_a_lost_connection_is_counted(fake, cut):
+    result = load(fake(GOOD, cut, then_close=True), c=1, n=3)
+    assert result["requests"] == 1
+    assert {name: count for name, count in result["failures"].items() if count} == {"lost": 1}
+
+
+def test_answered_requests_are_not_parked(tmp, run):
+    null = run(NullResponder(tmp))
+    with Parked(null.address, c=3, m=5) as parked:
+        pass
+    assert (parked.result["asked"], parked.result["parked"]) == (15, 0)
+
+
+def test_parked_requests(fake):
+    result = record(10, 0, b"")
+    with Parked(fake(result), c=1, m=3) as parked:
+        pass
+    assert (parked.result["asked"], parked.result["parked"]) == (3, 3)

@@ -1,0 +1,114 @@
+"""The rooms of fcgi/: a file includes only what is below it, and each library has one home."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.servers import TOP
+
+FCGI = TOP / "fcgi"
+
+# From the top down. A room with named files lists them in order too; other files of a room are
+# below the named ones. A header with its room's name is the room's interface: all of the room may
+# include it.
+ORDER = [
+    ("main", []),
+    ("conf", ["conf"]),
+    ("wire", ["listener", "connection", "inflight", "values", "request", "output", "record",
+              "params"]),
+    ("web", ["service", "request", "route", "response"]),
+    ("park", ["stream", "flight"]),
+    ("cache", ["cache", "redis", "memory", "lease", "entry"]),
+    ("source", []),
+    ("render", []),
+    ("base", []),
+]
+ROOMS = [room for room, _ in ORDER]
+
+# Library header -> the only files that may include it.
+HOMES = {
+    r"hiredis/.*": ["cache/redis.c"],
+    r"curl/.*": ["source/http.c"],
+    r"confuse\.h": ["conf/*"],
+    r"fcgi.*\.h|fastcgi\.h": ["wire/*"],
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
+
+
+def sources() -> list:
+    """Paths relative to fcgi/, of the sources in it."""
+    return sorted(str(path.relative_to(FCGI)) for path in FCGI.rglob("*.[ch]")
+                  if path.name != "config.h")
+
+
+def includes(path: str) -> list:
+    """(own, library) for each include line; one of both is empty."""
+    return INCLUDE.findall((FCGI / path).read_text(encoding="utf-8"))
+
+
+def place(path: str) -> tuple:
+    """(room, file) as numbers that grow downwards."""
+    room, _, file = path.rpartition("/")
+    room = room or Path(path).stem
+    assert room in ROOMS, f"{path} is in no known room"
+    stem, named = Path(file).stem, dict(ORDER)[room]
+    return ROOMS.index(room), named.index(stem) if stem in named else len(named)
+
+
+def test_there_is_something_to_test():
+    assert len(sources()) > 20 and "main.c" in sources()
+
+
+@pytest.mark.parametrize("path", sources())
+def test_includes_only_what_is_below(path):
+    room, stem = path.rpartition("/")[0], Path(path).stem
+    for own, _ in includes(path):
+        if not own or own == "config.h":
+            continue
+        assert (FCGI / own).is_file(), f"{path} includes {own}, which is not there"
+        if own == str(Path(path).with_suffix(".h")):
+            continue
+        here, there = place(path), place(own)
+        if room == "base":
+            assert there[0] == here[0], f"{path} includes {own}"
+        elif own == f"{room}/{room}.h":
+            continue
+        elif there[0] == here[0]:
+            unnamed = len(dict(ORDER)[room])
+            assert there[1] > here[1] or there[1] == here[1] == unnamed and Path(own).stem != stem, \
+                f"{path} includes {own}, which is above it in its room"
+        else:
+            assert there[0] > here[0], f"{path} includes {own}, which is above it"
+
+
+@pytest.mark.parametrize("path", sources())
+def test_libraries_have_one_home(path):
+    for _, library in includes(path):
+        for pattern, homes in HOMES.items():
+            if library and re.fullmatch(pattern, library):
+                assert any(Path(path).match(home) for home in homes), f"{path} includes <{library}>"
+
+
+@pytest.mark.parametrize("path", [path for path in sources() if path.endswith(".c")])
+def test_own_header_comes_first(path):
+    header = str(Path(path).with_suffix(".h"))
+    if (FCGI / header).is_file():
+        assert includes(path)[0][0] == header
+
+
+def test_headers_form_no_cycle():
+    below = {path: [own for own, _ in includes(path) if own and own != "config.h"]
+             for path in sources() if path.endswith(".h")}
+    done = set()
+
+    def visit(path: str, way: tuple) -> None:
+        assert path not in way, " -> ".join([*way, path])
+        if path not in done:
+            for own in below.get(path, []):
+                visit(own, (*way, path))
+            done.add(path)
+
+    for header in below:
+        visit(header, ())
