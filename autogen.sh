@@ -1,0 +1,167 @@
+#!/bin/sh
+# Makes ./configure. With --install-deps it first installs, from Debian's packages, whatever is
+# missing to build, run, test and lint.
+set -eu
+cd "$(dirname "$0")"
+
+# One need a line; of "a|b" either will do, and the first that apt knows is installed.
+packages='
+build-essential
+autoconf
+automake
+pkg-config|pkgconf
+libfcgi-dev
+libev-dev
+libhiredis-dev
+libcurl4-openssl-dev|libcurl4-gnutls-dev
+libconfuse-dev
+uthash-dev
+libxxhash-dev
+libcmocka-dev
+python3
+python3-pytest
+python3-selenium
+chromium|chromium-browser
+chromium-driver|chromium-chromedriver
+nginx
+lighttpd
+haproxy
+redis-server
+redis-tools
+spawn-fcgi
+libfcgi-bin
+valgrind
+gcovr
+clang
+libclang-rt-dev
+clang-format
+clang-tidy
+cppcheck
+'
+# Of these, the ones that start a service as soon as they are installed.
+services='nginx lighttpd haproxy redis-server'
+
+policy=/usr/sbin/policy-rc.d
+
+fail()
+{
+    echo "autogen.sh: $*" >&2
+    exit 1
+}
+
+usage()
+{
+    echo "usage: ./autogen.sh [--install-deps]"
+    echo "  --install-deps  first install what is missing, from Debian's packages (root or sudo)"
+}
+
+# Prints the needs that no installed package meets.
+missing_needs()
+{
+    # shellcheck disable=SC2046,SC2086 # words are wanted
+    installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' $(echo $packages | tr '|' ' ') \
+        2>/dev/null | sed -n 's/^.i  *//p')
+    for need in $packages; do
+        met=no
+        for name in $(echo "$need" | tr '|' ' '); do
+            case " $(echo $installed) " in *" $name "*) met=yes ;; esac
+        done
+        test $met = yes || echo "$need"
+    done
+}
+
+# The first package of "a|b" that apt can install.
+choose()
+{
+    for name in $(echo "$1" | tr '|' ' '); do
+        if apt-cache policy "$name" 2>/dev/null | grep 'Candidate:' | grep -qv '(none)'; then
+            echo "$name"
+            return
+        fi
+    done
+    fail "apt knows no package '$1'; is this Debian 12 or newer, or a like Ubuntu?"
+}
+
+# While we install, keeps the services named in $1 from being started; everything else is as ever.
+# It ends with us, whatever becomes of us. A policy that is already there is left alone.
+hold_services()
+{
+    if test -e $policy && ! grep -q 'put here by workerless' $policy; then
+        return
+    fi
+    trap '$as_root rm -f $policy' EXIT
+    trap 'exit 1' HUP INT TERM
+    $as_root tee $policy >/dev/null <<END
+#!/bin/sh
+# put here by workerless/autogen.sh for the time that it installs packages
+test -d /proc/$$ || exit 0
+test "\$1" != --quiet || shift
+case " $1 " in *" \${1%.service} "*) exit 101 ;; esac
+exit 0
+END
+    $as_root chmod 755 $policy
+}
+
+install_deps()
+{
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+        fail "--install-deps needs Debian's apt-get. Elsewhere, install what these packages hold:
+$packages"
+    fi
+    needs=$(missing_needs)
+    test -n "$needs" || return 0
+
+    as_root=
+    if test "$(id -u)" -ne 0; then
+        command -v sudo >/dev/null ||
+            fail "--install-deps needs root or sudo. As root, run: apt-get install" $needs
+        as_root=sudo
+    fi
+    apt_get="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
+        -o Dpkg::Use-Pty=0"
+    echo "autogen.sh: missing:" $needs
+    $apt_get update -q || echo "autogen.sh: no fresh package lists; going on with those here" >&2
+
+    chosen= held=
+    for need in $needs; do
+        name=$(choose "$need")
+        chosen="$chosen $name"
+        case " $services " in *" $name "*) held="$held $name" ;; esac
+    done
+
+    test -z "$held" || hold_services "$held"
+    # shellcheck disable=SC2086
+    $apt_get install -q -y --no-install-recommends $chosen </dev/null
+    for service in $held; do
+        $as_root update-rc.d "$service" disable >/dev/null 2>&1 || :
+    done
+    test -z "$held" ||
+        echo "autogen.sh: not enabled as services (and not started, unless by $policy):$held"
+    needs=$(missing_needs)
+    test -z "$needs" || fail "still missing after the installation:" $needs
+}
+
+need_tool()
+{
+    command -v "$1" >/dev/null && return
+    echo "autogen.sh: $1 is missing (Debian package $2)" >&2
+    tools_missing=yes
+}
+
+case "${1-}" in
+'') ;;
+--install-deps) install_deps ;;
+-h | --help) usage && exit ;;
+*) usage >&2 && exit 2 ;;
+esac
+
+tools_missing=no
+need_tool autoconf autoconf
+need_tool autoreconf autoconf
+need_tool automake automake
+need_tool aclocal automake
+need_tool pkg-config pkg-config
+test $tools_missing = no || fail "run ./autogen.sh --install-deps, or install these by hand"
+
+autoreconf -fi
+echo "autogen.sh: now run ./configure"
