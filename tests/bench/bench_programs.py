@@ -1,0 +1,125 @@
+"""The programs of the bench as servers and calls, for run.py and for the test of the bench."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Optional, Union
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from harness.process import Server, accepts  # noqa: E402
+from harness.servers import TOP, Redis  # noqa: E402
+from harness.wait import DEADLINE, SLOWNESS  # noqa: E402
+
+Result = Dict[str, Any]
+
+
+def program(name: str) -> str:
+    """The path of a bench program: in $BENCH_DIR, else where make puts it."""
+    places = [Path(os.environ["BENCH_DIR"])] if "BENCH_DIR" in os.environ else [
+        Path(os.environ.get("TOP_BUILDDIR", TOP)) / "tests/bench"]
+    for place in places:
+        if (place / name).is_file():
+            return str((place / name).resolve())
+    raise AssertionError(f"no {name} in {places[0]}: make bench builds it")
+
+
+class SocketServer(Server):
+    """A server on a unix socket in its own directory."""
+
+    def __init__(self, tmp: Union[str, Path]) -> None:
+        super().__init__(tmp)
+        self.address = str(self.dir / "socket")
+
+    def ready(self) -> bool:
+        return accepts(self.address)
+
+
+class NullResponder(SocketServer):
+    """Answers everything with `answer` (head, empty line, body), or else with `body_bytes`."""
+
+    name = "null"
+
+    def __init__(self, tmp: Union[str, Path], answer: Optional[bytes] = None, *,
+                 body_bytes: int = 20) -> None:
+        super().__init__(tmp)
+        self.answer_path = self.dir / "answer"
+        if answer is None:
+            self.answer_options = ["-b", str(body_bytes)]
+        else:
+            self.answer_path.write_bytes(answer)
+            self.answer_options = ["-f", str(self.answer_path)]
+
+    def command_line(self):
+        return [program("null_responder"), "-s", f"unix:{self.address}", *self.answer_options]
+
+
+class PeerThreads(SocketServer):
+    """libfcgi threads with synchronous hiredis."""
+
+    name = "peer"
+
+    def __init__(self, tmp: Union[str, Path], redis: Redis, *, threads: int = 32,
+                 delay_ms: int = 10) -> None:
+        super().__init__(tmp)
+        self.options = ["-r", str(redis.address), "-t", str(threads), "-d", str(delay_ms)]
+
+    def command_line(self):
+        return [program("peer_threads"), "-s", self.address, *self.options]
+
+
+def load_command(address: str, mode: str, options: Dict[str, Any]) -> list:
+    words = [program("load"), "-s", f"unix:{address}"]
+    for letter, value in options.items():
+        words += [f"-{letter}", str(value)]
+    return [*words, mode]
+
+
+def load(address: str, *, timeout: float = 60, **options) -> Result:
+    """Runs the load generator to its end; returns what it measured. The options are its own, by
+    their letters: load(address, c=16, m=1, d=1.0)."""
+    done = subprocess.run(load_command(address, "throughput", options), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=timeout * SLOWNESS, check=False)
+    assert done.returncode in (0, 1), f"load: {done.stderr.decode()}"
+    result = json.loads(done.stdout)
+    assert (done.returncode == 1) == (failures(result) > 0), result
+    return result
+
+
+def failures(result: Result) -> int:
+    return sum(result["failures"].values())
+
+
+class Parked:
+    """A context manager: inside of it the load generator's requests are parked (or should be).
+    `result` is there after it."""
+
+    def __init__(self, address: str, **options) -> None:
+        self._command = load_command(address, "park", options)
+        self._process: Optional[subprocess.Popen] = None
+        self.result: Result = {}
+
+    def __enter__(self) -> Parked:
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE, bufsize=0)
+        readable, _, _ = select.select([self._process.stdout], [], [], 4 * DEADLINE * SLOWNESS)
+        line = self._process.stdout.readline() if readable else b""
+        if line != b"ready\n":
+            self._process.kill()
+            self._process.communicate()
+            raise AssertionError(f"the load generator did not get ready, but said {line!r}")
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            output, _ = self._process.communicate(b"\n", DEADLINE * SLOWNESS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            output, _ = self._process.communicate()
+        if kind is None:
+            self.result = json.loads(output)

@@ -1,0 +1,28 @@
+/* What the parts of the load generator share. */
+#ifndef WORKERLESS_BENCH_LOAD_H
+#define WORKERLESS_BENCH_LOAD_H
+
+#include "request.h"
+
+#define LOAD_IDS_MAX  65535
+#define LOAD_STALL_MS 10000 /* nothing came for so long: what is in flight is lost */
+
+struct load_options {
+    const char *address; /* of the responder */
+    const char *path;    /* to ask for */
+    const char *save;    /* file for an answer, or NULL */
+    unsigned long connections;
+    unsigned long ids;      /* requests in flight on each connection: ids 1 to this */
+    unsigned long keys;     /* the numbers in the path run from 0 to this, exclusive */
+    unsigned long requests; /* how many to measure; 0: for `seconds` */
+    double seconds, warm_up_seconds;
+};
+
+/* Both print their result, one line of JSON, and return the exit status: 0 if nothing failed. */
+int throughput_run(const struct load_options *wanted, const struct request *asked_for);
+int park_run(const struct load_options *options, const struct request *request);
+
+/* Ends the program: it could not run. */
+void load_fail(const char *what);
+
+#endif
