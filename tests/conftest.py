@@ -72,7 +72,8 @@ def pytest_runtest_makereport(item, call):  # pylint: disable=unused-argument
     report = outcome.get_result()
     if report.failed:
         for server in process.started:
-            report.sections.append((f"log of {server.name} in {server.dir}", server.log()[-LOG_BYTES:]))
+            title = f"log of {server.name} in {server.dir}"
+            report.sections.append((title, server.log()[-LOG_BYTES:]))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -153,7 +153,7 @@ def prepare_reports(output: Path) -> None:
     common = f"exitcode=99:{place}"
     for name, options in (
             ("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1:"
-                             "detect_stack_use_after_return=1:strict_string_checks=1:" + common),
+                             "detect_stack_use_after_return=1:" + common),
             ("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1:" + common),
             ("LSAN_OPTIONS", common)):
         os.environ[name] = options + ":" + os.environ.get(name, "")

@@ -22,7 +22,7 @@ def deadline(seconds: float = DEADLINE) -> float:
 
 
 def scaled(count: int, least: int = 1) -> int:
-    """A count of requests or the like, smaller in slow runs. WORKERLESS_TEST_COUNT sets the share."""
+    """A count of requests or the like, smaller in slow runs. WORKERLESS_TEST_COUNT is the share."""
     share = float(os.environ.get("WORKERLESS_TEST_COUNT") or (1 if SLOWNESS <= 1 else 0.1))
     return max(least, int(count * share))
 

@@ -322,7 +322,8 @@ def test_26_a_pair_split_at_every_byte(peer, connection, long):
     for number in range(1, len(values)):
         connection.send_raw(
             fcgi.begin(number) + fcgi.record(fcgi.PARAMS, number, values[:number])
-            + fcgi.stream(fcgi.PARAMS, number, values[number:]) + fcgi.stream(fcgi.STDIN, number, b""))
+            + fcgi.stream(fcgi.PARAMS, number, values[number:])
+            + fcgi.stream(fcgi.STDIN, number, b""))
     for number in range(1, len(values)):
         assert connection.response(number).status == 304, f"split at {number}"
 
@@ -752,7 +753,8 @@ def test_streams_that_are_out_of_order(peer, seed):
         data = bytearray()
         for _ in range(random.randrange(1, 40)):
             kind = random.choice([1, 1, 1, 2, 4, 4, 4, 5, 5, 5, 8, 9, 99])
-            content = contents[1] if kind == 1 and random.random() < 0.9 else random.choice(contents)
+            sound = kind == fcgi.BEGIN_REQUEST and random.random() < 0.9
+            content = contents[1] if sound else random.choice(contents)
             data += fcgi.record(kind, random.choice([0, 1, 1, 2, 3, 65535]) or (kind != 9), content,
                                 padding=random.choice([0, 0, 3, 255]))
         if random.random() < 0.3:

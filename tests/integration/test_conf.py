@@ -19,7 +19,9 @@ cache {{
     memory    = "64MiB"
 }}
 source "slow" {{ type = "simulated"  delay = "0-3s" }}
-source "api"  {{ type = "http"  url = "http://127.0.0.1:9/{{name}}"  timeout = "10s"  max_body = "1MiB" }}
+source "api"  {{
+    type = "http"  url = "http://127.0.0.1:9/{{name}}"  timeout = "10s"  max_body = "1MiB"
+}}
 max_parked              = 100000
 max_flights             = 100000
 max_connections         = 0

@@ -76,8 +76,8 @@ def test_includes_only_what_is_below(path):
         elif own == f"{room}/{room}.h":
             continue
         elif there[0] == here[0]:
-            unnamed = len(dict(ORDER)[room])
-            assert there[1] > here[1] or there[1] == here[1] == unnamed and Path(own).stem != stem, \
+            both_unnamed = there[1] == here[1] == len(dict(ORDER)[room])
+            assert there[1] > here[1] or (both_unnamed and Path(own).stem != stem), \
                 f"{path} includes {own}, which is above it in its room"
         else:
             assert there[0] > here[0], f"{path} includes {own}, which is above it"

@@ -302,7 +302,8 @@ def test_max_connection_requests(daemon, api):
         assert not one.responses[40].records
         assert_refused(one.request("/fragment/a", 20))
         api.release("a")
-        for connection, number in ((one, 10), (one, 30), (one, 40), (two, 10), (two, 20), (two, 30)):
+        for connection, number in ((one, 10), (one, 30), (one, 40),
+                                   (two, 10), (two, 20), (two, 30)):
             assert "result for a" in connection.response(number).text
     assert api.calls("a") == 1
 

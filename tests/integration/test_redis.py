@@ -193,8 +193,8 @@ def test_coalescing_of_lookups(peer, store, connection, name):
 # What others write.
 
 
-@pytest.mark.parametrize("body", ["<b>by hand</b>", "", "workerless", "x" * 100_000, "a\nb\r\n\r\nc",
-                                  "made=1 fresh=2\n"],
+@pytest.mark.parametrize("body", ["<b>by hand</b>", "", "workerless", "x" * 100_000,
+                                  "a\nb\r\n\r\nc", "made=1 fresh=2\n"],
                          ids=["html", "empty", "almost magic", "long", "lines", "no magic"])
 def test_a_value_set_by_hand(peer, store, connection, name, body):
     store.command("SET", f"worker:{name}", body, "EX", 100)
@@ -230,7 +230,8 @@ def test_a_value_replaced_by_hand(peer, store, connection, name):
 
 def test_an_envelope_from_elsewhere(peer, store, connection, name):
     """Its times are told to the client."""
-    store.command("SET", f"worker:{name}", envelope("<i>x</i>", made=-30, fresh=40, kind="text/html"))
+    value = envelope("<i>x</i>", made=-30, fresh=40, kind="text/html")
+    store.command("SET", f"worker:{name}", value)
     response = connection.request(f"/fragment/{name}")
     assert is_hit(response) and response.text == "<i>x</i>"
     assert response.headers["content-type"] == "text/html"
@@ -251,7 +252,8 @@ DAMAGED = {
     "a huge number": b"workerless/1 made=1 fresh=99999999999999999999999 cost=3 status=200 "
                      b"type=text/html\nx",
     "another order": b"workerless/1 " + FUTURE + b" made=1 cost=3 status=200 type=text/html\nx",
-    "a header in the type": b"workerless/1 made=1 " + FUTURE + b" cost=3 status=200 type=a\r\nX: y\n",
+    "a header in the type": b"workerless/1 made=1 " + FUTURE
+                            + b" cost=3 status=200 type=a\r\nX: y\n",
     "a NUL in the type": b"workerless/1 made=1 " + FUTURE + b" cost=3 status=200 type=a\0b\nx",
     "no type": b"workerless/1 made=1 " + FUTURE + b" cost=3 status=200 type=\nx",
     "a long type": b"workerless/1 made=1 " + FUTURE + b" cost=3 status=200 type="

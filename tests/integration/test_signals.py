@@ -111,7 +111,7 @@ def test_a_second_signal(daemon, api):
 
 def test_a_signal_right_after_the_start(tmp, api):
     """From the moment that it listens, a signal is neither lost nor deadly."""
-    for _ in range(scaled(15)):
+    for _ in range(scaled(8, least=3)):
         server = Workerless(tmp, api_config(api))
         server.spawn()
         try:

@@ -1,4 +1,5 @@
 /* base: slices, buffers, memory, UTF-8, the log. (Timeouts are in test_timeout.c.) */
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -347,6 +348,52 @@ static void test_log_length(void **state)
     }
 }
 
+/* Reads all that the pipe holds, and returns how many lines that is. */
+static unsigned count_lines(int pipe_end, char *out, size_t size)
+{
+    unsigned lines = 0;
+    ssize_t len;
+    memset(out, 0, size);
+    while ((len = read(pipe_end, out, size - 1)) > 0)
+        for (ssize_t i = 0; i < len; i++)
+            lines += out[i] == '\n';
+    return lines;
+}
+
+/* Nobody reads: nothing is waited for, and what was lost is told when somebody does. */
+static void test_log_lost(void **state)
+{
+    enum { LINES = 2000 };
+    static char out[1 << 17];
+    unsigned told = 0;
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    real_stderr = dup(STDERR_FILENO);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    for (int i = 0; i < LINES; i++)
+        log_info("room", "%0100d", i);
+    unsigned seen = count_lines(ends[0], out, sizeof out);
+    log_info("room", "%s", "after");
+    unsigned more = count_lines(ends[0], out, sizeof out);
+    bool complete = strstr(out, "room: after\n") != NULL;
+    int found = sscanf(out, "(%u log lines were lost here)\n", &told);
+    log_info("room", "%s", "again");
+    unsigned again = count_lines(ends[0], out, sizeof out);
+    assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
+    close(real_stderr);
+    close(ends[0]);
+    close(ends[1]);
+
+    assert_true(seen > 0 && seen < LINES);
+    assert_int_equal(more, 2);
+    assert_true(complete);
+    assert_int_equal(found, 1);
+    assert_int_equal(seen + told, LINES);
+    assert_int_equal(again, 1); /* told once */
+}
+
 static int evaluations;
 
 static int evaluated(void)
@@ -387,7 +434,7 @@ int main(void)
         cmocka_unit_test(test_buffer_growth), cmocka_unit_test(test_buffer_no_memory),
         cmocka_unit_test(test_utf8_forms),    cmocka_unit_test(test_utf8_damage),
         cmocka_unit_test(test_log_text),      cmocka_unit_test(test_log_length),
-        cmocka_unit_test(test_log_levels),
+        cmocka_unit_test(test_log_lost),      cmocka_unit_test(test_log_levels),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
