@@ -12,6 +12,7 @@
 #define VERSION      "1"
 #define TYPE_MAX     127 /* bytes of a media type */
 #define HEADER_MAX   300
+#define FRESH_MAX_MS ((int64_t)100 * 365 * 86400 * 1000) /* as good as for ever */
 #define DEFAULT_TYPE SLICE("text/html; charset=utf-8")
 
 /* What becomes a response header must not be able to end it. */
@@ -72,7 +73,7 @@ struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, i
     struct entry meta = {
         .status = 200,
         .made_ms = made_ms,
-        .fresh_until_ms = made_ms + fresh_ms,
+        .fresh_until_ms = made_ms + (fresh_ms < FRESH_MAX_MS ? fresh_ms : FRESH_MAX_MS),
         .cost_ms = cost_ms,
         .type = type_valid(type) ? type : DEFAULT_TYPE,
     };

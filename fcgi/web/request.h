@@ -24,7 +24,8 @@ void web_request_set(struct web_request *request, struct slice name, struct slic
  * without the query string. False if it is longer than `size`. */
 bool web_request_path(const struct web_request *request, char *path, size_t size, size_t *len);
 
-/* CONTENT_LENGTH in bytes; empty counts as 0. False if it is no number or past 2^63. */
+/* CONTENT_LENGTH in bytes; empty counts as 0. False if it is no number, or one that no
+ * body can have (about 2^63). */
 bool web_request_content_length(const struct web_request *request, uint64_t *len);
 
 /* Whether an If-None-Match header holds the entity tag, by weak comparison (RFC 9110 13.1.2). */

@@ -274,6 +274,12 @@ static void test_plain(void **state)
         unit_drop(exact);
     }
     assert_false(entry_is_envelope((struct slice){0}));
+
+    /* Redis takes an expiry near the end of time (PXAT 9223372036854775807). */
+    struct entry *eternal = entry_from_plain(SLICE("x"), 1700000000000, INT64_MAX - 1000);
+    assert_non_null(eternal);
+    assert_true(eternal->fresh_until_ms > 1700000000000);
+    entry_unref(eternal);
 }
 
 /* The tag tells bodies and types apart, and nothing else. */
