@@ -80,11 +80,14 @@ def load_command(address: str, mode: str, options: Dict[str, Any]) -> list:
     return [*words, mode]
 
 
-def load(address: str, *, timeout: float = 60, **options) -> Result:
+def load(address: str, *, busy: bool = False, timeout: float = 60, **options) -> Result:
     """Runs the load generator to its end; returns what it measured. The options are its own, by
-    their letters: load(address, c=16, m=1, d=1.0)."""
-    done = subprocess.run(load_command(address, "throughput", options), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=timeout * SLOWNESS, check=False)
+    their letters: load(address, c=16, m=1, d=1.0); busy is -b."""
+    command = load_command(address, "throughput", options)
+    if busy:
+        command.insert(1, "-b")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=timeout * SLOWNESS, check=False)
     assert done.returncode in (0, 1), f"load: {done.stderr.decode()}"
     result = json.loads(done.stdout)
     assert (done.returncode == 1) == (failures(result) > 0), result

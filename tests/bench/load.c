@@ -26,7 +26,8 @@ static void usage(void)
                     "  -d  seconds to measure (default 2)\n"
                     "  -w  seconds of warm-up before that (default 0)\n"
                     "  -n  measure so many requests instead\n"
-                    "  -o  write an answer, head and body, to this file\n");
+                    "  -o  write an answer, head and body, to this file\n"
+                    "  -b  stay busy: do not sleep while no answer is there; takes a whole core\n");
     exit(2);
 }
 
@@ -52,7 +53,7 @@ static double seconds(const char *text)
 static const char *take_options(int argc, char **argv, struct load_options *options)
 {
     int option;
-    while ((option = getopt(argc, argv, "s:c:m:u:k:d:w:n:o:")) != -1) {
+    while ((option = getopt(argc, argv, "s:c:m:u:k:d:w:n:o:b")) != -1) {
         switch (option) {
         case 's':
             options->address = optarg;
@@ -80,6 +81,9 @@ static const char *take_options(int argc, char **argv, struct load_options *opti
             break;
         case 'o':
             options->save = optarg;
+            break;
+        case 'b':
+            options->busy = true;
             break;
         default:
             usage();

@@ -2,6 +2,8 @@
 #ifndef WORKERLESS_BENCH_LOAD_H
 #define WORKERLESS_BENCH_LOAD_H
 
+#include <stdbool.h>
+
 #include "request.h"
 
 #define LOAD_IDS_MAX  65535
@@ -16,6 +18,7 @@ struct load_options {
     unsigned long keys;     /* the numbers in the path run from 0 to this, exclusive */
     unsigned long requests; /* how many to measure; 0: for `seconds` */
     double seconds, warm_up_seconds;
+    bool busy; /* look for answers again and again instead of sleeping until one comes */
 };
 
 /* Both print their result, one line of JSON, and return the exit status: 0 if nothing failed. */

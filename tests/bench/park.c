@@ -5,8 +5,6 @@
  */
 #include "load.h"
 
-#include <stdbool.h>
-
 #include "address.h"
 
 static bool receive_exactly(int fd, unsigned char *bytes, size_t len)

@@ -2,6 +2,10 @@
  *
  *     read -> records -> answer of the id -> END_REQUEST: check, count, ask again
  *                                                all that one read asks for -> one write
+ *
+ * With `busy` it does not sleep while it waits. To wake a sleeper is work, and the responder's:
+ * behind a generator that is faster than the responder, every write would have to pay for it, and
+ * behind one that is slower, hardly any. So only a busy one treats a fast and a slow responder alike.
  */
 #include "load.h"
 
@@ -16,6 +20,7 @@
 
 #define IN_CAPACITY (4 * FRAME_MAX)
 #define EVENTS_MAX  256
+#define BUSY_LOOKS  1000 /* some half a millisecond */
 #define SECOND_NS   1000000000u
 
 struct slot { /* of one request id */
@@ -278,6 +283,17 @@ static void save_answer(void)
         load_fail(options->save);
 }
 
+/* As epoll_wait, and 0 for a stall. */
+static int wait_for_events(int epoll, struct epoll_event *events)
+{
+    for (int look = 0; options->busy && look < BUSY_LOOKS; look++) {
+        int count = epoll_wait(epoll, events, EVENTS_MAX, 0);
+        if (count != 0)
+            return count;
+    }
+    return epoll_wait(epoll, events, EVENTS_MAX, LOAD_STALL_MS);
+}
+
 /* Failures of the warm-up stay counted; its answers and latencies do not. */
 int throughput_run(const struct load_options *wanted, const struct request *asked_for)
 {
@@ -301,7 +317,7 @@ int throughput_run(const struct load_options *wanted, const struct request *aske
     struct epoll_event events[EVENTS_MAX];
     uint64_t now = start;
     while (in_flight > 0 && now < end) {
-        int count = epoll_wait(epoll, events, EVENTS_MAX, LOAD_STALL_MS);
+        int count = wait_for_events(epoll, events);
         if (count < 0 && errno != EINTR)
             load_fail("epoll_wait");
         if (count == 0) {

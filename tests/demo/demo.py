@@ -104,7 +104,16 @@ def start_front(tmp: str, name: str, port: int, socket_path: str) -> fronts.Fron
         raise
 
 
-def run(stop: threading.Event) -> None:
+class Stop:
+    """Set by a signal's handler: a plain flag, since an Event's lock may be held just then."""
+
+    wanted = False
+
+    def set(self, *_) -> None:
+        self.wanted = True
+
+
+def run(stop: Stop) -> None:
     """Starts the servers, waits for `stop`, ends them."""
     name, port = settings()
     with ExitStack() as stack:
@@ -119,19 +128,20 @@ def run(stop: threading.Event) -> None:
         servers.append(stack.enter_context(Workerless(tmp, config(redis, api))))
         front = start_front(tmp, name, port, servers[-1].socket_path)
         servers.append(stack.enter_context(front))
-        if stop.is_set():
+        if stop.wanted:
             return
         print(WHAT_TO_SEE.format(url=front.url, redis=redis.address), flush=True)
-        while not stop.wait(RECHECK):
+        while not stop.wanted:
+            time.sleep(RECHECK)
             for server in servers:
                 if not server.running:
                     raise Problem(f"{server.name} has ended:\n{server.log()}")
 
 
 def main() -> int:
-    stop = threading.Event()
+    stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, stop.set)
     try:
         run(stop)
     except (Problem, AssertionError) as problem:  # the latter from the harness: what did not start

@@ -60,11 +60,12 @@ def fake(tmp):
         listener.close()
 
 
-@pytest.mark.parametrize("connections, in_flight", [(1, 1), (16, 1), (4, 32), (2, 300)])
-def test_all_requests_are_answered_and_counted(tmp, run, connections, in_flight):
+@pytest.mark.parametrize("connections, in_flight, busy", [
+    (1, 1, False), (16, 1, False), (16, 1, True), (4, 32, False), (4, 32, True), (2, 300, False)])
+def test_all_requests_are_answered_and_counted(tmp, run, connections, in_flight, busy):
     null = run(NullResponder(tmp, HEAD + b"x" * 37))
     count = scaled(20000, 2000)
-    result = load(null.address, c=connections, m=in_flight, n=count)
+    result = load(null.address, c=connections, m=in_flight, n=count, busy=busy)
     assert result["requests"] == result["asked"] == count
     assert failures(result) == 0
     assert result["body_bytes"] == 37

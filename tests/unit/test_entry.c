@@ -34,7 +34,7 @@ static void test_envelope_text(void **state)
 
 static void test_round_trip(void **state)
 {
-    static const int64_t numbers[] = {0, 1, 999, 1732417847123, 499999999999999};
+    static const int64_t numbers[] = {0, 1, 999, 1732417847123, 3153600000000};
     static const struct {
         struct slice type, body;
     } cases[] = {
