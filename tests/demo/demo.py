@@ -20,7 +20,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,7 +33,7 @@ from harness.slowapi import Answer, Call  # noqa: E402
 
 FRONTS = {"nginx": fronts.nginx, "lighttpd": fronts.lighttpd}
 SLOWEST = 3.0  # seconds
-RECHECK = 1.0  # seconds between looks at whether all still run
+RECHECK = 0.2  # seconds between looks at whether all still run
 
 WHAT_TO_SEE = """
   {url}/
