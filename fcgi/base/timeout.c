@@ -59,7 +59,7 @@ void timeout_start(struct timeout_queue *queue, struct timeout *timeout)
     if (timeout->queue)
         unlink_timeout(timeout);
     timeout->queue = queue;
-    timeout->at = clock_monotonic() + queue->seconds;
+    timeout->at = clock_monotonic_coarse() + CLOCK_COARSE_S + queue->seconds; /* never early */
     timeout->prev = queue->newest;
     if (queue->newest)
         queue->newest->next = timeout;

@@ -1,29 +1,6 @@
 /* The few CGI variables that count, and what they mean. Pure. */
 #include "web/request.h"
 
-#include <stddef.h>
-
-static const struct {
-    struct slice name;
-    size_t offset;
-} variables[] = {
-    {SLICE_INIT("REQUEST_METHOD"), offsetof(struct web_request, method)},
-    {SLICE_INIT("DOCUMENT_URI"), offsetof(struct web_request, document_uri)},
-    {SLICE_INIT("SCRIPT_NAME"), offsetof(struct web_request, script_name)},
-    {SLICE_INIT("PATH_INFO"), offsetof(struct web_request, path_info)},
-    {SLICE_INIT("CONTENT_LENGTH"), offsetof(struct web_request, content_length)},
-    {SLICE_INIT("HTTP_IF_NONE_MATCH"), offsetof(struct web_request, if_none_match)},
-};
-
-void web_request_set(struct web_request *request, struct slice name, struct slice value)
-{
-    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
-        if (slice_equal(name, variables[i].name)) {
-            *(struct slice *)((char *)request + variables[i].offset) = value;
-            return;
-        }
-}
-
 static bool append(char *path, size_t size, size_t *len, struct slice part)
 {
     if (part.len > size - *len)

@@ -17,8 +17,38 @@ struct web_request {
     struct slice if_none_match;
 };
 
-/* Notes one variable. When a name comes twice, the last value counts. */
-void web_request_set(struct web_request *request, struct slice name, struct slice value);
+/* Notes one variable. When a name comes twice, the last value counts. Most variables are none of
+ * ours, so the length of the name comes first: it is a number at hand, the name a memory to read. */
+static inline void web_request_set(struct web_request *request, struct slice name,
+                                   struct slice value)
+{
+    switch (name.len) {
+    case 9:
+        if (slice_equal(name, SLICE("PATH_INFO")))
+            request->path_info = value;
+        break;
+    case 11:
+        if (slice_equal(name, SLICE("SCRIPT_NAME")))
+            request->script_name = value;
+        break;
+    case 12:
+        if (slice_equal(name, SLICE("DOCUMENT_URI")))
+            request->document_uri = value;
+        break;
+    case 14:
+        if (slice_equal(name, SLICE("REQUEST_METHOD")))
+            request->method = value;
+        else if (slice_equal(name, SLICE("CONTENT_LENGTH")))
+            request->content_length = value;
+        break;
+    case 18:
+        if (slice_equal(name, SLICE("HTTP_IF_NONE_MATCH")))
+            request->if_none_match = value;
+        break;
+    default:
+        break;
+    }
+}
 
 /* The path: DOCUMENT_URI where it is given, else SCRIPT_NAME and PATH_INFO one after the other,
  * without the query string. False if it is longer than `size`. */

@@ -4,9 +4,9 @@
  *                                                           | answered now, or settled later
  *     socket <-writev-- output <--records-- ANSWERING <-----'
  *
- * Events only change states and mark the connection as dirty. One runner, before the loop sleeps,
- * lets every dirty connection write, and frees those that are doomed: nothing is freed inside its
- * own callback.
+ * What was read is answered at once. Other events only change states and mark the connection as
+ * dirty. One runner, before the loop sleeps, lets every dirty connection write, and frees those that
+ * are doomed: nothing is freed inside its own callback.
  */
 #include "wire/connection.h"
 
@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/table.h"
 #include "base/timeout.h"
@@ -49,7 +50,8 @@ struct connection {
     struct connection *next, *prev; /* in connections->dirty */
     ev_io io;
     struct record_decoder decoder;
-    struct buffer management; /* content of the GET_VALUES or BEGIN_REQUEST that is arriving */
+    struct buffer management; /* content of the GET_VALUES that is arriving */
+    unsigned char begin[sizeof(FCGI_BeginRequestBody)]; /* or of the BEGIN_REQUEST */
     struct inflight inflight;
     struct request *answering; /* those ANSWERING, in the order of their turns */
     struct output output;
@@ -191,8 +193,7 @@ static void refuse_begin(struct connection *connection, uint16_t id)
 static void on_begin(struct connection *connection)
 {
     uint16_t id = connection->decoder.header.request_id;
-    struct record_begin begin =
-        record_decode_begin((const unsigned char *)connection->management.data);
+    struct record_begin begin = record_decode_begin(connection->begin);
     if (inflight_find(&connection->inflight, id)) {
         connection_doom(connection, "BEGIN_REQUEST with an id that is in use");
         return;
@@ -252,8 +253,12 @@ static void on_content(struct connection *connection, struct slice bytes)
 {
     const struct record_header *header = &connection->decoder.header;
     const struct connection_limits *limits = connection->all->limits;
-    if (header->type == FCGI_BEGIN_REQUEST ||
-        (header->type == FCGI_GET_VALUES && header->request_id == FCGI_NULL_REQUEST_ID)) {
+    if (header->type == FCGI_BEGIN_REQUEST) {
+        size_t end = sizeof connection->begin - connection->decoder.content_left;
+        memcpy(connection->begin + end - bytes.len, bytes.data, bytes.len);
+        return;
+    }
+    if (header->type == FCGI_GET_VALUES && header->request_id == FCGI_NULL_REQUEST_ID) {
         if (!buffer_append(&connection->management, bytes.data, bytes.len, FCGI_MAX_LENGTH))
             connection_doom(connection, "out of memory");
         return;
@@ -393,15 +398,6 @@ static void connection_read(struct connection *connection)
     }
 }
 
-static void on_io(struct ev_loop *loop, ev_io *io, int events)
-{
-    struct connection *connection = io->data;
-    (void)loop;
-    if ((events & EV_READ) && connection->state != DOOMED)
-        connection_read(connection);
-    connection_mark(connection);
-}
-
 /* --- records out --- */
 
 /* Queues answers, a record of each in turn, until the mark is reached. */
@@ -509,6 +505,20 @@ static void connection_run(struct connection *connection)
     }
     if (connection->state != DOOMED)
         connection_watch(connection);
+}
+
+/* The answers go out at once, and not when all other connections were read: a front server on
+ * another core goes on with the first while we are at the next. */
+static void on_io(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct connection *connection = io->data;
+    (void)loop;
+    clock_hold();
+    if ((events & EV_READ) && connection->state != DOOMED)
+        connection_read(connection);
+    if (connection->state != DOOMED)
+        connection_run(connection);
+    clock_release();
 }
 
 /* --- timeouts --- */

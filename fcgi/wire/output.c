@@ -9,8 +9,10 @@
 #include "base/alloc.h"
 #include "cache/entry.h"
 
-#define OWN_CAPACITY 960 /* bytes of an own segment: a response's framing and the next one's head */
-#define WRITE_BATCH  64  /* segments of one writev */
+#define FIRST_CAPACITY 960   /* bytes of an own segment: a response's framing and a small body */
+#define NEXT_CAPACITY  16320 /* of those that follow: many responses leave together */
+#define COPY_MAX       1024  /* bytes that are cheaper to copy than to refer to */
+#define WRITE_BATCH    64    /* segments of one writev */
 
 struct segment {
     struct segment *next;
@@ -22,9 +24,19 @@ struct segment {
     char own[];
 };
 
+/* The last one of NEXT_CAPACITY that was dropped. A busy process needs it again at once, and the
+ * allocator makes much of a block of that size. */
+static struct segment *spare;
+
 static struct segment *append_segment(struct output *output, size_t capacity)
 {
-    struct segment *segment = alloc_bytes(sizeof *segment + capacity);
+    struct segment *segment = NULL;
+    if (capacity == NEXT_CAPACITY) {
+        segment = spare;
+        spare = NULL;
+    }
+    if (!segment)
+        segment = alloc_bytes(sizeof *segment + capacity);
     if (!segment)
         return NULL;
     *segment = (struct segment){.capacity = capacity};
@@ -44,14 +56,18 @@ static void drop_first(struct output *output)
     if (!output->first)
         output->last = NULL;
     entry_unref(segment->entry);
-    free(segment);
+    if (segment->capacity == NEXT_CAPACITY && !spare)
+        spare = segment;
+    else
+        free(segment);
 }
 
 char *output_reserve(struct output *output, size_t len)
 {
     struct segment *segment = output->last;
     if (!segment || len > segment->capacity - segment->used) {
-        segment = append_segment(output, len > OWN_CAPACITY ? len : OWN_CAPACITY);
+        size_t usual = segment ? NEXT_CAPACITY : FIRST_CAPACITY;
+        segment = append_segment(output, len > usual ? len : usual);
         if (!segment)
             return NULL;
     }
@@ -62,10 +78,23 @@ char *output_reserve(struct output *output, size_t len)
     return room;
 }
 
+void output_return(struct output *output, size_t len)
+{
+    output->last->used -= len;
+    output->last->len -= len;
+    output->queued -= len;
+}
+
 bool output_append(struct output *output, struct slice bytes, struct entry *entry)
 {
     if (bytes.len == 0)
         return true;
+    if (bytes.len <= COPY_MAX) {
+        char *room = output_reserve(output, bytes.len);
+        if (room)
+            memcpy(room, bytes.data, bytes.len);
+        return room != NULL;
+    }
     struct segment *segment = append_segment(output, 0);
     if (!segment)
         return false;

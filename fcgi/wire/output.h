@@ -2,7 +2,8 @@
  *
  *     [own bytes][entry's bytes][own bytes]...  --writev-->  socket
  *
- * An entry's body is never copied: the queue keeps a reference until the kernel has the last byte.
+ * An entry's body is not copied, unless it is tiny: the queue keeps a reference until the kernel has
+ * the last byte.
  */
 #ifndef WORKERLESS_WIRE_OUTPUT_H
 #define WORKERLESS_WIRE_OUTPUT_H
@@ -23,6 +24,9 @@ struct output { /* all zero: empty, holds no memory */
 /* Room for `len` own bytes at the end of the queue, to be written by the caller at once. NULL when
  * memory is refused. */
 char *output_reserve(struct output *output, size_t len);
+
+/* Gives back the last `len` bytes of the room that was just reserved. */
+void output_return(struct output *output, size_t len);
 
 /* Queues bytes that live elsewhere: in `entry`, which is referenced until they are written, or,
  * when `entry` is NULL, in memory that outlives the connection. False when memory is refused. */

@@ -9,6 +9,7 @@
 #include <fastcgi.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/slice.h"
 
@@ -36,10 +37,65 @@ enum record_event {
     RECORD_BAD,       /* not FastCGI 1; the stream can't be followed any further */
 };
 
+/* Cuts the first bytes off the input: as many as there are, up to `most`. */
+static inline struct slice record_take(struct slice *input, size_t most)
+{
+    struct slice taken = {.data = input->data, .len = input->len < most ? input->len : most};
+    *input = slice_from(*input, taken.len);
+    return taken;
+}
+
 /* Takes the next step through `input`, which shrinks by what was used. `content` is set for
- * RECORD_CONTENT and points into the input. */
-enum record_event record_decode(struct record_decoder *decoder, struct slice *input,
-                                struct slice *content);
+ * RECORD_CONTENT and points into the input. Inline, as the two encoders below: these run many times
+ * a request. */
+static inline enum record_event record_decode(struct record_decoder *decoder, struct slice *input,
+                                              struct slice *content)
+{
+    if (decoder->in_record) {
+        if (decoder->content_left == 0) {
+            decoder->in_record = false;
+            return RECORD_END;
+        }
+        if (input->len == 0)
+            return RECORD_NEED_MORE;
+        *content = record_take(input, decoder->content_left);
+        decoder->content_left = (uint16_t)(decoder->content_left - content->len);
+        return RECORD_CONTENT;
+    }
+
+    if (decoder->padding_left > 0)
+        decoder->padding_left =
+            (uint8_t)(decoder->padding_left - record_take(input, decoder->padding_left).len);
+
+    /* Mostly the header is there as a whole and need not be put together first. */
+    const unsigned char *header = (const unsigned char *)input->data;
+    if (decoder->byte_count == 0 && input->len >= sizeof decoder->bytes &&
+        header[0] == FCGI_VERSION_1) {
+        *input = slice_from(*input, sizeof decoder->bytes);
+    } else {
+        struct slice bytes = record_take(input, sizeof decoder->bytes - decoder->byte_count);
+        if (bytes.len > 0)
+            memcpy(decoder->bytes + decoder->byte_count, bytes.data, bytes.len);
+        decoder->byte_count = (uint8_t)(decoder->byte_count + bytes.len);
+        if (decoder->byte_count > 0 && decoder->bytes[0] != FCGI_VERSION_1)
+            return RECORD_BAD;
+        if (decoder->byte_count < sizeof decoder->bytes)
+            return RECORD_NEED_MORE;
+        header = decoder->bytes;
+    }
+
+    decoder->header = (struct record_header){
+        .type = header[1],
+        .request_id = (uint16_t)(header[2] << 8 | header[3]),
+        .content_len = (uint16_t)(header[4] << 8 | header[5]),
+        .padding = header[6],
+    };
+    decoder->byte_count = 0;
+    decoder->content_left = decoder->header.content_len;
+    decoder->padding_left = decoder->header.padding;
+    decoder->in_record = true;
+    return RECORD_START;
+}
 
 /* Whether the stream may end here: between two records, padding included. */
 bool record_at_boundary(const struct record_decoder *decoder);
@@ -58,9 +114,30 @@ uint8_t record_padding(size_t content_len);
 #define RECORD_END_LEN     sizeof(FCGI_EndRequestRecord)
 #define RECORD_UNKNOWN_LEN sizeof(FCGI_UnknownTypeRecord)
 
-size_t record_encode_header(char *out, uint8_t type, uint16_t request_id, uint16_t content_len,
-                            uint8_t padding);
-size_t record_encode_end(char *out, uint16_t request_id, uint8_t protocol_status);
+static inline size_t record_encode_header(char *out, uint8_t type, uint16_t request_id,
+                                          uint16_t content_len, uint8_t padding)
+{
+    FCGI_Header header = {
+        .version = FCGI_VERSION_1,
+        .type = type,
+        .requestIdB1 = (unsigned char)(request_id >> 8),
+        .requestIdB0 = (unsigned char)request_id,
+        .contentLengthB1 = (unsigned char)(content_len >> 8),
+        .contentLengthB0 = (unsigned char)content_len,
+        .paddingLength = padding,
+    };
+    memcpy(out, &header, sizeof header);
+    return sizeof header;
+}
+
+static inline size_t record_encode_end(char *out, uint16_t request_id, uint8_t protocol_status)
+{
+    FCGI_EndRequestBody body = {.protocolStatus = protocol_status};
+    size_t len = record_encode_header(out, FCGI_END_REQUEST, request_id, sizeof body, 0);
+    memcpy(out + len, &body, sizeof body);
+    return len + sizeof body;
+}
+
 size_t record_encode_unknown_type(char *out, uint8_t type);
 
 #endif

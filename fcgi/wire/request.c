@@ -23,9 +23,18 @@ struct request *request_new(uint16_t id, uint32_t generation, bool keep_conn)
     return request;
 }
 
+/* What the PARAMS that ended last said. The end of that request's STDIN nearly always comes next,
+ * and they need not be decoded twice. */
+static struct {
+    const struct request *request; /* in state STDIN; NULL: of none */
+    struct web_request web;        /* points into its PARAMS */
+} latest;
+
 /* Lets go of what the present state holds. */
 static void leave_state(struct request *request)
 {
+    if (latest.request == request)
+        latest.request = NULL;
     switch ((enum request_state)request->state) {
     case REQUEST_PARAMS:
     case REQUEST_STDIN:
@@ -83,8 +92,11 @@ void request_end_params(struct request *request, const struct connection_limits 
         request_refuse(request, 413);
     else if (content_len > 0 && service_check(service, &web, &response))
         request_answer(request, response); /* why wait for a body that can't change it */
-    else
+    else {
         request->state = REQUEST_STDIN;
+        latest.request = request;
+        latest.web = web;
+    }
 }
 
 void request_add_input(struct request *request, struct slice bytes,
@@ -97,7 +109,8 @@ void request_add_input(struct request *request, struct slice bytes,
 
 void request_end_input(struct request *request, struct service *service, uint32_t connection)
 {
-    struct web_request web;
+    struct web_request decoded;
+    const struct web_request *web = &latest.web;
     struct wait wait;
     struct response response;
     struct waiter_address who = {
@@ -107,12 +120,14 @@ void request_end_input(struct request *request, struct service *service, uint32_
     };
     uint64_t content_len;
 
-    /* Sound, as request_end_params found; but its slices did not outlive that call. */
-    read_params(request, &web);
-    web_request_content_length(&web, &content_len);
+    if (latest.request != request) {
+        read_params(request, &decoded); /* sound, as request_end_params found */
+        web = &decoded;
+    }
+    web_request_content_length(web, &content_len);
     if (request->body_len < content_len) {
         request_refuse(request, 400);
-    } else if (service_start(service, &web, who, &wait, &response)) {
+    } else if (service_start(service, web, who, &wait, &response)) {
         request_answer(request, response);
     } else {
         leave_state(request);
@@ -144,18 +159,16 @@ void request_settle(struct request *request, const struct settlement *settlement
 /* Own bytes of a record: its header and the response's head, if that is still to come. */
 static bool emit_front(struct request *request, struct output *output, size_t body_len)
 {
-    char head[RESPONSE_HEAD_MAX];
-    size_t head_len = 0;
-    if (!request->head_sent)
-        head_len = response_head(&request->answer.response, clock_wall_ms(), head);
-
-    char *out = output_reserve(output, FCGI_HEADER_LEN + head_len);
+    size_t head_len = 0, head_max = request->head_sent ? 0 : RESPONSE_HEAD_MAX;
+    char *out = output_reserve(output, FCGI_HEADER_LEN + head_max);
     if (!out)
         return false;
+    if (!request->head_sent)
+        head_len = response_head(&request->answer.response, clock_wall_ms(), out + FCGI_HEADER_LEN);
+    output_return(output, head_max - head_len);
     size_t content_len = head_len + body_len;
-    out += record_encode_header(out, FCGI_STDOUT, request->id, (uint16_t)content_len,
-                                record_padding(content_len));
-    memcpy(out, head, head_len);
+    record_encode_header(out, FCGI_STDOUT, request->id, (uint16_t)content_len,
+                         record_padding(content_len));
     request->head_sent = true;
     return true;
 }

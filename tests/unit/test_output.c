@@ -193,7 +193,7 @@ static void test_many_segments(void **state)
     struct wire wire;
     struct output output = {0};
     struct buffer expected = {0};
-    struct entry *entry = make_entry('0', 3);
+    struct entry *entry = make_entry('0', 2000);
     (void)state;
     wire_open(&wire);
     for (int i = 0; i < 500; i++) {
@@ -340,15 +340,16 @@ static void test_no_memory(void **state)
     struct wire wire;
     struct output output = {0};
     struct buffer expected = {0};
-    struct entry *entry = make_entry('e', 10);
+    struct entry *entry = make_entry('e', 2000);
+    static const char large[2000];
     (void)state;
     wire_open(&wire);
     for (int queued = 0; queued < 2; queued++) {
         size_t before = output.queued;
         alloc_fail_after(0);
-        assert_null(output_reserve(&output, 5000));
+        assert_null(output_reserve(&output, 20000));
         assert_false(output_append(&output, entry->body, entry));
-        assert_false(output_append(&output, SLICE("static"), NULL));
+        assert_false(output_append(&output, (struct slice){large, sizeof large}, NULL));
         assert_true(output_append(&output, SLICE(""), NULL)); /* needs none */
         alloc_fail_after(-1);
         assert_int_equal(output.queued, before);
