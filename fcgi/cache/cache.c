@@ -316,7 +316,9 @@ void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_
         redis_purge_prefix(cache->redis, key, soft, on_answer, question);
     else
         redis_purge(cache->redis, key, soft, on_answer, question);
-    on_changed(cache, all ? (struct slice){0} : key, false);
+    if (all)
+        key = (struct slice){0};
+    on_changed(cache, key, false);
 }
 
 /* --- the cache --- */

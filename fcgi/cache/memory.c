@@ -172,7 +172,8 @@ void memory_purge_prefix(struct memory *memory, struct slice prefix, bool soft, 
     struct item *item, *next;
     HASH_ITER(hh, memory->table, item, next)
     {
-        if (slice_starts((struct slice){item->key, item->key_len}, prefix))
+        struct slice key = {.data = item->key, .len = item->key_len};
+        if (slice_starts(key, prefix))
             purge_item(memory, item, soft, now_ms);
     }
 }

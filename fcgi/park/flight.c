@@ -427,13 +427,18 @@ static void flight_glance(struct flight *flight)
 static void on_checked(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
-    if (!flight_is_over(flight) && answer->outcome == CACHE_NONE && !flight->detached)
+    if (flight_is_over(flight))
+        return;
+    if (answer->outcome == CACHE_NONE && !flight->detached)
         flight_detach(flight);
+    if (flight->changed)
+        flight_glance(flight);
 }
 
 static void flight_check(struct flight *flight)
 {
     flight->asking = true;
+    flight->changed = false;
     cache_check(flight->flights->cache, flight->lease, on_checked, flight);
 }
 
