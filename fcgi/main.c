@@ -56,7 +56,7 @@ static void on_shutdown_look(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     size_t connections = connections_count(server->connections);
     size_t flights = flights_under_way(server->flights);
-    if (connections == 0 && flights == 0) {
+    if (connections == 0 && flights == 0 && !cache_busy(server->cache)) {
         ev_break(loop, EVBREAK_ALL);
     } else if (clock_monotonic() < server->shutdown_at) {
         return;
@@ -157,7 +157,7 @@ static bool server_build(struct server *server)
         !(server->flights = flights_new(loop, &conf->flights, server->cache, server->sources,
                                         server->recipes, conf->route_count)) ||
         !(server->service =
-              service_new(conf->routes, conf->route_count, server->cache, server->flights)) ||
+              service_new(conf->routes, conf->route_count, &conf->purge, server->flights)) ||
         !(server->connections = connections_new(loop, &server->limits, server->service)))
         return false;
     flights_on_settled(server->flights, connections_settled, server->connections);
@@ -165,15 +165,17 @@ static bool server_build(struct server *server)
     return true;
 }
 
-/* Connections first: their requests leave the flights. The cache after the flights: it still owes
+/* Connections first: their requests leave the flights. The cache before the flights: it still owes
  * them answers. */
 static void server_free(struct server *server)
 {
     listeners_close(server->listeners);
     connections_free(server->connections);
-    flights_free(server->flights);
     service_free(server->service);
+    if (server->flights)
+        flights_cancel_all(server->flights);
     cache_free(server->cache);
+    flights_free(server->flights);
     for (size_t i = 0; server->sources && i < server->conf->source_count; i++)
         source_destroy(server->sources[i]);
     free(server->sources);

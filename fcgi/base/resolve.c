@@ -1,5 +1,5 @@
 /* Host names by getaddrinfo_a(3), whose answer a timer looks for: no signals, no callbacks from
- * other threads. A lookup that can't be cancelled is waited for and then thrown away. */
+ * other threads. A lookup that can't be cancelled is waited for and then thrown away, unless the loop ends first. */
 #include "base/resolve.h"
 
 #include <ev.h>
@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 
 #define LOOK_EVERY_S 0.01
+#define ATTEMPTS     64 /* so that picking an address never takes long */
 
 struct resolve {
     struct gaicb lookup;
@@ -18,6 +19,7 @@ struct resolve {
     ev_timer timer;
     resolve_done_fn *done; /* NULL: cancelled */
     void *caller;
+    unsigned attempt;
     char host[];
 };
 
@@ -25,8 +27,11 @@ static void resolve_finish(struct resolve *resolve, int error)
 {
     char address[NI_MAXHOST];
     struct addrinfo *found = resolve->lookup.ar_result;
+    const struct addrinfo *picked = found;
+    for (unsigned i = 0; picked && i < resolve->attempt; i++)
+        picked = picked->ai_next ? picked->ai_next : found;
     if (!error)
-        error = getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof address, NULL, 0,
+        error = getnameinfo(picked->ai_addr, picked->ai_addrlen, address, sizeof address, NULL, 0,
                             NI_NUMERICHOST);
     if (resolve->done)
         resolve->done(resolve->caller, error ? NULL : address, error ? gai_strerror(error) : NULL);
@@ -46,14 +51,15 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     resolve_finish(resolve, error);
 }
 
-struct resolve *resolve_start(struct ev_loop *loop, const char *host, resolve_done_fn *done,
-                              void *caller)
+struct resolve *resolve_start(struct ev_loop *loop, const char *host, unsigned attempt,
+                              resolve_done_fn *done, void *caller)
 {
     size_t size = strlen(host) + 1;
     struct resolve *resolve = alloc_zeroed(sizeof *resolve + size);
     if (!resolve)
         return NULL;
     memcpy(resolve->host, host, size);
+    resolve->attempt = attempt % ATTEMPTS;
     resolve->done = done;
     resolve->caller = caller;
     resolve->hints = (struct addrinfo){.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};

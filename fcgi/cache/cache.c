@@ -1,22 +1,52 @@
-/* Redis where there is one; the process's own memory where there is none, or while it is away.
+/* Memory in front of Redis, and the rules by which it may answer.
  *
- * What memory holds after an outage may be older than what Redis holds, so it is dropped when
- * Redis is back.
+ * The reply that brings an entry and the message that it has changed come by two connections, so
+ * either may be first. Therefore each operation notes how many changes its key had seen when it was
+ * sent, and its result goes into memory only if there has been none since. Keys share the counters
+ * by hash: a collision costs a fill, never coherence.
  */
 #include "cache/cache.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "cache/entry.h"
+#include "cache/lease.h"
 #include "cache/memory.h"
 #include "cache/redis.h"
 #include "cache/redis_address.h"
 
+#define CHANGE_COUNTERS 4096
+#define WAIT_MARGIN_S   0.02 /* after their lease's end */
+
 struct cache {
+    struct ev_loop *loop;
+    const struct cache_settings *settings;
     struct memory *memory;
     struct redis *redis; /* NULL: none is configured */
+    cache_changed_fn *changed;
+    void *context;
+    uint32_t changes[CHANGE_COUNTERS]; /* of the keys with that hash */
+    uint32_t all_changes;              /* of all keys at once */
+};
+
+/* A question to Redis that is under way. */
+struct question {
+    struct cache *cache;
+    cache_answer_fn *answered; /* NULL: nobody waits */
+    void *caller;
+    struct entry *entry; /* owned: what is being stored */
+    int64_t extra_ms;    /* what is found is of use so long after its fresh time */
+    int64_t until_ms;    /* what is stored is of use until then */
+    uint32_t changes;    /* when it was sent */
+    bool all;            /* a purge in steps */
+    char token[REDIS_TOKEN_LEN + 1];
+    size_t key_len;
+    char key[];
 };
 
 const char *cache_check_redis(const char *redis)
@@ -25,20 +55,289 @@ const char *cache_check_redis(const char *redis)
     return redis[0] ? redis_address_parse(redis, &address) : NULL;
 }
 
-static void on_redis_ready(void *context)
+/* --- changes --- */
+
+static uint32_t *change_counter(struct cache *cache, struct slice key)
+{
+    return &cache->changes[XXH3_64bits(key.data, key.len) % CHANGE_COUNTERS];
+}
+
+static uint32_t changes_of(struct cache *cache, struct slice key)
+{
+    return *change_counter(cache, key) + cache->all_changes;
+}
+
+static void on_changed(void *context, struct slice key, bool lease_only)
 {
     struct cache *cache = context;
-    memory_clear(cache->memory);
+    if (lease_only) {
+        /* What memory holds is as right as before. */
+    } else if (key.data) {
+        ++*change_counter(cache, key);
+        memory_remove(cache->memory, key);
+    } else {
+        cache->all_changes++;
+        memory_clear(cache->memory);
+    }
+    if (cache->changed)
+        cache->changed(cache->context, key, lease_only);
 }
+
+/* Whatever was told before this, or missed, everybody looks again. While nothing is told memory is
+ * bypassed; it stays, since Redis may be going away altogether. */
+static void on_tracking(void *context, bool on)
+{
+    struct cache *cache = context;
+    if (on)
+        on_changed(cache, (struct slice){0}, false);
+}
+
+/* While Redis is gone memory is all that is left, so it stays. Those who wait look again, and find
+ * that they are alone. */
+static void on_lost(void *context)
+{
+    struct cache *cache = context;
+    if (cache->changed)
+        cache->changed(cache->context, (struct slice){0}, false);
+}
+
+static void on_ready(void *context)
+{
+    on_changed(context, (struct slice){0}, false);
+}
+
+/* --- memory --- */
+
+static bool memory_is_right(const struct cache *cache)
+{
+    return !cache->redis || redis_tracking(cache->redis) || !redis_usable(cache->redis);
+}
+
+static bool keep_in_memory(struct cache *cache, struct slice key, struct entry *entry,
+                           int64_t until_ms)
+{
+    return memory_is_right(cache) && memory_put(cache->memory, key, entry, until_ms);
+}
+
+struct entry *cache_peek(struct cache *cache, struct slice key)
+{
+    return memory_is_right(cache) ? memory_get(cache->memory, key, clock_wall_ms()) : NULL;
+}
+
+/* --- questions --- */
+
+static struct slice key_of(const struct question *question)
+{
+    return (struct slice){.data = question->key, .len = question->key_len};
+}
+
+static struct question *question_new(struct cache *cache, struct slice key, int64_t extra_ms,
+                                     cache_answer_fn *answered, void *caller)
+{
+    struct question *question = alloc_zeroed(sizeof *question + key.len);
+    if (!question)
+        return NULL;
+    question->cache = cache;
+    question->answered = answered;
+    question->caller = caller;
+    question->extra_ms = extra_ms;
+    question->changes = changes_of(cache, key);
+    question->key_len = key.len;
+    memcpy(question->key, key.data, key.len);
+    return question;
+}
+
+static void question_free(struct question *question)
+{
+    entry_unref(question->entry);
+    free(question);
+}
+
+/* Nobody can be asked, or there is no memory to ask. */
+static void answer_alone(struct cache *cache, struct slice key, cache_answer_fn *answered,
+                         void *caller)
+{
+    struct entry *entry = cache_peek(cache, key);
+    struct cache_answer answer = {.outcome = entry ? CACHE_FOUND : CACHE_ALONE,
+                                  .entry = entry,
+                                  .from_memory = true};
+    answered(caller, &answer);
+}
+
+/* REDIS_OURS, into a lease that renews itself. Without memory for that it is given up again. */
+static struct lease *take_lease(struct question *question)
+{
+    struct cache *cache = question->cache;
+    struct lease *lease = lease_new(cache->loop, cache->redis, key_of(question), question->token,
+                                    cache->settings->lease);
+    if (!lease)
+        redis_release(cache->redis, key_of(question), question->token);
+    return lease;
+}
+
+static void on_answer(void *caller, const struct redis_answer *answer)
+{
+    static const enum cache_outcome outcomes[] = {
+        [REDIS_FOUND] = CACHE_FOUND,   [REDIS_NONE] = CACHE_NONE,  [REDIS_OURS] = CACHE_OURS,
+        [REDIS_THEIRS] = CACHE_THEIRS, [REDIS_GONE] = CACHE_ALONE,
+    };
+    struct question *question = caller;
+    struct cache *cache = question->cache;
+    struct cache_answer told = {
+        .outcome = outcomes[answer->outcome],
+        .entry = answer->entry,
+        .wait_s = (double)answer->wait_ms / 1000 + WAIT_MARGIN_S,
+    };
+    if (answer->entry && question->changes == changes_of(cache, key_of(question)))
+        keep_in_memory(cache, key_of(question), answer->entry,
+                       answer->entry->fresh_until_ms + question->extra_ms);
+    if (question->all)
+        on_changed(cache, (struct slice){0}, false); /* what was read between two steps */
+    if (answer->outcome == REDIS_OURS && !(told.lease = take_lease(question)))
+        told.outcome = CACHE_ALONE;
+    question->answered(question->caller, &told);
+    question_free(question);
+}
+
+void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
+                  cache_answer_fn *answered, void *caller)
+{
+    struct question *question = cache->redis && redis_usable(cache->redis)
+                                    ? question_new(cache, key, extra_ms, answered, caller)
+                                    : NULL;
+    if (question)
+        redis_get(cache->redis, key, on_answer, question);
+    else
+        answer_alone(cache, key, answered, caller);
+}
+
+void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *stale,
+                 cache_answer_fn *answered, void *caller)
+{
+    struct question *question = cache->redis && redis_usable(cache->redis)
+                                    ? question_new(cache, key, extra_ms, answered, caller)
+                                    : NULL;
+    if (!question) {
+        answered(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
+        return;
+    }
+    lease_make_token(question->token);
+    redis_claim(cache->redis, key, question->token, (int64_t)(cache->settings->lease * 1000),
+                stale ? stale->made_ms : -1, on_answer, question);
+}
+
+/* --- storing --- */
+
+static void on_stored(void *caller, const struct redis_answer *answer)
+{
+    struct question *question = caller;
+    struct cache *cache = question->cache;
+    struct slice key = key_of(question);
+    if (answer->outcome == REDIS_NONE)
+        log_debug("cache", "%.*s: not stored: purged meanwhile, or made by another process",
+                  SLICE_ARGS(key));
+    else if (answer->outcome == REDIS_GONE ? !redis_usable(cache->redis)
+                                           : question->changes == changes_of(cache, key))
+        keep_in_memory(cache, key, question->entry, question->until_ms);
+    question_free(question);
+}
+
+bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
+                 int64_t until_ms)
+{
+    char token[REDIS_TOKEN_LEN + 1];
+    bool leased = lease != NULL;
+    if (leased)
+        memcpy(token, lease_token(lease), sizeof token);
+    if (!cache->redis || !redis_usable(cache->redis)) {
+        lease_free(lease);
+        return keep_in_memory(cache, key, entry, until_ms);
+    }
+    struct question *question = question_new(cache, key, 0, NULL, NULL);
+    if (!question) {
+        cache_release(lease);
+        return false;
+    }
+    lease_free(lease);
+    question->entry = entry_ref(entry);
+    question->until_ms = until_ms;
+    redis_store(cache->redis, key, leased ? token : NULL, entry, until_ms - clock_wall_ms(),
+                on_stored, question);
+    return true;
+}
+
+void cache_check(struct cache *cache, const struct lease *lease, cache_answer_fn *answered,
+                 void *caller)
+{
+    struct question *question = question_new(cache, lease_key(lease), 0, answered, caller);
+    if (question)
+        redis_check(cache->redis, lease_key(lease), lease_token(lease), on_answer, question);
+    else
+        answered(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
+}
+
+void cache_release(struct lease *lease)
+{
+    if (!lease)
+        return;
+    redis_release(lease_redis(lease), lease_key(lease), lease_token(lease));
+    lease_free(lease);
+}
+
+/* --- purging --- */
+
+/* Without Redis, memory is all there is. */
+static enum cache_outcome purge_memory(struct cache *cache, struct slice key, bool all, bool soft)
+{
+    if (all) {
+        memory_purge_prefix(cache->memory, key, soft, clock_wall_ms());
+        return CACHE_FOUND;
+    }
+    return memory_purge(cache->memory, key, soft, clock_wall_ms()) ? CACHE_FOUND : CACHE_NONE;
+}
+
+void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_fn *done,
+                 void *caller)
+{
+    bool all = key.len > 0 && key.data[key.len - 1] == '*';
+    if (all)
+        key.len--;
+    /* Redis does not tell us of the changes that we make ourselves. */
+    enum cache_outcome outcome = purge_memory(cache, key, all, soft && !cache->redis);
+    if (!cache->redis) {
+        done(caller, &(struct cache_answer){.outcome = outcome});
+        return;
+    }
+    struct question *question =
+        redis_usable(cache->redis) ? question_new(cache, key, 0, done, caller) : NULL;
+    if (!question)
+        done(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
+    else if ((question->all = all))
+        redis_purge_prefix(cache->redis, key, soft, on_answer, question);
+    else
+        redis_purge(cache->redis, key, soft, on_answer, question);
+    if (all)
+        key = (struct slice){0};
+    on_changed(cache, key, false);
+}
+
+/* --- the cache --- */
 
 struct cache *cache_new(struct ev_loop *loop, const struct cache_settings *settings)
 {
     struct cache *cache = alloc_zeroed(sizeof *cache);
     if (!cache)
         return NULL;
+    cache->loop = loop;
+    cache->settings = settings;
     cache->memory = memory_new(settings->memory_bytes);
     if (cache->memory && settings->redis[0])
-        cache->redis = redis_new(loop, settings, on_redis_ready, cache);
+        cache->redis = redis_new(loop, settings,
+                                 &(struct redis_owner){.context = cache,
+                                                       .ready = on_ready,
+                                                       .lost = on_lost,
+                                                       .tracking = on_tracking,
+                                                       .changed = on_changed});
     if (!cache->memory || (settings->redis[0] && !cache->redis)) {
         cache_free(cache);
         return NULL;
@@ -46,36 +345,23 @@ struct cache *cache_new(struct ev_loop *loop, const struct cache_settings *setti
     return cache;
 }
 
+void cache_on_changed(struct cache *cache, cache_changed_fn *changed, void *context)
+{
+    cache->changed = changed;
+    cache->context = context;
+}
+
+bool cache_busy(const struct cache *cache)
+{
+    return cache->redis && redis_busy(cache->redis);
+}
+
 void cache_free(struct cache *cache)
 {
     if (!cache)
         return;
+    cache->changed = NULL;
     redis_free(cache->redis);
     memory_free(cache->memory);
     free(cache);
-}
-
-static bool redis_in_use(const struct cache *cache)
-{
-    return cache->redis && redis_usable(cache->redis);
-}
-
-struct entry *cache_peek(struct cache *cache, struct slice key)
-{
-    return redis_in_use(cache) ? NULL : memory_get(cache->memory, key, clock_wall_ms());
-}
-
-void cache_lookup(struct cache *cache, struct slice key, cache_found_fn *found, void *caller)
-{
-    if (redis_in_use(cache))
-        redis_get(cache->redis, key, found, caller);
-    else
-        found(caller, memory_get(cache->memory, key, clock_wall_ms()));
-}
-
-bool cache_store(struct cache *cache, struct slice key, struct entry *entry)
-{
-    if (redis_in_use(cache))
-        return redis_set(cache->redis, key, entry);
-    return memory_put(cache->memory, key, entry);
 }

@@ -1,30 +1,55 @@
-/* Where entries are kept: Redis, with the process's own memory in its place while it is away.
+/* Where entries are kept: Redis for the fleet, and the process's own memory in front of it.
  *
- *     cache_peek ----> memory                    at once, no waiting
- *     cache_lookup --> Redis GET --> found()      later, or at once if Redis is away
- *     cache_store ---> Redis SET PX, or memory
+ *     cache_peek ----> memory                                   at once
+ *     cache_lookup --> GET                                      later
+ *     cache_claim ---> GET again, else the lease (one script)   later
+ *     cache_store ---> SET if the lease is still ours           in the background
+ *
+ * Memory answers only while it can't be wrong: while Redis tells of every change, while no Redis is
+ * configured, and while Redis is gone (then it is all that is left).
  */
 #ifndef WORKERLESS_CACHE_CACHE_H
 #define WORKERLESS_CACHE_CACHE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 
-struct ev_loop;
-struct entry;
 struct cache;
+struct entry;
+struct ev_loop;
+struct lease;
 
 struct cache_settings {
-    const char *redis;    /* "unix:PATH", "redis://[user:password@]host[:port][/db]", "": none */
+    const char *redis;    /* as cache/redis_address.h has it; "": none */
     const char *prefix;   /* the namespace: keys in Redis are PREFIX:KEY */
     size_t memory_bytes;  /* bound of the memory cache, overhead included; 0: off */
     double redis_timeout; /* seconds until an unanswered command means that Redis is gone */
+    double lease;         /* seconds that a lease lasts without renewal */
 };
 
-/* `entry` is fresh and borrowed for the length of the call; NULL: a miss. */
-typedef void cache_found_fn(void *caller, struct entry *entry);
+enum cache_outcome {
+    CACHE_FOUND,  /* entry is set; it may be stale */
+    CACHE_NONE,   /* there is none; from cache_claim: what was there could not be read, ask again */
+    CACHE_OURS,   /* there is none, and it is ours to make: lease is set and the callee's */
+    CACHE_THEIRS, /* there is none, and another process makes it: wait_s is set */
+    CACHE_ALONE,  /* there is nobody to ask: it may be made without a lease */
+};
+
+struct cache_answer {
+    enum cache_outcome outcome;
+    struct entry *entry; /* borrowed for the call */
+    bool from_memory;    /* where it is from */
+    struct lease *lease;
+    double wait_s; /* seconds after which their lease has ended if it is not renewed */
+};
+
+typedef void cache_answer_fn(void *caller, const struct cache_answer *answer);
+
+/* The value of a key has changed, or only its lease; data is NULL: that of any key may have. */
+typedef void cache_changed_fn(void *context, struct slice key, bool lease_only);
 
 /* Returns NULL, or what is wrong with the `redis` setting, in the user's words. */
 const char *cache_check_redis(const char *redis);
@@ -33,18 +58,45 @@ const char *cache_check_redis(const char *redis);
  * need not be there. */
 struct cache *cache_new(struct ev_loop *loop, const struct cache_settings *settings);
 
-/* Every lookup under way is answered (as a miss) first. NULL is allowed. */
+/* Who is told of changes. To be called before the first lookup. */
+void cache_on_changed(struct cache *cache, cache_changed_fn *changed, void *context);
+
+/* Everything under way is answered first. NULL is allowed. */
 void cache_free(struct cache *cache);
 
-/* The entry if it can be had without waiting, else NULL. Borrowed: valid until the next call into
- * the cache; entry_ref keeps it. */
+/* Whether Redis has not answered everything yet: what was stored a moment ago may not be there. */
+bool cache_busy(const struct cache *cache);
+
+/* The entry if memory has it, stale or not, else NULL. Borrowed: valid until the next call into the
+ * cache; entry_ref keeps it. */
 struct entry *cache_peek(struct cache *cache, struct slice key);
 
-/* Looks the key up. `found` is called exactly once, perhaps before this returns. A cache that
- * can't be reached in time is a miss. */
-void cache_lookup(struct cache *cache, struct slice key, cache_found_fn *found, void *caller);
+/* FOUND, NONE or ALONE. `answered` is called exactly once, perhaps before this returns. An entry
+ * that is found is kept in memory too, for `extra_ms` after its fresh time. */
+void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
+                  cache_answer_fn *answered, void *caller);
 
-/* Keeps the entry until its fresh time is over. Best effort: false if it is surely not kept. */
-bool cache_store(struct cache *cache, struct slice key, struct entry *entry);
+/* FOUND, OURS, THEIRS or ALONE, as cache_lookup. `stale` is an entry that counts as missing, or
+ * NULL. */
+void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *stale,
+                 cache_answer_fn *answered, void *caller);
+
+/* Keeps the entry until then, by the wall clock. Takes the lease (NULL: made without one). If the
+ * lease is not ours any longer, the entry is not kept. Best effort: false if it surely is not. */
+bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
+                 int64_t until_ms);
+
+/* Whether the lease is still ours: FOUND (without an entry), NONE, or ALONE if nobody can tell. */
+void cache_check(struct cache *cache, const struct lease *lease, cache_answer_fn *answered,
+                 void *caller);
+
+/* Takes the lease and gives it up: another process may make the entry. NULL is allowed. */
+void cache_release(struct lease *lease);
+
+/* Removes the entry everywhere, or makes it stale; a result that is being made is not kept. A `key`
+ * that ends in '*' stands for all that begin so. `done` is called once: FOUND if there was an
+ * entry (or for '*'), NONE, or ALONE if Redis can't be asked. */
+void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_fn *done,
+                 void *caller);
 
 #endif

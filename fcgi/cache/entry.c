@@ -85,6 +85,24 @@ struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms
     return entry_new(DEFAULT_TYPE, body, now_ms, ttl_ms, 0);
 }
 
+struct entry *entry_of_failure(int status, int64_t now_ms, int64_t fresh_ms)
+{
+    struct entry meta = {
+        .status = status,
+        .made_ms = now_ms,
+        .fresh_until_ms = now_ms + fresh_ms,
+        .type = DEFAULT_TYPE,
+    };
+    return build_from(&meta, SLICE(""));
+}
+
+struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_until_ms)
+{
+    struct entry meta = *entry;
+    meta.fresh_until_ms = fresh_until_ms;
+    return build_from(&meta, entry->body);
+}
+
 bool entry_is_envelope(struct slice bytes)
 {
     return slice_starts(bytes, SLICE(MAGIC));
@@ -132,7 +150,7 @@ struct entry *entry_decode(struct slice encoded)
         !take_literal(&line, SLICE(" status=")) || !take_number(&line, &status) ||
         !take_literal(&line, SLICE(" type=")) || !type_valid(line))
         return NULL;
-    if (status != 200)
+    if (status != 200 && status != 404 && status != 502 && status != 504)
         return NULL;
     meta.status = (int)status;
     meta.type = line;

@@ -21,7 +21,7 @@
 
 struct entry { /* immutable and shared; freed with its last reference */
     unsigned references;
-    int status;
+    int status; /* 200, or that of a failure that is remembered: 404, 502, 504 */
     int64_t made_ms, fresh_until_ms; /* by clock_wall_ms() */
     int64_t cost_ms;
     char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */
@@ -29,13 +29,19 @@ struct entry { /* immutable and shared; freed with its last reference */
     struct slice encoded;          /* the envelope, whole */
 };
 
-/* These three return an entry with one reference, the caller's; or NULL when out of memory or, for
+/* All of these return an entry with one reference, the caller's; or NULL when out of memory or, for
  * entry_decode, when the bytes are no sound envelope. Bytes are copied. fresh_ms and ttl_ms count
  * from the moment before them; a type that can't be a header's value becomes text/html. */
 struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, int64_t fresh_ms,
                         int64_t cost_ms);
 struct entry *entry_decode(struct slice encoded);
 struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms);
+
+/* A failure to be remembered: no body, and the status that it is answered with. */
+struct entry *entry_of_failure(int status, int64_t now_ms, int64_t fresh_ms);
+
+/* The same result, fresh until then. */
+struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_until_ms);
 
 /* Whether the bytes claim to be an envelope, of whatever version. */
 bool entry_is_envelope(struct slice bytes);

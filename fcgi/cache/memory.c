@@ -1,5 +1,4 @@
-/* A table by key, and a list of the same items in order of use: the oldest goes when room is
- * needed. */
+/* A table by key, and two lists of the same items, each in order of use. */
 #include "cache/memory.h"
 
 #include <utlist.h>
@@ -10,18 +9,28 @@
 /* What the allocator and the table's buckets cost for one item, roughly. */
 #define BOOKKEEPING 64
 
+/* The share of the limit that protected items may take, in percent. */
+#define PROTECTED_SHARE 80
+
+enum segment_name { PROBATION, PROTECTED, SEGMENTS };
+
 struct item {
     UT_hash_handle hh;
-    struct item *prev, *next; /* in memory->items, latest use last */
+    struct item *prev, *next; /* in the list of its segment, latest use last */
     struct entry *entry;      /* referenced */
+    int64_t until_ms;
+    enum segment_name segment;
     size_t key_len;
     char key[];
 };
 
 struct memory {
     struct item *table;
-    struct item *items;
-    size_t limit, used;
+    struct {
+        struct item *items;
+        size_t used;
+    } segments[SEGMENTS];
+    size_t limit;
 };
 
 static size_t footprint(size_t key_len, const struct entry *entry)
@@ -36,13 +45,38 @@ static struct item *find(struct memory *memory, struct slice key)
     return item;
 }
 
+static void link_item(struct memory *memory, struct item *item, enum segment_name segment)
+{
+    item->segment = segment;
+    memory->segments[segment].used += footprint(item->key_len, item->entry);
+    DL_APPEND(memory->segments[segment].items, item);
+}
+
+static void unlink_item(struct memory *memory, struct item *item)
+{
+    memory->segments[item->segment].used -= footprint(item->key_len, item->entry);
+    DL_DELETE(memory->segments[item->segment].items, item);
+}
+
 static void drop(struct memory *memory, struct item *item)
 {
-    memory->used -= footprint(item->key_len, item->entry);
+    unlink_item(memory, item);
     HASH_DEL(memory->table, item);
-    DL_DELETE(memory->items, item);
     entry_unref(item->entry);
     free(item);
+}
+
+/* An item that was asked for. Who is protected longest without use is on probation again. */
+static void promote(struct memory *memory, struct item *item)
+{
+    unlink_item(memory, item);
+    link_item(memory, item, PROTECTED);
+    while (memory->segments[PROTECTED].used > memory->limit / 100 * PROTECTED_SHARE &&
+           memory->segments[PROTECTED].items != item) {
+        struct item *oldest = memory->segments[PROTECTED].items;
+        unlink_item(memory, oldest);
+        link_item(memory, oldest, PROBATION);
+    }
 }
 
 struct memory *memory_new(size_t limit_bytes)
@@ -66,40 +100,82 @@ struct entry *memory_get(struct memory *memory, struct slice key, int64_t now_ms
     struct item *item = find(memory, key);
     if (!item)
         return NULL;
-    if (item->entry->fresh_until_ms <= now_ms) {
+    if (item->until_ms <= now_ms) {
         drop(memory, item);
         return NULL;
     }
-    DL_DELETE(memory->items, item);
-    DL_APPEND(memory->items, item);
+    promote(memory, item);
     return item->entry;
 }
 
-bool memory_put(struct memory *memory, struct slice key, struct entry *entry)
+static void make_room(struct memory *memory, size_t needed)
 {
-    memory_remove(memory, key);
+    while (memory_used(memory) > memory->limit - needed) {
+        struct item *oldest = memory->segments[PROBATION].items;
+        drop(memory, oldest ? oldest : memory->segments[PROTECTED].items);
+    }
+}
+
+bool memory_put(struct memory *memory, struct slice key, struct entry *entry, int64_t until_ms)
+{
+    struct item *old = find(memory, key);
+    enum segment_name segment = old ? old->segment : PROBATION;
+    if (old)
+        drop(memory, old);
 
     size_t needed = footprint(key.len, entry);
     if (needed > memory->limit)
         return false;
-    while (memory->used > memory->limit - needed)
-        drop(memory, memory->items);
+    make_room(memory, needed);
 
     struct item *item = alloc_bytes(sizeof *item + key.len);
     if (!item)
         return false;
-    item->entry = entry_ref(entry);
     item->key_len = key.len;
+    item->until_ms = until_ms;
     memcpy(item->key, key.data, key.len);
     HASH_ADD_KEYPTR(hh, memory->table, item->key, item->key_len, item);
     if (!item->hh.tbl) {
-        entry_unref(entry);
         free(item);
         return false;
     }
-    DL_APPEND(memory->items, item);
-    memory->used += needed;
+    item->entry = entry_ref(entry);
+    link_item(memory, item, segment);
     return true;
+}
+
+static void purge_item(struct memory *memory, struct item *item, bool soft, int64_t now_ms)
+{
+    if (soft && item->entry->fresh_until_ms <= now_ms)
+        return;
+    struct entry *stale = soft ? entry_with_freshness(item->entry, now_ms) : NULL;
+    if (!stale) {
+        drop(memory, item);
+        return;
+    }
+    unlink_item(memory, item);
+    entry_unref(item->entry);
+    item->entry = stale;
+    link_item(memory, item, item->segment);
+}
+
+bool memory_purge(struct memory *memory, struct slice key, bool soft, int64_t now_ms)
+{
+    struct item *item = find(memory, key);
+    if (item)
+        purge_item(memory, item, soft, now_ms);
+    return item != NULL;
+}
+
+void memory_purge_prefix(struct memory *memory, struct slice prefix, bool soft, int64_t now_ms)
+{
+    struct item *item, *next;
+    HASH_ITER(hh, memory->table, item, next)
+    {
+        struct slice key = {.data = item->key, .len = item->key_len};
+        if (slice_starts(key, prefix))
+            purge_item(memory, item, soft, now_ms);
+    }
 }
 
 void memory_remove(struct memory *memory, struct slice key)
@@ -111,11 +187,12 @@ void memory_remove(struct memory *memory, struct slice key)
 
 void memory_clear(struct memory *memory)
 {
-    while (memory->items)
-        drop(memory, memory->items);
+    for (int i = 0; i < SEGMENTS; i++)
+        while (memory->segments[i].items)
+            drop(memory, memory->segments[i].items);
 }
 
 size_t memory_used(const struct memory *memory)
 {
-    return memory->used;
+    return memory->segments[PROBATION].used + memory->segments[PROTECTED].used;
 }

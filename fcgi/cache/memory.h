@@ -1,4 +1,9 @@
-/* The process's own cache: bounded in bytes, least recently used out first. */
+/* The process's own cache: bounded in bytes, the least useful out first.
+ *
+ * The policy is segmented LRU: what is new is on probation, and protected once it was asked for
+ * again. Room is made among those on probation, so a scan of cold keys passes through there and
+ * does not wash out the hot ones.
+ */
 #ifndef WORKERLESS_CACHE_MEMORY_H
 #define WORKERLESS_CACHE_MEMORY_H
 
@@ -18,12 +23,19 @@ struct memory *memory_new(size_t limit_bytes);
 /* NULL is allowed. */
 void memory_free(struct memory *memory);
 
-/* The entry while it is fresh, else NULL. Borrowed: valid until the next call into the cache. */
+/* The entry until its time is over, else NULL. Borrowed: valid until the next call into the cache.
+ */
 struct entry *memory_get(struct memory *memory, struct slice key, int64_t now_ms);
 
-/* Keeps a reference to the entry, in the place of an older one. False if it is too large for the
- * bound or memory is refused; an older one of the key is gone all the same. */
-bool memory_put(struct memory *memory, struct slice key, struct entry *entry);
+/* Keeps a reference to the entry until then, in the place of an older one. False if it is too large
+ * for the bound or memory is refused; an older one of the key is gone all the same. */
+bool memory_put(struct memory *memory, struct slice key, struct entry *entry, int64_t until_ms);
+
+/* Removes the key's entry, or, if soft, makes it stale. False if there was none. */
+bool memory_purge(struct memory *memory, struct slice key, bool soft, int64_t now_ms);
+
+/* Does so for every key that begins with the prefix. Looks at all of them. */
+void memory_purge_prefix(struct memory *memory, struct slice prefix, bool soft, int64_t now_ms);
 
 void memory_remove(struct memory *memory, struct slice key);
 void memory_clear(struct memory *memory);

@@ -1,415 +1,637 @@
-/* One connection to Redis, and what becomes of commands when it breaks.
+/* Operations on values and leases: each is a command or a script, sent to the link of its key.
  *
- *     DOWN --retry--> RESOLVING --> GREETING (AUTH, SELECT, PING) --> READY
- *       ^                |               |                             |
- *       '----------------'---------------'------ redis_lose -----------'
+ *     operation --> argv --> link --reply--> struct redis_answer --> answered
+ *                     ^---- NOSCRIPT: once more, with the script's text
  *
- * Commands are pipelined and answered in order, so the oldest one's deadline is enough: when it
- * passes, the connection is given up, and hiredis answers all that is pending with NULL.
+ * An operation holds all that it takes to be sent a second time.
  */
 #include "cache/redis.h"
 
-#include <arpa/inet.h>
 #include <ev.h>
-#include <hiredis/adapters/libev.h>
-#include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/resolve.h"
-#include "base/timeout.h"
 #include "cache/entry.h"
 #include "cache/redis_address.h"
+#include "cache/redis_link.h"
 
-#define RETRY_FIRST_S        0.05
-#define RETRY_LONGEST_S      2.0
-#define PENDING_MAX          ((size_t)64 << 20) /* bytes of commands without an answer */
-#define COMPLAINT_EVERY_S    10.0
+#define SCAN_STEP            "500"
+#define VALUE_MAX            ((size_t)16 << 20) /* bytes of a value that we store */
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
+#define SHA_LEN              40
+#define LEASE_WITHOUT_END_MS 60000 /* not of our making: whoever waits looks again anyway */
 
-enum redis_state { REDIS_DOWN, REDIS_RESOLVING, REDIS_GREETING, REDIS_READY };
+enum operation_kind {
+    GET,
+    PTTL,
+    CLAIM,
+    STORE,
+    STORE_NEW,
+    RENEW,
+    CHECK,
+    RELEASE,
+    DISCARD,
+    PURGE,
+    PURGE_SOFT,
+    SCAN
+};
+
+/* KEYS: value, lease. A value of another type than string is as good as none: it is replaced. */
+static struct script {
+    const char *source;
+    char sha[SHA_LEN + 1]; /* empty until a server has told it */
+} scripts[] = {
+    [CLAIM] = {"local v = redis.pcall('GET', KEYS[1]) "
+               "if type(v) == 'string' and (ARGV[3] == '' or "
+               "string.sub(v, 1, #ARGV[3]) ~= ARGV[3]) then "
+               "return {v, redis.call('PTTL', KEYS[1])} end "
+               "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 'OURS' end "
+               "return redis.call('PTTL', KEYS[2])",
+               ""},
+    [STORE] = {"if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end "
+               "redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) "
+               "redis.call('DEL', KEYS[2]) return 1",
+               ""},
+    [RENEW] = {"if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end "
+               "return redis.call('PEXPIRE', KEYS[2], ARGV[2])",
+               ""},
+    [RELEASE] = {"if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end "
+                 "return redis.call('DEL', KEYS[2])",
+                 ""},
+    [DISCARD] = {"if string.sub(redis.call('GET', KEYS[1]) or '', 1, #ARGV[1]) == ARGV[1] then "
+                 "return redis.call('DEL', KEYS[1]) end return 0",
+                 ""},
+    [PURGE_SOFT] = {"redis.call('DEL', KEYS[2]) "
+                    "local v = redis.pcall('GET', KEYS[1]) "
+                    "if not v then return 0 end "
+                    "local head, fresh, rest = string.match(type(v) == 'string' and v or '', "
+                    "'^(workerless/1 made=%d+ fresh=)(%d+)(.*)$') "
+                    "if not head then return redis.call('DEL', KEYS[1]) end "
+                    "if tonumber(fresh) > tonumber(ARGV[1]) then fresh = ARGV[1] end "
+                    "redis.call('SET', KEYS[1], head .. fresh .. rest, 'KEEPTTL') return 1",
+                    ""},
+};
 
 struct redis {
-    struct ev_loop *loop;
-    const struct cache_settings *settings;
-    struct redis_address address;
-    enum redis_state state;
-    bool lost;                  /* since it was last ready, or ever: "gone" has been logged */
-    redisAsyncContext *context; /* while GREETING and READY */
-    struct resolve *resolve;    /* while RESOLVING */
-    ev_timer retry;             /* while DOWN */
-    double retry_after;
-    struct timeout_queue deadlines;
-    size_t pending_bytes;
-    double complained_at;
-    redis_ready_fn *ready;
-    void *ready_context;
+    struct redis_owner owner;
+    struct redis_link *link;
+    const char *prefix;
 };
 
-struct command;
-typedef void command_fn(struct command *command, redisReply *reply);
-
-struct command {
+struct operation {
     struct redis *redis;
-    struct timeout deadline;
-    command_fn *answered; /* exactly once; reply is NULL when the connection broke */
-    size_t bytes;
-    cache_found_fn *found; /* for a GET, and the PTTL that may follow it */
+    enum operation_kind kind;
+    redis_answer_fn *answered;
     void *caller;
-    struct entry *plain; /* for that PTTL: owned */
-    size_t key_len;
-    char key[]; /* with the namespace, terminated */
+    struct entry *entry; /* owned: what is to be stored, or the plain value whose PTTL is asked */
+    char token[REDIS_TOKEN_LEN + 1];
+    char milliseconds[24]; /* of the lease, of the value's life, or the wall clock */
+    char known[64];        /* how the value begins that counts as missing, or is discarded */
+    size_t known_len;
+    char cursor[24]; /* SCAN */
+    bool soft, by_source;
+    bool leases; /* SCAN: of the leases, after the values; a cold key has nothing else */
+    size_t key_len, lease_len;
+    char *lease_key; /* points behind value_key */
+    char value_key[];
 };
 
-static void redis_lose(struct redis *redis, const char *reason);
-static void redis_connect(struct redis *redis);
+static bool operation_send(struct operation *operation);
 
-/* --- commands --- */
-
-/* A command about "namespace:key". NULL when out of memory. */
-static struct command *command_new(struct redis *redis, struct slice key, command_fn *answered)
+static void operation_free(struct operation *operation)
 {
-    const char *prefix = redis->settings->prefix;
-    size_t size = strlen(prefix) + 1 + key.len + 1;
-    struct command *command = alloc_zeroed(sizeof *command + size);
-    if (!command)
+    entry_unref(operation->entry);
+    free(operation);
+}
+
+/* The one way out. */
+static void operation_end(struct operation *operation, struct redis_answer answer)
+{
+    if (operation->answered)
+        operation->answered(operation->caller, &answer);
+    operation_free(operation);
+}
+
+/* NULL when out of memory: then it has been answered already. */
+static struct operation *operation_new(struct redis *redis, enum operation_kind kind,
+                                       struct slice key, redis_answer_fn *answered, void *caller)
+{
+    size_t size = strlen(redis->prefix) + 1 + key.len + 1;
+    size_t lease_size = size + sizeof("lease:{}");
+    struct operation *operation = alloc_zeroed(sizeof *operation + size + lease_size);
+    if (!operation) {
+        if (answered)
+            answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
         return NULL;
-    command->redis = redis;
-    command->answered = answered;
-    command->key_len = (size_t)snprintf(command->key, size, "%s:%.*s", prefix, SLICE_ARGS(key));
-    return command;
+    }
+    operation->redis = redis;
+    operation->kind = kind;
+    operation->answered = answered;
+    operation->caller = caller;
+    operation->lease_key = operation->value_key + size;
+    operation->key_len =
+        (size_t)snprintf(operation->value_key, size, "%s:%.*s", redis->prefix, SLICE_ARGS(key));
+    operation->lease_len =
+        (size_t)snprintf(operation->lease_key, lease_size, "lease:{%s}", operation->value_key);
+    return operation;
 }
 
-static void on_reply(redisAsyncContext *context, void *reply, void *privdata)
+static void operation_start(struct operation *operation)
 {
-    struct command *command = privdata;
-    (void)context;
-    timeout_stop(&command->deadline);
-    command->redis->pending_bytes -= command->bytes;
-    command->answered(command, reply);
-    entry_unref(command->plain);
-    free(command);
+    if (!operation_send(operation))
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
 }
 
-/* Sends the command. False if it was not sent; it is still the caller's then. */
-static bool command_send(struct command *command, int argc, const char **argv, const size_t *lens)
+static void set_milliseconds(struct operation *operation, int64_t milliseconds)
 {
-    struct redis *redis = command->redis;
-    command->bytes = sizeof *command;
-    for (int i = 0; i < argc; i++)
-        command->bytes += lens[i];
-    if (!redis->context || redis->pending_bytes + command->bytes > PENDING_MAX ||
-        redisAsyncCommandArgv(redis->context, on_reply, command, argc, argv, lens) != REDIS_OK)
-        return false;
-    redis->pending_bytes += command->bytes;
-    timeout_start(&redis->deadlines, &command->deadline);
-    return true;
+    snprintf(operation->milliseconds, sizeof operation->milliseconds, "%" PRId64, milliseconds);
 }
 
-/* At most now and then: an error reply may come with every command. */
-static void complain(struct redis *redis, const char *command, const redisReply *reply)
+static void set_token(struct operation *operation, const char *token)
 {
-    double now = clock_monotonic();
-    if (redis->complained_at > 0 && now - redis->complained_at < COMPLAINT_EVERY_S)
-        return;
-    redis->complained_at = now;
-    log_warning("redis", "%s is refused: %s", command, reply->str);
+    memcpy(operation->token, token, REDIS_TOKEN_LEN);
 }
 
-static void on_deadline(void *context, struct timeout *deadline)
-{
-    struct redis *redis = context;
-    char reason[64];
-    (void)deadline;
-    snprintf(reason, sizeof reason, "no answer within %.0f ms",
-             redis->settings->redis_timeout * 1000);
-    redis_lose(redis, reason);
-}
+/* --- answers --- */
 
-/* --- GET, PTTL, SET --- */
-
-static void on_pttl(struct command *command, redisReply *reply)
+/* Somebody's plain string whose expiry is known now. */
+static struct entry *plain_entry(struct slice body, const redisReply *ttl)
 {
-    int64_t ttl_ms = reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+    int64_t ttl_ms = ttl->type == REDIS_REPLY_INTEGER ? ttl->integer : 0;
     if (ttl_ms == -1)
         ttl_ms = PLAIN_WITHOUT_TTL_MS;
-    struct entry *entry =
-        ttl_ms > 0 ? entry_from_plain(command->plain->body, clock_wall_ms(), ttl_ms) : NULL;
-    command->found(command->caller, entry);
-    entry_unref(entry);
+    return ttl_ms > 0 ? entry_from_plain(body, clock_wall_ms(), ttl_ms) : NULL;
 }
 
-/* Somebody's plain string. How long it is good for is the key's own expiry. */
-static void found_plain(struct command *get, struct slice value)
+static void answer_entry(struct operation *operation, struct entry *owned)
 {
-    struct command *pttl = alloc_zeroed(sizeof *pttl);
-    if (pttl) {
-        *pttl = (struct command){.redis = get->redis,
-                                 .answered = on_pttl,
-                                 .found = get->found,
-                                 .caller = get->caller};
-        pttl->plain = entry_from_plain(value, clock_wall_ms(), 0);
-        const char *argv[] = {"PTTL", get->key};
-        const size_t lens[] = {4, get->key_len};
-        if (pttl->plain && command_send(pttl, 2, argv, lens))
-            return;
-        entry_unref(pttl->plain);
-        free(pttl);
-    }
-    get->found(get->caller, NULL);
+    operation_end(operation, (struct redis_answer){.outcome = owned ? REDIS_FOUND : REDIS_NONE,
+                                                   .entry = owned});
+    entry_unref(owned);
 }
 
-static void on_get(struct command *command, redisReply *reply)
+/* An envelope that can't be read is out of the way before the next command of the key comes. */
+static void answer_envelope(struct operation *operation, struct slice value)
 {
-    struct entry *entry = NULL;
-    if (reply && reply->type == REDIS_REPLY_STRING) {
-        struct slice value = {.data = reply->str, .len = reply->len};
-        if (!entry_is_envelope(value)) {
-            found_plain(command, value);
-            return;
+    struct entry *entry = entry_decode(value);
+    if (!entry) {
+        size_t prefix_len = strlen(operation->redis->prefix) + 1;
+        struct slice key = {operation->value_key + prefix_len, operation->key_len - prefix_len};
+        log_warning("redis", "%s holds a damaged entry; it is made anew", operation->value_key);
+        struct operation *discard = operation_new(operation->redis, DISCARD, key, NULL, NULL);
+        if (discard) {
+            discard->known_len =
+                value.len < sizeof discard->known ? value.len : sizeof discard->known;
+            memcpy(discard->known, value.data, discard->known_len);
+            operation_start(discard);
         }
-        entry = entry_decode(value);
-        if (!entry)
-            log_warning("redis", "%s holds a damaged entry; it is made anew", command->key);
-    } else if (reply && reply->type == REDIS_REPLY_ERROR) {
-        complain(command->redis, "GET", reply);
     }
-    bool fresh = entry && entry->fresh_until_ms > clock_wall_ms();
-    command->found(command->caller, fresh ? entry : NULL);
-    entry_unref(entry);
+    answer_entry(operation, entry);
 }
 
-void redis_get(struct redis *redis, struct slice key, cache_found_fn *found, void *caller)
+static void on_get(struct operation *operation, redisReply *reply)
 {
-    struct command *command = command_new(redis, key, on_get);
-    if (command) {
-        command->found = found;
-        command->caller = caller;
-        const char *argv[] = {"GET", command->key};
-        const size_t lens[] = {3, command->key_len};
-        if (command_send(command, 2, argv, lens))
-            return;
-        free(command);
-    }
-    found(caller, NULL);
-}
-
-static void on_set(struct command *command, redisReply *reply)
-{
-    if (reply && reply->type == REDIS_REPLY_ERROR)
-        complain(command->redis, "SET", reply);
-}
-
-bool redis_set(struct redis *redis, struct slice key, const struct entry *entry)
-{
-    char ttl[24];
-    int64_t ttl_ms = entry->fresh_until_ms - clock_wall_ms();
-    struct command *command = ttl_ms > 0 ? command_new(redis, key, on_set) : NULL;
-    if (!command)
-        return false;
-    int ttl_len = snprintf(ttl, sizeof ttl, "%" PRId64, ttl_ms);
-    const char *argv[] = {"SET", command->key, entry->encoded.data, "PX", ttl};
-    const size_t lens[] = {3, command->key_len, entry->encoded.len, 2, (size_t)ttl_len};
-    if (command_send(command, 5, argv, lens))
-        return true;
-    free(command);
-    return false;
-}
-
-/* --- the connection --- */
-
-bool redis_usable(const struct redis *redis)
-{
-    /* hiredis keeps what is sent before the first connection stands, so the first requests after
-     * a start need not go to their sources. Later attempts prove themselves first. */
-    return redis->state == REDIS_READY || (redis->state == REDIS_GREETING && !redis->lost);
-}
-
-static void redis_down(struct redis *redis, const char *reason)
-{
-    if (!redis->lost)
-        log_warning("redis", "%s: %s; going on without it until it is back",
-                    redis->address.unix_path[0] ? redis->address.unix_path : redis->address.host,
-                    reason);
-    redis->lost = true;
-    redis->state = REDIS_DOWN;
-    redis->context = NULL;
-    ev_timer_set(&redis->retry, redis->retry_after * (0.5 + drand48() / 2), 0.);
-    ev_timer_start(redis->loop, &redis->retry);
-    redis->retry_after *= 2;
-    if (redis->retry_after > RETRY_LONGEST_S)
-        redis->retry_after = RETRY_LONGEST_S;
-}
-
-/* Gives the connection up; what is pending is answered with NULL by redisAsyncFree. */
-static void redis_lose(struct redis *redis, const char *reason)
-{
-    redisAsyncContext *context = redis->context;
-    if (!context)
-        return;
-    context->data = NULL; /* its disconnect callback has nothing to add */
-    redis_down(redis, reason);
-    redisAsyncFree(context);
-}
-
-static void on_connect(const redisAsyncContext *context, int status)
-{
-    struct redis *redis = context->data;
-    if (redis && status != REDIS_OK)
-        redis_down(redis, context->errstr); /* hiredis frees the context next */
-}
-
-static void on_disconnect(const redisAsyncContext *context, int status)
-{
-    struct redis *redis = context->data;
-    if (redis)
-        redis_down(redis, status == REDIS_OK ? "the connection was closed" : context->errstr);
-}
-
-static void on_greeting(struct command *command, redisReply *reply)
-{
-    struct redis *redis = command->redis;
-    if (!reply || redis->state != REDIS_GREETING)
-        return;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        redis_lose(redis, reply->str);
+    if (reply->type != REDIS_REPLY_STRING) {
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_NONE});
         return;
     }
-    if (strcmp(command->key, "PING") != 0)
-        return;
-    redis->state = REDIS_READY;
-    redis->retry_after = RETRY_FIRST_S;
-    log_info("redis", redis->lost ? "back in use" : "connected");
-    redis->lost = false;
-    redis->ready(redis->ready_context);
-}
-
-static bool greet(struct redis *redis, int argc, const char **argv)
-{
-    struct command *command = alloc_zeroed(sizeof *command + 16);
-    size_t lens[3];
-    if (!command)
-        return false;
-    command->redis = redis;
-    command->answered = on_greeting;
-    snprintf(command->key, 16, "%s", argv[0]);
-    for (int i = 0; i < argc; i++)
-        lens[i] = strlen(argv[i]);
-    if (command_send(command, argc, argv, lens))
-        return true;
-    free(command);
-    return false;
-}
-
-static bool greet_all(struct redis *redis)
-{
-    const struct redis_address *address = &redis->address;
-    char db[16];
-    snprintf(db, sizeof db, "%d", address->db);
-    if (address->user[0]) {
-        if (!greet(redis, 3, (const char *[]){"AUTH", address->user, address->password}))
-            return false;
-    } else if (address->password[0]) {
-        if (!greet(redis, 2, (const char *[]){"AUTH", address->password}))
-            return false;
-    }
-    if (address->db != 0 && !greet(redis, 2, (const char *[]){"SELECT", db}))
-        return false;
-    return greet(redis, 1, (const char *[]){"PING"});
-}
-
-/* Takes the context: it is greeted, or freed and the reason given to redis_down. */
-static void redis_adopt(struct redis *redis, redisAsyncContext *context)
-{
-    if (!context || context->err) {
-        redis_down(redis, context ? context->errstr : "out of memory");
-        if (context)
-            redisAsyncFree(context);
+    struct slice value = {.data = reply->str, .len = reply->len};
+    if (entry_is_envelope(value)) {
+        answer_envelope(operation, value);
         return;
     }
-    context->data = redis;
-    redis->context = context;
-    redis->state = REDIS_GREETING;
-    if (redisLibevAttach(redis->loop, context) != REDIS_OK ||
-        redisAsyncSetConnectCallback(context, on_connect) != REDIS_OK ||
-        redisAsyncSetDisconnectCallback(context, on_disconnect) != REDIS_OK || !greet_all(redis))
-        redis_lose(redis, "out of memory");
-}
-
-static void on_resolved(void *caller, const char *address, const char *error)
-{
-    struct redis *redis = caller;
-    redis->resolve = NULL;
-    if (address)
-        redis_adopt(redis, redisAsyncConnect(address, redis->address.port));
+    /* How long a plain string is good for is the key's own expiry. */
+    operation->kind = PTTL;
+    operation->entry = entry_from_plain(value, clock_wall_ms(), 0);
+    if (operation->entry)
+        operation_start(operation);
     else
-        redis_down(redis, error);
+        answer_entry(operation, NULL);
 }
 
-static void redis_connect(struct redis *redis)
+static void on_pttl(struct operation *operation, redisReply *reply)
 {
-    if (redis->address.unix_path[0]) {
-        redis_adopt(redis, redisAsyncConnectUnix(redis->address.unix_path));
-        return;
-    }
-    unsigned char literal[sizeof(struct in6_addr)];
-    if (inet_pton(AF_INET, redis->address.host, literal) == 1 ||
-        inet_pton(AF_INET6, redis->address.host, literal) == 1) {
-        redis_adopt(redis, redisAsyncConnect(redis->address.host, redis->address.port));
-        return;
-    }
-    redis->state = REDIS_RESOLVING;
-    redis->resolve = resolve_start(redis->loop, redis->address.host, on_resolved, redis);
-    if (!redis->resolve)
-        redis_down(redis, "out of memory");
+    answer_entry(operation, plain_entry(operation->entry->body, reply));
 }
 
-static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_claim(struct operation *operation, redisReply *reply)
 {
-    (void)loop, (void)events;
-    redis_connect(timer->data);
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        operation_end(operation,
+                      (struct redis_answer){.outcome = REDIS_THEIRS,
+                                            .wait_ms = reply->integer >= 0 ? reply->integer
+                                                                           : LEASE_WITHOUT_END_MS});
+    } else if (reply->type != REDIS_REPLY_ARRAY) {
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_OURS});
+    } else if (reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING) {
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+    } else {
+        struct slice value = {.data = reply->element[0]->str, .len = reply->element[0]->len};
+        if (entry_is_envelope(value))
+            answer_envelope(operation, value);
+        else
+            answer_entry(operation, plain_entry(value, reply->element[1]));
+    }
+}
+
+/* Of those whose reply is 1 or OK for yes, 0 or nil for no. */
+static void on_yes_or_no(struct operation *operation, redisReply *reply)
+{
+    bool yes = reply->type == REDIS_REPLY_STATUS ||
+               (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
+    bool lease = operation->kind == RENEW;
+    operation_end(operation,
+                  (struct redis_answer){.outcome = yes     ? (lease ? REDIS_OURS : REDIS_FOUND)
+                                                   : lease ? REDIS_THEIRS
+                                                           : REDIS_NONE});
+}
+
+static void on_check(struct operation *operation, redisReply *reply)
+{
+    bool ours = reply->type == REDIS_REPLY_STRING && strcmp(reply->str, operation->token) == 0;
+    operation_end(operation, (struct redis_answer){.outcome = ours ? REDIS_FOUND : REDIS_NONE});
+}
+
+/* One step: its keys are purged, and the next one is asked for. */
+static void on_scan(struct operation *operation, redisReply *reply)
+{
+    struct redis *redis = operation->redis;
+    size_t prefix_len = strlen(redis->prefix) + 1;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_ARRAY) {
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+        return;
+    }
+    const redisReply *keys = reply->element[1];
+    for (size_t i = 0; i < keys->elements && keys->element[i]->type == REDIS_REPLY_STRING; i++) {
+        struct slice key = {.data = keys->element[i]->str, .len = keys->element[i]->len};
+        if (operation->leases) { /* lease:{NAMESPACE:KEY} */
+            key.data += sizeof("lease:{") - 1;
+            key.len -= sizeof("lease:{}") - 1;
+        }
+        if (keys->element[i]->len > prefix_len + sizeof("lease:{}") * operation->leases)
+            redis_purge(redis, slice_from(key, prefix_len), operation->soft, NULL, NULL);
+    }
+    snprintf(operation->cursor, sizeof operation->cursor, "%s", reply->element[0]->str);
+    bool over = strcmp(operation->cursor, "0") == 0;
+    if (over && operation->leases)
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_FOUND});
+    else {
+        operation->leases = operation->leases || over;
+        operation_start(operation);
+    }
+}
+
+static const struct {
+    const char *name; /* for the log */
+    void (*answered)(struct operation *operation, redisReply *reply);
+} kinds[] = {
+    [GET] = {"GET", on_get},
+    [PTTL] = {"PTTL", on_pttl},
+    [CLAIM] = {"taking a lease", on_claim},
+    [STORE] = {"storing a result", on_yes_or_no},
+    [STORE_NEW] = {"storing a result", on_yes_or_no},
+    [RENEW] = {"renewing a lease", on_yes_or_no},
+    [CHECK] = {"looking at a lease", on_check},
+    [RELEASE] = {"giving up a lease", on_yes_or_no},
+    [DISCARD] = {"discarding a damaged entry", on_yes_or_no},
+    [PURGE] = {"purging", on_yes_or_no},
+    [PURGE_SOFT] = {"purging", on_yes_or_no},
+    [SCAN] = {"SCAN", on_scan},
+};
+
+/* An error reply. GET of a value that is no string is a miss; everything else is as if Redis were
+ * gone, for this operation. */
+static void on_error(struct operation *operation, redisReply *reply)
+{
+    if (strncmp(reply->str, "NOSCRIPT", 8) == 0 && !operation->by_source) {
+        operation->by_source = true;
+        operation_start(operation);
+        return;
+    }
+    bool miss = operation->kind == GET && strncmp(reply->str, "WRONGTYPE", 9) == 0;
+    if (!miss)
+        redis_link_complain(operation->redis->link, kinds[operation->kind].name, reply);
+    operation_end(operation, (struct redis_answer){.outcome = miss ? REDIS_NONE : REDIS_GONE});
+}
+
+static void on_reply(void *caller, redisReply *reply)
+{
+    struct operation *operation = caller;
+    if (!reply)
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+    else if (reply->type == REDIS_REPLY_ERROR)
+        on_error(operation, reply);
+    else
+        kinds[operation->kind].answered(operation, reply);
+}
+
+/* --- sending --- */
+
+#define ARGS_MAX 10
+
+struct arguments {
+    int count;
+    const char *words[ARGS_MAX];
+    size_t lens[ARGS_MAX];
+};
+
+static void add(struct arguments *arguments, struct slice word)
+{
+    arguments->words[arguments->count] = word.data;
+    arguments->lens[arguments->count++] = word.len;
+}
+
+static void add_words(struct arguments *arguments, const char *first, const char *second,
+                      const char *third)
+{
+    const char *words[] = {first, second, third};
+    for (int i = 0; i < 3 && words[i]; i++)
+        add(arguments, slice_of(words[i]));
+}
+
+static void add_script(struct arguments *arguments, const struct operation *operation)
+{
+    const struct script *script = &scripts[operation->kind];
+    bool by_sha = script->sha[0] && !operation->by_source;
+    add_words(arguments, by_sha ? "EVALSHA" : "EVAL", by_sha ? script->sha : script->source, "2");
+    add(arguments, (struct slice){operation->value_key, operation->key_len});
+    add(arguments, (struct slice){operation->lease_key, operation->lease_len});
+}
+
+static void arguments_of(const struct operation *operation, struct arguments *arguments)
+{
+    struct slice value_key = {operation->value_key, operation->key_len};
+    switch (operation->kind) {
+    case GET:
+    case PTTL:
+        add_words(arguments, operation->kind == GET ? "GET" : "PTTL", NULL, NULL);
+        add(arguments, value_key);
+        break;
+    case CLAIM:
+        add_script(arguments, operation);
+        add_words(arguments, operation->token, operation->milliseconds, NULL);
+        add(arguments, (struct slice){operation->known, operation->known_len});
+        break;
+    case STORE:
+        add_script(arguments, operation);
+        add_words(arguments, operation->token, NULL, NULL);
+        add(arguments, operation->entry->encoded);
+        add_words(arguments, operation->milliseconds, NULL, NULL);
+        break;
+    case STORE_NEW:
+        add_words(arguments, "SET", NULL, NULL);
+        add(arguments, value_key);
+        add(arguments, operation->entry->encoded);
+        add_words(arguments, "PX", operation->milliseconds, "NX");
+        break;
+    case CHECK:
+        add_words(arguments, "GET", NULL, NULL);
+        add(arguments, (struct slice){operation->lease_key, operation->lease_len});
+        break;
+    case RENEW:
+        add_script(arguments, operation);
+        add_words(arguments, operation->token, operation->milliseconds, NULL);
+        break;
+    case RELEASE:
+        add_script(arguments, operation);
+        add_words(arguments, operation->token, NULL, NULL);
+        break;
+    case DISCARD:
+        add_script(arguments, operation);
+        add(arguments, (struct slice){operation->known, operation->known_len});
+        break;
+    case PURGE:
+        add_words(arguments, "DEL", NULL, NULL);
+        add(arguments, value_key);
+        add(arguments, (struct slice){operation->lease_key, operation->lease_len});
+        break;
+    case PURGE_SOFT:
+        add_script(arguments, operation);
+        add_words(arguments, operation->milliseconds, NULL, NULL);
+        break;
+    case SCAN:
+        add_words(arguments, "SCAN", operation->cursor, "MATCH");
+        add(arguments, operation->leases
+                           ? (struct slice){operation->lease_key, operation->lease_len}
+                           : value_key);
+        add_words(arguments, "COUNT", SCAN_STEP, NULL);
+        break;
+    }
+}
+
+static bool operation_send(struct operation *operation)
+{
+    struct arguments arguments = {0};
+    struct redis_link *link = operation->redis->link;
+    if (!redis_link_usable(link))
+        return false;
+    arguments_of(operation, &arguments);
+    return redis_link_send(link, arguments.count, arguments.words, arguments.lens, on_reply,
+                           operation);
+}
+
+void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered, void *caller)
+{
+    struct operation *operation = operation_new(redis, GET, key, answered, caller);
+    if (operation)
+        operation_start(operation);
+}
+
+void redis_claim(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
+                 int64_t known_made_ms, redis_answer_fn *answered, void *caller)
+{
+    struct operation *operation = operation_new(redis, CLAIM, key, answered, caller);
+    if (!operation)
+        return;
+    set_token(operation, token);
+    set_milliseconds(operation, lease_ms);
+    if (known_made_ms >= 0)
+        operation->known_len = (size_t)snprintf(operation->known, sizeof operation->known,
+                                                "workerless/1 made=%" PRId64 " ", known_made_ms);
+    operation_start(operation);
+}
+
+void redis_store(struct redis *redis, struct slice key, const char *token, struct entry *entry,
+                 int64_t keep_ms, redis_answer_fn *answered, void *caller)
+{
+    struct operation *operation =
+        operation_new(redis, token ? STORE : STORE_NEW, key, answered, caller);
+    if (!operation)
+        return;
+    if (entry->encoded.len > VALUE_MAX) { /* hiredis moves what is left with each write */
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_NONE});
+        if (token)
+            redis_release(redis, key, token);
+        return;
+    }
+    if (token)
+        set_token(operation, token);
+    set_milliseconds(operation, keep_ms > 0 ? keep_ms : 1);
+    operation->entry = entry_ref(entry);
+    operation_start(operation);
+}
+
+void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
+                 redis_answer_fn *answered, void *caller)
+{
+    struct operation *operation = operation_new(redis, RENEW, key, answered, caller);
+    if (!operation)
+        return;
+    set_token(operation, token);
+    set_milliseconds(operation, lease_ms);
+    operation_start(operation);
+}
+
+void redis_check(struct redis *redis, struct slice key, const char *token,
+                 redis_answer_fn *answered, void *caller)
+{
+    struct operation *operation = operation_new(redis, CHECK, key, answered, caller);
+    if (!operation)
+        return;
+    set_token(operation, token);
+    operation_start(operation);
+}
+
+void redis_release(struct redis *redis, struct slice key, const char *token)
+{
+    struct operation *operation = operation_new(redis, RELEASE, key, NULL, NULL);
+    if (!operation)
+        return;
+    set_token(operation, token);
+    operation_start(operation);
+}
+
+void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_fn *answered,
+                 void *caller)
+{
+    struct operation *operation =
+        operation_new(redis, soft ? PURGE_SOFT : PURGE, key, answered, caller);
+    if (!operation)
+        return;
+    set_milliseconds(operation, clock_wall_ms());
+    operation_start(operation);
+}
+
+/* The prefix as a pattern of SCAN: its own wildcards are escaped. */
+void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
+                        redis_answer_fn *answered, void *caller)
+{
+    char *pattern = alloc_bytes(2 * prefix.len + 1);
+    size_t len = 0;
+    if (!pattern) {
+        answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
+        return;
+    }
+    for (size_t i = 0; i < prefix.len; i++) {
+        if (strchr("*?[]\\", prefix.data[i]))
+            pattern[len++] = '\\';
+        pattern[len++] = prefix.data[i];
+    }
+    pattern[len++] = '*';
+    struct operation *operation =
+        operation_new(redis, SCAN, (struct slice){pattern, len}, answered, caller);
+    free(pattern);
+    if (!operation)
+        return;
+    operation->soft = soft;
+    strcpy(operation->cursor, "0");
+    operation_start(operation);
+}
+
+/* --- the link --- */
+
+static void on_script_loaded(void *caller, redisReply *reply)
+{
+    struct script *script = caller;
+    if (reply && reply->type == REDIS_REPLY_STRING && reply->len == SHA_LEN)
+        memcpy(script->sha, reply->str, SHA_LEN);
+}
+
+static void on_ready(void *context, struct redis_link *link)
+{
+    struct redis *redis = context;
+    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+        const char *words[] = {"SCRIPT", "LOAD", scripts[i].source};
+        if (!scripts[i].source)
+            continue;
+        const size_t lens[] = {6, 4, strlen(scripts[i].source)};
+        redis_link_send(link, 3, words, lens, on_script_loaded, &scripts[i]);
+    }
+    redis->owner.ready(redis->owner.context);
+}
+
+static void on_lost(void *context, struct redis_link *link)
+{
+    struct redis *redis = context;
+    (void)link;
+    redis->owner.lost(redis->owner.context);
+}
+
+static void on_tracking(void *context, struct redis_link *link, bool on)
+{
+    struct redis *redis = context;
+    (void)link;
+    redis->owner.tracking(redis->owner.context, on);
+}
+
+static void on_changed(void *context, struct redis_link *link, struct slice key, bool lease_only)
+{
+    struct redis *redis = context;
+    (void)link;
+    redis->owner.changed(redis->owner.context, key, lease_only);
 }
 
 struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *settings,
-                        redis_ready_fn *ready, void *context)
+                        const struct redis_owner *owner)
 {
+    struct redis_address address;
     struct redis *redis = alloc_zeroed(sizeof *redis);
     if (!redis)
         return NULL;
-    redis->loop = loop;
-    redis->settings = settings;
-    redis->ready = ready;
-    redis->ready_context = context;
-    redis->retry_after = RETRY_FIRST_S;
-    redis_address_parse(settings->redis, &redis->address);
+    redis->owner = *owner;
+    redis->prefix = settings->prefix;
+    redis_address_parse(settings->redis, &address);
     srand48((long)(clock_wall_ms() ^ getpid()));
-    timeout_queue_init(&redis->deadlines, loop, settings->redis_timeout, on_deadline, redis);
-    ev_timer_init(&redis->retry, on_retry, 0., 0.);
-    redis->retry.data = redis;
-    redis_connect(redis);
-    return redis;
+    redis->link = redis_link_new(loop, settings, &address,
+                                 &(struct redis_link_owner){.context = redis,
+                                                            .ready = on_ready,
+                                                            .lost = on_lost,
+                                                            .tracking = on_tracking,
+                                                            .changed = on_changed});
+    if (redis->link)
+        return redis;
+    free(redis);
+    return NULL;
 }
 
 void redis_free(struct redis *redis)
 {
     if (!redis)
         return;
-    redisAsyncContext *context = redis->context;
-    redis->context = NULL;
-    redis->state = REDIS_DOWN;
-    redis->lost = true;
-    if (context) {
-        context->data = NULL;
-        redisAsyncFree(context);
-    }
-    resolve_cancel(redis->resolve);
-    ev_timer_stop(redis->loop, &redis->retry);
-    timeout_queue_stop(&redis->deadlines);
+    redis_link_free(redis->link);
     free(redis);
+}
+
+bool redis_usable(const struct redis *redis)
+{
+    return redis_link_usable(redis->link);
+}
+
+bool redis_tracking(const struct redis *redis)
+{
+    return redis_link_tracking(redis->link);
+}
+
+bool redis_busy(const struct redis *redis)
+{
+    return redis_link_busy(redis->link);
 }

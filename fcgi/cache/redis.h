@@ -1,38 +1,96 @@
-/* Redis: the only file that includes hiredis.
+/* What workerless asks of Redis: values and leases, by key.
  *
- * The server may be absent, hang, or come back at any time: a lookup is answered within the
- * timeout whatever happens, and reconnecting goes on by itself.
+ * The value of KEY is "NAMESPACE:KEY", its lease is "lease:{NAMESPACE:KEY}" (one Cluster slot). A
+ * lease is taken, renewed and given up by scripts that compare its random token, so nobody touches
+ * a lease that is not theirs any longer.
  */
 #ifndef WORKERLESS_CACHE_REDIS_H
 #define WORKERLESS_CACHE_REDIS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 #include "cache/cache.h"
+
+#define REDIS_TOKEN_LEN 32
 
 struct entry;
 struct ev_loop;
 struct redis;
 
-/* Called each time when Redis can be used again after it could not. */
-typedef void redis_ready_fn(void *context);
+struct redis_owner {
+    void *context;
+    void (*ready)(void *context);             /* usable again */
+    void (*lost)(void *context);              /* not usable any longer */
+    void (*tracking)(void *context, bool on); /* changes are told from now on, or no longer */
+    /* The value of a key has changed, or only its lease; data is NULL: any key may have. */
+    void (*changed)(void *context, struct slice key, bool lease_only);
+};
 
 /* Settings are borrowed; settings->redis is valid and not empty. Begins to connect. Returns what
  * the caller owns, or NULL when out of memory. */
 struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *settings,
-                        redis_ready_fn *ready, void *context);
+                        const struct redis_owner *owner);
 
-/* Answers every lookup under way (as a miss) and closes the connection. NULL is allowed. */
+/* Answers everything under way as if Redis were gone. NULL is allowed. */
 void redis_free(struct redis *redis);
 
-/* Whether commands are accepted now. False as soon as one went unanswered for the timeout. */
 bool redis_usable(const struct redis *redis);
+bool redis_tracking(const struct redis *redis);
 
-/* GET. `found` is called exactly once: later, or before this returns if Redis is not usable. */
-void redis_get(struct redis *redis, struct slice key, cache_found_fn *found, void *caller);
+/* Whether anything that was asked waits for its answer. */
+bool redis_busy(const struct redis *redis);
 
-/* SET with the rest of the entry's fresh time as its expiry. False if it was not sent. */
-bool redis_set(struct redis *redis, struct slice key, const struct entry *entry);
+enum redis_outcome {
+    REDIS_FOUND,  /* there is a value: entry is set */
+    REDIS_NONE,   /* there is none */
+    REDIS_OURS,   /* there is none, and the lease is ours now */
+    REDIS_THEIRS, /* there is none, and somebody else makes it: wait_ms is set */
+    REDIS_GONE,   /* Redis does not answer, or refuses */
+};
+
+struct redis_answer {
+    enum redis_outcome outcome;
+    struct entry *entry; /* borrowed for the call */
+    int64_t wait_ms;     /* until their lease ends, at most */
+};
+
+/* Called exactly once for each call below that takes it: later, or before that call returns if
+ * Redis is not usable (REDIS_GONE). */
+typedef void redis_answer_fn(void *caller, const struct redis_answer *answer);
+
+/* GET: FOUND, NONE or GONE. */
+void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered, void *caller);
+
+/* Reads the value again and, if it is still missing, takes the lease: FOUND, OURS, THEIRS, GONE. A
+ * value that was made at `known_made_ms` counts as missing; -1: none does. */
+void redis_claim(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
+                 int64_t known_made_ms, redis_answer_fn *answered, void *caller);
+
+/* Keeps the entry for keep_ms and gives the lease up, if the token is still that of the lease. With
+ * a NULL token: if there is no value. FOUND: done; NONE: not ours any longer; GONE. */
+void redis_store(struct redis *redis, struct slice key, const char *token, struct entry *entry,
+                 int64_t keep_ms, redis_answer_fn *answered, void *caller);
+
+/* Prolongs the lease: OURS, THEIRS (not ours any longer) or GONE. */
+void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
+                 redis_answer_fn *answered, void *caller);
+
+/* Whether the lease is still ours: FOUND, NONE or GONE. */
+void redis_check(struct redis *redis, struct slice key, const char *token,
+                 redis_answer_fn *answered, void *caller);
+
+/* Gives the lease up, if it is still ours. */
+void redis_release(struct redis *redis, struct slice key, const char *token);
+
+/* Removes value and lease; soft: makes the value stale and removes the lease. FOUND: there was a
+ * value, NONE, or GONE. */
+void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_fn *answered,
+                 void *caller);
+
+/* Does so for every key that begins with `prefix`, step by step. FOUND when done, or GONE. */
+void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
+                        redis_answer_fn *answered, void *caller);
 
 #endif

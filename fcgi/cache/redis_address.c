@@ -1,12 +1,15 @@
 /* The `redis` setting taken apart. Pure. */
 #include "cache/redis_address.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/slice.h"
 
-#define PORT_DEFAULT 6379
-#define DB_MAX       65535
+#define PORT_DEFAULT          6379
+#define SENTINEL_PORT_DEFAULT 26379
+#define HOST_MAX              255
+#define DB_MAX                65535
 
 static bool copy(char *out, size_t size, struct slice text)
 {
@@ -59,7 +62,8 @@ static bool number(struct slice text, int most, int *out)
     return text.len > 0;
 }
 
-/* Cuts the text at the first (or last) `mark`: before it, and after it. */
+/* Cuts the text at the first (or last) `mark`: before it, and after it. Without one nothing is
+ * changed. */
 static bool cut(struct slice text, char mark, bool last, struct slice *before, struct slice *after)
 {
     const char *at = text.len == 0 ? NULL
@@ -67,63 +71,128 @@ static bool cut(struct slice text, char mark, bool last, struct slice *before, s
                                    : memchr(text.data, mark, text.len);
     if (!at)
         return false;
-    *before = (struct slice){.data = text.data, .len = (size_t)(at - text.data)};
-    *after = slice_from(text, before->len + 1);
+    size_t len = (size_t)(at - text.data);
+    *before = (struct slice){.data = text.data, .len = len};
+    *after = slice_from(text, len + 1);
     return true;
 }
 
-static const char *parse_host(struct slice text, struct redis_address *address)
+/* host[:port], appended to the hosts. */
+static const char *parse_host(struct slice text, int port, struct redis_address *address)
 {
-    struct slice host = text, port = SLICE("");
+    struct slice host = text, port_text = {0};
     if (slice_starts(text, SLICE("["))) {
         struct slice rest;
         if (!cut(slice_from(text, 1), ']', false, &host, &rest) ||
             (rest.len > 0 && rest.data[0] != ':'))
             return "an IPv6 address is written [::1]:6379";
         if (rest.len > 0)
-            port = slice_from(rest, 1);
-        else
-            port.data = NULL;
-    } else if (!cut(text, ':', false, &host, &port)) {
-        port.data = NULL;
+            port_text = slice_from(rest, 1);
+    } else {
+        cut(text, ':', false, &host, &port_text);
     }
-    if (host.len == 0 || !copy(address->host, sizeof address->host, host))
-        return "the host is missing or too long";
-    if (port.data && (!number(port, 65535, &address->port) || address->port == 0))
+    if (host.len == 0 || host.len > HOST_MAX)
+        return "a host is missing or too long";
+    if (port_text.data && (!number(port_text, 65535, &port) || port == 0))
         return "the port is a number from 1 to 65535";
+
+    const char *end = address->hosts; /* behind the last host */
+    for (unsigned i = 0; i < address->host_count; i++)
+        end += strlen(end) + 1;
+    size_t used = (size_t)(end - address->hosts);
+    if (address->host_count == REDIS_HOSTS_MAX ||
+        !copy(address->hosts + used, sizeof address->hosts - used, host))
+        return "there may be 16 hosts, of 1,000 bytes together";
+    address->ports[address->host_count++] = (uint16_t)port;
     return NULL;
+}
+
+static const char *parse_login(struct slice login, struct redis_address *address)
+{
+    struct slice user, password;
+    if (!cut(login, ':', false, &user, &password))
+        return "before the @ goes user:password, or :password";
+    if (!copy_decoded(address->user, sizeof address->user, user) ||
+        !copy_decoded(address->password, sizeof address->password, password))
+        return "user or password are too long, or not percent-encoded well";
+    return NULL;
+}
+
+/* host[:port][,host[:port]...]/primary, with the slash and the name cut off by the caller. */
+static const char *parse_sentinels(struct slice hosts, struct slice primary,
+                                   struct redis_address *address)
+{
+    struct slice host;
+    if (primary.len == 0 || !copy_decoded(address->primary, sizeof address->primary, primary))
+        return "after the Sentinels goes /NAME, by which they know the primary (such as "
+               "/mymaster), of 1 to 127 bytes";
+    while (cut(hosts, ',', false, &host, &hosts)) {
+        const char *wrong = parse_host(host, SENTINEL_PORT_DEFAULT, address);
+        if (wrong)
+            return wrong;
+    }
+    return parse_host(hosts, SENTINEL_PORT_DEFAULT, address);
+}
+
+static bool skip(struct slice *text, struct slice start)
+{
+    if (!slice_starts(*text, start))
+        return false;
+    *text = slice_from(*text, start.len);
+    return true;
 }
 
 const char *redis_address_parse(const char *text, struct redis_address *address)
 {
-    struct slice rest = slice_of(text), before, after;
-    *address = (struct redis_address){.port = PORT_DEFAULT};
+    struct slice rest = slice_of(text), login, primary = {0}, db = {0};
+    *address = (struct redis_address){0};
 
-    if (slice_starts(rest, SLICE("unix:"))) {
-        rest = slice_from(rest, 5);
+    if (skip(&rest, SLICE("unix:"))) {
+        address->kind = REDIS_BY_PATH;
         if (rest.len == 0 || !copy(address->unix_path, sizeof address->unix_path, rest))
             return "the path of a unix socket has 1 to 107 bytes";
         return NULL;
     }
-    if (slice_starts(rest, SLICE("rediss://")))
+    if (skip(&rest, SLICE("rediss://")))
         return "TLS is not supported; put stunnel before the server, or use redis://";
-    if (!slice_starts(rest, SLICE("redis://")))
-        return "write unix:PATH or redis://[user:password@]host[:port][/db]";
-    rest = slice_from(rest, sizeof("redis://") - 1);
+    if (skip(&rest, SLICE("cluster://")))
+        return "Redis Cluster is not supported; use one server by redis://, or a primary with "
+               "replicas by sentinel://";
+    if (skip(&rest, SLICE("redis://")))
+        address->kind = REDIS_BY_HOST;
+    else if (skip(&rest, SLICE("sentinel://")))
+        address->kind = REDIS_BY_SENTINEL;
+    else
+        return "write unix:PATH, redis://[user:password@]host[:port][/db] or "
+               "sentinel://[user:password@]host[:port],.../primary[/db]";
 
-    if (cut(rest, '@', true, &before, &after)) {
-        struct slice user, password;
-        if (!cut(before, ':', false, &user, &password))
-            return "before the @ goes user:password, or :password";
-        if (!copy_decoded(address->user, sizeof address->user, user) ||
-            !copy_decoded(address->password, sizeof address->password, password))
-            return "user or password are too long, or not percent-encoded well";
-        rest = after;
+    if (cut(rest, '@', true, &login, &rest)) {
+        const char *wrong = parse_login(login, address);
+        if (wrong)
+            return wrong;
     }
-    if (cut(rest, '/', false, &before, &after)) {
-        if (after.len > 0 && !number(after, DB_MAX, &address->db))
-            return "after the / goes the number of the database";
-        rest = before;
+    if (address->kind == REDIS_BY_SENTINEL) {
+        if (cut(rest, '/', false, &rest, &primary))
+            cut(primary, '/', false, &primary, &db);
+    } else {
+        cut(rest, '/', false, &rest, &db);
     }
-    return parse_host(rest, address);
+    if (db.len > 0 && !number(db, DB_MAX, &address->db))
+        return "after the last / goes the number of the database";
+    return address->kind == REDIS_BY_SENTINEL ? parse_sentinels(rest, primary, address)
+                                              : parse_host(rest, PORT_DEFAULT, address);
+}
+
+const char *redis_address_host(const struct redis_address *address, unsigned index)
+{
+    const char *host = address->hosts;
+    while (index-- > 0)
+        host += strlen(host) + 1;
+    return host;
+}
+
+bool redis_address_is_literal(const char *host)
+{
+    unsigned char bytes[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }

@@ -1,20 +1,42 @@
-/* Where a Redis server is: the config's `redis` setting taken apart. Pure. */
+/* Where a Redis server is, or who knows it: the config's `redis` setting taken apart. Pure. */
 #ifndef WORKERLESS_CACHE_REDIS_ADDRESS_H
 #define WORKERLESS_CACHE_REDIS_ADDRESS_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#define REDIS_HOSTS_MAX 16
+
+enum redis_kind {
+    REDIS_BY_PATH,     /* a unix socket */
+    REDIS_BY_HOST,     /* TCP: the one host */
+    REDIS_BY_SENTINEL, /* TCP: the hosts are Sentinels, which know the primary by its name */
+};
 
 struct redis_address {
-    char unix_path[108]; /* empty: TCP */
-    char host[256];      /* a name or a literal address, without brackets */
-    int port;
-    char user[128];     /* empty: the default user */
+    enum redis_kind kind;
+    unsigned host_count;
+    uint16_t ports[REDIS_HOSTS_MAX];
+    /* Names or literal addresses, without brackets, one after the other, each ended by '\0'. */
+    char hosts[1024];
+    char unix_path[108];
+    char primary[128];  /* its name */
+    char user[128];     /* of the server, never of Sentinels; empty: the default user */
     char password[256]; /* empty: no AUTH */
     int db;
 };
 
-/* Reads "unix:PATH" or "redis://[[user]:password@]host[:port][/db]"; user and password may be
- * percent-encoded. Returns NULL, or what is wrong, in the user's words. */
+/* Reads "unix:PATH", "redis://[[user]:password@]host[:port][/db]" or
+ * "sentinel://[[user]:password@]host[:port][,host[:port]...]/primary[/db]"; user, password and the
+ * primary's name may be percent-encoded. User and password are those of the Redis servers:
+ * Sentinels that want a password themselves are not supported. Returns NULL, or what is wrong, in
+ * the user's words. */
 const char *redis_address_parse(const char *text, struct redis_address *address);
+
+/* The host whose port is ports[index]; index is less than host_count. */
+const char *redis_address_host(const struct redis_address *address, unsigned index);
+
+/* Whether the host is an address already, so that there is nothing to look up. */
+bool redis_address_is_literal(const char *host);
 
 #endif

@@ -10,6 +10,7 @@
 #include "park/flight.h"
 #include "source/source.h"
 #include "web/route.h"
+#include "web/service.h"
 #include "wire/connection.h"
 #include "wire/listener.h"
 
@@ -18,6 +19,7 @@ struct conf {
     struct connection_limits connections;
     struct flight_limits flights;
     struct cache_settings cache;
+    struct purge_settings purge;
     struct source_settings *sources;
     size_t source_count;
     struct route *routes; /* in the file's order; recipe.source indexes sources */

@@ -1,6 +1,7 @@
 /* The table of options, and what is done with its rows: parse, check, store, free, print. */
 #include "conf/options.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,14 @@ static const char *check_namespace(const char *text)
         if ((unsigned char)*text <= ' ' || *text == 0x7f || strchr("*?[]{}\\", *text))
             return "a namespace has no spaces, control characters, braces or any of *?[]\\";
     return NULL;
+}
+
+static const char *check_address(const char *text)
+{
+    unsigned char bytes[sizeof(struct in6_addr)];
+    if (inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1)
+        return NULL;
+    return "write an address, such as 127.0.0.1 or ::1";
 }
 
 #define AT(type, member) .offset = offsetof(type, member), .width = sizeof(((type *)0)->member)
@@ -70,10 +79,15 @@ const struct option option_table[] = {
      .preset = "no", .words = "no yes",
      .help = "Whether a front server that has shut down its sending side on TCP still wants its "
              "answers."},
+    {TOP("purge"), .kind = OPTION_LIST, AT(struct conf, purge.addresses), .check = check_address,
+     .help = "Addresses of clients that may PURGE; without it nobody may."},
 
     {CACHE("redis"), .kind = OPTION_STRING, AT(struct conf, cache.redis), .preset = "",
      .check = cache_check_redis, .secret = true,
-     .help = "unix:PATH or redis://[user:password@]host[:port][/db]; \"\": memory only."},
+     .help = "unix:PATH, redis://[user:password@]host[:port][/db], or the primary that Sentinels "
+             "name: sentinel://[user:password@]host[:port],.../primary[/db], where user and "
+             "password are the servers' (Sentinels with a password are not supported); \"\": memory "
+             "only."},
     {CACHE("namespace"), .kind = OPTION_STRING, AT(struct conf, cache.prefix),
      .preset = "worker", .check = check_namespace,
      .help = "Keys in Redis begin with this and a colon."},
@@ -82,6 +96,9 @@ const struct option option_table[] = {
     {CACHE("redis_timeout"), .kind = OPTION_DURATION, AT(struct conf, cache.redis_timeout),
      .preset = "250ms", .min = "1ms", .max = "60s",
      .help = "Redis is taken for gone when it leaves a command unanswered for this time."},
+    {CACHE("lease"), .kind = OPTION_DURATION, AT(struct conf, cache.lease),
+     .preset = "5s", .min = "100ms", .max = "1h",
+     .help = "A process that makes a result and dies is replaced after this time."},
 
     {SOURCE("type"), .kind = OPTION_CHOICE, AT(struct source_settings, kind), .required = true,
      .words = "simulated http", .help = "How the source makes a fragment."},
@@ -103,9 +120,25 @@ const struct option option_table[] = {
 
     {FRAGMENT("source"), .kind = OPTION_SOURCE, .required = true,
      .help = "The name of the source that makes the fragment."},
-    {FRAGMENT("ttl"), .kind = OPTION_DURATION, AT(struct route, recipe.ttl),
+    {FRAGMENT("ttl"), .kind = OPTION_DURATION, AT(struct route, recipe.freshness.ttl),
      .preset = "60s", .min = "0", .max = "365d",
      .help = "How long a result stays fresh in the cache; 0: it is not cached."},
+    {FRAGMENT("jitter"), .kind = OPTION_DURATION, AT(struct route, recipe.freshness.jitter),
+     .preset = "0", .min = "0", .max = "365d",
+     .help = "A result's own ttl is shorter by up to this, at random, so that not all end at once."},
+    {FRAGMENT("stale"), .kind = OPTION_DURATION, AT(struct route, recipe.freshness.stale),
+     .preset = "0", .min = "0", .max = "365d",
+     .help = "After its ttl a result is served for this time while it is made anew."},
+    {FRAGMENT("stale_error"), .kind = OPTION_DURATION,
+     AT(struct route, recipe.freshness.stale_error), .preset = "0", .min = "0", .max = "365d",
+     .help = "After its ttl a result is served for this time if making it anew fails."},
+    {FRAGMENT("early"), .kind = OPTION_CHOICE, AT(struct route, recipe.freshness.early),
+     .preset = "no", .words = "no yes",
+     .help = "Whether a result that is asked for is made anew by chance already before the end of "
+             "its ttl, the likelier the more it cost."},
+    {FRAGMENT("negative"), .kind = OPTION_DURATION, AT(struct route, recipe.freshness.negative),
+     .preset = "0", .min = "0", .max = "1d",
+     .help = "A failure is remembered for this time: the source is asked once in it."},
     {FRAGMENT("hold"), .kind = OPTION_DURATION, AT(struct route, recipe.hold),
      .preset = "25s", .min = "1ms", .max = "1d",
      .help = "How long a request is parked, at most; keep it below the front server's timeout."},
@@ -120,6 +153,9 @@ _Static_assert(sizeof(option_table) / sizeof(*option_table) <= OPTIONS_MAX, "");
 _Static_assert(offsetof(struct source_settings, delay_max) ==
                    offsetof(struct source_settings, delay_min) + sizeof(double),
                "a range is stored in two members");
+_Static_assert(offsetof(struct purge_settings, count) ==
+                   offsetof(struct purge_settings, addresses) + sizeof(char **),
+               "a list is followed by its count");
 _Static_assert(offsetof(struct listener_settings, count) ==
                    offsetof(struct listener_settings, addresses) + sizeof(char **),
                "a list is followed by its count");
@@ -383,7 +419,7 @@ static void print_wrapped(FILE *out, const char *text, int indent)
 static void print_option(FILE *out, const struct option *o, int indent)
 {
     fprintf(out, "%*s%s", indent, "", o->name);
-    if (o->kind == OPTION_LIST)
+    if (o->kind == OPTION_LIST && o->preset)
         fprintf(out, " = {\"%s\"}", o->preset);
     else if (o->kind == OPTION_COUNT)
         fprintf(out, " = %s", o->preset);

@@ -41,7 +41,7 @@ struct option {
     const char *help;
 };
 
-#define OPTIONS_MAX       32
+#define OPTIONS_MAX       40
 #define OPTION_WRONG_ROOM 160
 
 extern const struct option option_table[];

@@ -1,7 +1,9 @@
 /* Flights: from the first request of a key to the settlement of all.
  *
- *     join --> LOOKING --found--------------------------> LANDED --> waiters settled --> gone
- *                 `--missed--> GENERATING --completed--> LANDED
+ *     join --> LOOKING --none--> CLAIMING --ours, alone--> GENERATING --completed--> LANDED
+ *                 |               |    ^                                               ^
+ *                 |               |    '--changed, or time to look-- WAITING <--theirs-|-- CLAIMING
+ *                 '----found------'----found-------------------------------------------'
  *
  * Callbacks of the cache and of the sources only mark a flight as landed; one runner, before the
  * loop sleeps, settles the waiters. So nothing is settled while somebody is still parking it, and
@@ -20,6 +22,7 @@
 #include "base/timeout.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
+#include "park/purge.h"
 #include "render/text.h"
 #include "source/source.h"
 
@@ -28,27 +31,42 @@
 /* Rendered text may grow by escaping; past that it is refused. */
 #define RENDERED_MAX ((size_t)64 << 20)
 
-enum flight_state { FLIGHT_LOOKING, FLIGHT_GENERATING, FLIGHT_LANDED };
+/* Who waits for another process looks again after so many seconds at the latest, even if no change
+ * was told of. */
+#define LOOK_AGAIN_S 3.0
 
-struct waiter {
-    struct waiter *next, *prev; /* in flight->waiters, in the order of joining */
-    struct flight *flight;
-    struct timeout hold; /* in the queue of the recipe */
-    struct waiter_address who;
-    bool collapsed;
+/* A value that is of no use and can't be replaced (by a replica, say) is not tried for ever. */
+#define ROUNDS_MAX 3
+
+enum flight_state {
+    FLIGHT_LOOKING,    /* the value is asked for */
+    FLIGHT_CLAIMING,   /* the value or the lease is asked for */
+    FLIGHT_WAITING,    /* another process makes it */
+    FLIGHT_GENERATING, /* our source makes it */
+    FLIGHT_LANDED,     /* the outcome is there */
+    FLIGHT_SETTLED,    /* and everybody has it; what remains is to be freed */
 };
 
 struct flight {
     UT_hash_handle hh; /* in flights->table until it is settled */
     struct flights *flights;
     const struct recipe *recipe;
-    struct flight *next, *prev; /* in flights->landed */
+    struct flight *next, *prev; /* in flights->landed, or in flights->detached */
     struct waiter *waiters;
-    struct source_call *call;  /* while GENERATING */
-    double started;            /* when the generation was, by clock_monotonic() */
-    struct settlement outcome; /* outcome.entry is an owned reference */
+    struct entry *known;      /* owned: the old entry that is to be replaced, or NULL */
+    struct lease *lease;      /* owned: while GENERATING, unless there is nobody to ask for it */
+    struct source_call *call; /* while GENERATING */
+    int64_t old_made_ms, old_fresh_ms; /* of what was known when the generation began */
+    double started;                    /* when the generation was, by clock_monotonic() */
+    ev_timer look;                     /* while WAITING */
+    struct settlement outcome;         /* outcome.entry is an owned reference */
     enum flight_state state;
-    bool looking; /* the cache owes an answer: until then the flight can't be freed */
+    unsigned rounds; /* claims that found what is of no use */
+    bool asking;     /* the cache owes an answer: until then the flight can't be freed */
+    bool changed;    /* the key changed while the cache was asked: what it answers may be old */
+    bool refresh;    /* what landed is to be served, and made anew */
+    bool purged;     /* the key itself was told to have changed, while it was made */
+    bool detached;   /* purged meanwhile: no longer in the table, so nobody joins it */
     struct slice key, name;
     char text[]; /* key and name */
 };
@@ -60,36 +78,21 @@ struct flights {
     struct source *const *sources;
     struct flight *table; /* by key */
     struct flight *landed;
-    size_t count, parked;
+    struct flight *detached;
+    struct purges purges;
+    struct parking parking;
+    size_t count;
     ev_prepare runner;
-    flight_settled_fn *settled;
-    void *context;
     size_t recipe_count;
     struct timeout_queue holds[]; /* by recipe number */
 };
 
-/* --- waiters --- */
+static void flight_claim(struct flight *flight);
 
-static void waiter_remove(struct waiter *waiter)
+/* In (0, 1]. */
+static double random_share(void)
 {
-    timeout_stop(&waiter->hold);
-    DL_DELETE(waiter->flight->waiters, waiter);
-    waiter->flight->flights->parked--;
-}
-
-void waiter_leave(struct waiter *waiter)
-{
-    waiter_remove(waiter);
-    free(waiter);
-}
-
-static void waiter_settle(struct waiter *waiter, struct settlement settlement)
-{
-    struct flights *flights = waiter->flight->flights;
-    struct waiter_address who = waiter->who;
-    settlement.collapsed = waiter->collapsed;
-    waiter_leave(waiter);
-    flights->settled(flights->context, &who, &settlement);
+    return 1 - drand48();
 }
 
 static void on_hold_over(void *context, struct timeout *hold)
@@ -99,28 +102,54 @@ static void on_hold_over(void *context, struct timeout *hold)
     waiter_settle(waiter, (struct settlement){.kind = SETTLED_NOT_READY});
 }
 
-/* --- a flight's life --- */
-
-static void flight_free(struct flight *flight)
-{
-    entry_unref(flight->outcome.entry);
-    free(flight);
-}
+/* --- the outcome --- */
 
 /* The flight has its outcome; the runner does the rest. */
 static void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned)
 {
+    ev_timer_stop(flight->flights->loop, &flight->look);
+    if (flight->detached)
+        DL_DELETE(flight->flights->detached, flight);
     flight->outcome.kind = kind;
     flight->outcome.entry = owned;
     flight->state = FLIGHT_LANDED;
     DL_APPEND(flight->flights->landed, flight);
 }
 
+static enum settlement_kind kind_of_entry(const struct entry *entry)
+{
+    return entry->status == 404   ? SETTLED_NOT_FOUND
+           : entry->status == 504 ? SETTLED_TIMED_OUT
+           : entry->status >= 400 ? SETTLED_FAILED
+                                  : SETTLED_ENTRY;
+}
+
+static int status_of_failure(enum settlement_kind kind)
+{
+    return kind == SETTLED_NOT_FOUND ? 404 : kind == SETTLED_TIMED_OUT ? 504 : 502;
+}
+
+static enum settlement_kind kind_of_failure(enum source_status status)
+{
+    switch (status) {
+    case SOURCE_NOT_FOUND:
+        return SETTLED_NOT_FOUND;
+    case SOURCE_TIMED_OUT:
+        return SETTLED_TIMED_OUT;
+    case SOURCE_CANCELLED:
+        return SETTLED_SHUTDOWN;
+    default:
+        return SETTLED_FAILED;
+    }
+}
+
+/* --- making it --- */
+
 /* What the source gave, as the HTML that is cached and sent. NULL, with the reason: none. */
 static struct entry *make_entry(const struct flight *flight, const struct source_result *result,
                                 const char **reason)
 {
-    int64_t fresh_ms = (int64_t)(flight->recipe->ttl * 1000);
+    int64_t fresh_ms = freshness_ttl_ms(&flight->recipe->freshness, random_share());
     int64_t cost_ms = (int64_t)((clock_monotonic() - flight->started) * 1000);
     int64_t now_ms = clock_wall_ms();
     struct buffer html = {0};
@@ -138,32 +167,66 @@ static struct entry *make_entry(const struct flight *flight, const struct source
     return entry;
 }
 
-static enum settlement_kind kind_of_failure(enum source_status status)
+static struct lease *take_lease(struct flight *flight)
 {
-    switch (status) {
-    case SOURCE_NOT_FOUND:
-        return SETTLED_NOT_FOUND;
-    case SOURCE_TIMED_OUT:
-        return SETTLED_TIMED_OUT;
-    case SOURCE_CANCELLED:
-        return SETTLED_SHUTDOWN;
-    default:
-        return SETTLED_FAILED;
+    struct lease *lease = flight->lease;
+    flight->lease = NULL;
+    return lease;
+}
+
+/* A failing source is asked once in a while by the whole fleet: the failure is kept in the place of
+ * the result; or the old result is, for as long as it may be used at all. */
+static void remember_failure(struct flight *flight, enum settlement_kind kind)
+{
+    const struct freshness *terms = &flight->recipe->freshness;
+    int64_t now_ms = clock_wall_ms(), until_ms = now_ms + (int64_t)(terms->negative * 1000);
+    struct entry *entry = NULL;
+    int64_t keep_ms = until_ms;
+    if (terms->negative > 0 && kind != SETTLED_SHUTDOWN) {
+        if (flight->known) {
+            int64_t fresh_ms = flight->known->made_ms + (int64_t)(terms->ttl * 1000);
+            if (fresh_ms > flight->known->fresh_until_ms)
+                fresh_ms = flight->known->fresh_until_ms; /* it does not grow with each failure */
+            keep_ms = fresh_ms + freshness_extra_ms(terms);
+            entry = entry_with_freshness(flight->known, until_ms < keep_ms ? until_ms : keep_ms);
+        } else {
+            entry = entry_of_failure(status_of_failure(kind), now_ms, until_ms - now_ms);
+        }
     }
+    if (entry)
+        cache_store(flight->flights->cache, flight->key, take_lease(flight), entry, keep_ms);
+    else
+        cache_release(take_lease(flight));
+    entry_unref(entry);
 }
 
 static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
 {
+    enum settlement_kind kind = kind_of_failure(status);
     enum log_level level =
         status == SOURCE_FAILED || status == SOURCE_TIMED_OUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
+    struct entry *known = flight->known;
     log_message(level, "flight", "fragment \"%.*s\": %s", SLICE_ARGS(flight->name), reason);
-    flight_land(flight, kind_of_failure(status), NULL);
+
+    if (known && (kind == SETTLED_NOT_FOUND || freshness_judge(&flight->recipe->freshness, known,
+                                                               clock_wall_ms(), 1) == UNUSABLE)) {
+        entry_unref(known);
+        flight->known = known = NULL;
+    }
+    remember_failure(flight, kind);
+    flight->outcome.stale = known != NULL;
+    flight_land(flight, known ? SETTLED_ENTRY : kind, known ? entry_ref(known) : NULL);
 }
 
 static void on_source_done(void *caller, const struct source_result *result)
 {
     struct flight *flight = caller;
+    const struct freshness *terms = &flight->recipe->freshness;
     flight->call = NULL;
+    if (flight->state == FLIGHT_LANDED) { /* somebody else wrote the value: cancelled by us */
+        cache_release(take_lease(flight));
+        return;
+    }
     if (result->status != SOURCE_OK) {
         flight_fail(flight, result->status, result->reason ? result->reason : "the source failed");
         return;
@@ -175,14 +238,24 @@ static void on_source_done(void *caller, const struct source_result *result)
         flight_fail(flight, SOURCE_FAILED, reason);
         return;
     }
-    flight->outcome.stored =
-        flight->recipe->ttl > 0 && cache_store(flight->flights->cache, flight->key, entry);
+    if (entry->fresh_until_ms > entry->made_ms && !flight->detached)
+        flight->outcome.stored =
+            cache_store(flight->flights->cache, flight->key, take_lease(flight), entry,
+                        entry->fresh_until_ms + freshness_extra_ms(terms));
+    else
+        cache_release(take_lease(flight));
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 
-static void flight_generate(struct flight *flight)
+/* Takes the lease, which is NULL if there is nobody to ask for one. */
+static void flight_generate(struct flight *flight, struct lease *lease)
 {
     flight->state = FLIGHT_GENERATING;
+    flight->lease = lease;
+    if (flight->known) {
+        flight->old_made_ms = flight->known->made_ms;
+        flight->old_fresh_ms = flight->known->fresh_until_ms;
+    }
     flight->started = clock_monotonic();
     flight->call = source_start(flight->flights->sources[flight->recipe->source], flight->name,
                                 on_source_done, flight);
@@ -190,18 +263,228 @@ static void flight_generate(struct flight *flight)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
 }
 
-static void on_cache_answer(void *caller, struct entry *entry)
+/* --- finding it --- */
+
+/* An entry of the cache: it lands, or becomes the one that is to be replaced. */
+static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
+{
+    struct entry *entry = answer->entry;
+    enum usability usability =
+        freshness_judge(&flight->recipe->freshness, entry, clock_wall_ms(), random_share());
+    if (usability == USABLE || usability == USABLE_REFRESH) {
+        flight->outcome.hit = true;
+        flight->outcome.detail = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
+        flight->refresh = usability == USABLE_REFRESH;
+        flight_land(flight, kind_of_entry(entry), entry_ref(entry));
+        return true;
+    }
+    entry_unref(flight->known);
+    flight->known = entry_ref(entry);
+    return false;
+}
+
+static void flight_wait(struct flight *flight, double seconds)
+{
+    struct ev_loop *loop = flight->flights->loop;
+    double most = LOOK_AGAIN_S * (0.5 + random_share() / 2);
+    flight->state = FLIGHT_WAITING;
+    ev_timer_stop(loop, &flight->look);
+    ev_timer_set(&flight->look, seconds < most ? seconds : most, 0.);
+    ev_timer_start(loop, &flight->look);
+}
+
+static void on_claim_answer(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
-    flight->looking = false;
-    if (flight->state == FLIGHT_LANDED) { /* cancelled and settled meanwhile */
-        flight_free(flight);
-    } else if (entry) {
-        flight->outcome.hit = true;
-        flight_land(flight, SETTLED_ENTRY, entry_ref(entry));
-    } else {
-        flight_generate(flight);
+    bool changed = flight->changed;
+    flight->changed = false;
+    switch (answer->outcome) {
+    case CACHE_OURS:
+        flight_generate(flight, answer->lease);
+        break;
+    case CACHE_FOUND: /* which was missing a moment ago; if it is of no use, it is known now */
+        if (flight_accept(flight, answer))
+            break;
+        if (flight->rounds++ < ROUNDS_MAX)
+            flight_claim(flight);
+        else
+            flight_generate(flight, NULL);
+        break;
+    case CACHE_THEIRS:
+        if (!flight->waiters && flight->known &&
+            freshness_judge(&flight->recipe->freshness, flight->known, clock_wall_ms(), 1) <=
+                USABLE_REFRESH)
+            flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* they refresh it */
+        else if (changed)
+            flight_claim(flight);
+        else
+            flight_wait(flight, answer->wait_s);
+        break;
+    case CACHE_NONE: /* what was there could not be read, and is discarded, if that is possible */
+        if (flight->rounds++ < ROUNDS_MAX)
+            flight_claim(flight);
+        else
+            flight_generate(flight, NULL);
+        break;
+    case CACHE_ALONE:
+        flight_generate(flight, NULL);
+        break;
     }
+}
+
+/* To be asked first by whoever gets an answer of the cache: whether the flight got its outcome
+ * meanwhile. If it is settled as well, it is freed. */
+static bool flight_is_over(struct flight *flight);
+
+static void on_claimed(void *caller, const struct cache_answer *answer)
+{
+    if (!flight_is_over(caller))
+        on_claim_answer(caller, answer);
+    else
+        cache_release(answer->lease);
+}
+
+static void flight_claim(struct flight *flight)
+{
+    ev_timer_stop(flight->flights->loop, &flight->look);
+    flight->state = FLIGHT_CLAIMING;
+    flight->asking = true;
+    cache_claim(flight->flights->cache, flight->key, freshness_extra_ms(&flight->recipe->freshness),
+                flight->known, on_claimed, flight);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    flight_claim(timer->data);
+}
+
+static void on_lookup_answer(void *caller, const struct cache_answer *answer)
+{
+    struct flight *flight = caller;
+    if (flight_is_over(flight))
+        return;
+    flight->changed = false;
+    if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer))
+        return;
+    flight_claim(flight);
+}
+
+static void flight_look(struct flight *flight)
+{
+    flight->state = FLIGHT_LOOKING;
+    flight->asking = true;
+    cache_lookup(flight->flights->cache, flight->key,
+                 freshness_extra_ms(&flight->recipe->freshness), on_lookup_answer, flight);
+}
+
+static void flight_glance(struct flight *flight);
+
+/* Those who wait get what was begun; nobody joins them, and nobody keeps it. */
+static void flight_detach(struct flight *flight)
+{
+    HASH_DEL(flight->flights->table, flight);
+    flight->detached = true;
+    DL_APPEND(flight->flights->detached, flight);
+}
+
+/* The entry that is to be replaced: nothing has happened to it. */
+static bool is_what_we_replace(const struct flight *flight, const struct entry *entry)
+{
+    return entry->made_ms == flight->old_made_ms && entry->fresh_until_ms == flight->old_fresh_ms;
+}
+
+/* While we make it, somebody else wrote the value: then there is no need to go on. Or it was purged:
+ * then who comes now is not to get what was begun before. */
+static void on_glance(void *caller, const struct cache_answer *answer)
+{
+    struct flight *flight = caller;
+    if (flight_is_over(flight))
+        return;
+    bool changed = flight->changed;
+    if (changed) {
+        flight_glance(flight); /* what was answered may be from before */
+    } else if (answer->outcome == CACHE_FOUND && is_what_we_replace(flight, answer->entry)) {
+        entry_unref(flight->known);
+        flight->known = entry_ref(answer->entry);
+    } else if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer)) {
+        source_cancel(flight->call);
+    } else if (answer->outcome == CACHE_NONE && flight->purged && !flight->detached) {
+        flight_detach(flight);
+    }
+}
+
+static void flight_glance(struct flight *flight)
+{
+    flight->asking = true;
+    flight->changed = false;
+    cache_lookup(flight->flights->cache, flight->key,
+                 freshness_extra_ms(&flight->recipe->freshness), on_glance, flight);
+}
+
+/* A cold key has no value whose end could be told: that it was purged shows in the lease alone. Our
+ * own renewals are told as well, so the lease has to be looked at. */
+static void on_checked(void *caller, const struct cache_answer *answer)
+{
+    struct flight *flight = caller;
+    if (flight_is_over(flight))
+        return;
+    if (answer->outcome == CACHE_NONE && !flight->detached)
+        flight_detach(flight);
+    if (flight->changed)
+        flight_glance(flight);
+}
+
+static void flight_check(struct flight *flight)
+{
+    flight->asking = true;
+    flight->changed = false;
+    cache_check(flight->flights->cache, flight->lease, on_checked, flight);
+}
+
+/* Somebody wrote or purged the value, or the lease is gone. */
+static void flight_changed(struct flight *flight, bool lease_only, bool certain)
+{
+    if (!lease_only && flight->state < FLIGHT_LANDED) {
+        entry_unref(flight->known);
+        flight->known = NULL;
+    }
+    if (flight->state == FLIGHT_GENERATING && !lease_only && certain)
+        flight->purged = true; /* unless a glance finds a value */
+    if (flight->state == FLIGHT_WAITING)
+        flight_claim(flight);
+    else if (flight->state == FLIGHT_GENERATING && !flight->asking && !lease_only)
+        flight_glance(flight);
+    else if (flight->state == FLIGHT_GENERATING && !flight->asking && flight->lease)
+        flight_check(flight);
+    else
+        flight->changed = true;
+}
+
+/* --- a flight's life --- */
+
+static void flight_free(struct flight *flight)
+{
+    entry_unref(flight->outcome.entry);
+    entry_unref(flight->known);
+    free(flight);
+}
+
+static bool flight_is_over(struct flight *flight)
+{
+    flight->asking = false;
+    if (flight->state < FLIGHT_LANDED)
+        return false;
+    if (flight->state == FLIGHT_SETTLED)
+        flight_free(flight);
+    return true;
+}
+
+static struct flight *flights_find(struct flights *flights, struct slice key)
+{
+    struct flight *flight;
+    HASH_FIND(hh, flights->table, key.data, key.len, flight);
+    return flight;
 }
 
 static struct flight *flight_new(struct flights *flights, const struct recipe *recipe,
@@ -216,6 +499,8 @@ static struct flight *flight_new(struct flights *flights, const struct recipe *r
     memcpy(flight->text + key.len, name.data, name.len);
     flight->key = (struct slice){.data = flight->text, .len = key.len};
     flight->name = (struct slice){.data = flight->text + key.len, .len = name.len};
+    ev_timer_init(&flight->look, on_look, 0., 0.);
+    flight->look.data = flight;
     HASH_ADD_KEYPTR(hh, flights->table, flight->key.data, flight->key.len, flight);
     if (!flight->hh.tbl) {
         free(flight);
@@ -225,21 +510,31 @@ static struct flight *flight_new(struct flights *flights, const struct recipe *r
     return flight;
 }
 
-static void flight_start(struct flight *flight)
+/* Makes an entry anew that is served meanwhile. Best effort. */
+static void flights_refresh(struct flights *flights, const struct recipe *recipe, struct slice key,
+                            struct slice name, struct entry *known)
 {
-    flight->state = FLIGHT_LOOKING;
-    flight->looking = true;
-    cache_lookup(flight->flights->cache, flight->key, on_cache_answer, flight);
+    if (flights->count >= flights->limits.max_flights || flights_find(flights, key))
+        return;
+    struct flight *flight = flight_new(flights, recipe, key, name);
+    if (!flight)
+        return;
+    flight->known = entry_ref(known);
+    flight_claim(flight);
 }
 
 /* Settles the waiters of a landed flight and takes it out of the table. */
 static void flight_settle(struct flight *flight)
 {
     struct flights *flights = flight->flights;
-    HASH_DEL(flights->table, flight);
+    if (!flight->detached)
+        HASH_DEL(flights->table, flight);
     flights->count--;
     while (flight->waiters)
         waiter_settle(flight->waiters, flight->outcome);
+    flight->state = FLIGHT_SETTLED;
+    if (flight->refresh && !flight->detached)
+        flights_refresh(flights, flight->recipe, flight->key, flight->name, flight->outcome.entry);
 }
 
 static void flights_run(struct flights *flights)
@@ -248,18 +543,34 @@ static void flights_run(struct flights *flights)
     while ((landed = flights->landed)) {
         DL_DELETE(flights->landed, landed);
         flight_settle(landed);
-        if (!landed->looking)
+        if (!landed->asking)
             flight_free(landed);
     }
 }
 
 static void on_prepare(struct ev_loop *loop, ev_prepare *runner, int events)
 {
+    struct flights *flights = runner->data;
     (void)loop, (void)events;
-    flights_run(runner->data);
+    flights_run(flights);
+    purges_run(&flights->purges);
 }
 
 /* --- all flights --- */
+
+static void on_changed(void *context, struct slice key, bool lease_only)
+{
+    struct flights *flights = context;
+    struct flight *flight, *next;
+    if (key.data) {
+        flight = flights_find(flights, key);
+        if (flight)
+            flight_changed(flight, lease_only, true);
+        return;
+    }
+    HASH_ITER(hh, flights->table, flight, next)
+    flight_changed(flight, lease_only, false);
+}
 
 struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
                             struct cache *cache, struct source *const *sources,
@@ -274,6 +585,7 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     flights->cache = cache;
     flights->sources = sources;
     flights->recipe_count = recipe_count;
+    flights->purges = (struct purges){.parking = &flights->parking, .cache = cache};
     for (size_t i = 0; i < recipe_count; i++)
         timeout_queue_init(&flights->holds[i], loop, recipes[i]->hold, on_hold_over, flights);
 
@@ -282,49 +594,84 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     flights->runner.data = flights;
     ev_set_priority(&flights->runner, EV_MAXPRI);
     ev_prepare_start(loop, &flights->runner);
+    cache_on_changed(cache, on_changed, flights);
     return flights;
 }
 
 void flights_on_settled(struct flights *flights, flight_settled_fn *settled, void *context)
 {
-    flights->settled = settled;
-    flights->context = context;
+    flights->parking.settled = settled;
+    flights->parking.context = context;
+}
+
+bool flights_serve(struct flights *flights, const struct recipe *recipe, struct slice key,
+                   struct slice name, struct settlement *settlement)
+{
+    struct entry *entry = cache_peek(flights->cache, key);
+    if (!entry) {
+        struct flight *flight = flights_find(flights, key);
+        entry = flight ? flight->known : NULL;
+    }
+    if (!entry)
+        return false;
+    enum usability usability =
+        freshness_judge(&recipe->freshness, entry, clock_wall_ms(), random_share());
+    if (usability != USABLE && usability != USABLE_REFRESH)
+        return false;
+    *settlement = (struct settlement){.kind = kind_of_entry(entry),
+                                      .entry = entry,
+                                      .detail = FROM_MEMORY,
+                                      .hit = true};
+    if (usability == USABLE_REFRESH)
+        flights_refresh(flights, recipe, key, name, entry);
+    return true;
 }
 
 struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
                             struct slice name, struct waiter_address who,
                             enum join_refusal *refusal)
 {
-    struct flight *flight;
-    HASH_FIND(hh, flights->table, key.data, key.len, flight);
+    struct flight *flight = flights_find(flights, key);
 
     *refusal = JOIN_TOO_MANY_PARKED;
-    if (flights->parked >= flights->limits.max_parked)
+    if (flights->parking.parked >= flights->limits.max_parked)
         return NULL;
     *refusal = JOIN_TOO_MANY_FLIGHTS;
     if (!flight && flights->count >= flights->limits.max_flights)
         return NULL;
 
     *refusal = JOIN_NO_MEMORY;
-    struct waiter *waiter = alloc_zeroed(sizeof *waiter);
-    if (!waiter)
-        return NULL;
     bool first = !flight;
     if (first)
         flight = flight_new(flights, recipe, key, name);
-    if (!flight) {
-        free(waiter);
+    if (!flight)
         return NULL;
+    struct waiter *waiter = waiter_new(&flights->parking, &flight->waiters, who);
+    if (waiter) {
+        waiter->collapsed = !first;
+        timeout_start(&flights->holds[recipe->number], &waiter->hold);
+        *refusal = JOIN_OK;
     }
-    waiter->flight = flight;
-    waiter->who = who;
-    waiter->collapsed = !first;
-    DL_APPEND(flight->waiters, waiter);
-    timeout_start(&flights->holds[recipe->number], &waiter->hold);
-    flights->parked++;
     if (first)
-        flight_start(flight);
-    *refusal = JOIN_OK;
+        flight_look(flight); /* even if nobody waits on it: it is in the table */
+    return waiter;
+}
+
+struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
+                             struct waiter_address who)
+{
+    struct waiter *waiter = purges_start(&flights->purges, key, soft, who);
+    if (!waiter)
+        return NULL;
+    bool all = key.len > 0 && key.data[key.len - 1] == '*';
+    struct slice prefix = {.data = key.data, .len = key.len - all};
+    struct flight *flight, *next;
+    HASH_ITER(hh, flights->table, flight, next)
+    {
+        if (flight->state == FLIGHT_GENERATING &&
+            (all ? slice_starts(flight->key, prefix) : slice_equal(flight->key, key)))
+            flight_detach(flight);
+    }
     return waiter;
 }
 
@@ -335,7 +682,7 @@ size_t flights_under_way(const struct flights *flights)
 
 size_t flights_parked(const struct flights *flights)
 {
-    return flights->parked;
+    return flights->parking.parked;
 }
 
 void flights_cancel_all(struct flights *flights)
@@ -343,11 +690,14 @@ void flights_cancel_all(struct flights *flights)
     struct flight *flight, *next;
     HASH_ITER(hh, flights->table, flight, next)
     {
+        flight->refresh = false;
         if (flight->call)
             source_cancel(flight->call);
-        else if (flight->state == FLIGHT_LOOKING)
+        else if (flight->state < FLIGHT_LANDED)
             flight_land(flight, SETTLED_SHUTDOWN, NULL);
     }
+    while (flights->detached)
+        source_cancel(flights->detached->call);
     flights_run(flights);
 }
 
@@ -355,7 +705,7 @@ void flights_free(struct flights *flights)
 {
     if (!flights)
         return;
-    flights_cancel_all(flights);
+    purges_run(&flights->purges);
     for (size_t i = 0; i < flights->recipe_count; i++)
         timeout_queue_stop(&flights->holds[i]);
     ev_prepare_stop(flights->loop, &flights->runner);

@@ -1,7 +1,8 @@
 /* The heart: key -> flight -> waiters.
  *
  * A flight is the one ongoing attempt to obtain the entry of a key. Any number of requests wait on
- * it; it goes on whether they stay or leave, and settles them all at once.
+ * it; it goes on whether they stay or leave, and settles them all at once. Between processes it is
+ * the lease in Redis that makes it the only one.
  */
 #ifndef WORKERLESS_PARK_FLIGHT_H
 #define WORKERLESS_PARK_FLIGHT_H
@@ -11,13 +12,14 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "park/freshness.h"
+#include "park/waiter.h"
 
-struct ev_loop;
 struct cache;
 struct entry;
-struct source;
+struct ev_loop;
 struct flights;
-struct waiter;
+struct source;
 
 struct flight_limits {
     size_t max_parked; /* waiters, of all flights together */
@@ -28,37 +30,9 @@ struct flight_limits {
 struct recipe {
     unsigned source; /* index into the sources given to flights_new */
     unsigned number; /* of the recipe: index of its route */
-    double ttl;      /* seconds that a result stays fresh; 0: it is not cached */
     double hold;     /* seconds that a request is parked at the most */
+    struct freshness freshness;
 };
-
-/* Who waits: a name, not a pointer, so nothing dangles when the request goes first. */
-struct waiter_address {
-    uint32_t connection; /* the connection's number; never reused while it could matter */
-    uint32_t generation; /* of the request on that connection: tells two uses of an id apart */
-    uint16_t request_id;
-};
-
-enum settlement_kind {
-    SETTLED_ENTRY,     /* entry is set */
-    SETTLED_NOT_FOUND, /* the source knows no such fragment */
-    SETTLED_FAILED,
-    SETTLED_TIMED_OUT, /* the source did not answer in time */
-    SETTLED_NOT_READY, /* the hold is over; the flight goes on */
-    SETTLED_SHUTDOWN,
-};
-
-struct settlement {
-    enum settlement_kind kind;
-    struct entry *entry; /* borrowed for the call */
-    bool hit;            /* the entry was in the cache */
-    bool collapsed;      /* this waiter joined a flight that another one had started */
-    bool stored;         /* the result was given to the cache */
-};
-
-/* Called once for a waiter that has not left. The waiter is gone after it. */
-typedef void flight_settled_fn(void *context, const struct waiter_address *who,
-                               const struct settlement *settlement);
 
 enum join_refusal { JOIN_OK, JOIN_TOO_MANY_PARKED, JOIN_TOO_MANY_FLIGHTS, JOIN_NO_MEMORY };
 
@@ -71,23 +45,31 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
 /* Who is told about settlements. To be called before the first join. */
 void flights_on_settled(struct flights *flights, flight_settled_fn *settled, void *context);
 
+/* What can be served without waiting: from memory, or the stale entry that a flight is about to
+ * replace. Sees to it that what should be made anew is. The settlement is SETTLED_ENTRY, or the
+ * failure that is remembered; its entry is valid until the next call. False: there is none. */
+bool flights_serve(struct flights *flights, const struct recipe *recipe, struct slice key,
+                   struct slice name, struct settlement *settlement);
+
 /* Waits on the key's flight, which is started if there is none. Key and name are copied. Never
  * settles the waiter before it returns. Returns NULL and sets *refusal if it can't be parked. */
 struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
                             struct slice name, struct waiter_address who,
                             enum join_refusal *refusal);
 
-/* The waiter's request went away. The flight goes on. */
-void waiter_leave(struct waiter *waiter);
+/* As purges_start. */
+struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
+                             struct waiter_address who);
 
 /* Flights not settled yet, and those who wait on them. */
 size_t flights_under_way(const struct flights *flights);
 size_t flights_parked(const struct flights *flights);
 
-/* Cancels every flight: each waiter is settled with SETTLED_SHUTDOWN. */
+/* Cancels every flight: each waiter is settled with SETTLED_SHUTDOWN, each lease is given up. */
 void flights_cancel_all(struct flights *flights);
 
-/* NULL is allowed. Flights under way are cancelled first. */
+/* All has been cancelled, and the cache is gone: it may owe an answer until then. NULL is allowed.
+ */
 void flights_free(struct flights *flights);
 
 #endif

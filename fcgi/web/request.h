@@ -15,6 +15,8 @@ struct web_request {
     struct slice script_name, path_info;
     struct slice content_length;
     struct slice if_none_match;
+    struct slice remote_addr;
+    struct slice purge; /* Workerless-Purge: "soft", or nothing */
 };
 
 /* Notes one variable. When a name comes twice, the last value counts. Most variables are none of
@@ -30,6 +32,8 @@ static inline void web_request_set(struct web_request *request, struct slice nam
     case 11:
         if (slice_equal(name, SLICE("SCRIPT_NAME")))
             request->script_name = value;
+        else if (slice_equal(name, SLICE("REMOTE_ADDR")))
+            request->remote_addr = value;
         break;
     case 12:
         if (slice_equal(name, SLICE("DOCUMENT_URI")))
@@ -44,6 +48,10 @@ static inline void web_request_set(struct web_request *request, struct slice nam
     case 18:
         if (slice_equal(name, SLICE("HTTP_IF_NONE_MATCH")))
             request->if_none_match = value;
+        break;
+    case 21:
+        if (slice_equal(name, SLICE("HTTP_WORKERLESS_PURGE")))
+            request->purge = value;
         break;
     default:
         break;

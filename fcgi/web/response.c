@@ -2,6 +2,7 @@
 #include "web/response.h"
 
 #include "cache/entry.h"
+#include "park/freshness.h"
 
 #define NO_RETRY (-1)
 
@@ -14,9 +15,12 @@ static const struct status {
     {200, NO_RETRY, SLICE_INIT("OK"), SLICE_INIT("")},
     {202, 0, SLICE_INIT("Accepted"),
      SLICE_INIT("<span class=\"fragment-pending\" aria-busy=\"true\"></span>\n")},
+    {204, NO_RETRY, SLICE_INIT("No Content"), SLICE_INIT("")},
     {304, NO_RETRY, SLICE_INIT("Not Modified"), SLICE_INIT("")},
     {400, NO_RETRY, SLICE_INIT("Bad Request"),
      SLICE_INIT("<p class=\"fragment-error\">The request is malformed.</p>\n")},
+    {403, NO_RETRY, SLICE_INIT("Forbidden"),
+     SLICE_INIT("<p class=\"fragment-error\">This is not allowed from here.</p>\n")},
     {404, NO_RETRY, SLICE_INIT("Not Found"),
      SLICE_INIT("<p class=\"fragment-error\">There is no such fragment.</p>\n")},
     {405, NO_RETRY, SLICE_INIT("Method Not Allowed"),
@@ -98,27 +102,54 @@ static int64_t seconds(int64_t ms)
     return ms > 0 ? ms / 1000 : 0;
 }
 
+/* Rounded down, as a ttl that is over is never 0 (RFC 9211 2.6). */
+static char *put_signed_seconds(char *at, int64_t ms)
+{
+    if (ms >= 0)
+        return put_number(at, ms / 1000);
+    *at++ = '-';
+    return put_number(at, (999 - ms) / 1000);
+}
+
 static char *put_cache_status(char *at, const struct response *response, int64_t now_ms)
 {
+    static const struct slice origins[] = {
+        [ORIGIN_HIT] = SLICE_INIT("hit"),
+        [ORIGIN_MISS] = SLICE_INIT("fwd=miss"),
+        [ORIGIN_STALE] = SLICE_INIT("fwd=stale"),
+    };
     if (response->origin == ORIGIN_NONE)
         return at;
     at = put(at, SLICE("Cache-Status: workerless; "));
-    at = put(at, response->origin == ORIGIN_HIT ? SLICE("hit") : SLICE("fwd=miss"));
+    at = put(at, origins[response->origin]);
     if (response->stored)
         at = put(at, SLICE("; stored"));
     if (response->collapsed)
         at = put(at, SLICE("; collapsed"));
-    if (response->entry && (response->stored || response->origin == ORIGIN_HIT)) {
+    if (response->entry && (response->stored || response->origin != ORIGIN_MISS)) {
         at = put(at, SLICE("; ttl="));
-        at = put_number(at, seconds(response->entry->fresh_until_ms - now_ms));
+        at = put_signed_seconds(at, response->entry->fresh_until_ms - now_ms);
+    }
+    if (response->detail) {
+        at = put(at, SLICE("; detail="));
+        at = put(at, slice_of(response->detail));
     }
     return put(at, SLICE("\r\n"));
 }
 
-/* max-age is the whole lifetime: with Age beside it, what is left is the difference (RFC 9111
- * 4.2). */
-static char *put_freshness(char *at, const struct entry *entry, int64_t now_ms)
+static char *put_directive(char *at, struct slice name, double value_s)
 {
+    if (value_s < 1)
+        return at;
+    at = put(at, name);
+    return put_number(at, (int64_t)value_s);
+}
+
+/* max-age is the whole lifetime: with Age beside it, what is left is the difference (RFC 9111
+ * 4.2). What comes after it is of RFC 5861. */
+static char *put_freshness(char *at, const struct response *response, int64_t now_ms)
+{
+    const struct entry *entry = response->entry;
     int64_t lifetime_ms = entry->fresh_until_ms - entry->made_ms;
     at = put(at, SLICE("ETag: "));
     at = put(at, (struct slice){entry->etag, ENTRY_ETAG_LEN});
@@ -127,6 +158,10 @@ static char *put_freshness(char *at, const struct entry *entry, int64_t now_ms)
     if (lifetime_ms >= 1000) {
         at = put(at, SLICE("\r\nCache-Control: max-age="));
         at = put_number(at, seconds(lifetime_ms));
+        if (response->terms) {
+            at = put_directive(at, SLICE(", stale-while-revalidate="), response->terms->stale);
+            at = put_directive(at, SLICE(", stale-if-error="), response->terms->stale_error);
+        }
     } else {
         at = put(at, SLICE("\r\nCache-Control: no-cache"));
     }
@@ -144,7 +179,7 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
     at = put(at, status_find(response->status)->reason);
     at = put(at, SLICE("\r\n"));
 
-    if (response->status != 304) {
+    if (response->status != 304 && response->status != 204) {
         at = put(at, SLICE("Content-Type: "));
         at = put(at, response->entry   ? response->entry->type
                      : response->plain ? SLICE("text/plain; charset=utf-8")
@@ -160,7 +195,7 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
         at = put_number(at, response->retry_after);
         at = put(at, SLICE("\r\n"));
     }
-    at = response->entry ? put_freshness(at, response->entry, now_ms)
+    at = response->entry ? put_freshness(at, response, now_ms)
                          : put(at, SLICE("Cache-Control: no-store\r\n"));
     at = put_cache_status(at, response, now_ms);
     return (size_t)(put(at, SLICE("\r\n")) - out);

@@ -8,6 +8,7 @@
 #include "base/slice.h"
 
 struct entry;
+struct freshness;
 
 /* A response's head never takes more: it has to fit the front server's first buffer, which is one
  * page with nginx. */
@@ -18,11 +19,14 @@ enum response_origin {
     ORIGIN_NONE, /* it is not about the cache: there is no such header */
     ORIGIN_HIT,
     ORIGIN_MISS,
+    ORIGIN_STALE, /* making it anew failed, and this is the old one */
 };
 
 struct response {
     struct entry *entry; /* owned reference; NULL: `body` is static or belongs to the config */
     struct slice body;   /* HTML unless `plain`; empty when there is an entry */
+    const struct freshness *terms; /* of the route, borrowed; NULL: none of RFC 5861's */
+    const char *detail;            /* for Cache-Status; NULL: none */
     short status;
     short retry_after; /* seconds; negative: no such header */
     unsigned char origin;

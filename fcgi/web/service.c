@@ -1,7 +1,7 @@
 /* From a path to a fragment.
  *
- *     path --> route, key --> in memory?  --> answered at once
- *                        `--> its flight  --> parked --> settled --> answered
+ *     path --> route, key --> in memory? --> answered at once
+ *                        `--> its flight --> parked --> settled --> answered
  */
 #include "web/service.h"
 
@@ -9,7 +9,6 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "cache/cache.h"
 #include "cache/entry.h"
 #include "web/route.h"
 
@@ -21,16 +20,16 @@
 struct service {
     const struct route *routes;
     size_t route_count;
-    struct cache *cache;
+    const struct purge_settings *purge;
     struct flights *flights;
 };
 
-struct service *service_new(const struct route *routes, size_t route_count, struct cache *cache,
-                            struct flights *flights)
+struct service *service_new(const struct route *routes, size_t route_count,
+                            const struct purge_settings *purge, struct flights *flights)
 {
     struct service *service = alloc_zeroed(sizeof *service);
     if (service)
-        *service = (struct service){routes, route_count, cache, flights};
+        *service = (struct service){routes, route_count, purge, flights};
     return service;
 }
 
@@ -42,6 +41,11 @@ void service_free(struct service *service)
 static bool is_head(const struct web_request *request)
 {
     return slice_equal(request->method, SLICE("HEAD"));
+}
+
+static bool is_purge(const struct web_request *request)
+{
+    return slice_equal(request->method, SLICE("PURGE"));
 }
 
 /* What a path leads to: a fragment, or else the status of an answer of our own. */
@@ -91,21 +95,10 @@ bool service_check(const struct service *service, const struct web_request *requ
 {
     struct target target;
     find_target(service, request, &target);
-    if (target.route || target.status < 400)
+    if (target.route || target.status < 400 || is_purge(request))
         return false;
     *response = answer_own(request, target.status);
     return true;
-}
-
-/* A fragment's answer, or its 304. */
-static struct response answer_entry(struct entry *entry, struct slice if_none_match, bool head_only)
-{
-    struct response response = response_of_entry(entry);
-    struct slice etag = {.data = entry->etag, .len = ENTRY_ETAG_LEN};
-    response.head_only = head_only;
-    if (web_request_etag_matches(if_none_match, etag))
-        response.status = 304;
-    return response;
 }
 
 static struct response answer_refusal(const struct web_request *request, enum join_refusal refusal)
@@ -119,9 +112,106 @@ static struct response answer_refusal(const struct web_request *request, enum jo
     return answer_own(request, 503);
 }
 
+/* --- what a settlement is answered with --- */
+
+/* A fragment's answer, or its 304. */
+static struct response answer_entry(const struct settlement *settlement, const struct route *route,
+                                    struct slice if_none_match)
+{
+    struct entry *entry = settlement->entry;
+    struct response response = response_of_entry(entry);
+    struct slice etag = {.data = entry->etag, .len = ENTRY_ETAG_LEN};
+    if (web_request_etag_matches(if_none_match, etag))
+        response.status = 304;
+    response.terms = &route->recipe.freshness;
+    return response;
+}
+
+/* Nothing to show but why: the route's fallback where the source is to blame. */
+static struct response answer_without_entry(const struct route *route, int status)
+{
+    struct response response = response_of_status(status);
+    if (route->fallback.data && (status == 502 || status == 504))
+        response.body = route->fallback;
+    return response;
+}
+
+static struct response answer_settlement(const struct settlement *settlement,
+                                         const struct route *route, struct slice if_none_match,
+                                         bool head_only)
+{
+    static const short statuses[] = {
+        [SETTLED_NOT_FOUND] = 404, [SETTLED_FAILED] = 502,   [SETTLED_TIMED_OUT] = 504,
+        [SETTLED_NOT_READY] = 202, [SETTLED_SHUTDOWN] = 503,
+    };
+    static const char *const details[] =
+        {[FROM_SOURCE] = "source", [FROM_REDIS] = "redis", [FROM_MEMORY] = "memory"};
+    bool answered = settlement->kind != SETTLED_NOT_READY && settlement->kind != SETTLED_SHUTDOWN;
+    struct response response = settlement->kind == SETTLED_ENTRY
+                                   ? answer_entry(settlement, route, if_none_match)
+                                   : answer_without_entry(route, statuses[settlement->kind]);
+    response.head_only = head_only;
+    response.origin = settlement->hit ? ORIGIN_HIT : settlement->stale ? ORIGIN_STALE : ORIGIN_MISS;
+    response.detail = answered ? details[settlement->detail] : NULL;
+    response.stored = settlement->stored;
+    response.collapsed = settlement->collapsed && !settlement->hit;
+    return response;
+}
+
+/* --- purging --- */
+
+static bool may_purge(const struct service *service, const struct web_request *request)
+{
+    for (size_t i = 0; i < service->purge->count; i++)
+        if (slice_equal(request->remote_addr, slice_of(service->purge->addresses[i])))
+            return true;
+    return false;
+}
+
+/* A name, or the beginning of one and '*'; into the key, or the beginning of keys and '*'. */
+static bool purge_key(const struct web_request *request, char *key, size_t *len)
+{
+    char path[PATH_MAX_LEN];
+    size_t path_len;
+    if (!web_request_path(request, path, sizeof path, &path_len) ||
+        !slice_starts((struct slice){path, path_len}, FRAGMENT_PREFIX))
+        return false;
+    struct slice name = slice_from((struct slice){path, path_len}, FRAGMENT_PREFIX.len);
+    bool all = name.len > 0 && name.data[name.len - 1] == '*';
+    if (!all && !route_name_valid(name))
+        return false;
+    if (all)
+        name.len--;
+    *len = route_key(name, key);
+    if (all)
+        key[(*len)++] = '*';
+    return true;
+}
+
+/* As service_start. */
+static bool start_purge(struct service *service, const struct web_request *request,
+                        struct waiter_address who, struct wait *wait, struct response *response)
+{
+    char key[ROUTE_KEY_MAX + 1];
+    size_t len;
+    int status = !may_purge(service, request) ? 403 : !purge_key(request, key, &len) ? 400 : 503;
+    *wait = (struct wait){0};
+    if (status == 503)
+        wait->waiter = flights_purge(service->flights, (struct slice){key, len},
+                                     slice_equal(request->purge, SLICE("soft")), who);
+    if (!wait->waiter)
+        *response = answer_own(request, status);
+    return !wait->waiter;
+}
+
+/* --- fragments --- */
+
 bool service_start(struct service *service, const struct web_request *request,
                    struct waiter_address who, struct wait *wait, struct response *response)
 {
+    if (is_purge(request))
+        return start_purge(service, request, who, wait, response);
+
     struct target target;
     find_target(service, request, &target);
     if (!target.route) {
@@ -131,17 +221,17 @@ bool service_start(struct service *service, const struct web_request *request,
 
     char bytes[ROUTE_KEY_MAX];
     struct slice key = {.data = bytes, .len = route_key(target.name, bytes)};
-    struct entry *entry = cache_peek(service->cache, key);
-    if (entry) {
-        *response = answer_entry(entry, request->if_none_match, is_head(request));
-        response->origin = ORIGIN_HIT;
+    const struct recipe *recipe = &target.route->recipe;
+    struct settlement settlement;
+    if (flights_serve(service->flights, recipe, key, target.name, &settlement)) {
+        *response =
+            answer_settlement(&settlement, target.route, request->if_none_match, is_head(request));
         return true;
     }
 
     enum join_refusal refusal;
     *wait = (struct wait){.route = target.route, .head_only = is_head(request)};
-    wait->waiter =
-        flights_join(service->flights, &target.route->recipe, key, target.name, who, &refusal);
+    wait->waiter = flights_join(service->flights, recipe, key, target.name, who, &refusal);
     if (!wait->waiter) {
         *response = answer_refusal(request, refusal);
         return true;
@@ -151,51 +241,14 @@ bool service_start(struct service *service, const struct web_request *request,
     return false;
 }
 
-/* Nothing to show but why: the route's fallback where the source is to blame. */
-static struct response answer_without_entry(const struct wait *wait, int status)
-{
-    struct response response = response_of_status(status);
-    if (wait->route->fallback.data && (status == 502 || status == 504))
-        response.body = wait->route->fallback;
-    response.origin = ORIGIN_MISS;
-    response.head_only = wait->head_only;
-    return response;
-}
-
-static struct response answer_settlement(const struct wait *wait,
-                                         const struct settlement *settlement)
-{
-    struct response response;
-    switch (settlement->kind) {
-    case SETTLED_ENTRY:
-        response = answer_entry(settlement->entry, slice_of(wait->if_none_match), wait->head_only);
-        response.origin = settlement->hit ? ORIGIN_HIT : ORIGIN_MISS;
-        response.stored = settlement->stored;
-        break;
-    case SETTLED_NOT_FOUND:
-        response = answer_without_entry(wait, 404);
-        break;
-    case SETTLED_TIMED_OUT:
-        response = answer_without_entry(wait, 504);
-        break;
-    case SETTLED_NOT_READY:
-        response = answer_without_entry(wait, 202);
-        break;
-    case SETTLED_SHUTDOWN:
-        response = answer_without_entry(wait, 503);
-        break;
-    case SETTLED_FAILED:
-    default:
-        response = answer_without_entry(wait, 502);
-        break;
-    }
-    response.collapsed = settlement->collapsed && !settlement->hit;
-    return response;
-}
-
 struct response service_finish(struct wait *wait, const struct settlement *settlement)
 {
-    struct response response = answer_settlement(wait, settlement);
+    struct response response =
+        settlement->kind == SETTLED_PURGED ? response_of_status(204)
+        : settlement->kind == SETTLED_NOT_PURGED
+            ? response_of_status(503)
+            : answer_settlement(settlement, wait->route, slice_of(wait->if_none_match),
+                                wait->head_only);
     wait->waiter = NULL;
     service_leave(wait);
     return response;

@@ -14,22 +14,27 @@
 #include "web/request.h"
 #include "web/response.h"
 
-struct cache;
 struct route;
 struct service;
 
+/* Who may PURGE: the values of REMOTE_ADDR. */
+struct purge_settings {
+    const char *const *addresses;
+    size_t count;
+};
+
 /* All are borrowed for the service's life. Returns what the caller owns, or NULL. */
-struct service *service_new(const struct route *routes, size_t route_count, struct cache *cache,
-                            struct flights *flights);
+struct service *service_new(const struct route *routes, size_t route_count,
+                            const struct purge_settings *purge, struct flights *flights);
 
 /* NULL is allowed. */
 void service_free(struct service *service);
 
 /* What a parked request has to remember. */
 struct wait {
-    struct waiter *waiter; /* lives until it is left, or settled by service_finish */
-    const struct route *route;
-    char *if_none_match; /* owned copy, or NULL */
+    struct waiter *waiter;     /* lives until it is left, or settled by service_finish */
+    const struct route *route; /* NULL: a purge */
+    char *if_none_match;       /* owned copy, or NULL */
     bool head_only;
 };
 

@@ -61,6 +61,7 @@ class SlowApi:
         self._lock = threading.Lock()
         self._answers: Dict[str, Answer] = {}
         self._gates: Dict[str, threading.Event] = {}
+        self._closed_gates: Dict[str, List[threading.Event]] = {}
         self._calls: List[Call] = []
         self._connections = 0
         self._server: Optional[_Server] = None
@@ -117,19 +118,27 @@ class SlowApi:
             for path in paths:
                 self._gates[_path(path)] = threading.Event()
 
-    def release(self, *paths: str) -> None:
-        """Answers the calls that are held, and those to come."""
+    def hold_no_more(self, *paths: str) -> None:
+        """Answers calls to come at once; those that are held stay so until the release, and get
+        the answer that was set when they came."""
         with self._lock:
             for path in paths:
                 gate = self._gates.pop(_path(path), None)
                 if gate:
+                    self._closed_gates.setdefault(_path(path), []).append(gate)
+
+    def release(self, *paths: str) -> None:
+        """Answers the calls that are held, and those to come."""
+        self.hold_no_more(*paths)
+        with self._lock:
+            for path in paths:
+                for gate in self._closed_gates.pop(_path(path), []):
                     gate.set()
 
     def release_all(self) -> None:
         with self._lock:
-            for gate in self._gates.values():
-                gate.set()
-            self._gates.clear()
+            paths = [*self._gates, *self._closed_gates]
+        self.release(*paths)
 
     # Who called.
 
@@ -180,8 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # pylint: disable=invalid-name
         headers = {name.lower(): value for name, value in self.headers.items()}
+        answer, gate = self.api._find(self.path)  # first: a call that is noted has its answer
         self.api._note(Call(self.command, self.path, headers, self.number))
-        answer, gate = self.api._find(self.path)
         if answer is None:
             name = unquote(self.path.partition("?")[0].lstrip("/"))
             answer = Answer(body=f"result for {name}".encode(), delay=self.api.delay())

@@ -18,8 +18,9 @@ ORDER = [
     ("wire", ["listener", "connection", "inflight", "values", "request", "output", "record",
               "params"]),
     ("web", ["service", "request", "route", "response"]),
-    ("park", ["stream", "flight"]),
-    ("cache", ["cache", "redis", "memory", "lease", "entry"]),
+    ("park", ["flight", "purge", "waiter", "freshness"]),
+    ("cache", ["cache", "lease", "redis", "redis_link", "redis_sentinel", "memory",
+               "entry"]),
     ("source", []),
     ("render", []),
     ("base", []),
@@ -28,7 +29,7 @@ ROOMS = [room for room, _ in ORDER]
 
 # Library header -> the only files that may include it.
 HOMES = {
-    r"hiredis/.*": ["cache/redis.c"],
+    r"hiredis/.*": ["cache/redis.c", "cache/redis_*.c"],
     r"curl/.*": ["source/http.c"],
     r"confuse\.h": ["conf/*"],
     r"fcgi.*\.h|fastcgi\.h": ["wire/*"],

@@ -68,7 +68,7 @@ def name():
 
 def first_line(store: Redis, name: str) -> str:
     """Of a fragment's value in Redis."""
-    return store.command("GET", f"worker:{name}").partition(b"\n")[0].decode()
+    return (store.command("GET", f"worker:{name}") or b"").partition(b"\n")[0].decode()
 
 
 def is_hit(response) -> bool:
@@ -187,7 +187,9 @@ def test_coalescing_of_lookups(peer, store, connection, name):
     peer.api.wait_calls(name, 1)
     peer.api.release(name)
     assert {connection.response(number).status for number in range(1, 1001)} == {200}
-    assert (peer.api.calls(name), store.calls_of("get")) == (1, 1)
+    # The lookup, and the scripts' own: the claim's and the store's.
+    assert peer.api.calls(name) == 1
+    wait_until(lambda: store.calls_of("get") == 3, "the three GETs of one flight")
 
 
 # What others write.
@@ -299,7 +301,7 @@ def test_writes_are_refused(daemon, redis, api):
         redis.command("CONFIG", "SET", "maxmemory", "1")
         for number in range(20):
             assert connection.request(f"/fragment/n{number}").status == 200
-        server.wait_log("SET is refused")
+        server.wait_log("is refused")
         assert server.log().count("refused") == 1
         redis.command("CONFIG", "SET", "maxmemory", "0")
         connection.request("/fragment/again")
@@ -421,7 +423,7 @@ def test_many_outages(daemon, redis, api):
         redis.start()
         wait_until(lambda: server.log().count(BACK) == number, "Redis to be back")
         assert_used(server, redis, f"n{number}")
-    assert redis.clients() == 1
+    wait_until(lambda: redis.clients() == 2, "one connection for commands, one for changes")
 
 
 def test_a_connection_that_redis_closes(daemon, redis):

@@ -69,22 +69,41 @@ static inline void hand_cancel(struct source_call *call)
 
 static const struct source_type hand_type = {.start = hand_start, .cancel = hand_cancel};
 
-/* The fragment's call completes with an HTML body. */
-static inline void hand_give(struct hand_source *hand, const char *name, const char *html)
+/* The latest call for the fragment. */
+static inline struct hand_call *hand_find(const struct hand_source *hand, const char *name)
 {
     struct hand_call *call = hand->calls;
     while (call && strcmp(call->name, name) != 0)
         call = call->next;
     assert_non_null(call);
-    hand_complete(hand, call,
+    return call;
+}
+
+/* It completes with an HTML body. */
+static inline void hand_give(struct hand_source *hand, const char *name, const char *html)
+{
+    hand_complete(hand, hand_find(hand, name),
                   &(struct source_result){.status = SOURCE_OK,
                                           .type = SLICE("text/html"),
                                           .body = slice_of(html)});
 }
 
+/* It completes without one. */
+static inline void hand_fail(struct hand_source *hand, const char *name, enum source_status status)
+{
+    hand_complete(hand, hand_find(hand, name),
+                  &(struct source_result){.status = status, .reason = "by hand"});
+}
+
 /* --- the bench --- */
 
-enum { BY_HAND, BRIEF_HOLD, UNCACHED, SIMULATED, RECIPES };
+/* Routes, by what is special about them. */
+enum { BY_HAND, BRIEF_HOLD, UNCACHED, SIMULATED, STALE, STALE_ERROR, NEGATIVE, RECIPES };
+
+#define TTL_S         60
+#define STALE_S       20 /* of STALE */
+#define STALE_ERROR_S 40 /* of STALE_ERROR and NEGATIVE */
+#define NEGATIVE_S    2  /* of NEGATIVE */
 
 struct note {
     struct waiter *waiter; /* NULL: settled, or left */
@@ -131,7 +150,8 @@ static inline void bench_settled(void *context, const struct waiter_address *who
     note->settled++;
     note->how = *settlement;
     note->how.entry = NULL;
-    assert_int_equal(settlement->entry != NULL, settlement->kind == SETTLED_ENTRY);
+    if (settlement->kind == SETTLED_ENTRY)
+        assert_non_null(settlement->entry);
     if (settlement->entry)
         snprintf(note->body, sizeof note->body, "%.*s", SLICE_ARGS(settlement->entry->body));
     bench->settled++;
@@ -153,10 +173,15 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     bench->sources[0] = &bench->hand.source;
     bench->sources[1] = source_create(loop, &bench->simulated_settings);
     assert_non_null(bench->sources[1]);
-    bench->recipes[BY_HAND] = (struct recipe){.ttl = 60, .hold = 60};
-    bench->recipes[BRIEF_HOLD] = (struct recipe){.ttl = 60, .hold = 0.005};
-    bench->recipes[UNCACHED] = (struct recipe){.ttl = 0, .hold = 60};
-    bench->recipes[SIMULATED] = (struct recipe){.source = 1, .ttl = 60, .hold = 60};
+    for (unsigned i = 0; i < RECIPES; i++)
+        bench->recipes[i] = (struct recipe){.hold = 60, .freshness.ttl = TTL_S};
+    bench->recipes[BRIEF_HOLD].hold = 0.005;
+    bench->recipes[UNCACHED].freshness.ttl = 0;
+    bench->recipes[SIMULATED].source = 1;
+    bench->recipes[STALE].freshness.stale = STALE_S;
+    bench->recipes[STALE_ERROR].freshness.stale_error = STALE_ERROR_S;
+    bench->recipes[NEGATIVE].freshness.stale_error = STALE_ERROR_S;
+    bench->recipes[NEGATIVE].freshness.negative = NEGATIVE_S;
     for (unsigned i = 0; i < RECIPES; i++) {
         bench->recipes[i].number = i;
         bench->recipe_list[i] = &bench->recipes[i];
@@ -167,10 +192,15 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     return bench;
 }
 
-static inline void bench_free(struct flight_bench *bench)
+/* The flights' end, in the order that they ask for: `cache_gone` makes the cache answer what it
+ * owes, and frees it. */
+static inline void bench_free(struct flight_bench *bench, void (*cache_gone)(void))
 {
-    flights_free(bench->flights);
+    flights_cancel_all(bench->flights);
+    assert_int_equal(flights_under_way(bench->flights), 0);
     assert_null(bench->hand.calls);
+    cache_gone();
+    flights_free(bench->flights);
     source_destroy(bench->sources[1]);
     free(bench);
 }
@@ -192,6 +222,37 @@ static inline enum join_refusal bench_join(struct flight_bench *bench, unsigned 
     if (note->waiter)
         bench->joined++;
     return refusal;
+}
+
+/* A request's purge, which takes a number as well. */
+static inline void bench_purge(struct flight_bench *bench, const char *key, bool soft)
+{
+    struct note *note = &bench->notes[bench->joined];
+    assert_true(bench->joined < LENGTH(bench->notes));
+    struct slice exact = unit_exact(slice_of(key));
+    bench->joining = true;
+    note->waiter = flights_purge(bench->flights, exact, soft, bench_address(bench->joined));
+    bench->joining = false;
+    unit_drop(exact);
+    assert_non_null(note->waiter);
+    bench->joined++;
+}
+
+/* What is served at once: the body ("" for a failure that is remembered), or NULL. */
+static inline const char *bench_serve(struct flight_bench *bench, unsigned recipe, const char *name,
+                                      struct settlement *how)
+{
+    static char body[64];
+    struct slice exact = unit_exact(slice_of(name));
+    bench->joining = true;
+    bool served = flights_serve(bench->flights, &bench->recipes[recipe], exact, exact, how);
+    bench->joining = false;
+    unit_drop(exact);
+    if (!served)
+        return NULL;
+    assert_non_null(how->entry);
+    snprintf(body, sizeof body, "%.*s", SLICE_ARGS(how->entry->body));
+    return body;
 }
 
 static inline void bench_leave(struct flight_bench *bench, uint32_t number)

@@ -176,7 +176,7 @@ static void test_sample(void **state)
     assert_string_equal(conf->routes[1].pattern, "user/*");
     assert_int_equal(conf->routes[1].recipe.source, 1);
     assert_int_equal(conf->routes[1].recipe.number, 1);
-    assert_true(conf->routes[1].recipe.ttl == 60 && conf->routes[1].recipe.hold == 25);
+    assert_true(conf->routes[1].recipe.freshness.ttl == 60 && conf->routes[1].recipe.hold == 25);
     assert_true(slice_equal(conf->routes[1].fallback, SLICE("<p>Not now.</p>\n")));
     conf_free(conf);
 }
@@ -204,8 +204,13 @@ static void test_defaults(void **state)
     assert_string_equal(conf->cache.prefix, "worker");
     assert_int_equal(conf->cache.memory_bytes, 64 << 20);
     assert_true(conf->cache.redis_timeout == .25);
+    assert_true(conf->cache.lease == 5);
+    assert_int_equal(conf->purge.count, 0); /* nobody may */
     assert_true(conf->sources[0].delay_min == 0 && conf->sources[0].delay_max == 3);
-    assert_true(conf->routes[0].recipe.ttl == 60 && conf->routes[0].recipe.hold == 25);
+    const struct freshness *freshness = &conf->routes[0].recipe.freshness;
+    assert_true(freshness->ttl == 60 && conf->routes[0].recipe.hold == 25);
+    assert_true(freshness->jitter == 0 && freshness->stale == 0 && freshness->stale_error == 0);
+    assert_true(freshness->negative == 0 && !freshness->early);
     conf_free(conf);
 }
 
@@ -227,7 +232,7 @@ static void test_written_otherwise(void **state)
     struct conf *conf = load_good(text);
     (void)state;
     assert_int_equal(conf->route_count, 3);
-    assert_true(conf->routes[0].recipe.ttl == 0);
+    assert_true(conf->routes[0].recipe.freshness.ttl == 0);
     assert_non_null(conf->routes[0].fallback.data);
     assert_int_equal(conf->routes[0].fallback.len, 0);
     assert_string_equal(conf->routes[1].pattern, "x#y/*");
@@ -246,6 +251,23 @@ static void test_written_otherwise(void **state)
     assert_int_equal(conf->listen.socket_mode, 0600);
     assert_int_equal(conf->connections.max_connection_requests, 65535);
     assert_int_equal(conf->connections.max_request_body, 0);
+    conf_free(conf);
+}
+
+static void test_freshness(void **state)
+{
+    static const char text[] =
+        "purge = {'::1'}\npurge += {192.0.2.7}\ncache { lease = 1500ms }\n" SIMULATED
+        "fragment \"a\" { source = \"s\" ttl = 1m jitter = 5s stale = 10m stale_error = 1h\n"
+        "  early = yes negative = \"2s\" }\n";
+    struct conf *conf = load_good(text);
+    (void)state;
+    assert_int_equal(conf->purge.count, 2);
+    assert_string_equal(conf->purge.addresses[1], "192.0.2.7");
+    assert_true(conf->cache.lease == 1.5);
+    const struct freshness *a = &conf->routes[0].recipe.freshness;
+    assert_true(a->ttl == 60 && a->jitter == 5 && a->stale == 600 && a->stale_error == 3600);
+    assert_true(a->negative == 2 && a->early);
     conf_free(conf);
 }
 
@@ -333,6 +355,18 @@ static void test_bad_values(void **state)
         {SIMULATED FRAGMENT "cache { memory = \"64\" redis_timeout = 2m }\n",
          "3: memory = \"64\": a bare number; write it with a unit: 512B, 64KiB, 1MiB\n"
          "3: redis_timeout = \"2m\": must be from 1ms to 60s"},
+        {SIMULATED FRAGMENT "cache { lease = 99ms }\n",
+         "3: lease = \"99ms\": must be from 100ms to 1h"},
+        {SIMULATED FRAGMENT "purge = {\n127.0.0.1,\nlocalhost,\n'127.0.0.0/8' }\n",
+         "5: purge = \"localhost\": write an address, such as 127.0.0.1 or ::1\n"
+         "6: purge = \"127.0.0.0/8\": write an address, such as 127.0.0.1 or ::1"},
+        {SIMULATED "fragment a {\n source = s\n stale = 5\n stale_error = 366d\n jitter = -1s\n"
+                   " negative = 25h\n early = maybe\n}\n",
+         "4: stale = \"5\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
+         "5: stale_error = \"366d\": must be from 0 to 365d\n"
+         "6: jitter = \"-1s\": not a duration; write it like 60s, 5m or 250ms\n"
+         "7: negative = \"25h\": must be from 0 to 1d\n"
+         "8: early = \"maybe\": must be no or yes"},
         {SIMULATED FRAGMENT "cache { redis = \"http://:secret@h\" }\n", "3: redis: *"},
         {SIMULATED FRAGMENT "listen = {\n\"unix:/tmp/x\",\n\"pigeon:1\",\n'',\"fd:0\" }\n",
          "5: listen = \"pigeon:1\": *\n6: listen = \"\": *"},
@@ -377,6 +411,9 @@ static void test_bad_options(void **state)
         {SIMULATED FRAGMENT "include(\"/etc/passwd\")\n",
          "3: no option \"include\" at the top level"},
         {"include /etc/passwd\n" SIMULATED FRAGMENT, "1: no option \"include\" at the top level"},
+        {SIMULATED FRAGMENT "lease = 1s\ncache { purge = {'::1'} }\n",
+         "3: no option \"lease\" at the top level; it belongs in a cache section\n"
+         "4: no option \"purge\" in a cache section; it belongs at the top level"},
         {SIMULATED FRAGMENT "cache|redis = \"\"\n",
          "3: no option \"redis\" at the top level; it belongs in a cache section"},
         {SIMULATED FRAGMENT "\"source=s|type\" = http\n",
@@ -724,7 +761,7 @@ static void test_print_options(void **state)
     for (const struct option *o = option_table; o < option_table + option_count; o++) {
         char line[100];
         snprintf(line, sizeof line, "\n%s%s ", o->section == SECTION_TOP ? "" : "    ", o->name);
-        if (o->kind == OPTION_FILE)
+        if (o->kind == OPTION_FILE || (o->kind == OPTION_LIST && !o->preset))
             line[strlen(line) - 1] = '\n';
         if (o != option_table && !strstr(text, line))
             fail_msg("%s is not printed", o->name);
@@ -743,6 +780,7 @@ int main(void)
         cmocka_unit_test(test_sample),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_written_otherwise),
+        cmocka_unit_test(test_freshness),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_bad_options),

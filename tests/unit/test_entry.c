@@ -6,7 +6,8 @@
 #include "base/alloc.h"
 #include "unit.h"
 
-#define HTML_TYPE SLICE("text/html; charset=utf-8")
+#define HTML_TYPE    SLICE("text/html; charset=utf-8")
+#define FRESH_MAX_MS ((int64_t)100 * 365 * 86400 * 1000) /* as good as for ever */
 
 static void check_shape(const struct entry *entry)
 {
@@ -63,7 +64,9 @@ static void test_round_trip(void **state)
         assert_slice(i, back->body, body);
         assert_slice(i, back->encoded, entry->encoded);
         assert_row(i, back->status == 200 && back->made_ms == number);
-        assert_row(i, back->fresh_until_ms == 2 * number && back->cost_ms == number);
+        assert_row(i, back->fresh_until_ms == entry->fresh_until_ms && back->cost_ms == number);
+        assert_row(i, back->fresh_until_ms ==
+                          number + (number < FRESH_MAX_MS ? number : FRESH_MAX_MS));
         assert_row(i, strcmp(back->etag, entry->etag) == 0);
         entry_unref(back);
         entry_unref(entry);
@@ -95,8 +98,9 @@ static const struct {
     bool sound;
 } envelopes[] = {
     {SLICE_INIT(SOUND), true},
-    {SLICE_INIT("workerless/1 made=0 fresh=0 cost=0 status=100 type=x\n"), false},
-    {SLICE_INIT("workerless/1 made=0 fresh=0 cost=0 status=599 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=10 fresh=20 cost=0 status=404 type=text/html\n"), true},
+    {SLICE_INIT("workerless/1 made=10 fresh=20 cost=0 status=502 type=text/html\n"), true},
+    {SLICE_INIT("workerless/1 made=10 fresh=20 cost=0 status=504 type=text/html\nbody"), true},
     {SLICE_INIT("workerless/1 made=999999999999999 fresh=999999999999999 cost=999999999999999 "
                 "status=200 type=x\n"),
      true},
@@ -133,6 +137,16 @@ static const struct {
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=18446744073709551616 status=200 type=x\n"),
      false},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=99 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=100 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=199 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=201 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=204 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=304 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=403 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=405 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=500 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=503 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=599 type=x\n"), false},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=600 type=x\n"), false},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=0 type=x\n"), false},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=4294967496 type=x\n"), false},
@@ -180,7 +194,8 @@ static void test_damage(void **state)
             if (entry) {
                 check_shape(entry);
                 assert_row(at, slice_equal(entry->encoded, exact));
-                assert_int_equal(entry->status, 200);
+                assert_true(entry->status == 200 || entry->status == 404 || entry->status == 502 ||
+                            entry->status == 504);
                 for (size_t i = 0; i < entry->type.len; i++)
                     assert_true((unsigned char)entry->type.data[i] >= 0x20 &&
                                 entry->type.data[i] != 0x7f);
@@ -282,6 +297,73 @@ static void test_plain(void **state)
     entry_unref(eternal);
 }
 
+/* --- failures and staleness --- */
+
+static void test_failure(void **state)
+{
+    static const struct {
+        int status;
+        const char *encoded;
+    } cases[] = {
+        {404, "workerless/1 made=1732417847123 fresh=1732417849123 cost=0 status=404 "
+              "type=text/html; charset=utf-8\n"},
+        {502, "workerless/1 made=1732417847123 fresh=1732417849123 cost=0 status=502 "
+              "type=text/html; charset=utf-8\n"},
+        {504, "workerless/1 made=1732417847123 fresh=1732417849123 cost=0 status=504 "
+              "type=text/html; charset=utf-8\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct entry *entry = entry_of_failure(cases[i].status, 1732417847123, 2000);
+        assert_non_null(entry);
+        check_shape(entry);
+        assert_slice(i, entry->encoded, slice_of(cases[i].encoded));
+        assert_int_equal(entry->body.len, 0);
+        struct entry *back = entry_decode(entry->encoded);
+        assert_non_null(back);
+        assert_row(i, back->status == cases[i].status && back->made_ms == 1732417847123);
+        assert_row(i, back->fresh_until_ms == 1732417849123 && back->cost_ms == 0);
+        assert_slice(i, back->type, HTML_TYPE);
+        entry_unref(back);
+        entry_unref(entry);
+    }
+}
+
+/* Another entry that differs in nothing but how long it is fresh, in its envelope too. */
+static void test_with_freshness(void **state)
+{
+    static const int64_t moments[] = {0, 1, 9, 10, 20, 30, 1732417847123, 999999999999999};
+    (void)state;
+    for (size_t i = 0; i < 3 * LENGTH(moments); i++) {
+        struct entry *entry =
+            i % 3 == 0   ? entry_new(SLICE("text/x; y"), SLICE("body\n\0"), 10, 20, 840)
+            : i % 3 == 1 ? entry_of_failure(502, 10, 20)
+                         : entry_decode(SLICE("workerless/1 made=010 fresh=0030 cost=3 "
+                                              "status=200 type= z more=1\n\n"));
+        int64_t until_ms = moments[i / 3];
+        assert_non_null(entry);
+        struct entry *other = entry_with_freshness(entry, until_ms);
+        assert_non_null(other);
+        check_shape(other);
+        assert_int_equal(entry->references, 1); /* nothing is shared */
+        assert_int_equal(other->fresh_until_ms, until_ms);
+        assert_row(i, other->status == entry->status && other->made_ms == entry->made_ms);
+        assert_row(i, other->cost_ms == entry->cost_ms);
+        assert_slice(i, other->type, entry->type);
+        assert_slice(i, other->body, entry->body);
+        assert_string_equal(other->etag, entry->etag);
+        assert_int_equal(entry->fresh_until_ms, 30); /* entries don't change */
+        entry_unref(entry);
+
+        struct entry *back = entry_decode(other->encoded);
+        assert_non_null(back);
+        assert_row(i, back->fresh_until_ms == until_ms && back->made_ms == 10);
+        assert_slice(i, back->body, other->body);
+        entry_unref(back);
+        entry_unref(other);
+    }
+}
+
 /* The tag tells bodies and types apart, and nothing else. */
 static void test_etag(void **state)
 {
@@ -331,7 +413,13 @@ static void test_no_memory(void **state)
     assert_null(entry_new(HTML_TYPE, SLICE("x"), 1, 2, 3));
     assert_null(entry_decode(SLICE(SOUND)));
     assert_null(entry_from_plain(SLICE("x"), 1, 2));
+    assert_null(entry_of_failure(404, 1, 2));
+    alloc_fail_after(1);
+    struct entry *entry = entry_new(HTML_TYPE, SLICE("x"), 1, 2, 3);
+    assert_non_null(entry);
+    assert_null(entry_with_freshness(entry, 1));
     alloc_fail_after(-1);
+    entry_unref(entry);
 }
 
 int main(void)
@@ -345,6 +433,8 @@ int main(void)
         cmocka_unit_test(test_type_length),
         cmocka_unit_test(test_header_injection),
         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_with_freshness),
         cmocka_unit_test(test_etag),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_no_memory),

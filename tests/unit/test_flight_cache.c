@@ -1,132 +1,114 @@
-/* park/flight with a cache that answers when the test says so, as Redis does: what may happen in
- * between. The functions here stand in the place of cache/cache.c. */
+/* park/flight while the cache answers in its own time: looking, claiming, waiting for another
+ * process, and what may happen while our source works. Staleness is in test_flight_stale.c. */
 #include "park/flight.h"
 
-#include "base/log.h"
-#include "flight_bench.h"
+#include "fake_cache.h"
 
-struct lookup {
-    cache_found_fn *found;
-    void *caller;
-    char key[32];
-};
+/* --- looking and claiming --- */
 
-struct cache {
-    struct lookup lookups[20]; /* unanswered, the oldest first */
-    size_t count;
-    unsigned asked, stores;
-    bool refuses; /* to store */
-    char stored_key[32];
-};
-
-void cache_lookup(struct cache *cache, struct slice key, cache_found_fn *found, void *caller)
-{
-    assert_true(cache->count < LENGTH(cache->lookups));
-    struct lookup *lookup = &cache->lookups[cache->count++];
-    *lookup = (struct lookup){.found = found, .caller = caller};
-    snprintf(lookup->key, sizeof lookup->key, "%.*s", SLICE_ARGS(key));
-    cache->asked++;
-}
-
-bool cache_store(struct cache *cache, struct slice key, struct entry *entry)
-{
-    assert_non_null(entry);
-    cache->stores++;
-    snprintf(cache->stored_key, sizeof cache->stored_key, "%.*s", SLICE_ARGS(key));
-    return !cache->refuses;
-}
-
-static struct cache cache;
-static struct flight_bench *bench;
-
-static int setup(void **state)
-{
-    (void)state;
-    struct ev_loop *loop = ev_loop_new(0);
-    assert_non_null(loop);
-    cache = (struct cache){0};
-    bench = bench_new((struct flight_limits){1000, 1000}, loop, &cache);
-    return 0;
-}
-
-/* The oldest lookup is answered: with a body, or NULL for a miss. */
-static void answer(const char *body)
-{
-    assert_true(cache.count > 0);
-    struct lookup lookup = cache.lookups[0];
-    cache.count--;
-    for (size_t i = 0; i < cache.count; i++)
-        cache.lookups[i] = cache.lookups[i + 1];
-    struct entry *entry =
-        body ? entry_new(SLICE("text/html"), slice_of(body), 0, INT64_MAX / 2, 0) : NULL;
-    lookup.found(lookup.caller, entry);
-    entry_unref(entry);
-}
-
-/* The cache goes last, and answers what it owes before. */
-static int teardown(void **state)
-{
-    (void)state;
-    struct ev_loop *loop = bench->loop;
-    bench_free(bench);
-    while (cache.count > 0)
-        answer(NULL);
-    ev_loop_destroy(loop);
-    return 0;
-}
-
-static void join(unsigned recipe, const char *name)
-{
-    assert_int_equal(bench_join(bench, recipe, name), JOIN_OK);
-}
-
-static void check_counts(size_t flights, size_t parked)
-{
-    assert_int_equal(flights_under_way(bench->flights), flights);
-    assert_int_equal(flights_parked(bench->flights), parked);
-}
-
-/* One lookup for all, and only after it, and only on a miss, the source. */
+/* One lookup for all, and only after it, and only on a miss, the lease. */
 static void test_found(void **state)
 {
     (void)state;
     join(BY_HAND, "a");
     join(BY_HAND, "a");
     bench_turn(bench);
-    assert_int_equal(cache.asked, 1);
-    assert_string_equal(cache.lookups[0].key, "a");
-    assert_int_equal(bench->hand.started, 0);
+    assert_int_equal(cache.asked[LOOKUP], 1);
     check_counts(1, 2);
-    answer("<p>x</p>");
+    answer_found(LOOKUP, "a", "<p>x</p>", LEFT_FRESH);
     assert_int_equal(bench->settled, 0); /* only marked */
     join(BY_HAND, "a");
     bench_turn(bench);
     for (uint32_t i = 0; i < 3; i++) {
-        assert_int_equal(bench->notes[i].settled, 1);
-        assert_int_equal(bench->notes[i].how.kind, SETTLED_ENTRY);
+        check_settled(i, SETTLED_ENTRY, "<p>x</p>");
         assert_true(bench->notes[i].how.hit);
-        assert_false(bench->notes[i].how.stored);
-        assert_string_equal(bench->notes[i].body, "<p>x</p>");
+        assert_int_equal(bench->notes[i].how.detail, FROM_REDIS);
+        assert_false(bench->notes[i].how.stored || bench->notes[i].how.stale);
     }
     assert_int_equal(bench->hand.started, 0);
-    assert_int_equal(cache.asked, 1);
+    assert_int_equal(cache.asked[CLAIM], 0);
     check_counts(0, 0);
 }
 
-static void test_missed(void **state)
+static void test_from_memory(void **state)
+{
+    struct entry *entry = entry_left("<p>x</p>", LEFT_FRESH);
+    (void)state;
+    join(BY_HAND, "a");
+    answer(LOOKUP, "a",
+           (struct cache_answer){.outcome = CACHE_FOUND, .entry = entry, .from_memory = true});
+    entry_unref(entry);
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+    assert_int_equal(bench->notes[0].how.detail, FROM_MEMORY);
+}
+
+/* What lookup and claim may say, and whether the source is called, with a lease or without. */
+static void test_ways_to_source(void **state)
+{
+    static const struct {
+        enum cache_outcome lookup, claim;
+        bool leased;
+    } cases[] = {
+        {CACHE_NONE, CACHE_OURS, true},
+        {CACHE_NONE, CACHE_ALONE, false},
+        {CACHE_ALONE, CACHE_OURS, true}, /* Redis came back in between */
+        {CACHE_ALONE, CACHE_ALONE, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        fake_begin((struct flight_limits){10, 10});
+        join(BY_HAND, "a");
+        answer_outcome(LOOKUP, "a", cases[i].lookup);
+        assert_row(i, bench->hand.started == 0);
+        assert_row(i, cache.questions[0].known_made_ms == -1);
+        answer_outcome(CLAIM, "a", cases[i].claim);
+        assert_row(i, bench->hand.started == 1);
+        join(BY_HAND, "a");
+        int64_t before_ms = clock_wall_ms();
+        hand_give(&bench->hand, "a", "<p>x</p>");
+        assert_row(i, cache.stores == 1 && cache.stored.leased == cases[i].leased);
+        assert_string_equal(cache.stored.key, "a");
+        assert_string_equal(cache.stored.body, "<p>x</p>");
+        assert_row(i, cache.stored.made_ms >= before_ms);
+        assert_row(i, cache.stored.fresh_until_ms == cache.stored.made_ms + TTL_S * 1000);
+        assert_row(i, cache.stored.until_ms == cache.stored.fresh_until_ms);
+        bench_turn(bench);
+        for (uint32_t k = 0; k < 2; k++) {
+            check_settled(k, SETTLED_ENTRY, "<p>x</p>");
+            assert_row(i, bench->notes[k].how.stored && !bench->notes[k].how.hit);
+            assert_row(i, bench->notes[k].how.detail == FROM_SOURCE);
+            assert_row(i, bench->notes[k].how.collapsed == (k == 1));
+        }
+        fake_end();
+    }
+}
+
+/* The value came between the lookup and the claim. */
+static void test_found_by_claim(void **state)
 {
     (void)state;
     join(BY_HAND, "a");
-    answer(NULL);
-    assert_int_equal(bench->hand.started, 1);
-    join(BY_HAND, "a");
-    hand_give(&bench->hand, "a", "<p>x</p>");
-    assert_int_equal(cache.stores, 1);
-    assert_string_equal(cache.stored_key, "a");
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    answer_found(CLAIM, "a", "<p>x</p>", LEFT_FRESH);
     bench_turn(bench);
-    assert_int_equal(bench->settled, 2);
-    assert_true(bench->notes[1].how.stored && !bench->notes[1].how.hit);
-    assert_int_equal(cache.asked, 1);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+    assert_true(bench->notes[0].how.hit);
+    assert_int_equal(bench->hand.started, 0);
+}
+
+/* What can't be read is discarded, and asked for once more. */
+static void test_unreadable(void **state)
+{
+    (void)state;
+    join(BY_HAND, "a");
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    answer_outcome(CLAIM, "a", CACHE_NONE);
+    assert_int_equal(cache.asked[CLAIM], 2);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    hand_give(&bench->hand, "a", "<p>x</p>");
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
 }
 
 /* A cache that does not take the result, and a result that is not for the cache. */
@@ -134,108 +116,424 @@ static void test_not_stored(void **state)
 {
     (void)state;
     cache.refuses = true;
-    join(BY_HAND, "a");
-    answer(NULL);
+    join_generating(BY_HAND, "a");
     hand_give(&bench->hand, "a", "<p>x</p>");
     bench_turn(bench);
-    assert_int_equal(bench->notes[0].how.kind, SETTLED_ENTRY);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
     assert_false(bench->notes[0].how.stored);
     assert_int_equal(cache.stores, 1);
 
     cache.refuses = false;
-    join(UNCACHED, "b");
-    answer(NULL);
+    join_generating(UNCACHED, "b");
     hand_give(&bench->hand, "b", "<p>x</p>");
     bench_turn(bench);
-    assert_int_equal(bench->notes[1].how.kind, SETTLED_ENTRY);
+    check_settled(1, SETTLED_ENTRY, "<p>x</p>");
     assert_false(bench->notes[1].how.stored);
     assert_int_equal(cache.stores, 1);
+    assert_int_equal(cache.releases, 1);
 }
 
-/* All leave, or their hold is over, while the cache is asked: it goes on. */
-static void test_alone(void **state)
+/* Whatever fails, the lease is given up, and nothing is stored. */
+static void test_failures(void **state)
+{
+    static const struct {
+        enum source_status status;
+        enum settlement_kind kind;
+    } cases[] = {
+        {SOURCE_NOT_FOUND, SETTLED_NOT_FOUND},
+        {SOURCE_FAILED, SETTLED_FAILED},
+        {SOURCE_TIMED_OUT, SETTLED_TIMED_OUT},
+        {SOURCE_CANCELLED, SETTLED_SHUTDOWN},
+    };
+    (void)state;
+    for (uint32_t i = 0; i < LENGTH(cases); i++) {
+        join_generating(STALE_ERROR, "a");
+        hand_fail(&bench->hand, "a", cases[i].status);
+        assert_int_equal(cache.releases, i + 1);
+        bench_turn(bench);
+        check_settled(i, cases[i].kind, "");
+        assert_false(bench->notes[i].how.stored || bench->notes[i].how.stale);
+    }
+    bench->hand.refuses = true;
+    join(BY_HAND, "a");
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    bench_turn(bench);
+    check_settled(LENGTH(cases), SETTLED_FAILED, "");
+    assert_int_equal(cache.stores, 0);
+    assert_int_equal(cache.releases, LENGTH(cases) + 1);
+}
+
+/* --- waiting for another process --- */
+
+/* Whatever is told of the key wakes at once: the value, its lease, or that all may have changed. */
+static void test_woken(void **state)
+{
+    static const struct {
+        const char *key;
+        bool lease_only;
+    } cases[] = {{"a", false}, {"a", true}, {NULL, false}};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        fake_begin((struct flight_limits){10, 10});
+        join(BY_HAND, "a");
+        answer_outcome(LOOKUP, "a", CACHE_NONE);
+        answer_theirs("a", 1000);
+        join(BY_HAND, "a");
+        tell_changed("b", false); /* not ours */
+        assert_row(i, cache.count == 0);
+        tell_changed(cases[i].key, cases[i].lease_only);
+        assert_row(i, cache.count == 1);
+        answer_found(CLAIM, "a", "<p>theirs</p>", LEFT_FRESH);
+        bench_turn(bench);
+        for (uint32_t k = 0; k < 2; k++) {
+            check_settled(k, SETTLED_ENTRY, "<p>theirs</p>");
+            assert_row(i, bench->notes[k].how.hit);
+        }
+        assert_row(i, bench->hand.started == 0);
+        fake_end();
+    }
+}
+
+/* Their lease has gone without a value: one of those who wait takes over. */
+static void test_take_over(void **state)
 {
     (void)state;
-    join(BRIEF_HOLD, "a");
     join(BY_HAND, "a");
-    bench_leave(bench, 1);
-    bench_run(bench, 1);
-    assert_int_equal(bench->notes[0].how.kind, SETTLED_NOT_READY);
-    check_counts(1, 0);
-    answer(NULL);
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    answer_theirs("a", 1000);
+    tell_changed("a", true);
+    answer_theirs("a", 1000); /* another one was faster */
+    assert_int_equal(bench->hand.started, 0);
+    tell_changed("a", true);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
     assert_int_equal(bench->hand.started, 1);
+    hand_give(&bench->hand, "a", "<p>ours</p>");
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>ours</p>");
+}
+
+/* Nobody tells: the flight looks again when their lease must have ended. */
+static void test_looks_again(void **state)
+{
+    (void)state;
+    join(BY_HAND, "a");
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    for (int i = 0; i < 3; i++) {
+        answer_theirs("a", 0.002);
+        assert_int_equal(cache.count, 0);
+        while (cache.count == 0)
+            ev_run(bench->loop, EVRUN_ONCE);
+    }
+    answer_outcome(CLAIM, "a", CACHE_ALONE);
+    assert_int_equal(bench->hand.started, 1);
+}
+
+/* The change came before the answer: that may be from before it. */
+static void test_changed_while_claiming(void **state)
+{
+    (void)state;
+    join(BY_HAND, "a");
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    tell_changed("a", false);
+    assert_int_equal(cache.count, 1); /* one question at a time */
+    answer_theirs("a", 1000);
+    assert_int_equal(cache.count, 1);
+    answer_theirs("a", 1000);
+    assert_int_equal(cache.count, 0); /* and now it waits */
+    tell_changed("a", true);
+    answer_found(CLAIM, "a", "<p>x</p>", LEFT_FRESH);
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+}
+
+/* --- while we make it --- */
+
+/* Somebody else wrote the value: everybody has it at once, and our call is cancelled. */
+static void test_written_meanwhile(void **state)
+{
+    (void)state;
+    join_generating(BY_HAND, "a");
+    join(BY_HAND, "a");
+    tell_changed("a", true); /* a renewal: the lease is looked at, and it is ours */
+    answer_outcome(CHECK, "a", CACHE_FOUND);
+    tell_changed("a", false);
+    assert_int_equal(cache.questions[0].kind, LOOKUP);
+    assert_int_equal(bench->hand.cancelled, 0);
+    answer_found(LOOKUP, "a", "<p>hi</p>", LEFT_FRESH);
+    assert_int_equal(bench->hand.cancelled, 1);
+    assert_int_equal(cache.releases, 1);
+    bench_turn(bench);
+    for (uint32_t i = 0; i < 2; i++) {
+        check_settled(i, SETTLED_ENTRY, "<p>hi</p>");
+        assert_true(bench->notes[i].how.hit);
+        assert_false(bench->notes[i].how.stored);
+    }
+    assert_int_equal(cache.stores, 0);
+    check_counts(0, 0);
+}
+
+/* Nothing was there after all, or nobody can be asked: it goes on, for all. */
+static void test_glance_in_vain(void **state)
+{
+    (void)state;
+    join_generating(BY_HAND, "a");
+    tell_changed(NULL, false); /* tracking has begun, say */
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    join(BY_HAND, "a");
+    tell_changed("a", false);
+    answer_outcome(LOOKUP, "a", CACHE_ALONE);
+    join(BY_HAND, "a");
+    tell_changed("a", false);
+    answer_found(LOOKUP, "a", "<p>old</p>", LEFT_STALE);
+    join(BY_HAND, "a");
+    check_counts(1, 4);
     hand_give(&bench->hand, "a", "<p>x</p>");
     bench_turn(bench);
-    assert_int_equal(cache.stores, 1);
-    check_counts(0, 0);
-    assert_int_equal(bench->settled, 1);
+    for (uint32_t i = 0; i < 4; i++)
+        check_settled(i, SETTLED_ENTRY, "<p>x</p>");
+    assert_int_equal(bench->hand.started, 1);
 }
 
-/* Shut down with lookups unanswered; the answers come later, to flights that are over. */
-static void test_cancelled_looking(void **state)
+/* Purged: those who wait get what was begun, those who come later do not. Either flight may be the
+ * first to land. */
+static void test_purged_meanwhile(void **state)
 {
     (void)state;
-    join(BY_HAND, "a");
-    join(BY_HAND, "a");
-    join(BY_HAND, "b");
-    flights_cancel_all(bench->flights);
-    assert_int_equal(bench->settled, 3);
-    for (uint32_t i = 0; i < 3; i++)
-        assert_int_equal(bench->notes[i].how.kind, SETTLED_SHUTDOWN);
-    check_counts(0, 0);
-
-    /* A flight of the same key does not mind the old one. */
-    join(BY_HAND, "a");
-    assert_int_equal(cache.asked, 3);
-    answer("<p>late</p>");
-    answer(NULL);
-    bench_turn(bench);
-    assert_int_equal(bench->settled, 3);
-    assert_int_equal(bench->hand.started, 0);
-    answer("<p>x</p>");
-    bench_turn(bench);
-    assert_string_equal(bench->notes[3].body, "<p>x</p>");
-    flights_cancel_all(bench->flights);
-    assert_int_equal(bench->settled, 4);
-}
-
-/* The same, and the flights are gone altogether: see teardown. */
-static void test_freed_looking(void **state)
-{
-    (void)state;
-    join(BY_HAND, "a");
-    join(BY_HAND, "b");
-    bench_leave(bench, 1);
-}
-
-/* The bound counts flights that wait for the cache. */
-static void test_bound(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 20; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "n%d", i);
-        join(BY_HAND, name);
+    for (int later_first = 0; later_first < 2; later_first++) {
+        fake_begin((struct flight_limits){10, 10});
+        join_generating(BY_HAND, "a");
+        struct hand_call *begun = bench->hand.calls;
+        tell_changed("a", false);
+        answer_outcome(LOOKUP, "a", CACHE_NONE);
+        check_counts(1, 1);
+        join_generating(BY_HAND, "a"); /* looks for itself */
+        check_counts(2, 2);
+        const struct source_result old = {.status = SOURCE_OK,
+                                          .type = SLICE("text/html"),
+                                          .body = SLICE("<p>old</p>")};
+        if (later_first)
+            hand_give(&bench->hand, "a", "<p>new</p>");
+        hand_complete(&bench->hand, begun, &old);
+        bench_turn(bench);
+        check_settled(0, SETTLED_ENTRY, "<p>old</p>");
+        if (!later_first) {
+            join(BY_HAND, "a");
+            hand_give(&bench->hand, "a", "<p>new</p>");
+            bench_turn(bench);
+            check_settled(2, SETTLED_ENTRY, "<p>new</p>");
+        }
+        check_settled(1, SETTLED_ENTRY, "<p>new</p>");
+        check_counts(0, 0);
+        fake_end();
     }
-    check_counts(20, 20);
-    while (cache.count > 0)
-        answer("<p>x</p>");
-    check_counts(20, 20);
-    bench_turn(bench);
+}
+
+/* Purged again and again: each time those who come later have a flight of their own. */
+static void test_purged_often(void **state)
+{
+    enum { TIMES = 5 };
+    struct hand_call *calls[TIMES];
+    (void)state;
+    for (uint32_t i = 0; i < TIMES; i++) {
+        join_generating(BY_HAND, "a");
+        calls[i] = bench->hand.calls;
+        tell_changed("a", false);
+        answer_outcome(LOOKUP, "a", CACHE_NONE);
+    }
+    check_counts(TIMES, TIMES);
+    for (uint32_t i = 0; i < TIMES; i++) {
+        char body[] = "<p>0</p>";
+        body[3] = (char)('0' + i * 3 % TIMES);
+        hand_complete(&bench->hand, calls[i * 3 % TIMES],
+                      &(struct source_result){.type = SLICE("text/html"), .body = slice_of(body)});
+        bench_turn(bench);
+        check_settled(i * 3 % TIMES, SETTLED_ENTRY, body);
+    }
     check_counts(0, 0);
-    assert_int_equal(bench->settled, 20);
+}
+
+/* The glance's answer comes when the flight has landed, or is settled too. */
+static void test_late_glance(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        fake_begin((struct flight_limits){10, 10});
+        join_generating(BY_HAND, "a");
+        tell_changed("a", false);
+        hand_give(&bench->hand, "a", "<p>x</p>");
+        if (i % 2)
+            bench_turn(bench); /* else: before the settlement */
+        if (i / 2 == 0)
+            answer_found(LOOKUP, "a", "<p>other</p>", LEFT_FRESH);
+        else
+            answer_outcome(LOOKUP, "a", i / 2 == 1 ? CACHE_NONE : CACHE_ALONE);
+        bench_turn(bench);
+        check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+        check_counts(0, 0);
+        assert_int_equal(bench->hand.cancelled, 0);
+        fake_end();
+    }
+}
+
+/* A change while the glance is under way may be younger than its answer: look once more. */
+static void test_changed_while_glancing(void **state)
+{
+    (void)state;
+    join_generating(BY_HAND, "a");
+    tell_changed("a", false); /* somebody removes it... */
+    tell_changed("a", false); /* ...and writes it, but the first glance is from before that */
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    assert_int_equal(cache.count, 1);
+    answer_found(LOOKUP, "a", "<p>hi</p>", LEFT_FRESH);
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>hi</p>");
+    assert_int_equal(bench->hand.cancelled, 1);
+}
+
+/* --- the hold, in every state --- */
+
+enum stage { AT_LOOKING, AT_CLAIMING, AT_WAITING, AT_GENERATING, AT_GLANCING, STAGES };
+
+/* Brings the flight of "a", which was just joined, there. */
+static void advance(enum stage stage)
+{
+    if (stage == AT_LOOKING)
+        return;
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    if (stage == AT_WAITING)
+        answer_theirs("a", 1000);
+    else if (stage >= AT_GENERATING)
+        answer_outcome(CLAIM, "a", CACHE_OURS);
+    if (stage == AT_GLANCING)
+        tell_changed("a", false);
+}
+
+/* What is unanswered is answered, and the flight lands with an entry. */
+static void finish(enum stage stage)
+{
+    if (stage == AT_WAITING)
+        tell_changed("a", false);
+    if (stage < AT_GENERATING)
+        answer_found(stage == AT_LOOKING ? LOOKUP : CLAIM, "a", "<p>x</p>", LEFT_FRESH);
+    else
+        hand_give(&bench->hand, "a", "<p>x</p>");
+    bench_turn(bench);
+}
+
+/* Who asks again when the hold is over is on the same flight; without anybody it goes on. */
+static void test_hold_over(void **state)
+{
+    (void)state;
+    for (int stage = 0; stage < STAGES; stage++) {
+        fake_begin((struct flight_limits){10, 10});
+        join(BRIEF_HOLD, "a");
+        join(BRIEF_HOLD, "a");
+        advance((enum stage)stage);
+        bench_leave(bench, 1);
+        bench_run(bench, 1);
+        check_settled(0, SETTLED_NOT_READY, "");
+        check_counts(1, 0);
+        join(BY_HAND, "a");
+        check_counts(1, 1);
+        finish((enum stage)stage);
+        check_settled(2, SETTLED_ENTRY, "<p>x</p>");
+        assert_true(bench->notes[2].how.collapsed);
+        assert_int_equal(cache.asked[LOOKUP], stage == AT_GLANCING ? 2 : 1);
+        assert_int_equal(bench->hand.started, stage >= AT_GENERATING);
+        check_counts(0, 0);
+        fake_end();
+    }
+}
+
+/* --- shutdown, in every state --- */
+
+/* Cancelled; what the cache says later does not matter, but its lease is given up. */
+static void test_cancelled(void **state)
+{
+    static const enum cache_outcome late[] = {CACHE_FOUND, CACHE_NONE, CACHE_OURS, CACHE_THEIRS,
+                                              CACHE_ALONE};
+    (void)state;
+    for (size_t i = 0; i < STAGES * LENGTH(late); i++) {
+        enum stage stage = (enum stage)(i / LENGTH(late));
+        enum cache_outcome outcome = late[i % LENGTH(late)];
+        fake_begin((struct flight_limits){10, 10});
+        join(BY_HAND, "a");
+        join(BY_HAND, "a");
+        advance(stage);
+        flights_cancel_all(bench->flights);
+        assert_row(i, bench->settled == 2);
+        check_settled(0, SETTLED_SHUTDOWN, "");
+        check_settled(1, SETTLED_SHUTDOWN, "");
+        check_counts(0, 0);
+        assert_row(i, bench->hand.cancelled == (stage >= AT_GENERATING));
+        flights_cancel_all(bench->flights);
+
+        /* A flight of the same key does not mind the old one. */
+        join(BY_HAND, "a");
+        while (cache.count > 1) {
+            if (outcome == CACHE_FOUND)
+                answer_found(cache.questions[0].kind, "a", "<p>late</p>", LEFT_FRESH);
+            else if (outcome < CACHE_OURS || cache.questions[0].kind == CLAIM)
+                answer_at(0, (struct cache_answer){.outcome = outcome, .wait_s = 1});
+            else
+                answer_at(0, (struct cache_answer){.outcome = CACHE_ALONE});
+        }
+        bench_turn(bench);
+        assert_row(i, bench->settled == 2 && cache.leases == 0);
+        answer_found(LOOKUP, "a", "<p>new</p>", LEFT_FRESH);
+        bench_turn(bench);
+        check_settled(2, SETTLED_ENTRY, "<p>new</p>");
+        fake_end();
+    }
+}
+
+/* One that was detached by a purge, and one that has landed. */
+static void test_cancelled_apart(void **state)
+{
+    struct entry *entry = entry_left("<p>x</p>", LEFT_FRESH);
+    (void)state;
+    join_generating(BY_HAND, "a");
+    tell_changed("a", false);
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    join_generating(BY_HAND, "a");
+    tell_changed("a", false);
+    join(BY_HAND, "b");
+    answer_at(1, (struct cache_answer){.outcome = CACHE_FOUND, .entry = entry});
+    entry_unref(entry);
+    flights_cancel_all(bench->flights);
+    check_settled(0, SETTLED_SHUTDOWN, "");
+    check_settled(1, SETTLED_SHUTDOWN, "");
+    check_settled(2, SETTLED_ENTRY, "<p>x</p>");
+    check_counts(0, 0);
+    assert_int_equal(bench->hand.cancelled, 2);
+    assert_int_equal(cache.releases, 2);
+    answer_found(LOOKUP, "a", "<p>late</p>", LEFT_FRESH);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_found, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_missed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_not_stored, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_alone, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancelled_looking, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_freed_looking, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
+        fake_test(test_found),
+        fake_test(test_from_memory),
+        cmocka_unit_test(test_ways_to_source),
+        fake_test(test_found_by_claim),
+        fake_test(test_unreadable),
+        fake_test(test_not_stored),
+        fake_test(test_failures),
+        cmocka_unit_test(test_woken),
+        fake_test(test_take_over),
+        fake_test(test_looks_again),
+        fake_test(test_changed_while_claiming),
+        fake_test(test_written_meanwhile),
+        fake_test(test_glance_in_vain),
+        cmocka_unit_test(test_purged_meanwhile),
+        fake_test(test_purged_often),
+        cmocka_unit_test(test_late_glance),
+        fake_test(test_changed_while_glancing),
+        cmocka_unit_test(test_hold_over),
+        cmocka_unit_test(test_cancelled),
+        fake_test(test_cancelled_apart),
     };
     log_configure(LOG_LEVEL_ERROR, false);
     return cmocka_run_group_tests_name("flight_cache", tests, NULL, NULL);

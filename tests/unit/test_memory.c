@@ -1,4 +1,5 @@
-/* cache/memory: against a model so naive that it is plainly right. */
+/* cache/memory: that hot keys stay, and all else against a model so naive that it is plainly
+ * right. */
 #include "cache/memory.h"
 
 #include <stdio.h>
@@ -20,10 +21,10 @@ static struct entry *make_entry(size_t body_len, int64_t fresh_until_ms)
 }
 
 /* Puts an entry of its own, which the cache alone refers to afterwards. */
-static bool put(struct memory *memory, const char *key, size_t body_len, int64_t fresh_until_ms)
+static bool put(struct memory *memory, const char *key, size_t body_len, int64_t until_ms)
 {
-    struct entry *entry = make_entry(body_len, fresh_until_ms);
-    bool kept = memory_put(memory, slice_of(key), entry);
+    struct entry *entry = make_entry(body_len, 100);
+    bool kept = memory_put(memory, slice_of(key), entry, until_ms);
     assert_int_equal(entry->references, kept ? 2 : 1);
     entry_unref(entry);
     return kept;
@@ -45,7 +46,7 @@ static void test_basics(void **state)
     memory_remove(memory, SLICE("a"));
     memory_clear(memory);
 
-    assert_true(memory_put(memory, SLICE("a"), one));
+    assert_true(memory_put(memory, SLICE("a"), one, 100));
     assert_int_equal(one->references, 2);
     assert_ptr_equal(memory_get(memory, SLICE("a"), 0), one);
     assert_int_equal(one->references, 2); /* borrowed */
@@ -55,15 +56,15 @@ static void test_basics(void **state)
     size_t used = memory_used(memory);
     assert_true(used >= entry_footprint(one) + 1);
 
-    assert_true(memory_put(memory, SLICE("a"), other)); /* in its place */
+    assert_true(memory_put(memory, SLICE("a"), other, 100)); /* in its place */
     assert_int_equal(one->references, 1);
     assert_ptr_equal(memory_get(memory, SLICE("a"), 0), other);
     assert_int_equal(memory_used(memory), used + 10);
-    assert_true(memory_put(memory, SLICE("a"), other)); /* itself */
+    assert_true(memory_put(memory, SLICE("a"), other, 100)); /* itself */
     assert_int_equal(other->references, 2);
     assert_int_equal(memory_used(memory), used + 10);
 
-    assert_true(memory_put(memory, SLICE("b"), other)); /* one entry under two keys */
+    assert_true(memory_put(memory, SLICE("b"), other, 100)); /* one entry under two keys */
     assert_int_equal(other->references, 3);
     memory_remove(memory, SLICE("a"));
     assert_int_equal(other->references, 2);
@@ -73,7 +74,7 @@ static void test_basics(void **state)
     assert_int_equal(other->references, 1);
     assert_int_equal(memory_used(memory), 0);
 
-    assert_true(memory_put(memory, SLICE("a"), other));
+    assert_true(memory_put(memory, SLICE("a"), other, 100));
     memory_free(memory);
     assert_int_equal(other->references, 1);
     memory_free(NULL);
@@ -89,7 +90,7 @@ static void test_keys(void **state)
     char key[] = "k\0y\xff";
     (void)state;
     assert_non_null(memory);
-    assert_true(memory_put(memory, (struct slice){key, 4}, entry));
+    assert_true(memory_put(memory, (struct slice){key, 4}, entry, 100));
     key[0] = 'x';
     assert_null(memory_get(memory, (struct slice){key, 4}, 0));
     assert_ptr_equal(memory_get(memory, SLICE("k\0y\xff"), 0), entry);
@@ -98,35 +99,51 @@ static void test_keys(void **state)
     entry_unref(entry);
 }
 
-/* Fresh until, and not at, that moment; and then it is gone, not only hidden. */
+/* Until, and not at, that moment, whatever the entry says; and then it is gone, not only hidden. */
 static void test_expiry(void **state)
 {
-    struct memory *memory = memory_new(10000);
-    struct entry *entry = make_entry(1, 1000);
+    static const int64_t fresh[] = {0, 500, 1000, 5000};
     (void)state;
-    assert_non_null(memory);
-    assert_true(memory_put(memory, SLICE("a"), entry));
-    assert_ptr_equal(memory_get(memory, SLICE("a"), 999), entry);
-    assert_int_equal(entry->references, 2);
-    assert_null(memory_get(memory, SLICE("a"), 1000));
-    assert_int_equal(entry->references, 1);
-    assert_int_equal(memory_used(memory), 0);
-    assert_null(memory_get(memory, SLICE("a"), 0));
-    memory_free(memory);
-    entry_unref(entry);
+    for (size_t i = 0; i < LENGTH(fresh); i++) {
+        struct memory *memory = memory_new(10000);
+        struct entry *entry = make_entry(1, fresh[i]);
+        assert_non_null(memory);
+        assert_true(memory_put(memory, SLICE("a"), entry, 1000));
+        assert_ptr_equal(memory_get(memory, SLICE("a"), 999), entry);
+        assert_int_equal(entry->references, 2);
+        assert_null(memory_get(memory, SLICE("a"), 1000));
+        assert_int_equal(entry->references, 1);
+        assert_int_equal(memory_used(memory), 0);
+        assert_null(memory_get(memory, SLICE("a"), 0));
+
+        /* The latest put says until when. */
+        assert_true(memory_put(memory, SLICE("a"), entry, 1000));
+        assert_true(memory_put(memory, SLICE("a"), entry, 10));
+        assert_null(memory_get(memory, SLICE("a"), 10));
+        memory_free(memory);
+        entry_unref(entry);
+    }
 }
 
-/* What was used longest ago goes first; putting and getting are both a use. */
-static void test_lru(void **state)
+/* --- the policy --- */
+
+/* What an item with this body takes, its key being one byte. */
+static size_t cost_of(size_t body_len)
 {
     struct memory *probe = memory_new(SIZE_MAX);
-    (void)state;
     assert_non_null(probe);
-    assert_true(put(probe, "a", 100, 100));
-    size_t each = memory_used(probe);
+    assert_true(put(probe, "a", body_len, 100));
+    size_t cost = memory_used(probe);
     memory_free(probe);
+    return cost;
+}
 
+/* Among those that nobody has asked for, the oldest goes first; what was asked for stays. */
+static void test_order(void **state)
+{
+    size_t each = cost_of(100);
     struct memory *memory = memory_new(3 * each);
+    (void)state;
     assert_non_null(memory);
     assert_true(put(memory, "a", 100, 100));
     assert_true(put(memory, "b", 100, 100));
@@ -134,18 +151,69 @@ static void test_lru(void **state)
     assert_int_equal(memory_used(memory), 3 * each); /* all of the bound can be used */
     assert_true(has(memory, "a"));
     assert_true(put(memory, "d", 100, 100));
-    assert_false(has(memory, "b"));
-    assert_true(put(memory, "c", 100, 100)); /* again */
     assert_true(put(memory, "e", 100, 100));
-    assert_false(has(memory, "a"));
-    assert_true(has(memory, "c") && has(memory, "d") && has(memory, "e"));
-
-    /* One byte more, and two of them have to go: c and d. */
-    assert_true(put(memory, "f", 101, 100));
-    assert_false(has(memory, "c") || has(memory, "d"));
-    assert_true(has(memory, "e") && has(memory, "f"));
+    assert_int_equal(memory_used(memory), 3 * each);
+    assert_true(has(memory, "a")); /* though it is the oldest */
+    assert_false(has(memory, "b") || has(memory, "c"));
+    assert_true(has(memory, "d") && has(memory, "e"));
     memory_free(memory);
 }
+
+/* Once all are protected, room is made among them: the one used longest ago. */
+static void test_all_protected(void **state)
+{
+    size_t each = cost_of(100);
+    struct memory *memory = memory_new(3 * each);
+    (void)state;
+    assert_non_null(memory);
+    assert_true(put(memory, "a", 100, 100) && has(memory, "a"));
+    assert_true(put(memory, "b", 100, 100) && has(memory, "b"));
+    assert_true(has(memory, "a"));
+    assert_true(put(memory, "c", 250, 100)); /* takes the room of two */
+    assert_false(has(memory, "b"));
+    assert_true(has(memory, "a") && has(memory, "c"));
+    memory_free(memory);
+}
+
+/* A scan of cold keys does not wash out the hot ones, which take a good half of the bound; and what
+ * becomes hot later takes their place. */
+static void test_scan(void **state)
+{
+    enum { ALL = 100, HOT = 60, COLD = 5000 };
+    struct memory *memory = memory_new(ALL * (cost_of(100) + 8));
+    char name[24];
+    (void)state;
+    assert_non_null(memory);
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < HOT; i++) {
+            snprintf(name, sizeof name, "hot-%d", i);
+            assert_int_equal(has(memory, name), round == 1);
+            if (round == 0)
+                assert_true(put(memory, name, 100, 100));
+        }
+    for (int i = 0; i < COLD; i++) {
+        snprintf(name, sizeof name, "cold-%d", i);
+        assert_true(put(memory, name, 100, 100));
+    }
+    for (int i = 0; i < HOT; i++) {
+        snprintf(name, sizeof name, "hot-%d", i);
+        assert_row(i, has(memory, name));
+    }
+    for (int i = 0; i < 10 * HOT; i++) { /* each is asked for twice */
+        snprintf(name, sizeof name, "new-%d", i / 10 * 10 + i % 10);
+        assert_true(put(memory, name, 100, 100));
+        assert_true(has(memory, name) && has(memory, name));
+    }
+    for (int i = 0; i < HOT; i++) {
+        snprintf(name, sizeof name, "hot-%d", i);
+        assert_row(i, !has(memory, name));
+        snprintf(name, sizeof name, "new-%d", 9 * HOT + i);
+        assert_row(i, has(memory, name));
+    }
+    memory_free(memory);
+}
+
+/* --- too large --- */
 
 /* Just at the bound and above; and what is too large takes its older self along, and no other. */
 static void test_too_large(void **state)
@@ -177,77 +245,245 @@ static void test_too_large(void **state)
     memory_free(memory);
 }
 
-/* --- the model: an array in the order of use, latest last --- */
+/* --- purging --- */
+
+static void test_purge(void **state)
+{
+    struct memory *memory = memory_new(10000);
+    struct entry *entry = make_entry(10, 100);
+    (void)state;
+    assert_non_null(memory);
+    assert_false(memory_purge(memory, SLICE("a"), false, 50));
+    assert_false(memory_purge(memory, SLICE("a"), true, 50));
+    assert_true(memory_put(memory, SLICE("a"), entry, 1000));
+    assert_true(memory_put(memory, SLICE("ab"), entry, 1000));
+    assert_true(memory_purge(memory, SLICE("a"), false, 50));
+    assert_false(has(memory, "a"));
+    assert_int_equal(entry->references, 2);
+
+    /* Softly: another entry with the same content, which is stale from now on. */
+    assert_true(memory_purge(memory, SLICE("ab"), true, 50));
+    assert_int_equal(entry->references, 1);
+    struct entry *stale = memory_get(memory, SLICE("ab"), 50);
+    assert_non_null(stale);
+    assert_int_equal(stale->fresh_until_ms, 50);
+    assert_int_equal(stale->made_ms, entry->made_ms);
+    assert_slice(0, stale->body, entry->body);
+    assert_string_equal(stale->etag, entry->etag);
+    assert_int_equal(stale->references, 1);
+    /* It is of use as long as it would have been. */
+    assert_non_null(memory_get(memory, SLICE("ab"), 999));
+    /* What is stale stays what it is. */
+    assert_true(memory_purge(memory, SLICE("ab"), true, 60));
+    assert_ptr_equal(memory_get(memory, SLICE("ab"), 60), stale);
+    assert_int_equal(stale->fresh_until_ms, 50);
+    assert_null(memory_get(memory, SLICE("ab"), 1000));
+    assert_int_equal(memory_used(memory), 0);
+
+    /* Without memory for the stale one it goes altogether: the fresh one must not stay. */
+    assert_true(memory_put(memory, SLICE("a"), entry, 1000));
+    alloc_fail_after(0);
+    assert_true(memory_purge(memory, SLICE("a"), true, 50));
+    alloc_fail_after(-1);
+    assert_false(has(memory, "a"));
+    assert_int_equal(entry->references, 1);
+    memory_free(memory);
+    entry_unref(entry);
+}
+
+/* Just those that begin with the prefix, byte by byte. */
+static void test_purge_prefix(void **state)
+{
+    static const struct slice keys[] = {
+        SLICE_INIT("user/1"), SLICE_INIT("user/"),   SLICE_INIT("user"),
+        SLICE_INIT("users"),  SLICE_INIT("User/1"),  SLICE_INIT("a/user/1"),
+        SLICE_INIT("user*"),  SLICE_INIT("user/\0"), SLICE_INIT("use"),
+    };
+    static const struct slice prefixes[] = {
+        SLICE_INIT("user/"), SLICE_INIT("user"), SLICE_INIT("user*"),   SLICE_INIT(""),
+        SLICE_INIT("x"),     SLICE_INIT("u"),    SLICE_INIT("user/\0"),
+    };
+    (void)state;
+    for (size_t i = 0; i < 2 * LENGTH(prefixes); i++) {
+        struct slice prefix = prefixes[i / 2];
+        bool soft = i % 2;
+        struct memory *memory = memory_new(100000);
+        struct entry *entry = make_entry(10, 100);
+        assert_non_null(memory);
+        for (size_t k = 0; k < LENGTH(keys); k++)
+            assert_true(memory_put(memory, keys[k], entry, 1000));
+        struct slice exact = unit_exact(prefix);
+        memory_purge_prefix(memory, exact, soft, 50);
+        unit_drop(exact);
+        for (size_t k = 0; k < LENGTH(keys); k++) {
+            struct entry *found = memory_get(memory, keys[k], 50);
+            if (!slice_starts(keys[k], prefix))
+                assert_row(i, found == entry);
+            else if (soft)
+                assert_row(i, found && found->fresh_until_ms == 50);
+            else
+                assert_row(i, !found);
+        }
+        memory_free(memory);
+        assert_int_equal(entry->references, 1);
+        entry_unref(entry);
+    }
+}
+
+/* --- the model: one array per segment, in the order of use, latest last --- */
+
+enum { PROBATION, PROTECTED };
 
 struct model_item {
     unsigned key;
+    char name[16];
     struct entry *entry; /* referenced */
-    size_t cost;
+    int64_t until_ms;
+    unsigned number; /* counts the puts */
+};
+
+struct model_list {
+    struct model_item items[600];
+    size_t count, used;
 };
 
 struct model {
-    struct model_item items[600];
-    size_t count, used, limit, overhead;
+    struct model_list lists[2];
+    size_t limit, overhead;
+    unsigned puts;
 };
 
-/* Takes the item out of the array. */
-static struct model_item model_take(struct model *model, size_t at)
+static size_t model_cost(const struct model *model, const struct model_item *item)
 {
-    struct model_item taken = model->items[at];
-    model->count--;
-    for (; at < model->count; at++)
-        model->items[at] = model->items[at + 1];
+    return model->overhead + strlen(item->name) + entry_footprint(item->entry);
+}
+
+static void model_add(struct model *model, int list, struct model_item item)
+{
+    assert_true(model->lists[list].count < LENGTH(model->lists[list].items));
+    model->lists[list].items[model->lists[list].count++] = item;
+    model->lists[list].used += model_cost(model, &item);
+}
+
+/* Takes the item out of the array. */
+static struct model_item model_take(struct model *model, int list, size_t at)
+{
+    struct model_list *of = &model->lists[list];
+    struct model_item taken = of->items[at];
+    of->used -= model_cost(model, &taken);
+    of->count--;
+    for (; at < of->count; at++)
+        of->items[at] = of->items[at + 1];
     return taken;
 }
 
-static void model_drop(struct model *model, size_t at)
+static void model_drop(struct model *model, int list, size_t at)
 {
-    struct model_item dropped = model_take(model, at);
-    model->used -= dropped.cost;
-    entry_unref(dropped.entry);
+    entry_unref(model_take(model, list, at).entry);
 }
 
-static size_t model_find(const struct model *model, unsigned key)
+static bool model_find(const struct model *model, unsigned key, int *list, size_t *at)
 {
-    size_t at = 0;
-    while (at < model->count && model->items[at].key != key)
-        at++;
-    return at;
+    for (*list = PROBATION; *list <= PROTECTED; ++*list)
+        for (*at = 0; *at < model->lists[*list].count; ++*at)
+            if (model->lists[*list].items[*at].key == key)
+                return true;
+    return false;
 }
 
-static void model_remove(struct model *model, unsigned key)
+static size_t model_used(const struct model *model)
 {
-    size_t at = model_find(model, key);
-    if (at < model->count)
-        model_drop(model, at);
+    return model->lists[PROBATION].used + model->lists[PROTECTED].used;
 }
 
-static bool model_put(struct model *model, unsigned key, size_t key_len, struct entry *entry)
+static bool model_remove(struct model *model, unsigned key)
 {
-    size_t cost = model->overhead + key_len + entry_footprint(entry);
-    model_remove(model, key);
+    int list;
+    size_t at;
+    bool found = model_find(model, key, &list, &at);
+    if (found)
+        model_drop(model, list, at);
+    return found;
+}
+
+static void model_clear(struct model *model)
+{
+    for (int list = PROBATION; list <= PROTECTED; list++)
+        while (model->lists[list].count > 0)
+            model_drop(model, list, 0);
+}
+
+/* A new one of a key stays where the old one was. */
+static bool model_put(struct model *model, unsigned key, const char *name, struct entry *entry,
+                      int64_t until_ms)
+{
+    struct model_item item = {.key = key,
+                              .entry = entry,
+                              .until_ms = until_ms,
+                              .number = model->puts++};
+    int list;
+    size_t at;
+    snprintf(item.name, sizeof item.name, "%s", name);
+    if (model_find(model, key, &list, &at))
+        model_drop(model, list, at);
+    else
+        list = PROBATION;
+    size_t cost = model_cost(model, &item);
     if (cost > model->limit)
         return false;
-    while (model->used + cost > model->limit)
-        model_drop(model, 0);
-    assert_true(model->count < LENGTH(model->items));
-    model->items[model->count++] = (struct model_item){key, entry_ref(entry), cost};
-    model->used += cost;
+    while (model_used(model) + cost > model->limit)
+        model_drop(model, model->lists[PROBATION].count > 0 ? PROBATION : PROTECTED, 0);
+    entry_ref(entry);
+    model_add(model, list, item);
     return true;
 }
 
+/* Four fifths of the limit may be protected; more only by one item that is larger. */
 static struct entry *model_get(struct model *model, unsigned key, int64_t now_ms)
 {
-    size_t at = model_find(model, key);
-    if (at == model->count)
+    int list;
+    size_t at;
+    if (!model_find(model, key, &list, &at))
         return NULL;
-    if (model->items[at].entry->fresh_until_ms <= now_ms) {
-        model_drop(model, at);
+    if (model->lists[list].items[at].until_ms <= now_ms) {
+        model_drop(model, list, at);
         return NULL;
     }
-    struct model_item used = model_take(model, at);
-    model->items[model->count++] = used;
+    struct model_item used = model_take(model, list, at);
+    model_add(model, PROTECTED, used);
+    while (model->lists[PROTECTED].used > model->limit / 100 * 80 &&
+           model->lists[PROTECTED].count > 1)
+        model_add(model, PROBATION, model_take(model, PROTECTED, 0));
     return used.entry;
+}
+
+static void model_purge_at(struct model *model, int list, size_t at, bool soft, int64_t now_ms)
+{
+    struct model_item *item = &model->lists[list].items[at];
+    if (!soft) {
+        model_drop(model, list, at);
+    } else if (item->entry->fresh_until_ms > now_ms) {
+        struct model_item purged = model_take(model, list, at);
+        struct entry *stale = entry_with_freshness(purged.entry, now_ms);
+        assert_non_null(stale);
+        entry_unref(purged.entry);
+        purged.entry = stale;
+        model_add(model, list, purged);
+    }
+}
+
+/* In the order in which they were put. */
+static void model_purge_prefix(struct model *model, const char *prefix, bool soft, int64_t now_ms)
+{
+    for (unsigned number = 0; number < model->puts; number++)
+        for (int list = PROBATION; list <= PROTECTED; list++)
+            for (size_t at = 0; at < model->lists[list].count; at++) {
+                const struct model_item *item = &model->lists[list].items[at];
+                if (item->number == number && strncmp(item->name, prefix, strlen(prefix)) == 0) {
+                    model_purge_at(model, list, at, soft, now_ms);
+                    break;
+                }
+            }
 }
 
 static struct slice key_of(unsigned key, char text[16])
@@ -256,13 +492,25 @@ static struct slice key_of(unsigned key, char text[16])
     return (struct slice){text, (size_t)len};
 }
 
+/* A softly purged entry is another one in each of the two. */
+static void check_same(const struct entry *is, const struct entry *ought)
+{
+    assert_int_equal(is != NULL, ought != NULL);
+    if (is)
+        assert_true(slice_equal(is->encoded, ought->encoded));
+}
+
 /* One random step in both. */
 static void step(struct memory *memory, struct model *model, unsigned keys, int64_t now_ms)
 {
+    static const char *const prefixes[] = {"1", "12", "key-", "key-0000", "key-00001", "x"};
     char text[16];
     unsigned key = (unsigned)unit_random(keys);
     struct slice name = key_of(key, text);
-    switch (unit_random(10)) {
+    bool soft = unit_random(2);
+    int list;
+    size_t at;
+    switch (unit_random(12)) {
     case 0:
         memory_remove(memory, name);
         model_remove(model, key);
@@ -270,23 +518,38 @@ static void step(struct memory *memory, struct model *model, unsigned keys, int6
     case 1:
         if (unit_random(300) == 0) {
             memory_clear(memory);
-            while (model->count > 0)
-                model_drop(model, 0);
+            model_clear(model);
         }
         break;
-    case 2:
+    case 2: {
+        bool found = model_find(model, key, &list, &at);
+        if (found)
+            model_purge_at(model, list, at, soft, now_ms);
+        assert_int_equal(memory_purge(memory, name, soft, now_ms), found);
+        break;
+    }
     case 3:
+        if (unit_random(50) == 0) {
+            const char *prefix = prefixes[unit_random(LENGTH(prefixes))];
+            memory_purge_prefix(memory, slice_of(prefix), soft, now_ms);
+            model_purge_prefix(model, prefix, soft, now_ms);
+        }
+        break;
     case 4:
-    case 5: {
+    case 5:
+    case 6:
+    case 7: {
         size_t most = unit_random(50) ? 300 : model->limit + 50;
-        struct entry *entry = make_entry(unit_random(most), now_ms + (int64_t)unit_random(200));
-        bool kept = memory_put(memory, name, entry);
-        assert_int_equal(kept, model_put(model, key, name.len, entry));
+        int64_t fresh = now_ms + (int64_t)unit_random(200);
+        int64_t until = fresh + (int64_t)unit_random(100);
+        struct entry *entry = make_entry(unit_random(most), fresh);
+        bool kept = memory_put(memory, name, entry, until);
+        assert_int_equal(kept, model_put(model, key, text, entry, until));
         entry_unref(entry);
         break;
     }
     default:
-        assert_ptr_equal(memory_get(memory, name, now_ms), model_get(model, key, now_ms));
+        check_same(memory_get(memory, name, now_ms), model_get(model, key, now_ms));
     }
 }
 
@@ -298,29 +561,30 @@ static void test_random(void **state)
     struct memory *probe = memory_new(SIZE_MAX);
     struct entry *entry = make_entry(1, 1);
     assert_non_null(probe);
-    assert_true(memory_put(probe, SLICE("k"), entry));
+    assert_true(memory_put(probe, SLICE("k"), entry, 100));
     size_t overhead = memory_used(probe) - entry_footprint(entry) - 1;
     memory_free(probe);
     entry_unref(entry);
     assert_true(overhead > 0 && overhead < 400);
 
+    struct model *model = malloc(sizeof *model);
+    assert_non_null(model);
     for (size_t i = 0; i < LENGTH(limits) * LENGTH(many); i++) {
-        struct model model = {.limit = limits[i / LENGTH(many)], .overhead = overhead};
-        struct memory *memory = memory_new(model.limit);
+        *model = (struct model){.limit = limits[i / LENGTH(many)], .overhead = overhead};
+        struct memory *memory = memory_new(model->limit);
         assert_non_null(memory);
         for (int64_t now_ms = 1; now_ms < 3000; now_ms++) {
-            step(memory, &model, many[i % LENGTH(many)], now_ms);
-            assert_int_equal(memory_used(memory), model.used);
-            assert_true(memory_used(memory) <= model.limit);
-            for (size_t k = 0; k < model.count && now_ms % 64 == 0; k++)
-                assert_true(model.items[k].entry->references >= 2);
+            step(memory, model, many[i % LENGTH(many)], now_ms);
+            assert_int_equal(memory_used(memory), model_used(model));
+            assert_true(memory_used(memory) <= model->limit);
         }
         memory_free(memory);
-        while (model.count > 0) {
-            assert_int_equal(model.items[0].entry->references, 1);
-            model_drop(&model, 0);
-        }
+        for (int list = PROBATION; list <= PROTECTED; list++)
+            for (size_t k = 0; k < model->lists[list].count; k++)
+                assert_int_equal(model->lists[list].items[k].entry->references, 1);
+        model_clear(model);
     }
+    free(model);
 }
 
 /* Memory refused at each allocation of a put, in a table that grows meanwhile: the entry is not
@@ -338,7 +602,7 @@ static void test_no_memory(void **state)
         for (long successes = 0; !kept; successes++) {
             size_t used = memory_used(memory);
             alloc_fail_after(successes);
-            kept = memory_put(memory, key_of(key, text), entry);
+            kept = memory_put(memory, key_of(key, text), entry, 100);
             alloc_fail_after(-1);
             assert_true(successes < 10);
             if (kept)
@@ -371,9 +635,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_basics),    cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_expiry),    cmocka_unit_test(test_lru),
-        cmocka_unit_test(test_too_large), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_basics),        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_expiry),        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_all_protected), cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_too_large),     cmocka_unit_test(test_purge),
+        cmocka_unit_test(test_purge_prefix),  cmocka_unit_test(test_random),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

@@ -9,49 +9,153 @@ static void test_sound(void **state)
 {
     static const struct {
         const char *text;
+        const char *host; /* NULL: a unix socket */
+        int port;
         struct redis_address is;
     } cases[] = {
-        {"unix:/run/redis/redis-server.sock", {.unix_path = "/run/redis/redis-server.sock"}},
-        {"unix:relative", {.unix_path = "relative"}},
-        {"unix:/with:colon@and%20percent", {.unix_path = "/with:colon@and%20percent"}},
-        {"redis://localhost", {.host = "localhost"}},
-        {"redis://127.0.0.1:6380", {.host = "127.0.0.1", .port = 6380}},
-        {"redis://h:1", {.host = "h", .port = 1}},
-        {"redis://h:65535", {.host = "h", .port = 65535}},
-        {"redis://h:06379", {.host = "h", .port = 6379}},
-        {"redis://h/", {.host = "h"}},
-        {"redis://h/0", {.host = "h"}},
-        {"redis://h/15", {.host = "h", .db = 15}},
-        {"redis://h:6380/65535", {.host = "h", .port = 6380, .db = 65535}},
-        {"redis://[::1]", {.host = "::1"}},
-        {"redis://[::1]:6380", {.host = "::1", .port = 6380}},
-        {"redis://[fe80::1%eth0]:6380/2", {.host = "fe80::1%eth0", .port = 6380, .db = 2}},
-        {"redis://:secret@h", {.host = "h", .password = "secret"}},
-        {"redis://user:secret@h:1/2",
-         {.host = "h", .port = 1, .db = 2, .user = "user", .password = "secret"}},
-        {"redis://user:@h", {.host = "h", .user = "user"}},
-        {"redis://:@h", {.host = "h"}},
-        {"redis://u:a:b@h", {.host = "h", .user = "u", .password = "a:b"}},
-        {"redis://u:a@b@h", {.host = "h", .user = "u", .password = "a@b"}},
-        {"redis://u:a/b@h", {.host = "h", .user = "u", .password = "a/b"}},
+        {"unix:/run/redis/redis-server.sock", .is.unix_path = "/run/redis/redis-server.sock"},
+        {"unix:relative", .is.unix_path = "relative"},
+        {"unix:/with:colon@and%20percent", .is.unix_path = "/with:colon@and%20percent"},
+        {"redis://localhost", "localhost", 6379, {0}},
+        {"redis://127.0.0.1:6380", "127.0.0.1", 6380, {0}},
+        {"redis://h:1", "h", 1, {0}},
+        {"redis://h:65535", "h", 65535, {0}},
+        {"redis://h:06379", "h", 6379, {0}},
+        {"redis://h/", "h", 6379, {0}},
+        {"redis://h/0", "h", 6379, {0}},
+        {"redis://h/15", "h", 6379, {.db = 15}},
+        {"redis://h:6380/65535", "h", 6380, {.db = 65535}},
+        {"redis://[::1]", "::1", 6379, {0}},
+        {"redis://[::1]:6380", "::1", 6380, {0}},
+        {"redis://[fe80::1%eth0]:6380/2", "fe80::1%eth0", 6380, {.db = 2}},
+        {"redis://:secret@h", "h", 6379, {.password = "secret"}},
+        {"redis://user:secret@h:1/2", "h", 1, {.db = 2, .user = "user", .password = "secret"}},
+        {"redis://user:@h", "h", 6379, {.user = "user"}},
+        {"redis://:@h", "h", 6379, {0}},
+        {"redis://u:a:b@h", "h", 6379, {.user = "u", .password = "a:b"}},
+        {"redis://u:a@b@h", "h", 6379, {.user = "u", .password = "a@b"}},
+        {"redis://u:a/b@h", "h", 6379, {.user = "u", .password = "a/b"}},
         {"redis://u%3a:%40%2f%25%7E%ff@[::1]:1/3",
-         {.host = "::1", .port = 1, .db = 3, .user = "u:", .password = "@/%~\xff"}},
-        {"redis://:se%63ret@h", {.host = "h", .password = "secret"}},
-        {"redis://:pw+x y@h", {.host = "h", .password = "pw+x y"}},
+         "::1",
+         1,
+         {.db = 3, .user = "u:", .password = "@/%~\xff"}},
+        {"redis://:se%63ret@h", "h", 6379, {.password = "secret"}},
+        {"redis://:pw+x y@h", "h", 6379, {.password = "pw+x y"}},
+        {"sentinel://h/mymaster", "h", 26379, {.primary = "mymaster"}},
+        {"sentinel://h:1/m/", "h", 1, {.primary = "m"}},
+        {"sentinel://h:1/m/7", "h", 1, {.primary = "m", .db = 7}},
+        {"sentinel://[::1]/m", "::1", 26379, {.primary = "m"}},
+        {"sentinel://u:a,b/c@h:1/a%2fb%20c/7",
+         "h",
+         1,
+         {.primary = "a/b c", .db = 7, .user = "u", .password = "a,b/c"}},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct redis_address address;
-        int port = cases[i].is.port ? cases[i].is.port : 6379;
+        enum redis_kind kind = !cases[i].host           ? REDIS_BY_PATH
+                               : cases[i].is.primary[0] ? REDIS_BY_SENTINEL
+                                                        : REDIS_BY_HOST;
         memset(&address, 0x55, sizeof address);
         assert_row(i, redis_address_parse(cases[i].text, &address) == NULL);
+        assert_row(i, address.kind == kind);
         assert_slice(i, slice_of(address.unix_path), slice_of(cases[i].is.unix_path));
-        assert_slice(i, slice_of(address.host), slice_of(cases[i].is.host));
+        assert_slice(i, slice_of(address.primary), slice_of(cases[i].is.primary));
         assert_slice(i, slice_of(address.user), slice_of(cases[i].is.user));
         assert_slice(i, slice_of(address.password), slice_of(cases[i].is.password));
-        assert_row(i, address.port == port);
         assert_row(i, address.db == cases[i].is.db);
+        assert_row(i, address.host_count == (cases[i].host ? 1 : 0));
+        if (!cases[i].host)
+            continue;
+        assert_slice(i, slice_of(redis_address_host(&address, 0)), slice_of(cases[i].host));
+        assert_row(i, address.ports[0] == cases[i].port);
     }
+}
+
+/* Several Sentinels, in their order. */
+static void test_hosts(void **state)
+{
+    static const struct {
+        const char *text;
+        struct {
+            const char *host;
+            int port;
+        } are[REDIS_HOSTS_MAX];
+    } cases[] = {
+        {"sentinel://h1:1,h2:2/m", {{"h1", 1}, {"h2", 2}}},
+        {"sentinel://:p,w@h1,[::1],10.0.0.3:3,[::2]:4/m/1",
+         {{"h1", 26379}, {"::1", 26379}, {"10.0.0.3", 3}, {"::2", 4}}},
+        {"sentinel://h,h/m", {{"h", 26379}, {"h", 26379}}},
+        {"sentinel://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p:16/m",
+         {{"a", 26379},
+          {"b", 26379},
+          {"c", 26379},
+          {"d", 26379},
+          {"e", 26379},
+          {"f", 26379},
+          {"g", 26379},
+          {"h", 26379},
+          {"i", 26379},
+          {"j", 26379},
+          {"k", 26379},
+          {"l", 26379},
+          {"m", 26379},
+          {"n", 26379},
+          {"o", 26379},
+          {"p", 16}}},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct redis_address address;
+        unsigned count = 0;
+        assert_row(i, redis_address_parse(cases[i].text, &address) == NULL);
+        for (; count < REDIS_HOSTS_MAX && cases[i].are[count].host; count++) {
+            assert_slice(i, slice_of(redis_address_host(&address, count)),
+                         slice_of(cases[i].are[count].host));
+            assert_row(i, address.ports[count] == cases[i].are[count].port);
+        }
+        assert_row(i, address.host_count == count);
+    }
+}
+
+/* The hosts have room for 1,023 bytes, of which each but the last takes one more. */
+static void test_room_of_hosts(void **state)
+{
+    (void)state;
+    for (size_t last = 240; last <= 255; last++) {
+        struct redis_address address;
+        struct buffer text = {0};
+        char host[256];
+        memset(host, 'x', sizeof host);
+        unit_append(&text, "sentinel://", 11);
+        for (size_t i = 0; i < 3; i++) {
+            unit_append(&text, host, 255);
+            unit_append(&text, ",", 1);
+        }
+        unit_append(&text, host, last);
+        unit_append(&text, ",a/m", 5);
+        bool fits = 3 * 256 + last + 1 + 1 < sizeof address.hosts;
+        const char *wrong = redis_address_parse(text.data, &address);
+        assert_row(last, (wrong == NULL) == fits);
+        if (fits) {
+            assert_row(last, strlen(redis_address_host(&address, 3)) == last);
+            assert_slice(last, slice_of(redis_address_host(&address, 4)), SLICE("a"));
+        }
+        buffer_free(&text);
+    }
+}
+
+static void test_literal(void **state)
+{
+    static const struct {
+        const char *host;
+        bool literal;
+    } cases[] = {{"127.0.0.1", true}, {"::1", true},  {"2001:db8::7", true},   {"localhost", false},
+                 {"1.2.3", false},    {"", false},    {"127.0.0.1 ", false},   {"1.2.3.4.5", false},
+                 {"[::1]", false},    {"::g", false}, {"redis.example", false}};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        assert_row(i, redis_address_is_literal(cases[i].host) == cases[i].literal);
 }
 
 static void test_wrong(void **state)
@@ -107,6 +211,34 @@ static void test_wrong(void **state)
         "redis://u:%00@h",
         "redis://%:p@h",
         "redis://u:abc%4",
+        "sentinel:",
+        "sentinel:h/m",
+        "Sentinel://h/m",
+        "sentinels://h/m",
+        "sentinel://",
+        "sentinel:///m",
+        "sentinel://h",
+        "sentinel://h/",
+        "sentinel://h//0",
+        "sentinel://h:26379",
+        "sentinel://h/m/x",
+        "sentinel://h/m/65536",
+        "sentinel://h/m/1/2",
+        "sentinel://h/%4",
+        "sentinel://h/%00",
+        "sentinel://,h/m",
+        "sentinel://h,/m",
+        "sentinel://h,,h/m",
+        "sentinel://h1:1,:2/m",
+        "sentinel://h1:1,h2:0/m",
+        "sentinel://h1:x,h2:1/m",
+        "sentinel://h1,::1/m",
+        "sentinel://[::1],[::1/m",
+        "sentinel://user@h/m",
+        "sentinel://h/m@n",
+        "sentinel://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q/m",
+        "cluster://h",
+        "cluster://h1:7000,h2:7000",
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -126,12 +258,14 @@ static void test_lengths(void **state)
     } cases[] = {
         {"unix:", "", sizeof(((struct redis_address *)0)->unix_path) - 1,
          offsetof(struct redis_address, unix_path)},
-        {"redis://", "", sizeof(((struct redis_address *)0)->host) - 1,
-         offsetof(struct redis_address, host)},
-        {"redis://", ":1/2", sizeof(((struct redis_address *)0)->host) - 1,
-         offsetof(struct redis_address, host)},
-        {"redis://[", "]", sizeof(((struct redis_address *)0)->host) - 1,
-         offsetof(struct redis_address, host)},
+        {"redis://", "", 255, offsetof(struct redis_address, hosts)},
+        {"redis://", ":1/2", 255, offsetof(struct redis_address, hosts)},
+        {"redis://[", "]", 255, offsetof(struct redis_address, hosts)},
+        {"sentinel://", ",h2/m", 255, offsetof(struct redis_address, hosts)},
+        {"sentinel://h/", "", sizeof(((struct redis_address *)0)->primary) - 1,
+         offsetof(struct redis_address, primary)},
+        {"sentinel://h/", "/1", sizeof(((struct redis_address *)0)->primary) - 1,
+         offsetof(struct redis_address, primary)},
         {"redis://", ":p@h", sizeof(((struct redis_address *)0)->user) - 1,
          offsetof(struct redis_address, user)},
         {"redis://:", "@h", sizeof(((struct redis_address *)0)->password) - 1,
@@ -173,13 +307,32 @@ static void test_encoded_lengths(void **state)
     }
 }
 
+/* What is not supported is said, with what to do. */
+static void test_unsupported(void **state)
+{
+    static const struct {
+        const char *text, *told, *instead;
+    } cases[] = {
+        {"rediss://h", "TLS is not supported", "stunnel"},
+        {"cluster://h1:7000,h2:7000", "Cluster is not supported", "sentinel://"},
+        {"sentinel://h", "/NAME", "/mymaster"},
+        {"tcp://h", "write ", "sentinel://"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct redis_address address;
+        const char *wrong = redis_address_parse(cases[i].text, &address);
+        assert_row(i, wrong && strstr(wrong, cases[i].told) && strstr(wrong, cases[i].instead));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound),
-        cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_encoded_lengths),
+        cmocka_unit_test(test_sound),         cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_room_of_hosts), cmocka_unit_test(test_literal),
+        cmocka_unit_test(test_wrong),         cmocka_unit_test(test_unsupported),
+        cmocka_unit_test(test_lengths),       cmocka_unit_test(test_encoded_lengths),
     };
     return cmocka_run_group_tests_name("redis_address", tests, NULL, NULL);
 }

@@ -17,6 +17,8 @@ static void test_set(void **state)
         {SLICE_INIT("PATH_INFO"), offsetof(struct web_request, path_info)},
         {SLICE_INIT("CONTENT_LENGTH"), offsetof(struct web_request, content_length)},
         {SLICE_INIT("HTTP_IF_NONE_MATCH"), offsetof(struct web_request, if_none_match)},
+        {SLICE_INIT("REMOTE_ADDR"), offsetof(struct web_request, remote_addr)},
+        {SLICE_INIT("HTTP_WORKERLESS_PURGE"), offsetof(struct web_request, purge)},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -30,16 +32,29 @@ static void test_set(void **state)
     }
 }
 
-/* All else is dropped, HTTP_PROXY (checklist 37) and names that are nearly known among it. */
+/* All else is dropped: HTTP_PROXY (checklist 37), names that are nearly known, and headers by which
+ * a client could claim to be one that may purge. */
 static void test_set_unknown(void **state)
 {
     static const char *const names[] = {
-        "HTTP_PROXY",         "",
-        "REQUEST_METHO",      "REQUEST_METHODS",
-        "request_method",     "PATH_INFO ",
-        "REQUEST_URI",        "QUERY_STRING",
-        "SCRIPT_FILENAME",    "HTTP_COOKIE",
+        "HTTP_PROXY",
+        "",
+        "REQUEST_METHO",
+        "REQUEST_METHODS",
+        "request_method",
+        "PATH_INFO ",
+        "REQUEST_URI",
+        "QUERY_STRING",
+        "SCRIPT_FILENAME",
+        "HTTP_COOKIE",
         "HTTP_AUTHORIZATION",
+        "HTTP_REMOTE_ADDR",
+        "HTTP_X_FORWARDED_FOR",
+        "REMOTE_HOST",
+        "REMOTE_ADDR2",
+        "WORKERLESS_PURGE",
+        "HTTP_WORKERLESS_PURGE_",
+        "HTTP_X_REAL_IP",
     };
     static const struct web_request nothing;
     struct web_request request = {0};

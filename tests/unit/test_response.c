@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cache/entry.h"
+#include "park/freshness.h"
 #include "unit.h"
 
 #define NOW_MS 1700000000000
@@ -48,6 +49,7 @@ static void test_own(void **state)
         {200, -1, "Status: 200 OK\r\n", ""},
         {202, 0, "Status: 202 Accepted\r\n", ""},
         {400, -1, "Status: 400 Bad Request\r\n", ""},
+        {403, -1, "Status: 403 Forbidden\r\n", ""},
         {404, -1, "Status: 404 Not Found\r\n", ""},
         {405, -1, "Status: 405 Method Not Allowed\r\n", "Allow: GET, HEAD\r\n"},
         {408, -1, "Status: 408 Request Timeout\r\n", ""},
@@ -92,10 +94,21 @@ static void test_plain(void **state)
     assert_slice(0, response_body(&response), SLICE("ok\n"));
 }
 
+/* No body, and no header that speaks of one (RFC 9110 8.6, 15.3.5). */
+static void test_no_content(void **state)
+{
+    char out[RESPONSE_HEAD_MAX];
+    struct response response = response_of_status(204);
+    (void)state;
+    assert_slice(0, head_of(&response, NOW_MS, out),
+                 SLICE("Status: 204 No Content\r\nCache-Control: no-store\r\n\r\n"));
+    assert_slice(0, response_body(&response), SLICE(""));
+}
+
 /* Each error has something to show, and none shows markup that is not whole. */
 static void test_bodies(void **state)
 {
-    static const int errors[] = {400, 404, 405, 408, 413, 431, 502, 503, 504};
+    static const int errors[] = {400, 403, 404, 405, 408, 413, 431, 502, 503, 504};
     (void)state;
     for (size_t i = 0; i < LENGTH(errors); i++) {
         struct response response = response_of_status(errors[i]);
@@ -162,7 +175,7 @@ static void test_entry(void **state)
          {.origin = ORIGIN_HIT},
          "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 90\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
-         "Cache-Status: workerless; hit; ttl=0\r\n\r\n"},
+         "Cache-Status: workerless; hit; ttl=-30\r\n\r\n"},
         {-5000,
          60000,
          1,
@@ -228,11 +241,125 @@ static void test_entry(void **state)
     }
 }
 
+/* RFC 5861: beside max-age, in whole seconds, and nothing that says less than a second. */
+static void test_terms(void **state)
+{
+    static const struct {
+        double stale, stale_error;
+        int64_t lifetime_ms;
+        const char *cache_control;
+    } cases[] = {
+        {0, 0, 60000, "max-age=60"},
+        {10, 0, 60000, "max-age=60, stale-while-revalidate=10"},
+        {0, 30, 60000, "max-age=60, stale-if-error=30"},
+        {10, 30, 60000, "max-age=60, stale-while-revalidate=10, stale-if-error=30"},
+        {0.999, 1, 60000, "max-age=60, stale-if-error=1"},
+        {1.999, 0.5, 1000, "max-age=1, stale-while-revalidate=1"},
+        {31536000, 31536000, 31536000000,
+         "max-age=31536000, stale-while-revalidate=31536000, stale-if-error=31536000"},
+        {10, 30, 999, "no-cache"}, /* nobody else shall keep it: neither fresh nor stale */
+        {10, 30, 0, "no-cache"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct freshness terms = {.stale = cases[i].stale, .stale_error = cases[i].stale_error};
+        char out[RESPONSE_HEAD_MAX], expected[200];
+        struct entry *entry =
+            entry_new(SLICE("text/x"), SLICE("body"), NOW_MS, cases[i].lifetime_ms, 0);
+        assert_non_null(entry);
+        for (int status = 200; status <= 304; status += 104) {
+            struct response response = response_of_entry(entry);
+            response.terms = &terms;
+            response.status = (short)status;
+            struct slice head = head_of(&response, NOW_MS, out);
+            check_shape(head);
+            int len = snprintf(expected, sizeof expected, "\r\nCache-Control: %s\r\n",
+                               cases[i].cache_control);
+            if (!memmem(head.data, head.len, expected, (size_t)len))
+                fail_msg("row %zu: no \"%s\" in \"%.*s\"", i, cases[i].cache_control,
+                         SLICE_ARGS(head));
+            response_release(&response);
+        }
+        entry_unref(entry);
+    }
+    /* What has no entry is not to be kept, whatever the route's terms are. */
+    struct freshness terms = {.stale = 10, .stale_error = 30};
+    struct response response = response_of_status(502);
+    char out[RESPONSE_HEAD_MAX];
+    response.terms = &terms;
+    struct slice head = head_of(&response, NOW_MS, out);
+    assert_non_null(memmem(head.data, head.len, "\r\nCache-Control: no-store\r\n", 27));
+}
+
+/* RFC 9211: where it came from, and how long it is fresh; less than 0 when that is over (2.6). */
+static void test_cache_status(void **state)
+{
+    static const struct {
+        struct response flags;
+        int64_t left_ms;
+        bool entry;
+        const char *value; /* NULL: no such header */
+    } cases[] = {
+        {{.origin = ORIGIN_NONE, .detail = "memory", .stored = true}, 0, true, NULL},
+        {{.origin = ORIGIN_NONE}, 0, false, NULL},
+        {{.origin = ORIGIN_HIT}, 37000, true, "hit; ttl=37"},
+        {{.origin = ORIGIN_HIT, .detail = "memory"}, 37999, true, "hit; ttl=37; detail=memory"},
+        {{.origin = ORIGIN_HIT, .detail = "redis"}, 999, true, "hit; ttl=0; detail=redis"},
+        {{.origin = ORIGIN_HIT}, 0, true, "hit; ttl=0"},
+        {{.origin = ORIGIN_HIT}, -1, true, "hit; ttl=-1"},
+        {{.origin = ORIGIN_HIT}, -999, true, "hit; ttl=-1"},
+        {{.origin = ORIGIN_HIT}, -1000, true, "hit; ttl=-1"},
+        {{.origin = ORIGIN_HIT}, -1001, true, "hit; ttl=-2"},
+        {{.origin = ORIGIN_HIT}, -60000, true, "hit; ttl=-60"},
+        {{.origin = ORIGIN_STALE, .detail = "source"},
+         -5000,
+         true,
+         "fwd=stale; ttl=-5; detail=source"},
+        {{.origin = ORIGIN_STALE, .collapsed = true}, -5000, true, "fwd=stale; collapsed; ttl=-5"},
+        {{.origin = ORIGIN_MISS, .detail = "source"}, 60000, true, "fwd=miss; detail=source"},
+        {{.origin = ORIGIN_MISS, .detail = "source", .stored = true},
+         60000,
+         true,
+         "fwd=miss; stored; ttl=60; detail=source"},
+        {{.origin = ORIGIN_MISS, .detail = "source", .stored = true, .collapsed = true},
+         60000,
+         true,
+         "fwd=miss; stored; collapsed; ttl=60; detail=source"},
+        {{.origin = ORIGIN_MISS, .detail = "source"}, 0, false, "fwd=miss; detail=source"},
+        {{.origin = ORIGIN_HIT, .detail = "memory"}, 0, false, "hit; detail=memory"},
+        {{.origin = ORIGIN_MISS}, 0, false, "fwd=miss"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char out[RESPONSE_HEAD_MAX], expected[200];
+        struct entry *entry =
+            entry_new(SLICE("text/x"), SLICE("body"), NOW_MS + cases[i].left_ms - 60000, 60000, 0);
+        assert_non_null(entry);
+        struct response response =
+            cases[i].entry ? response_of_entry(entry) : response_of_status(502);
+        response.origin = cases[i].flags.origin;
+        response.detail = cases[i].flags.detail;
+        response.stored = cases[i].flags.stored;
+        response.collapsed = cases[i].flags.collapsed;
+        struct slice head = head_of(&response, NOW_MS, out);
+        check_shape(head);
+        int len = snprintf(expected, sizeof expected, "\r\nCache-Status: workerless; %s\r\n",
+                           cases[i].value);
+        if (!cases[i].value)
+            assert_row(i, !memmem(head.data, head.len, "Cache-Status", 12));
+        else if (!memmem(head.data, head.len, expected, (size_t)len))
+            fail_msg("row %zu: no \"%s\" in \"%.*s\"", i, cases[i].value, SLICE_ARGS(head));
+        response_release(&response);
+        entry_unref(entry);
+    }
+}
+
 /* Who wrote the envelope may have put in it what he liked. */
 static void test_longest(void **state)
 {
     static const char *const numbers[] = {"0", "1", "1700000000000", "999999999999999"};
     static const int64_t nows[] = {INT64_MIN / 2, 0, NOW_MS, INT64_MAX / 2};
+    static const struct freshness longest_terms = {.stale = 1e18, .stale_error = 1e18};
     size_t longest = 0;
     (void)state;
     for (int round = 0; round < 4 * 4 * 4 * 4; round++) {
@@ -246,7 +373,9 @@ static void test_longest(void **state)
         struct entry *entry = entry_decode((struct slice){.data = envelope, .len = (size_t)len});
         assert_non_null(entry);
         struct response response = response_of_entry(entry);
-        response.origin = ORIGIN_MISS;
+        response.origin = ORIGIN_STALE;
+        response.detail = "memory";
+        response.terms = &longest_terms;
         response.stored = response.collapsed = true;
         response.retry_after = 32767;
         response.status = 431; /* the longest reason */
@@ -259,13 +388,13 @@ static void test_longest(void **state)
         response_release(&response);
         entry_unref(entry);
     }
-    assert_true(longest > 400 && longest <= RESPONSE_HEAD_MAX);
+    assert_true(longest > 500 && longest <= RESPONSE_HEAD_MAX);
 }
 
 /* Every combination of what else there may be in a head. */
 static void test_combinations(void **state)
 {
-    static const int statuses[] = {200, 202, 304, 400, 405, 431, 503, 999};
+    static const int statuses[] = {200, 202, 204, 304, 400, 403, 405, 431, 503, 999};
     (void)state;
     for (size_t i = 0; i < LENGTH(statuses) * 256; i++) {
         struct response response = response_of_status(statuses[i / 256]);
@@ -275,7 +404,8 @@ static void test_combinations(void **state)
         response.collapsed = i & 2;
         response.stored = i & 4;
         response.head_only = i & 8;
-        response.origin = i & 16 ? ORIGIN_HIT : i & 32 ? ORIGIN_MISS : ORIGIN_NONE;
+        response.origin = (unsigned char)(i / 16 % 4); /* all four of them */
+        response.detail = i & 3 ? "memory" : NULL;
         response.retry_after = i & 64 ? 32767 : i & 128 ? 0 : -1;
         struct slice head = head_of(&response, NOW_MS, out);
         check_shape(head);
@@ -288,9 +418,11 @@ static void test_combinations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own),     cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_bodies),  cmocka_unit_test(test_entry),
-        cmocka_unit_test(test_longest), cmocka_unit_test(test_combinations),
+        cmocka_unit_test(test_own),          cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_no_content),   cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_entry),        cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_cache_status), cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_combinations),
     };
     return cmocka_run_group_tests_name("response", tests, NULL, NULL);
 }

@@ -13,13 +13,15 @@
 #define FALLBACK "<p>fallback</p>"
 
 static const struct connection_limits limits = {.max_params = 1000, .max_request_body = 500};
+static const char *const purgers[] = {"127.0.0.1", "::1"};
+static const struct purge_settings may_purge = {.addresses = purgers, .count = 2};
 static const struct cache_settings in_memory = {.redis = "", .memory_bytes = (size_t)4 << 20};
 static const struct route routes[] = {
-    {.pattern = "a", .recipe = {.number = 0, .ttl = 60, .hold = 60}},
+    {.pattern = "a", .recipe = {.number = 0, .freshness.ttl = 60, .hold = 60}},
     {.pattern = "user/*",
-     .recipe = {.number = 1, .ttl = 60, .hold = 60},
+     .recipe = {.number = 1, .freshness.ttl = 60, .hold = 60},
      .fallback = SLICE_INIT(FALLBACK)},
-    {.pattern = "brief", .recipe = {.number = 2, .ttl = 60, .hold = 0.005}},
+    {.pattern = "brief", .recipe = {.number = 2, .freshness.ttl = 60, .hold = 0.005}},
 };
 
 /* --- a service, and the one request that is asked of it --- */
@@ -59,7 +61,7 @@ static int setup(void **state)
     flights = flights_new(loop, &few, cache, sources, recipes, LENGTH(routes));
     assert_non_null(flights);
     flights_on_settled(flights, on_settled, NULL);
-    service = service_new(routes, LENGTH(routes), cache, flights);
+    service = service_new(routes, LENGTH(routes), &may_purge, flights);
     assert_non_null(service);
     return 0;
 }
@@ -70,8 +72,9 @@ static int teardown(void **state)
     request_free(asking);
     asking = NULL;
     service_free(service);
-    flights_free(flights);
+    flights_cancel_all(flights);
     cache_free(cache);
+    flights_free(flights);
     ev_loop_destroy(loop);
     return 0;
 }
@@ -241,6 +244,88 @@ static void test_params_cap(void **state)
             buffer_free(&params);
         }
     }
+}
+
+/* Only those whom the config names, whatever else the request says; and then just one fragment, or
+ * all that begin so. */
+static void test_purge(void **state)
+{
+    static const struct {
+        const char *path, *remote_addr, *mode;
+        int status; /* 0: parked, and then 204 */
+    } cases[] = {
+        {"/fragment/a", "127.0.0.1", NULL, 0},
+        {"/fragment/a", "::1", "soft", 0},
+        {"/fragment/user/*", "::1", NULL, 0},
+        {"/fragment/*", "::1", "hard", 0},
+        {"/fragment/unknown", "::1", NULL, 0}, /* a route that was there once */
+        {"/fragment/a", NULL, NULL, 403},
+        {"/fragment/a", "", NULL, 403},
+        {"/fragment/a", "127.0.0.10", NULL, 403},
+        {"/fragment/a", "127.0.0.", NULL, 403},
+        {"/fragment/a", "127.0.0.1, ::1", NULL, 403},
+        {"/fragment/a", "::ffff:127.0.0.1", NULL, 403},
+        {"/", "127.0.0.2", NULL, 403},
+        {"/fragment/user/..", "127.0.0.2", NULL, 403},
+        {"/", "127.0.0.1", NULL, 400},
+        {"/fragment/", "127.0.0.1", NULL, 400},
+        {"/fragment/user//1", "127.0.0.1", NULL, 400},
+        {"/workerless/health", "127.0.0.1", NULL, 400},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases) * FEED_WAYS; i++) {
+        size_t row = i / FEED_WAYS;
+        struct buffer params = {0};
+        put_pair(&params, "REQUEST_METHOD", "PURGE");
+        put_pair(&params, "DOCUMENT_URI", cases[row].path);
+        put_pair(&params, "HTTP_X_FORWARDED_FOR", "127.0.0.1");
+        if (cases[row].remote_addr)
+            put_pair(&params, "REMOTE_ADDR", cases[row].remote_addr);
+        if (cases[row].mode)
+            put_pair(&params, "HTTP_WORKERLESS_PURGE", cases[row].mode);
+        asking = request_new(9, 77, true);
+        assert_non_null(asking);
+        feed(asking, buffer_slice(&params), 0, (enum unit_feed)(i % FEED_WAYS));
+        assert_row(row, status_of(asking) == cases[row].status);
+        if (cases[row].status == 0) {
+            ev_run(loop, EVRUN_NOWAIT);
+            assert_row(row, status_of(asking) == 204);
+        }
+        request_free(asking);
+        asking = NULL;
+        assert_row(row, flights_parked(flights) == 0);
+        buffer_free(&params);
+    }
+    assert_int_equal(hand.started, 0);
+}
+
+/* It does what it says, and who asked for it may be gone before it is done. */
+static void test_purged(void **state)
+{
+    (void)state;
+    ask("GET", "/fragment/a", NULL);
+    hand_give(&hand, "a", "<p>x</p>");
+    ev_run(loop, EVRUN_NOWAIT);
+    assert_int_equal(status_of(asking), 200);
+    ask("GET", "/fragment/a", NULL);
+    assert_int_equal(status_of(asking), 200);
+    request_free(asking);
+
+    struct buffer params = {0};
+    put_pair(&params, "REQUEST_METHOD", "PURGE");
+    put_pair(&params, "DOCUMENT_URI", "/fragment/a");
+    put_pair(&params, "REMOTE_ADDR", "::1");
+    asking = request_new(9, 77, true);
+    assert_non_null(asking);
+    feed(asking, buffer_slice(&params), 0, FEED_WHOLE);
+    assert_int_equal(status_of(asking), 0);
+    request_free(asking);
+    asking = NULL;
+    buffer_free(&params);
+    ev_run(loop, EVRUN_NOWAIT);
+    ask("GET", "/fragment/a", NULL);
+    assert_int_equal(status_of(asking), 0);
+    assert_int_equal(hand.started, 2);
 }
 
 /* What the headers show is answered before the body has come, and only then. */
@@ -517,6 +602,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
         cmocka_unit_test_setup_teardown(test_params_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(test_params_cap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_purged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_early, setup, teardown),
         cmocka_unit_test_setup_teardown(test_settled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ready, setup, teardown),

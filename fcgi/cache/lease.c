@@ -1,0 +1,80 @@
+/* The renewal of a lease: a timer, and what to do when it is not ours any longer. */
+#include "cache/lease.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "cache/redis.h"
+
+struct lease {
+    struct ev_loop *loop;
+    struct redis *redis;
+    ev_timer renewal;
+    int64_t life_ms;
+    char token[REDIS_TOKEN_LEN + 1];
+    size_t key_len;
+    char key[];
+};
+
+void lease_make_token(char *token)
+{
+    unsigned char bytes[REDIS_TOKEN_LEN / 2];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (unsigned char)lrand48();
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(token + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* A lease that is lost is not renewed any further; the store will find out, too. */
+static void on_renewal(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct lease *lease = timer->data;
+    (void)loop, (void)events;
+    redis_renew(lease->redis, lease_key(lease), lease->token, lease->life_ms, NULL, NULL);
+}
+
+struct lease *lease_new(struct ev_loop *loop, struct redis *redis, struct slice key,
+                        const char *token, double seconds)
+{
+    struct lease *lease = alloc_zeroed(sizeof *lease + key.len);
+    if (!lease)
+        return NULL;
+    lease->loop = loop;
+    lease->redis = redis;
+    lease->life_ms = (int64_t)(seconds * 1000);
+    memcpy(lease->token, token, REDIS_TOKEN_LEN);
+    memcpy(lease->key, key.data, key.len);
+    lease->key_len = key.len;
+    ev_timer_init(&lease->renewal, on_renewal, seconds / 3, seconds / 3);
+    lease->renewal.data = lease;
+    ev_timer_start(loop, &lease->renewal);
+    return lease;
+}
+
+const char *lease_token(const struct lease *lease)
+{
+    return lease->token;
+}
+
+struct redis *lease_redis(const struct lease *lease)
+{
+    return lease->redis;
+}
+
+struct slice lease_key(const struct lease *lease)
+{
+    return (struct slice){.data = lease->key, .len = lease->key_len};
+}
+
+void lease_free(struct lease *lease)
+{
+    if (!lease)
+        return;
+    ev_timer_stop(lease->loop, &lease->renewal);
+    free(lease);
+}

@@ -1,0 +1,27 @@
+/* A lease in our hands: renewed while the source works. */
+#ifndef WORKERLESS_CACHE_LEASE_H
+#define WORKERLESS_CACHE_LEASE_H
+
+#include "base/slice.h"
+
+struct ev_loop;
+struct lease;
+struct redis;
+
+/* Writes a new random token and its terminator: REDIS_TOKEN_LEN + 1 bytes. */
+void lease_make_token(char *token);
+
+/* For a lease of `seconds` that was just taken with the token. Renews it at each third of its life.
+ * `redis` is borrowed and outlives the lease. Returns what the caller owns, or NULL when out of
+ * memory. */
+struct lease *lease_new(struct ev_loop *loop, struct redis *redis, struct slice key,
+                        const char *token, double seconds);
+
+const char *lease_token(const struct lease *lease);
+struct redis *lease_redis(const struct lease *lease);
+struct slice lease_key(const struct lease *lease);
+
+/* Ends the renewal; what Redis holds ends by itself. NULL is allowed. */
+void lease_free(struct lease *lease);
+
+#endif

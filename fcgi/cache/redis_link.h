@@ -1,0 +1,71 @@
+/* One Redis server: a connection for commands, and one for what the server tells on its own.
+ *
+ * The server may be absent, hang, or come back at any time. A command is answered within the
+ * timeout whatever happens, if only by NULL, and reconnecting goes on by itself.
+ *
+ * The second connection is subscribed to __redis__:invalidate, and the first one's CLIENT TRACKING
+ * (BCAST, by prefix) is redirected to it: so every change of a key of ours is heard of, whoever
+ * made it. This works in RESP2, so with every hiredis.
+ */
+#ifndef WORKERLESS_CACHE_REDIS_LINK_H
+#define WORKERLESS_CACHE_REDIS_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/slice.h"
+
+struct cache_settings;
+struct ev_loop;
+struct redisReply;
+struct redis_address;
+struct redis_link;
+
+/* What the owner of links wants to know. `context` is the owner's. */
+struct redis_link_owner {
+    void *context;
+    /* Commands can be sent again after they could not. */
+    void (*ready)(void *context, struct redis_link *link);
+    /* The server is gone. Called once for each time that it was ready. */
+    void (*lost)(void *context, struct redis_link *link);
+    /* From now on (or no longer) every change of a key is told. Between the two nothing is. */
+    void (*tracking)(void *context, struct redis_link *link, bool on);
+    /* The value of a key has changed, expired or is gone; or only its lease has. data is NULL: any
+     * key may have. */
+    void (*changed)(void *context, struct redis_link *link, struct slice key, bool lease_only);
+};
+
+/* `reply` belongs to hiredis and lives during the call. NULL: there was no answer in time, or the
+ * connection broke. */
+typedef void redis_reply_fn(void *caller, struct redisReply *reply);
+
+/* All is borrowed but the address, which is copied. Begins to connect. Returns what the caller owns,
+ * or NULL when out of memory. */
+struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_settings *settings,
+                                  const struct redis_address *address,
+                                  const struct redis_link_owner *owner);
+
+/* Every command under way is answered with NULL. The owner is told nothing more. NULL is allowed. */
+void redis_link_free(struct redis_link *link);
+
+/* Whether commands are accepted now. False as soon as one went unanswered for the timeout. */
+bool redis_link_usable(const struct redis_link *link);
+
+/* Whether changes of keys are told now. */
+bool redis_link_tracking(const struct redis_link *link);
+
+/* Whether a command waits for its answer. */
+bool redis_link_busy(const struct redis_link *link);
+
+/* Sends a command. `answered` is called exactly once, never before this returns. False: it was not
+ * sent, and `answered` is never called. */
+bool redis_link_send(struct redis_link *link, int argc, const char **argv, const size_t *lens,
+                     redis_reply_fn *answered, void *caller);
+
+/* Logs an error reply, now and then: one may come with every command. */
+void redis_link_complain(struct redis_link *link, const char *what, const struct redisReply *reply);
+
+/* The address in use, as the log shows it. */
+const char *redis_link_name(const struct redis_link *link);
+
+#endif

@@ -1,0 +1,25 @@
+/* Purges under way, each with the request that waits for it. */
+#ifndef WORKERLESS_PARK_PURGE_H
+#define WORKERLESS_PARK_PURGE_H
+
+#include "base/slice.h"
+#include "park/waiter.h"
+
+struct cache;
+struct purge;
+
+struct purges { /* all zero but for `parking` and `cache`, which are borrowed */
+    struct parking *parking;
+    struct cache *cache;
+    struct purge *answered;
+};
+
+/* Purges the key (or, if it ends in '*', all that begin so). The waiter is settled by purges_run
+ * after that, with SETTLED_PURGED or SETTLED_NOT_PURGED. NULL: no memory. */
+struct waiter *purges_start(struct purges *purges, struct slice key, bool soft,
+                            struct waiter_address who);
+
+/* Settles those who wait for purges that are over. */
+void purges_run(struct purges *purges);
+
+#endif

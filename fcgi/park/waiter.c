@@ -1,0 +1,37 @@
+/* Parked requests. A waiter ends once: it is settled, or it leaves. */
+#include "park/waiter.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "base/alloc.h"
+
+struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct waiter_address who)
+{
+    struct waiter *waiter = alloc_zeroed(sizeof *waiter);
+    if (!waiter)
+        return NULL;
+    waiter->parking = parking;
+    waiter->list = list;
+    waiter->who = who;
+    DL_APPEND(*list, waiter);
+    parking->parked++;
+    return waiter;
+}
+
+void waiter_leave(struct waiter *waiter)
+{
+    timeout_stop(&waiter->hold);
+    DL_DELETE(*waiter->list, waiter);
+    waiter->parking->parked--;
+    free(waiter);
+}
+
+void waiter_settle(struct waiter *waiter, struct settlement settlement)
+{
+    struct parking *parking = waiter->parking;
+    struct waiter_address who = waiter->who;
+    settlement.collapsed = waiter->collapsed;
+    waiter_leave(waiter);
+    parking->settled(parking->context, &who, &settlement);
+}

@@ -1,0 +1,73 @@
+/* Parked requests: who waits, and what they are told at the end. */
+#ifndef WORKERLESS_PARK_WAITER_H
+#define WORKERLESS_PARK_WAITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/timeout.h"
+
+struct entry;
+
+/* Who waits: a name, not a pointer, so nothing dangles when the request goes first. */
+struct waiter_address {
+    uint32_t connection; /* the connection's number; never reused while it could matter */
+    uint32_t generation; /* of the request on that connection: tells two uses of an id apart */
+    uint16_t request_id;
+};
+
+enum settlement_kind {
+    SETTLED_ENTRY,     /* entry is set */
+    SETTLED_NOT_FOUND, /* the source knows no such fragment */
+    SETTLED_FAILED,
+    SETTLED_TIMED_OUT, /* the source did not answer in time */
+    SETTLED_NOT_READY, /* the hold is over; the flight goes on */
+    SETTLED_SHUTDOWN,
+    SETTLED_PURGED,
+    SETTLED_NOT_PURGED, /* Redis could not be asked */
+};
+
+/* Where what is settled came from. */
+enum settlement_detail { FROM_SOURCE, FROM_REDIS, FROM_MEMORY };
+
+struct settlement {
+    enum settlement_kind kind;
+    enum settlement_detail detail;
+    struct entry *entry; /* borrowed for the call */
+    bool hit;            /* it was in the cache, the failure too if it is one */
+    bool stale;          /* making it anew failed, and this is the old one */
+    bool collapsed;      /* this waiter joined a flight that another one had started */
+    bool stored;         /* the result was given to the cache */
+};
+
+/* Called once for a waiter that has not left. The waiter is gone after it. */
+typedef void flight_settled_fn(void *context, const struct waiter_address *who,
+                               const struct settlement *settlement);
+
+/* All that wait in this process, and who is told when they are settled. */
+struct parking {
+    size_t parked;
+    flight_settled_fn *settled;
+    void *context;
+};
+
+struct waiter {
+    struct waiter *next, *prev; /* in *list, in the order of joining */
+    struct waiter **list;       /* of the flight or of the purge that it waits on */
+    struct parking *parking;
+    struct timeout hold; /* whoever makes the waiter may start it */
+    struct waiter_address who;
+    bool collapsed;
+};
+
+/* Adds a waiter to the list. Returns NULL when out of memory. */
+struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct waiter_address who);
+
+/* The waiter is gone, and its request is told. */
+void waiter_settle(struct waiter *waiter, struct settlement settlement);
+
+/* The waiter's request went away. The flight, or the purge, goes on. */
+void waiter_leave(struct waiter *waiter);
+
+#endif

@@ -1,0 +1,274 @@
+/* A cache that answers when the test says so, and what it says, as Redis might: its functions stand
+ * in the place of those of cache/cache.c. One test program has one of it. */
+#ifndef WORKERLESS_TESTS_FAKE_CACHE_H
+#define WORKERLESS_TESTS_FAKE_CACHE_H
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "flight_bench.h"
+
+#define LEFT_FRESH   30000    /* milliseconds that are left of an entry's fresh time */
+#define LEFT_STALE   (-10000) /* within the windows of the routes that have one */
+#define LEFT_NOTHING (-90000) /* past them all */
+
+enum question_kind { LOOKUP, CLAIM, CHECK, PURGE };
+
+struct question {
+    enum question_kind kind;
+    cache_answer_fn *answered;
+    void *caller;
+    int64_t extra_ms, known_made_ms; /* -1: nothing counts as missing */
+    bool soft;
+    char key[32];
+};
+
+struct lease {
+    char key[32];
+};
+
+struct cache {
+    struct question questions[100]; /* unanswered, the oldest first */
+    size_t count;
+    unsigned asked[4];
+    unsigned leases, stores, releases; /* leases: in the flights' hands */
+    cache_changed_fn *changed;
+    void *context;
+    struct entry *remembered; /* owned; what memory has, of the key "a" */
+    bool refuses;             /* to store */
+    bool at_once;             /* each claim is answered within it: ours */
+    struct {                  /* the last time */
+        bool leased;
+        int status;
+        int64_t made_ms, fresh_until_ms, until_ms;
+        char key[32], body[64];
+    } stored;
+};
+
+static struct cache cache;
+static struct flight_bench *bench;
+
+void cache_on_changed(struct cache *of, cache_changed_fn *changed, void *context)
+{
+    of->changed = changed;
+    of->context = context;
+}
+
+struct entry *cache_peek(struct cache *of, struct slice key)
+{
+    return slice_equal(key, SLICE("a")) ? of->remembered : NULL;
+}
+
+static struct question *question_add(struct cache *of, enum question_kind kind, struct slice key,
+                                     cache_answer_fn *answered, void *caller)
+{
+    assert_true(of->count < LENGTH(of->questions));
+    struct question *question = &of->questions[of->count++];
+    *question = (struct question){.kind = kind, .answered = answered, .caller = caller};
+    snprintf(question->key, sizeof question->key, "%.*s", SLICE_ARGS(key));
+    of->asked[kind]++;
+    return question;
+}
+
+/* The question is answered. OURS comes with a lease. */
+static void answer_at(size_t at, struct cache_answer told)
+{
+    assert_true(at < cache.count);
+    struct question question = cache.questions[at];
+    cache.count--;
+    for (size_t i = at; i < cache.count; i++)
+        cache.questions[i] = cache.questions[i + 1];
+    if (told.outcome == CACHE_OURS) {
+        told.lease = calloc(1, sizeof *told.lease);
+        assert_non_null(told.lease);
+        memcpy(told.lease->key, question.key, sizeof question.key);
+        cache.leases++;
+    }
+    question.answered(question.caller, &told);
+}
+
+void cache_lookup(struct cache *of, struct slice key, int64_t extra_ms, cache_answer_fn *answered,
+                  void *caller)
+{
+    question_add(of, LOOKUP, key, answered, caller)->extra_ms = extra_ms;
+    if (of->at_once)
+        answer_at(of->count - 1, (struct cache_answer){.outcome = CACHE_NONE});
+}
+
+void cache_claim(struct cache *of, struct slice key, int64_t extra_ms, const struct entry *stale,
+                 cache_answer_fn *answered, void *caller)
+{
+    struct question *question = question_add(of, CLAIM, key, answered, caller);
+    question->extra_ms = extra_ms;
+    question->known_made_ms = stale ? stale->made_ms : -1;
+    if (of->at_once)
+        answer_at(of->count - 1, (struct cache_answer){.outcome = CACHE_OURS});
+}
+
+static void lease_end(struct lease *lease, struct slice key)
+{
+    assert_slice(0, slice_of(lease->key), key); /* each is given back for its own key */
+    cache.leases--;
+    free(lease);
+}
+
+bool cache_store(struct cache *of, struct slice key, struct lease *lease, struct entry *entry,
+                 int64_t until_ms)
+{
+    assert_non_null(entry);
+    of->stores++;
+    of->stored.leased = lease != NULL;
+    of->stored.status = entry->status;
+    of->stored.made_ms = entry->made_ms;
+    of->stored.fresh_until_ms = entry->fresh_until_ms;
+    of->stored.until_ms = until_ms;
+    snprintf(of->stored.key, sizeof of->stored.key, "%.*s", SLICE_ARGS(key));
+    snprintf(of->stored.body, sizeof of->stored.body, "%.*s", SLICE_ARGS(entry->body));
+    if (lease)
+        lease_end(lease, key);
+    return !of->refuses;
+}
+
+void cache_check(struct cache *of, const struct lease *lease, cache_answer_fn *answered,
+                 void *caller)
+{
+    question_add(of, CHECK, slice_of(lease->key), answered, caller);
+    if (of->at_once)
+        answer_at(of->count - 1, (struct cache_answer){.outcome = CACHE_FOUND});
+}
+
+void cache_release(struct lease *lease)
+{
+    if (!lease)
+        return;
+    cache.releases++;
+    lease_end(lease, slice_of(lease->key));
+}
+
+void cache_purge(struct cache *of, struct slice key, bool soft, cache_answer_fn *done, void *caller)
+{
+    question_add(of, PURGE, key, done, caller)->soft = soft;
+}
+
+/* --- what the tests say --- */
+
+/* Fresh for so long from now; less than 0: no longer since then. */
+static inline struct entry *entry_left(const char *body, int64_t left_ms)
+{
+    int64_t made_ms = clock_wall_ms() + left_ms - TTL_S * 1000;
+    struct entry *entry = entry_new(SLICE("text/html"), slice_of(body), made_ms, TTL_S * 1000, 500);
+    assert_non_null(entry);
+    return entry;
+}
+
+/* The oldest question, which is of that kind and key, is answered. */
+static inline void answer(enum question_kind kind, const char *key, struct cache_answer told)
+{
+    assert_true(cache.count > 0);
+    assert_int_equal(cache.questions[0].kind, kind);
+    assert_string_equal(cache.questions[0].key, key);
+    answer_at(0, told);
+}
+
+static inline void answer_outcome(enum question_kind kind, const char *key,
+                                  enum cache_outcome outcome)
+{
+    answer(kind, key, (struct cache_answer){.outcome = outcome});
+}
+
+static inline void answer_found(enum question_kind kind, const char *key, const char *body,
+                                int64_t left_ms)
+{
+    struct entry *entry = entry_left(body, left_ms);
+    answer(kind, key, (struct cache_answer){.outcome = CACHE_FOUND, .entry = entry});
+    entry_unref(entry);
+}
+
+static inline void answer_theirs(const char *key, double wait_s)
+{
+    answer(CLAIM, key, (struct cache_answer){.outcome = CACHE_THEIRS, .wait_s = wait_s});
+}
+
+/* The key changed; NULL: any may have. */
+static inline void tell_changed(const char *key, bool lease_only)
+{
+    cache.changed(cache.context, key ? slice_of(key) : (struct slice){0}, lease_only);
+}
+
+static inline void remember(struct entry *owned)
+{
+    entry_unref(cache.remembered);
+    cache.remembered = owned;
+}
+
+static inline void join(unsigned recipe, const char *name)
+{
+    assert_int_equal(bench_join(bench, recipe, name), JOIN_OK);
+}
+
+/* Joins, and the flight's source is called, with a lease. */
+static inline void join_generating(unsigned recipe, const char *name)
+{
+    join(recipe, name);
+    answer_outcome(LOOKUP, name, CACHE_NONE);
+    answer_outcome(CLAIM, name, CACHE_OURS);
+}
+
+static inline void check_counts(size_t flights, size_t parked)
+{
+    assert_int_equal(flights_under_way(bench->flights), flights);
+    assert_int_equal(flights_parked(bench->flights), parked);
+}
+
+static inline void check_settled(uint32_t number, enum settlement_kind kind, const char *body)
+{
+    const struct note *note = &bench->notes[number];
+    assert_row(number, note->settled == 1);
+    assert_row(number, note->how.kind == kind);
+    assert_slice(number, slice_of(note->body), slice_of(body));
+}
+
+/* What the cache owes is answered as it may be at the very end. */
+static inline void fake_gone(void)
+{
+    while (cache.count > 0)
+        answer_at(0, (struct cache_answer){.outcome =
+                                               cache.questions[0].kind == CLAIM && cache.count % 2
+                                                   ? CACHE_OURS
+                                                   : CACHE_ALONE});
+    assert_int_equal(cache.leases, 0); /* each was stored with, or given up */
+    remember(NULL);
+}
+
+static inline void fake_begin(struct flight_limits limits)
+{
+    struct ev_loop *loop = ev_loop_new(0);
+    assert_non_null(loop);
+    cache = (struct cache){0};
+    bench = bench_new(limits, loop, &cache);
+}
+
+static inline void fake_end(void)
+{
+    struct ev_loop *loop = bench->loop;
+    bench_free(bench, fake_gone);
+    ev_loop_destroy(loop);
+}
+
+static inline int fake_setup(void **state)
+{
+    (void)state;
+    fake_begin((struct flight_limits){1000, 1000});
+    return 0;
+}
+
+static inline int fake_teardown(void **state)
+{
+    (void)state;
+    fake_end();
+    return 0;
+}
+
+#define fake_test(function) cmocka_unit_test_setup_teardown(function, fake_setup, fake_teardown)
+
+#endif

@@ -1,0 +1,553 @@
+/* cache/cache with a Redis that answers when the test says so: when memory may answer, what may be
+ * kept in it, and who holds a lease. The functions here stand in the place of cache/redis.c. */
+#include "cache/cache.h"
+
+#include <ev.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/entry.h"
+#include "cache/redis.h"
+#include "unit.h"
+
+enum command_kind { GET, CLAIM, STORE, RENEW, CHECK, RELEASE, PURGE, PURGE_PREFIX };
+
+struct command {
+    enum command_kind kind;
+    redis_answer_fn *answered; /* NULL: nobody wants to know */
+    void *caller;
+    char key[32], token[REDIS_TOKEN_LEN + 1];
+    int64_t known_made_ms, keep_ms;
+    struct entry *entry; /* referenced */
+};
+
+struct redis {
+    struct redis_owner owner;
+    bool usable, tracking;
+    struct command commands[30]; /* unanswered, the oldest first */
+    size_t count;
+    unsigned sent[PURGE_PREFIX + 1];
+};
+
+static struct redis redis;
+static struct cache *cache;
+static struct ev_loop *loop;
+
+struct redis *redis_new(struct ev_loop *of, const struct cache_settings *settings,
+                        const struct redis_owner *owner)
+{
+    (void)of, (void)settings;
+    redis = (struct redis){.owner = *owner};
+    return &redis;
+}
+
+bool redis_usable(const struct redis *of)
+{
+    return of->usable;
+}
+
+bool redis_tracking(const struct redis *of)
+{
+    return of->tracking;
+}
+
+bool redis_busy(const struct redis *of)
+{
+    return of->count > 0;
+}
+
+static struct command *command_add(enum command_kind kind, struct slice key,
+                                   redis_answer_fn *answered, void *caller)
+{
+    assert_true(redis.count < LENGTH(redis.commands));
+    struct command *command = &redis.commands[redis.count++];
+    *command = (struct command){.kind = kind, .answered = answered, .caller = caller};
+    snprintf(command->key, sizeof command->key, "%.*s", SLICE_ARGS(key));
+    redis.sent[kind]++;
+    return command;
+}
+
+/* The oldest command is answered. */
+static void reply(enum command_kind kind, struct redis_answer answer)
+{
+    assert_true(redis.count > 0);
+    struct command command = redis.commands[0];
+    assert_int_equal(command.kind, kind);
+    redis.count--;
+    for (size_t i = 0; i < redis.count; i++)
+        redis.commands[i] = redis.commands[i + 1];
+    if (command.answered)
+        command.answered(command.caller, &answer);
+    entry_unref(command.entry);
+}
+
+void redis_free(struct redis *of)
+{
+    while (of && of->count > 0)
+        reply(of->commands[0].kind, (struct redis_answer){.outcome = REDIS_GONE});
+}
+
+void redis_get(struct redis *of, struct slice key, redis_answer_fn *answered, void *caller)
+{
+    (void)of;
+    command_add(GET, key, answered, caller);
+}
+
+void redis_claim(struct redis *of, struct slice key, const char *token, int64_t lease_ms,
+                 int64_t known_made_ms, redis_answer_fn *answered, void *caller)
+{
+    struct command *command = command_add(CLAIM, key, answered, caller);
+    (void)of;
+    assert_int_equal(lease_ms, 60);
+    assert_int_equal(strlen(token), REDIS_TOKEN_LEN);
+    strcpy(command->token, token);
+    command->known_made_ms = known_made_ms;
+}
+
+void redis_store(struct redis *of, struct slice key, const char *token, struct entry *entry,
+                 int64_t keep_ms, redis_answer_fn *answered, void *caller)
+{
+    struct command *command = command_add(STORE, key, answered, caller);
+    (void)of;
+    strcpy(command->token, token ? token : "");
+    command->entry = entry_ref(entry);
+    command->keep_ms = keep_ms;
+}
+
+void redis_renew(struct redis *of, struct slice key, const char *token, int64_t lease_ms,
+                 redis_answer_fn *answered, void *caller)
+{
+    (void)of;
+    assert_int_equal(lease_ms, 60);
+    strcpy(command_add(RENEW, key, answered, caller)->token, token);
+}
+
+void redis_check(struct redis *of, struct slice key, const char *token, redis_answer_fn *answered,
+                 void *caller)
+{
+    (void)of;
+    strcpy(command_add(CHECK, key, answered, caller)->token, token);
+}
+
+void redis_release(struct redis *of, struct slice key, const char *token)
+{
+    (void)of;
+    strcpy(command_add(RELEASE, key, NULL, NULL)->token, token);
+}
+
+void redis_purge(struct redis *of, struct slice key, bool soft, redis_answer_fn *answered,
+                 void *caller)
+{
+    (void)of, (void)soft;
+    command_add(PURGE, key, answered, caller);
+}
+
+void redis_purge_prefix(struct redis *of, struct slice prefix, bool soft, redis_answer_fn *answered,
+                        void *caller)
+{
+    (void)of, (void)soft;
+    command_add(PURGE_PREFIX, prefix, answered, caller);
+}
+
+/* --- the bench --- */
+
+static struct cache_answer last; /* entry and lease not to be used */
+static struct lease *lease;
+static unsigned answers, changes;
+
+static void on_answer(void *caller, const struct cache_answer *answer)
+{
+    assert_ptr_equal(caller, &answers);
+    answers++;
+    last = *answer;
+    if (answer->lease)
+        lease = answer->lease;
+}
+
+static void on_changed(void *context, struct slice key, bool lease_only)
+{
+    (void)context, (void)key, (void)lease_only;
+    changes++;
+}
+
+static int setup(void **state)
+{
+    static const struct cache_settings settings = {.redis = "redis://127.0.0.1",
+                                                   .prefix = "worker",
+                                                   .memory_bytes = 100000,
+                                                   .lease = 0.06};
+    (void)state;
+    loop = ev_loop_new(0);
+    assert_non_null(loop);
+    cache = cache_new(loop, &settings);
+    assert_non_null(cache);
+    cache_on_changed(cache, on_changed, NULL);
+    redis.usable = redis.tracking = true;
+    answers = changes = 0;
+    lease = NULL;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cache_free(cache);
+    assert_int_equal(redis.count, 0);
+    ev_loop_destroy(loop);
+    return 0;
+}
+
+static struct entry *make_entry(int64_t left_ms)
+{
+    struct entry *entry =
+        entry_new(SLICE("text/html"), SLICE("x"), clock_wall_ms() + left_ms - 60000, 60000, 1);
+    assert_non_null(entry);
+    return entry;
+}
+
+static void reply_found(enum command_kind kind, int64_t left_ms)
+{
+    struct entry *entry = make_entry(left_ms);
+    reply(kind, (struct redis_answer){.outcome = REDIS_FOUND, .entry = entry});
+    entry_unref(entry);
+}
+
+static bool in_memory(const char *key)
+{
+    return cache_peek(cache, slice_of(key)) != NULL;
+}
+
+static void lookup(const char *key)
+{
+    cache_lookup(cache, slice_of(key), 1000, on_answer, &answers);
+}
+
+/* Into memory, by way of Redis. */
+static void fill(const char *key)
+{
+    lookup(key);
+    reply_found(GET, 30000);
+    assert_true(in_memory(key));
+}
+
+static void tell(const char *key, bool lease_only)
+{
+    redis.owner.changed(redis.owner.context, key ? slice_of(key) : (struct slice){0}, lease_only);
+}
+
+/* --- memory --- */
+
+/* What is found is kept, for its fresh time and what the caller adds to it. */
+static void test_fill(void **state)
+{
+    static const struct {
+        int64_t left_ms;
+        bool kept;
+    } cases[] = {{30000, true}, {1, true}, {-500, true}, {-1000, false}, {-5000, false}};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        tell("a", false);
+        assert_false(in_memory("a"));
+        lookup("a");
+        reply_found(GET, cases[i].left_ms);
+        assert_row(i, answers == i + 1 && last.outcome == CACHE_FOUND && !last.from_memory);
+        assert_row(i, in_memory("a") == cases[i].kept);
+    }
+    tell("a", false);
+    lookup("a");
+    reply(GET, (struct redis_answer){.outcome = REDIS_NONE});
+    assert_int_equal(last.outcome, CACHE_NONE);
+    lookup("a");
+    reply(GET, (struct redis_answer){.outcome = REDIS_GONE});
+    assert_int_equal(last.outcome, CACHE_ALONE);
+    assert_false(in_memory("a"));
+}
+
+/* The invalidation may overtake the reply that it concerns, which is not kept then. */
+static void test_race(void **state)
+{
+    static const struct {
+        const char *key;
+        bool lease_only, kept;
+    } cases[] = {{"a", false, false}, {NULL, false, false}, {"a", true, true}, {"b", false, true}};
+    (void)state;
+    for (size_t i = 0; i < 2 * LENGTH(cases); i++) {
+        tell("a", false);
+        if (i % 2)
+            cache_claim(cache, SLICE("a"), 1000, NULL, on_answer, &answers);
+        else
+            lookup("a");
+        tell(cases[i / 2].key, cases[i / 2].lease_only);
+        reply_found(i % 2 ? CLAIM : GET, 30000);
+        assert_row(i, last.outcome == CACHE_FOUND); /* whoever asked has it all the same */
+        assert_row(i, in_memory("a") == cases[i / 2].kept);
+    }
+}
+
+/* Without tracking memory is not asked; without Redis it is all there is. */
+static void test_when_memory_answers(void **state)
+{
+    (void)state;
+    fill("a");
+    redis.tracking = false;
+    redis.owner.tracking(redis.owner.context, false);
+    assert_false(in_memory("a"));
+    lookup("a");
+    reply_found(GET, 30000);
+    assert_false(in_memory("a")); /* not kept either */
+    redis.tracking = true;
+    redis.owner.tracking(redis.owner.context, true);
+    assert_false(in_memory("a"));
+
+    fill("a");
+    redis.usable = redis.tracking = false;
+    redis.owner.lost(redis.owner.context);
+    redis.owner.tracking(redis.owner.context, false);
+    assert_true(in_memory("a"));
+    unsigned before = answers;
+    lookup("a");
+    assert_int_equal(answers, before + 1);
+    assert_true(last.outcome == CACHE_FOUND && last.from_memory);
+    lookup("b");
+    assert_int_equal(last.outcome, CACHE_ALONE);
+    cache_claim(cache, SLICE("b"), 0, NULL, on_answer, &answers);
+    assert_int_equal(last.outcome, CACHE_ALONE);
+    struct entry *entry = make_entry(30000);
+    assert_true(cache_store(cache, SLICE("b"), NULL, entry, clock_wall_ms() + 1000));
+    entry_unref(entry);
+    assert_true(in_memory("b"));
+    assert_int_equal(redis.count, 0);
+
+    redis.usable = redis.tracking = true; /* back: what was kept meanwhile may be old */
+    redis.owner.ready(redis.owner.context);
+    assert_false(in_memory("a") || in_memory("b"));
+}
+
+/* --- leases --- */
+
+static void claim_ours(void)
+{
+    lease = NULL;
+    cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
+    reply(CLAIM, (struct redis_answer){.outcome = REDIS_OURS});
+    assert_int_equal(last.outcome, CACHE_OURS);
+    assert_non_null(lease);
+}
+
+static void test_claim(void **state)
+{
+    char token[REDIS_TOKEN_LEN + 1];
+    struct entry *stale = make_entry(-1);
+    (void)state;
+    cache_claim(cache, SLICE("a"), 0, stale, on_answer, &answers);
+    assert_int_equal(redis.commands[0].known_made_ms, stale->made_ms);
+    entry_unref(stale);
+    reply(CLAIM, (struct redis_answer){.outcome = REDIS_THEIRS, .wait_ms = 500});
+    assert_int_equal(last.outcome, CACHE_THEIRS);
+    assert_true(last.wait_s >= 0.5 && last.wait_s < 0.6);
+
+    /* Each claim has a token of its own, which is the one that is given back. */
+    cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
+    assert_int_equal(redis.commands[0].known_made_ms, -1);
+    strcpy(token, redis.commands[0].token);
+    reply(CLAIM, (struct redis_answer){.outcome = REDIS_OURS});
+    while (redis.count == 0) /* a third of its life later */
+        ev_run(loop, EVRUN_ONCE);
+    assert_string_equal(redis.commands[0].token, token);
+    reply(RENEW, (struct redis_answer){.outcome = REDIS_OURS});
+    cache_release(lease);
+    assert_string_equal(redis.commands[0].token, token);
+    assert_string_equal(redis.commands[0].key, "a");
+    reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
+    cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
+    assert_string_not_equal(redis.commands[0].token, token);
+    reply(CLAIM, (struct redis_answer){.outcome = REDIS_GONE});
+    assert_int_equal(last.outcome, CACHE_ALONE);
+    cache_release(NULL);
+}
+
+/* What Redis says to a store, and whether memory has the entry then. */
+static void test_store(void **state)
+{
+    static const struct {
+        enum redis_outcome outcome;
+        bool changed, lost, kept;
+    } cases[] = {
+        {REDIS_FOUND, false, false, true},
+        {REDIS_FOUND, true, false, false}, /* somebody was there after us */
+        {REDIS_NONE, false, false, false}, /* purged: the lease was not ours any longer */
+        {REDIS_GONE, false, false, false}, /* refused: memory would differ from Redis for good */
+        {REDIS_GONE, false, true, true},   /* memory is all there is */
+    };
+    (void)state;
+    for (size_t i = 0; i < 2 * LENGTH(cases); i++) {
+        struct entry *entry = make_entry(30000);
+        redis.usable = redis.tracking = true;
+        tell("a", false);
+        if (i % 2)
+            claim_ours();
+        assert_true(
+            cache_store(cache, SLICE("a"), i % 2 ? lease : NULL, entry, clock_wall_ms() + 40000));
+        assert_int_equal(strlen(redis.commands[0].token), i % 2 ? REDIS_TOKEN_LEN : 0);
+        assert_in_range(redis.commands[0].keep_ms, 39000, 40000);
+        assert_true(cache_busy(cache));
+        if (cases[i / 2].changed)
+            tell("a", false);
+        if (cases[i / 2].lost)
+            redis.usable = redis.tracking = false;
+        reply(STORE, (struct redis_answer){.outcome = cases[i / 2].outcome});
+        assert_row(i, in_memory("a") == cases[i / 2].kept);
+        assert_false(cache_busy(cache));
+        entry_unref(entry);
+    }
+}
+
+/* --- purging --- */
+
+static void test_purge(void **state)
+{
+    (void)state;
+    fill("a");
+    fill("user/1");
+    cache_purge(cache, SLICE("a"), false, on_answer, &answers);
+    assert_false(in_memory("a"));
+    assert_true(in_memory("user/1"));
+    assert_int_equal(changes, 1); /* Redis does not tell us of what we do ourselves */
+    reply(PURGE, (struct redis_answer){.outcome = REDIS_FOUND});
+    assert_int_equal(last.outcome, CACHE_FOUND);
+    cache_purge(cache, SLICE("user/*"), true, on_answer, &answers);
+    assert_false(in_memory("user/1"));
+    assert_string_equal(redis.commands[0].key, "user/");
+    reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_GONE});
+    assert_int_equal(last.outcome, CACHE_ALONE);
+
+    redis.usable = redis.tracking = false;
+    cache_purge(cache, SLICE("a"), false, on_answer, &answers);
+    assert_int_equal(last.outcome, CACHE_ALONE);
+    assert_int_equal(redis.count, 0);
+}
+
+/* What was asked for before a purge is not kept after it. */
+static void test_purge_race(void **state)
+{
+    (void)state;
+    for (int all = 0; all < 2; all++) {
+        lookup("user/1");
+        cache_purge(cache, all ? SLICE("user/*") : SLICE("user/1"), false, on_answer, &answers);
+        reply_found(GET, 30000);
+        reply(all ? PURGE_PREFIX : PURGE, (struct redis_answer){.outcome = REDIS_FOUND});
+        assert_false(in_memory("user/1"));
+    }
+}
+
+/* A purge of many takes steps; who looks between two of them may find what is removed later, of
+ * which Redis does not tell us. When the purge is over, memory has none of it. */
+static void test_purge_steps(void **state)
+{
+    (void)state;
+    cache_purge(cache, SLICE("user/*"), false, on_answer, &answers);
+    struct command purge = redis.commands[0];
+    redis.count = 0;
+    fill("user/1");
+    redis.commands[redis.count++] = purge;
+    reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_FOUND});
+    assert_false(in_memory("user/1"));
+}
+
+static void look_when_changed(void *context, struct slice key, bool lease_only)
+{
+    (void)context, (void)key, (void)lease_only;
+    if (redis.sent[GET] == 0)
+        lookup("a");
+}
+
+/* Who looks because of the purge must see what it leaves: the purge is sent first. */
+static void test_purge_first(void **state)
+{
+    (void)state;
+    cache_on_changed(cache, look_when_changed, NULL);
+    cache_purge(cache, SLICE("a"), false, on_answer, &answers);
+    for (size_t i = 0; i < redis.count; i++)
+        if (redis.commands[i].kind == GET)
+            assert_true(i > 0 && redis.commands[i - 1].kind == PURGE);
+}
+
+/* --- out of memory, and the end --- */
+
+static void test_no_memory(void **state)
+{
+    struct entry *entry = make_entry(30000);
+    (void)state;
+    alloc_fail_after(0);
+    lookup("a");
+    assert_int_equal(last.outcome, CACHE_ALONE);
+    cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
+    assert_int_equal(last.outcome, CACHE_ALONE);
+    cache_purge(cache, SLICE("a"), false, on_answer, &answers);
+    assert_int_equal(last.outcome, CACHE_ALONE);
+    assert_false(cache_store(cache, SLICE("a"), NULL, entry, clock_wall_ms() + 1000));
+    assert_int_equal(answers, 3);
+    assert_int_equal(redis.count, 0);
+    alloc_fail_after(-1);
+
+    /* A lease without memory for it is given up, with its token. */
+    cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
+    char token[REDIS_TOKEN_LEN + 1];
+    strcpy(token, redis.commands[0].token);
+    alloc_fail_after(0);
+    reply(CLAIM, (struct redis_answer){.outcome = REDIS_OURS});
+    alloc_fail_after(-1);
+    assert_true(last.outcome == CACHE_ALONE && !last.lease);
+    assert_string_equal(redis.commands[0].token, token);
+    reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
+
+    /* What can't be stored for want of memory does not keep its lease for good. */
+    claim_ours();
+    alloc_fail_after(0);
+    assert_false(cache_store(cache, SLICE("a"), lease, entry, clock_wall_ms() + 1000));
+    alloc_fail_after(-1);
+    assert_int_equal(redis.count, 1);
+    reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
+    entry_unref(entry);
+}
+
+/* All that is under way is answered once, and nothing is left on the loop: see teardown. */
+static void test_end(void **state)
+{
+    struct entry *entry = make_entry(30000);
+    (void)state;
+    claim_ours();
+    assert_true(cache_store(cache, SLICE("a"), lease, entry, clock_wall_ms() + 1000));
+    entry_unref(entry);
+    lookup("a");
+    cache_claim(cache, SLICE("b"), 0, NULL, on_answer, &answers);
+    cache_purge(cache, SLICE("c"), false, on_answer, &answers);
+    cache_purge(cache, SLICE("d*"), false, on_answer, &answers);
+    assert_int_equal(answers, 1);
+    cache_free(cache);
+    assert_int_equal(answers, 5);
+    assert_int_equal(last.outcome, CACHE_ALONE);
+    cache = NULL;
+    ev_run(loop, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_fill, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_race, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_when_memory_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_store, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_purge_race, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_purge_steps, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_purge_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_end, setup, teardown),
+    };
+    log_configure(LOG_LEVEL_ERROR, false);
+    return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
+}

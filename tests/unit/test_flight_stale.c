@@ -1,0 +1,599 @@
+/* park/flight and entries past their time: served while one flight makes them anew, served when
+ * that fails, failures that are remembered, purges; memory that is refused; and anything in any
+ * order. */
+#include "park/flight.h"
+
+#include "fake_cache.h"
+
+/* --- served while it is made anew --- */
+
+/* Memory has it, stale: each request is served at once, and one flight refreshes it. */
+static void test_refresh(void **state)
+{
+    struct settlement how;
+    (void)state;
+    remember(entry_left("<p>old</p>", LEFT_STALE));
+    int64_t made_ms = cache.remembered->made_ms;
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
+        assert_true(how.kind == SETTLED_ENTRY && how.hit && !how.stale && !how.stored);
+        assert_int_equal(how.detail, FROM_MEMORY);
+        assert_int_equal(cache.asked[CLAIM], 1);
+        check_counts(1, 0);
+    }
+    assert_int_equal(cache.asked[LOOKUP], 0);
+    assert_int_equal(cache.questions[0].known_made_ms, made_ms); /* it counts as missing */
+    assert_int_equal(cache.questions[0].extra_ms, STALE_S * 1000);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    assert_int_equal(bench->hand.started, 1);
+
+    /* Memory may lose it meanwhile: the flight has it still. */
+    remember(NULL);
+    assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
+    hand_give(&bench->hand, "a", "<p>new</p>");
+    assert_string_equal(cache.stored.body, "<p>new</p>");
+    assert_int_equal(cache.stored.until_ms, cache.stored.fresh_until_ms + STALE_S * 1000);
+    bench_turn(bench);
+    check_counts(0, 0);
+    assert_int_equal(bench->hand.started, 1);
+}
+
+/* Fresh: nothing to do. Not there, or past its window: to be waited for. */
+static void test_serve(void **state)
+{
+    struct settlement how;
+    (void)state;
+    assert_null(bench_serve(bench, STALE, "a", &how));
+    remember(entry_left("<p>x</p>", LEFT_FRESH));
+    assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>x</p>");
+    assert_null(bench_serve(bench, STALE, "b", &how));
+    remember(entry_left("<p>x</p>", LEFT_STALE));
+    assert_null(bench_serve(bench, BY_HAND, "a", &how));
+    assert_null(bench_serve(bench, STALE_ERROR, "a", &how)); /* no failure yet */
+    remember(entry_left("<p>x</p>", LEFT_NOTHING));
+    assert_null(bench_serve(bench, STALE, "a", &how));
+    check_counts(0, 0);
+    assert_int_equal(cache.asked[CLAIM] + cache.asked[LOOKUP], 0);
+}
+
+/* Redis has it, stale: those who wait get it at once, and the refresh follows. */
+static void test_refresh_found(void **state)
+{
+    struct settlement how;
+    (void)state;
+    join(STALE, "a");
+    join(STALE, "a");
+    answer_found(LOOKUP, "a", "<p>old</p>", LEFT_STALE);
+    bench_turn(bench);
+    for (uint32_t i = 0; i < 2; i++) {
+        check_settled(i, SETTLED_ENTRY, "<p>old</p>");
+        assert_true(bench->notes[i].how.hit && !bench->notes[i].how.stale);
+    }
+    check_counts(1, 0);
+    assert_int_equal(cache.questions[0].kind, CLAIM);
+    assert_true(cache.questions[0].known_made_ms > 0);
+    assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    hand_give(&bench->hand, "a", "<p>new</p>");
+    bench_turn(bench);
+    assert_int_equal(cache.stores, 1);
+    check_counts(0, 0);
+}
+
+/* Another process refreshes it, or has done so: nobody waits, so it is none of our business. */
+static void test_refreshed_elsewhere(void **state)
+{
+    struct settlement how;
+    (void)state;
+    remember(entry_left("<p>old</p>", LEFT_STALE));
+    assert_non_null(bench_serve(bench, STALE, "a", &how));
+    answer_theirs("a", 1000);
+    bench_turn(bench);
+    check_counts(0, 0);
+    assert_non_null(bench_serve(bench, STALE, "a", &how));
+    answer_found(CLAIM, "a", "<p>new</p>", LEFT_FRESH);
+    bench_turn(bench);
+    check_counts(0, 0);
+    assert_int_equal(bench->hand.started, 0);
+}
+
+/* The bounds hold for a refresh as well, and so does memory; it is served all the same. */
+static void test_refresh_refused(void **state)
+{
+    struct settlement how;
+    (void)state;
+    fake_begin((struct flight_limits){.max_parked = 10, .max_flights = 1});
+    remember(entry_left("<p>old</p>", LEFT_STALE));
+    for (long successes = 0; successes < 1; successes++) {
+        alloc_fail_after(successes);
+        const char *body = bench_serve(bench, STALE, "a", &how);
+        alloc_fail_after(-1);
+        assert_string_equal(body, "<p>old</p>");
+        check_counts(0, 0);
+    }
+    join(BY_HAND, "b");
+    assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
+    check_counts(1, 1);
+    assert_int_equal(cache.asked[CLAIM], 0);
+    fake_end();
+}
+
+/* A refresh that fails leaves the old one to be served. */
+static void test_refresh_failed(void **state)
+{
+    struct settlement how;
+    (void)state;
+    remember(entry_left("<p>old</p>", LEFT_STALE));
+    assert_non_null(bench_serve(bench, STALE, "a", &how));
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    hand_fail(&bench->hand, "a", SOURCE_FAILED);
+    bench_turn(bench);
+    check_counts(0, 0);
+    assert_int_equal(cache.releases, 1);
+    assert_int_equal(cache.stores, 0);
+    assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
+}
+
+/* The key changed while it was made anew: what was old is not served any longer. */
+static void test_refresh_changed(void **state)
+{
+    struct settlement how;
+    (void)state;
+    remember(entry_left("<p>old</p>", LEFT_STALE));
+    assert_non_null(bench_serve(bench, STALE, "a", &how));
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    remember(NULL);
+    tell_changed("a", false);
+    assert_null(bench_serve(bench, STALE, "a", &how));
+    answer_found(LOOKUP, "a", "<p>new</p>", LEFT_FRESH);
+    assert_int_equal(bench->hand.cancelled, 1);
+    bench_turn(bench);
+    check_counts(0, 0);
+    assert_int_equal(cache.leases, 0);
+}
+
+/* Tracking came back, say, and nothing has changed: the very entry that is made anew is found. That
+ * is no reason to begin again: the source would be asked twice. */
+static void test_refresh_unchanged(void **state)
+{
+    struct settlement how;
+    (void)state;
+    struct entry *old = entry_left("<p>old</p>", LEFT_STALE);
+    remember(entry_ref(old));
+    assert_non_null(bench_serve(bench, STALE, "a", &how));
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    tell_changed(NULL, false);
+    answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = old});
+    entry_unref(old);
+    bench_turn(bench);
+    assert_int_equal(bench->hand.cancelled, 0);
+    hand_give(&bench->hand, "a", "<p>new</p>");
+    bench_turn(bench);
+    assert_int_equal(cache.stores, 1);
+    assert_int_equal(bench->hand.started, 1);
+}
+
+/* --- served when that fails --- */
+
+static void test_stale_on_failure(void **state)
+{
+    static const struct {
+        unsigned recipe;
+        int64_t left_ms;
+        enum source_status status;
+        enum settlement_kind kind; /* SETTLED_ENTRY: the old one */
+    } cases[] = {
+        {STALE_ERROR, LEFT_STALE, SOURCE_FAILED, SETTLED_ENTRY},
+        {STALE_ERROR, LEFT_STALE, SOURCE_TIMED_OUT, SETTLED_ENTRY},
+        {STALE_ERROR, LEFT_STALE, SOURCE_NOT_FOUND, SETTLED_NOT_FOUND}, /* no failure: it says so */
+        {STALE_ERROR, LEFT_NOTHING, SOURCE_FAILED, SETTLED_FAILED},
+        {BY_HAND, LEFT_STALE, SOURCE_FAILED, SETTLED_FAILED},
+        {BY_HAND, LEFT_STALE, SOURCE_TIMED_OUT, SETTLED_TIMED_OUT},
+    };
+    (void)state;
+    for (size_t i = 0; i < 2 * LENGTH(cases); i++) {
+        size_t row = i / 2;
+        fake_begin((struct flight_limits){10, 10});
+        join(cases[row].recipe, "a");
+        join(cases[row].recipe, "a");
+        if (i % 2) {
+            answer_found(LOOKUP, "a", "<p>old</p>", cases[row].left_ms);
+        } else { /* it may also turn up only now */
+            answer_outcome(LOOKUP, "a", CACHE_NONE);
+            answer_found(CLAIM, "a", "<p>old</p>", cases[row].left_ms);
+        }
+        bench_turn(bench);
+        assert_row(row, bench->settled == 0);
+        assert_row(row, cache.questions[0].known_made_ms > 0);
+        answer_outcome(CLAIM, "a", CACHE_OURS);
+        hand_fail(&bench->hand, "a", cases[row].status);
+        bench_turn(bench);
+        bool stale = cases[row].kind == SETTLED_ENTRY;
+        for (uint32_t k = 0; k < 2; k++) {
+            check_settled(k, cases[row].kind, stale ? "<p>old</p>" : "");
+            assert_row(row, bench->notes[k].how.stale == stale && !bench->notes[k].how.hit);
+        }
+        assert_row(row, cache.stores == 0 && cache.releases == 1);
+        fake_end();
+    }
+}
+
+/* Who comes while another process makes it gets what they wait for, not the old one, which is good
+ * only if making it fails. */
+static void test_not_before_failure(void **state)
+{
+    (void)state;
+    join(STALE_ERROR, "a");
+    answer_found(LOOKUP, "a", "<p>old</p>", LEFT_STALE);
+    bench_leave(bench, 0);
+    answer_theirs("a", 1000);
+    join(STALE_ERROR, "a"); /* before the flight without waiters is settled */
+    bench_turn(bench);
+    assert_int_equal(bench->notes[1].settled, 0);
+}
+
+/* --- failures that are remembered --- */
+
+static void test_negative(void **state)
+{
+    static const struct {
+        enum source_status status;
+        int stored;
+        enum settlement_kind kind;
+    } cases[] = {
+        {SOURCE_NOT_FOUND, 404, SETTLED_NOT_FOUND},
+        {SOURCE_FAILED, 502, SETTLED_FAILED},
+        {SOURCE_TIMED_OUT, 504, SETTLED_TIMED_OUT},
+        {SOURCE_CANCELLED, 0, SETTLED_SHUTDOWN}, /* says nothing of the source */
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct settlement how;
+        fake_begin((struct flight_limits){10, 10});
+        join_generating(NEGATIVE, "a");
+        hand_fail(&bench->hand, "a", cases[i].status);
+        assert_row(i, cache.stores == (cases[i].stored ? 1 : 0));
+        assert_row(i, cache.releases == (cases[i].stored ? 0 : 1));
+        bench_turn(bench);
+        check_settled(0, cases[i].kind, "");
+        if (cases[i].stored) {
+            assert_row(i, cache.stored.leased && cache.stored.status == cases[i].stored);
+            assert_row(i, cache.stored.fresh_until_ms == cache.stored.made_ms + NEGATIVE_S * 1000);
+            assert_row(i, cache.stored.until_ms == cache.stored.fresh_until_ms);
+
+            /* Found again: the same answer, without a call; from memory at once. */
+            struct entry *failure =
+                entry_of_failure(cases[i].stored, clock_wall_ms(), NEGATIVE_S * 1000);
+            assert_non_null(failure);
+            join(NEGATIVE, "a");
+            answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = failure});
+            bench_turn(bench);
+            check_settled(1, cases[i].kind, "");
+            assert_row(i, bench->notes[1].how.hit);
+            remember(failure);
+            assert_string_equal(bench_serve(bench, NEGATIVE, "a", &how), "");
+            assert_row(i, how.kind == cases[i].kind && how.hit);
+            assert_row(i, bench->hand.started == 1);
+        }
+        fake_end();
+    }
+}
+
+/* When its time is over it counts as missing, and is never served, whatever fails. */
+static void test_negative_over(void **state)
+{
+    struct settlement how;
+    (void)state;
+    int64_t made_ms = clock_wall_ms() - 5000;
+    struct entry *failure = entry_of_failure(404, made_ms, 2000);
+    assert_non_null(failure);
+    remember(entry_ref(failure));
+    assert_null(bench_serve(bench, NEGATIVE, "a", &how));
+    join(NEGATIVE, "a");
+    answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = failure});
+    entry_unref(failure);
+    assert_int_equal(cache.questions[0].known_made_ms, made_ms);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    hand_fail(&bench->hand, "a", SOURCE_FAILED);
+    bench_turn(bench);
+    check_settled(0, SETTLED_FAILED, "");
+    assert_false(bench->notes[0].how.stale);
+    assert_int_equal(cache.stored.status, 502);
+}
+
+/* An old result outlives the failure: it is kept, and taken for fresh until the source is to be
+ * asked again; but for no longer than it may be used. */
+static void test_negative_with_old(void **state)
+{
+    static const int64_t lefts[] = {LEFT_STALE, -STALE_ERROR_S * 1000 + 1000};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(lefts); i++) {
+        fake_begin((struct flight_limits){10, 10});
+        struct entry *old = entry_left("<p>old</p>", lefts[i]);
+        int64_t over_ms = old->fresh_until_ms + STALE_ERROR_S * 1000;
+        join(NEGATIVE, "a");
+        answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = old});
+        answer_outcome(CLAIM, "a", CACHE_OURS);
+        int64_t now_ms = clock_wall_ms();
+        hand_fail(&bench->hand, "a", SOURCE_FAILED);
+        bench_turn(bench);
+        check_settled(0, SETTLED_ENTRY, "<p>old</p>");
+        assert_true(bench->notes[0].how.stale);
+        assert_string_equal(cache.stored.body, "<p>old</p>");
+        assert_row(i, cache.stored.leased && cache.stored.status == 200);
+        assert_row(i, cache.stored.made_ms == old->made_ms);
+        assert_row(i, cache.stored.fresh_until_ms >= now_ms + (i ? 0 : NEGATIVE_S * 1000));
+        assert_row(i, cache.stored.fresh_until_ms <= over_ms);
+        assert_row(i, cache.stored.until_ms == over_ms);
+        entry_unref(old);
+        fake_end();
+    }
+}
+
+/* The source fails for good: each failure keeps the old result once more, but the time that it may
+ * be used for does not grow by that. */
+static void test_negative_forever(void **state)
+{
+    (void)state;
+    bench->recipes[NEGATIVE].freshness.negative = 0.001;
+    struct entry *old = entry_left("<p>old</p>", LEFT_STALE);
+    int64_t over_ms = old->fresh_until_ms + STALE_ERROR_S * 1000;
+    for (uint32_t i = 0; i < 3; i++) {
+        join(NEGATIVE, "a");
+        answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = old});
+        answer_outcome(CLAIM, "a", CACHE_OURS);
+        hand_fail(&bench->hand, "a", SOURCE_FAILED);
+        bench_turn(bench);
+        check_settled(i, SETTLED_ENTRY, "<p>old</p>");
+        assert_row(i, cache.stored.until_ms <= over_ms);
+        struct entry *kept = entry_with_freshness(old, cache.stored.fresh_until_ms);
+        entry_unref(old);
+        old = kept;
+        while (clock_wall_ms() <= old->fresh_until_ms) /* a millisecond or two */
+            ;
+    }
+    entry_unref(old);
+}
+
+/* --- purges --- */
+
+static void test_purge(void **state)
+{
+    static const struct {
+        enum cache_outcome outcome;
+        enum settlement_kind kind;
+    } cases[] = {{CACHE_FOUND, SETTLED_PURGED},
+                 {CACHE_NONE, SETTLED_PURGED},
+                 {CACHE_ALONE, SETTLED_NOT_PURGED}};
+    (void)state;
+    for (uint32_t i = 0; i < LENGTH(cases); i++) {
+        const char *key = i % 2 ? "user/*" : "a";
+        bench_purge(bench, key, i % 2);
+        check_counts(0, 1);
+        assert_int_equal(cache.questions[0].soft, i % 2);
+        bench_turn(bench);
+        answer_outcome(PURGE, key, cases[i].outcome);
+        assert_int_equal(bench->settled, i); /* only marked */
+        bench_turn(bench);
+        check_settled(i, cases[i].kind, "");
+        check_counts(0, 0);
+    }
+    /* Who asked may leave before the answer, or between it and the settlement. */
+    bench_purge(bench, "a", false);
+    bench_purge(bench, "b", false);
+    bench_purge(bench, "c", false); /* and this one stays until the end: see teardown */
+    bench_leave(bench, 3);
+    answer_outcome(PURGE, "a", CACHE_FOUND);
+    answer_outcome(PURGE, "b", CACHE_FOUND);
+    bench_leave(bench, 4);
+    bench_turn(bench);
+    assert_int_equal(bench->settled, LENGTH(cases));
+    check_counts(0, 1);
+}
+
+/* --- out of memory --- */
+
+enum refused_path { JOINING, REFRESHING, REMEMBERING, KEEPING_OLD, PURGING, PATHS };
+
+static void go(enum refused_path path)
+{
+    struct settlement how;
+    enum join_refusal refusal;
+    struct note *note = &bench->notes[0];
+    switch (path) {
+    case REFRESHING:
+        assert_non_null(bench_serve(bench, STALE, "a", &how));
+        break;
+    case PURGING:
+        note->waiter = flights_purge(bench->flights, SLICE("a"), false, bench_address(0));
+        bench->joined = note->waiter != NULL;
+        break;
+    default:
+        refusal = bench_join(bench, path == JOINING ? BY_HAND : NEGATIVE, "a");
+        assert_true(refusal == JOIN_OK || refusal == JOIN_NO_MEMORY);
+    }
+}
+
+/* Memory refused from the n-th allocation on: refused or settled once, no lease lost. */
+static void one_refusal(enum refused_path path, long successes)
+{
+    struct entry *old = entry_left("<p>old</p>", LEFT_STALE);
+    fake_begin((struct flight_limits){10, 10});
+    cache.at_once = path != KEEPING_OLD && path != PURGING;
+    if (path == REFRESHING)
+        remember(entry_ref(old));
+    alloc_fail_after(successes);
+    go(path);
+    if (path == KEEPING_OLD && cache.count > 0) {
+        answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = old});
+        answer_outcome(CLAIM, "a", CACHE_OURS);
+    }
+    if (bench->hand.calls && (path == JOINING || path == REFRESHING))
+        hand_give(&bench->hand, "a", "<p>x</p>");
+    else if (bench->hand.calls)
+        hand_fail(&bench->hand, "a", SOURCE_FAILED);
+    while (cache.count > 0)
+        answer_at(0, (struct cache_answer){.outcome = CACHE_FOUND});
+    bench_turn(bench);
+    alloc_fail_after(-1);
+    assert_int_equal(bench->settled, bench->joined);
+    check_counts(0, 0);
+    assert_int_equal(cache.leases, 0);
+    if (successes == 20)
+        assert_int_equal(cache.stores, path != PURGING);
+    entry_unref(old);
+    fake_end();
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (int path = 0; path < PATHS; path++)
+        for (long successes = 0; successes <= 20; successes++)
+            one_refusal((enum refused_path)path, successes);
+}
+
+/* --- anything --- */
+
+static struct cache_answer random_answer(enum question_kind kind, struct entry **entry)
+{
+    static const int64_t lefts[] = {LEFT_FRESH, LEFT_STALE, LEFT_NOTHING};
+    static const enum cache_outcome of_lookup[] = {CACHE_FOUND, CACHE_NONE, CACHE_ALONE};
+    static const enum cache_outcome of_claim[] = {CACHE_FOUND,  CACHE_OURS,   CACHE_OURS,
+                                                  CACHE_THEIRS, CACHE_THEIRS, CACHE_ALONE};
+    struct cache_answer told = {
+        .outcome = kind == CLAIM ? of_claim[unit_random(LENGTH(of_claim))]
+                                 : of_lookup[unit_random(LENGTH(of_lookup))],
+        .wait_s = unit_random(2) ? 1000 : 0.0001,
+    };
+    *entry = NULL;
+    if (kind != PURGE && told.outcome == CACHE_FOUND)
+        *entry = unit_random(5)
+                     ? entry_left("x", lefts[unit_random(LENGTH(lefts))])
+                     : entry_of_failure(502, clock_wall_ms() - 1000, (int64_t)unit_random(2000));
+    told.entry = *entry;
+    return told;
+}
+
+static void random_source(void)
+{
+    static const enum source_status statuses[] = {SOURCE_OK,        SOURCE_OK,
+                                                  SOURCE_OK,        SOURCE_FAILED,
+                                                  SOURCE_NOT_FOUND, SOURCE_TIMED_OUT};
+    struct hand_call *call = bench->hand.calls;
+    for (size_t skip = unit_random(3); skip > 0 && call && call->next; skip--)
+        call = call->next;
+    if (call)
+        hand_complete(&bench->hand, call,
+                      &(struct source_result){.status = statuses[unit_random(LENGTH(statuses))],
+                                              .type = SLICE("text/html"),
+                                              .body = SLICE("x"),
+                                              .reason = "random"});
+}
+
+static void random_step(void)
+{
+    static const unsigned recipes[] = {BY_HAND, UNCACHED, STALE, STALE_ERROR, NEGATIVE};
+    char name[] = {(char)('a' + (char)unit_random(6)), '\0'};
+    struct settlement how;
+    struct entry *entry;
+    switch (unit_random(12)) {
+    case 0:
+    case 1:
+    case 2: {
+        unsigned recipe = recipes[(size_t)(name[0] - 'a') % LENGTH(recipes)]; /* of the name */
+        if (!bench_serve(bench, recipe, name, &how))
+            join(recipe, name);
+        break;
+    }
+    case 3:
+        if (bench->joined > 0) {
+            uint32_t number = (uint32_t)unit_random(bench->joined);
+            if (bench->notes[number].waiter) {
+                bench_leave(bench, number);
+                bench->notes[number].settled = 100; /* must not become 101 */
+            }
+        }
+        break;
+    case 4:
+        random_source();
+        break;
+    case 5:
+        tell_changed(unit_random(8) ? name : NULL, unit_random(3) == 0);
+        break;
+    case 6:
+        remember(unit_random(2) ? entry_left("m", unit_random(2) ? LEFT_FRESH : LEFT_STALE) : NULL);
+        break;
+    case 7:
+        if (unit_random(4) == 0)
+            bench_purge(bench, name, unit_random(2));
+        break;
+    case 8:
+    case 9:
+        bench_turn(bench);
+        break;
+    default:
+        if (cache.count > 0) {
+            size_t at = unit_random(cache.count);
+            struct cache_answer told = random_answer(cache.questions[at].kind, &entry);
+            answer_at(at, told);
+            entry_unref(entry);
+        }
+    }
+}
+
+/* Each is settled once or has left; a lease is in the hands of a call; the counts are right. */
+static void check_all(void)
+{
+    size_t waiting = 0, calls = 0;
+    for (uint32_t i = 0; i < bench->joined; i++) {
+        const struct note *note = &bench->notes[i];
+        waiting += note->waiter != NULL;
+        assert_int_equal(note->settled % 100, !note->waiter && note->settled < 100);
+    }
+    for (const struct hand_call *call = bench->hand.calls; call; call = call->next)
+        calls++;
+    assert_int_equal(flights_parked(bench->flights), waiting);
+    assert_true(cache.leases <= calls);
+    assert_true(calls <= flights_under_way(bench->flights));
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        fake_begin((struct flight_limits){1000, 1000});
+        for (int i = 0; i < 1000 && cache.count < LENGTH(cache.questions) - 50; i++) {
+            random_step();
+            check_all();
+        }
+        flights_cancel_all(bench->flights);
+        assert_int_equal(flights_under_way(bench->flights), 0);
+        fake_end();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        fake_test(test_refresh),
+        fake_test(test_serve),
+        fake_test(test_refresh_found),
+        fake_test(test_refreshed_elsewhere),
+        cmocka_unit_test(test_refresh_refused),
+        fake_test(test_refresh_failed),
+        fake_test(test_refresh_changed),
+        fake_test(test_refresh_unchanged),
+        cmocka_unit_test(test_stale_on_failure),
+        fake_test(test_not_before_failure),
+        cmocka_unit_test(test_negative),
+        fake_test(test_negative_over),
+        cmocka_unit_test(test_negative_with_old),
+        fake_test(test_negative_forever),
+        fake_test(test_purge),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_random),
+    };
+    log_configure(LOG_LEVEL_ERROR, false);
+    return cmocka_run_group_tests_name("flight_stale", tests, NULL, NULL);
+}
