@@ -178,8 +178,8 @@ static struct lease *take_lease(struct question *question)
 static void on_answer(void *caller, const struct redis_answer *answer)
 {
     static const enum cache_outcome outcomes[] = {
-        [REDIS_FOUND] = CACHE_FOUND,   [REDIS_NONE] = CACHE_NONE,  [REDIS_OURS] = CACHE_OURS,
-        [REDIS_THEIRS] = CACHE_THEIRS, [REDIS_GONE] = CACHE_ALONE,
+        [REDIS_FOUND] = CACHE_FOUND, [REDIS_SAME] = CACHE_SAME,     [REDIS_NONE] = CACHE_NONE,
+        [REDIS_OURS] = CACHE_OURS,   [REDIS_THEIRS] = CACHE_THEIRS, [REDIS_GONE] = CACHE_ALONE,
     };
     struct question *question = caller;
     struct cache *cache = question->cache;
@@ -187,6 +187,7 @@ static void on_answer(void *caller, const struct redis_answer *answer)
         .outcome = outcomes[answer->outcome],
         .entry = answer->entry,
         .wait_s = (double)answer->wait_ms / 1000 + WAIT_MARGIN_S,
+        .lease_lost = question->token[0] && answer->lease_lost,
     };
     if (answer->entry && question->changes == changes_of(cache, key_of(question)))
         keep_in_memory(cache, key_of(question), answer->entry,
@@ -233,22 +234,23 @@ static void on_stored(void *caller, const struct redis_answer *answer)
     struct question *question = caller;
     struct cache *cache = question->cache;
     struct slice key = key_of(question);
-    if (answer->outcome == REDIS_NONE)
+    if (answer->outcome == REDIS_FOUND) {
+        if (question->changes == changes_of(cache, key))
+            keep_in_memory(cache, key, question->entry, question->until_ms);
+    } else if (answer->outcome == REDIS_NONE) {
         log_debug("cache", "%.*s: not stored: purged meanwhile, or made by another process",
                   SLICE_ARGS(key));
-    else if (answer->outcome == REDIS_GONE ? !redis_usable(cache->redis)
-                                           : question->changes == changes_of(cache, key))
+    } else if (!redis_usable(cache->redis)) {
         keep_in_memory(cache, key, question->entry, question->until_ms);
+    } else if (question->token[0]) { /* refused: nobody is to wait for the lease to end */
+        redis_release(cache->redis, key, question->token);
+    }
     question_free(question);
 }
 
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms)
 {
-    char token[REDIS_TOKEN_LEN + 1];
-    bool leased = lease != NULL;
-    if (leased)
-        memcpy(token, lease_token(lease), sizeof token);
     if (!cache->redis || !redis_usable(cache->redis)) {
         lease_free(lease);
         return keep_in_memory(cache, key, entry, until_ms);
@@ -258,22 +260,31 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
         cache_release(lease);
         return false;
     }
+    if (lease)
+        memcpy(question->token, lease_token(lease), sizeof question->token);
+    bool leased = lease != NULL;
     lease_free(lease);
     question->entry = entry_ref(entry);
     question->until_ms = until_ms;
-    redis_store(cache->redis, key, leased ? token : NULL, entry, until_ms - clock_wall_ms(),
+    redis_store(cache->redis, key, leased ? question->token : NULL, entry, until_ms - clock_wall_ms(),
                 on_stored, question);
     return true;
 }
 
-void cache_check(struct cache *cache, const struct lease *lease, cache_answer_fn *answered,
-                 void *caller)
+void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,
+                 const struct entry *known, cache_answer_fn *answered, void *caller)
 {
-    struct question *question = question_new(cache, lease_key(lease), 0, answered, caller);
-    if (question)
-        redis_check(cache->redis, lease_key(lease), lease_token(lease), on_answer, question);
-    else
+    struct question *question = cache->redis && redis_usable(cache->redis)
+                                    ? question_new(cache, key, extra_ms, answered, caller)
+                                    : NULL;
+    if (!question) {
         answered(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
+        return;
+    }
+    if (lease)
+        memcpy(question->token, lease_token(lease), sizeof question->token);
+    redis_check(cache->redis, key, question->token, known ? known->made_ms : -1, on_answer,
+                question);
 }
 
 void cache_release(struct lease *lease)

@@ -32,6 +32,7 @@ struct cache_settings {
 
 enum cache_outcome {
     CACHE_FOUND,  /* entry is set; it may be stale */
+    CACHE_SAME,   /* from cache_check: the entry that is known already */
     CACHE_NONE,   /* there is none; from cache_claim: what was there could not be read, ask again */
     CACHE_OURS,   /* there is none, and it is ours to make: lease is set and the callee's */
     CACHE_THEIRS, /* there is none, and another process makes it: wait_s is set */
@@ -43,7 +44,8 @@ struct cache_answer {
     struct entry *entry; /* borrowed for the call */
     bool from_memory;    /* where it is from */
     struct lease *lease;
-    double wait_s; /* seconds after which their lease has ended if it is not renewed */
+    double wait_s;   /* seconds after which their lease has ended if it is not renewed */
+    bool lease_lost; /* from cache_check: it was purged, or has ended, so nothing will be kept */
 };
 
 typedef void cache_answer_fn(void *caller, const struct cache_answer *answer);
@@ -86,9 +88,11 @@ void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms);
 
-/* Whether the lease is still ours: FOUND (without an entry), NONE, or ALONE if nobody can tell. */
-void cache_check(struct cache *cache, const struct lease *lease, cache_answer_fn *answered,
-                 void *caller);
+/* What has become of an entry that is being made, as cache_lookup: FOUND if another than `known`
+ * (NULL: none) is there, SAME, NONE, or ALONE if nobody can tell; and of the lease (NULL: it is made
+ * without one). */
+void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,
+                 const struct entry *known, cache_answer_fn *answered, void *caller);
 
 /* Takes the lease and gives it up: another process may make the entry. NULL is allowed. */
 void cache_release(struct lease *lease);

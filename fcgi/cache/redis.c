@@ -62,6 +62,13 @@ static struct script {
     [RENEW] = {"if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end "
                "return redis.call('PEXPIRE', KEYS[2], ARGV[2])",
                ""},
+    [CHECK] = {"local lost = redis.pcall('GET', KEYS[2]) ~= ARGV[1] and 1 or 0 "
+               "local v = redis.pcall('GET', KEYS[1]) "
+               "if type(v) ~= 'string' then return {lost} end "
+               "if ARGV[2] ~= '' and string.sub(v, 1, #ARGV[2]) == ARGV[2] then "
+               "return {lost, 1} end "
+               "return {lost, v, redis.call('PTTL', KEYS[1])}",
+               ""},
     [RELEASE] = {"if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end "
                  "return redis.call('DEL', KEYS[2])",
                  ""},
@@ -97,6 +104,7 @@ struct operation {
     size_t known_len;
     char cursor[24]; /* SCAN */
     bool soft, by_source;
+    bool lease_lost; /* CHECK: what has been answered */
     bool leases; /* SCAN: of the leases, after the values; a cold key has nothing else */
     size_t key_len, lease_len;
     char *lease_key; /* points behind value_key */
@@ -159,6 +167,14 @@ static void set_token(struct operation *operation, const char *token)
     memcpy(operation->token, token, REDIS_TOKEN_LEN);
 }
 
+/* How the envelope begins that was made then; -1: none does. */
+static void set_known(struct operation *operation, int64_t made_ms)
+{
+    if (made_ms >= 0)
+        operation->known_len = (size_t)snprintf(operation->known, sizeof operation->known,
+                                                "workerless/1 made=%" PRId64 " ", made_ms);
+}
+
 /* --- answers --- */
 
 /* Somebody's plain string whose expiry is known now. */
@@ -173,7 +189,8 @@ static struct entry *plain_entry(struct slice body, const redisReply *ttl)
 static void answer_entry(struct operation *operation, struct entry *owned)
 {
     operation_end(operation, (struct redis_answer){.outcome = owned ? REDIS_FOUND : REDIS_NONE,
-                                                   .entry = owned});
+                                                   .entry = owned,
+                                                   .lease_lost = operation->lease_lost});
     entry_unref(owned);
 }
 
@@ -221,6 +238,17 @@ static void on_pttl(struct operation *operation, redisReply *reply)
     answer_entry(operation, plain_entry(operation->entry->body, reply));
 }
 
+/* A value that came with its PTTL. */
+static void answer_value(struct operation *operation, const redisReply *string,
+                         const redisReply *ttl)
+{
+    struct slice value = {.data = string->str, .len = string->len};
+    if (entry_is_envelope(value))
+        answer_envelope(operation, value);
+    else
+        answer_entry(operation, plain_entry(value, ttl));
+}
+
 static void on_claim(struct operation *operation, redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_INTEGER) {
@@ -233,11 +261,7 @@ static void on_claim(struct operation *operation, redisReply *reply)
     } else if (reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING) {
         operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
     } else {
-        struct slice value = {.data = reply->element[0]->str, .len = reply->element[0]->len};
-        if (entry_is_envelope(value))
-            answer_envelope(operation, value);
-        else
-            answer_entry(operation, plain_entry(value, reply->element[1]));
+        answer_value(operation, reply->element[0], reply->element[1]);
     }
 }
 
@@ -253,10 +277,22 @@ static void on_yes_or_no(struct operation *operation, redisReply *reply)
                                                            : REDIS_NONE});
 }
 
+/* [lost], [lost, 1] for the value that is known, or [lost, value, PTTL]. */
 static void on_check(struct operation *operation, redisReply *reply)
 {
-    bool ours = reply->type == REDIS_REPLY_STRING && strcmp(reply->str, operation->token) == 0;
-    operation_end(operation, (struct redis_answer){.outcome = ours ? REDIS_FOUND : REDIS_NONE});
+    size_t count = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
+    if (count < 1 || count > 3 || reply->element[0]->type != REDIS_REPLY_INTEGER ||
+        (count == 3 && reply->element[1]->type != REDIS_REPLY_STRING)) {
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+        return;
+    }
+    operation->lease_lost = reply->element[0]->integer != 0;
+    if (count == 3)
+        answer_value(operation, reply->element[1], reply->element[2]);
+    else
+        operation_end(operation,
+                      (struct redis_answer){.outcome = count == 2 ? REDIS_SAME : REDIS_NONE,
+                                            .lease_lost = operation->lease_lost});
 }
 
 /* One step: its keys are purged, and the next one is asked for. */
@@ -394,8 +430,9 @@ static void arguments_of(const struct operation *operation, struct arguments *ar
         add_words(arguments, "PX", operation->milliseconds, "NX");
         break;
     case CHECK:
-        add_words(arguments, "GET", NULL, NULL);
-        add(arguments, (struct slice){operation->lease_key, operation->lease_len});
+        add_script(arguments, operation);
+        add_words(arguments, operation->token, NULL, NULL);
+        add(arguments, (struct slice){operation->known, operation->known_len});
         break;
     case RENEW:
         add_script(arguments, operation);
@@ -454,9 +491,7 @@ void redis_claim(struct redis *redis, struct slice key, const char *token, int64
         return;
     set_token(operation, token);
     set_milliseconds(operation, lease_ms);
-    if (known_made_ms >= 0)
-        operation->known_len = (size_t)snprintf(operation->known, sizeof operation->known,
-                                                "workerless/1 made=%" PRId64 " ", known_made_ms);
+    set_known(operation, known_made_ms);
     operation_start(operation);
 }
 
@@ -491,13 +526,14 @@ void redis_renew(struct redis *redis, struct slice key, const char *token, int64
     operation_start(operation);
 }
 
-void redis_check(struct redis *redis, struct slice key, const char *token,
+void redis_check(struct redis *redis, struct slice key, const char *token, int64_t known_made_ms,
                  redis_answer_fn *answered, void *caller)
 {
     struct operation *operation = operation_new(redis, CHECK, key, answered, caller);
     if (!operation)
         return;
     set_token(operation, token);
+    set_known(operation, known_made_ms);
     operation_start(operation);
 }
 

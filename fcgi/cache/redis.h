@@ -44,6 +44,7 @@ bool redis_busy(const struct redis *redis);
 
 enum redis_outcome {
     REDIS_FOUND,  /* there is a value: entry is set */
+    REDIS_SAME,   /* there is the value that was known already */
     REDIS_NONE,   /* there is none */
     REDIS_OURS,   /* there is none, and the lease is ours now */
     REDIS_THEIRS, /* there is none, and somebody else makes it: wait_ms is set */
@@ -54,6 +55,7 @@ struct redis_answer {
     enum redis_outcome outcome;
     struct entry *entry; /* borrowed for the call */
     int64_t wait_ms;     /* until their lease ends, at most */
+    bool lease_lost;     /* from redis_check: it is not ours any longer */
 };
 
 /* Called exactly once for each call below that takes it: later, or before that call returns if
@@ -77,8 +79,9 @@ void redis_store(struct redis *redis, struct slice key, const char *token, struc
 void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
                  redis_answer_fn *answered, void *caller);
 
-/* Whether the lease is still ours: FOUND, NONE or GONE. */
-void redis_check(struct redis *redis, struct slice key, const char *token,
+/* Reads the value and the lease: FOUND, SAME if the value was made at known_made_ms, NONE or GONE;
+ * lease_lost tells whether the token is not that of the lease. */
+void redis_check(struct redis *redis, struct slice key, const char *token, int64_t known_made_ms,
                  redis_answer_fn *answered, void *caller);
 
 /* Gives the lease up, if it is still ours. */

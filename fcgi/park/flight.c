@@ -56,16 +56,15 @@ struct flight {
     struct entry *known;      /* owned: the old entry that is to be replaced, or NULL */
     struct lease *lease;      /* owned: while GENERATING, unless there is nobody to ask for it */
     struct source_call *call; /* while GENERATING */
-    int64_t old_made_ms, old_fresh_ms; /* of what was known when the generation began */
-    double started;                    /* when the generation was, by clock_monotonic() */
-    ev_timer look;                     /* while WAITING */
-    struct settlement outcome;         /* outcome.entry is an owned reference */
+    double started;            /* when the generation was, by clock_monotonic() */
+    ev_timer look;             /* while WAITING */
+    struct settlement outcome; /* outcome.entry is an owned reference */
     enum flight_state state;
     unsigned rounds; /* claims that found what is of no use */
     bool asking;     /* the cache owes an answer: until then the flight can't be freed */
     bool changed;    /* the key changed while the cache was asked: what it answers may be old */
+    bool doubted;    /* known may be another by now, or gone: not to be used until that is clear */
     bool refresh;    /* what landed is to be served, and made anew */
-    bool purged;     /* the key itself was told to have changed, while it was made */
     bool detached;   /* purged meanwhile: no longer in the table, so nobody joins it */
     struct slice key, name;
     char text[]; /* key and name */
@@ -200,22 +199,35 @@ static void remember_failure(struct flight *flight, enum settlement_kind kind)
     entry_unref(entry);
 }
 
+/* What is known is not there any longer, or another. */
+static void forget_known(struct flight *flight)
+{
+    entry_unref(flight->known);
+    flight->known = NULL;
+    flight->doubted = false;
+}
+
+/* Whether the old entry may stand in for a result that can't be had. */
+static bool known_serves_as_stale(const struct flight *flight, enum settlement_kind failure)
+{
+    return flight->known && !flight->doubted && failure != SETTLED_NOT_FOUND &&
+           freshness_judge(&flight->recipe->freshness, flight->known, clock_wall_ms(), 1) !=
+               UNUSABLE;
+}
+
 static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
 {
     enum settlement_kind kind = kind_of_failure(status);
     enum log_level level =
         status == SOURCE_FAILED || status == SOURCE_TIMED_OUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
-    struct entry *known = flight->known;
     log_message(level, "flight", "fragment \"%.*s\": %s", SLICE_ARGS(flight->name), reason);
 
-    if (known && (kind == SETTLED_NOT_FOUND || freshness_judge(&flight->recipe->freshness, known,
-                                                               clock_wall_ms(), 1) == UNUSABLE)) {
-        entry_unref(known);
-        flight->known = known = NULL;
-    }
+    if (!known_serves_as_stale(flight, kind))
+        forget_known(flight);
     remember_failure(flight, kind);
-    flight->outcome.stale = known != NULL;
-    flight_land(flight, known ? SETTLED_ENTRY : kind, known ? entry_ref(known) : NULL);
+    flight->outcome.stale = flight->known != NULL;
+    flight_land(flight, flight->known ? SETTLED_ENTRY : kind,
+                flight->known ? entry_ref(flight->known) : NULL);
 }
 
 static void on_source_done(void *caller, const struct source_result *result)
@@ -252,10 +264,6 @@ static void flight_generate(struct flight *flight, struct lease *lease)
 {
     flight->state = FLIGHT_GENERATING;
     flight->lease = lease;
-    if (flight->known) {
-        flight->old_made_ms = flight->known->made_ms;
-        flight->old_fresh_ms = flight->known->fresh_until_ms;
-    }
     flight->started = clock_monotonic();
     flight->call = source_start(flight->flights->sources[flight->recipe->source], flight->name,
                                 on_source_done, flight);
@@ -278,7 +286,7 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
         flight_land(flight, kind_of_entry(entry), entry_ref(entry));
         return true;
     }
-    entry_unref(flight->known);
+    forget_known(flight);
     flight->known = entry_ref(entry);
     return false;
 }
@@ -326,6 +334,7 @@ static void on_claim_answer(void *caller, const struct cache_answer *answer)
         else
             flight_generate(flight, NULL);
         break;
+    case CACHE_SAME: /* never of a claim */
     case CACHE_ALONE:
         flight_generate(flight, NULL);
         break;
@@ -378,8 +387,6 @@ static void flight_look(struct flight *flight)
                  freshness_extra_ms(&flight->recipe->freshness), on_lookup_answer, flight);
 }
 
-static void flight_glance(struct flight *flight);
-
 /* Those who wait get what was begun; nobody joins them, and nobody keeps it. */
 static void flight_detach(struct flight *flight)
 {
@@ -388,77 +395,55 @@ static void flight_detach(struct flight *flight)
     DL_APPEND(flight->flights->detached, flight);
 }
 
-/* The entry that is to be replaced: nothing has happened to it. */
-static bool is_what_we_replace(const struct flight *flight, const struct entry *entry)
-{
-    return entry->made_ms == flight->old_made_ms && entry->fresh_until_ms == flight->old_fresh_ms;
-}
+static void flight_check(struct flight *flight);
 
-/* While we make it, somebody else wrote the value: then there is no need to go on. Or it was purged:
- * then who comes now is not to get what was begun before. */
-static void on_glance(void *caller, const struct cache_answer *answer)
-{
-    struct flight *flight = caller;
-    if (flight_is_over(flight))
-        return;
-    bool changed = flight->changed;
-    if (changed) {
-        flight_glance(flight); /* what was answered may be from before */
-    } else if (answer->outcome == CACHE_FOUND && is_what_we_replace(flight, answer->entry)) {
-        entry_unref(flight->known);
-        flight->known = entry_ref(answer->entry);
-    } else if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer)) {
-        source_cancel(flight->call);
-    } else if (answer->outcome == CACHE_NONE && flight->purged && !flight->detached) {
-        flight_detach(flight);
-    }
-}
-
-static void flight_glance(struct flight *flight)
-{
-    flight->asking = true;
-    flight->changed = false;
-    cache_lookup(flight->flights->cache, flight->key,
-                 freshness_extra_ms(&flight->recipe->freshness), on_glance, flight);
-}
-
-/* A cold key has no value whose end could be told: that it was purged shows in the lease alone. Our
- * own renewals are told as well, so the lease has to be looked at. */
+/* While we make it, somebody else wrote the value: then there is no need to go on. Or it was purged,
+ * which the lease shows, since a key without a value has nothing else: then who comes now is not to
+ * get what was begun before. A value that merely went away, by its expiry say, is none of that. */
 static void on_checked(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
     if (flight_is_over(flight))
         return;
-    if (answer->outcome == CACHE_NONE && !flight->detached)
+    if (flight->changed) {
+        flight_check(flight); /* what was answered may be from before */
+        return;
+    }
+    if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer)) {
+        source_cancel(flight->call);
+        return;
+    }
+    if (answer->outcome == CACHE_NONE)
+        forget_known(flight);
+    flight->doubted = false;
+    if (answer->lease_lost && !flight->detached)
         flight_detach(flight);
-    if (flight->changed)
-        flight_glance(flight);
 }
 
 static void flight_check(struct flight *flight)
 {
     flight->asking = true;
     flight->changed = false;
-    cache_check(flight->flights->cache, flight->lease, on_checked, flight);
+    cache_check(flight->flights->cache, flight->key,
+                freshness_extra_ms(&flight->recipe->freshness), flight->lease, flight->known,
+                on_checked, flight);
 }
 
-/* Somebody wrote or purged the value, or the lease is gone. */
-static void flight_changed(struct flight *flight, bool lease_only, bool certain)
+/* Somebody wrote or purged the value, or something happened to the lease. While we make it that
+ * may have been our own renewal. */
+static void flight_changed(struct flight *flight, bool lease_only)
 {
-    if (!lease_only && flight->state < FLIGHT_LANDED) {
-        entry_unref(flight->known);
-        flight->known = NULL;
-    }
-    if (flight->state == FLIGHT_GENERATING && !lease_only && certain)
-        flight->purged = true; /* unless a glance finds a value */
-    if (flight->state == FLIGHT_WAITING)
-        flight_claim(flight);
-    else if (flight->state == FLIGHT_GENERATING && !flight->asking && !lease_only)
-        flight_glance(flight);
-    else if (flight->state == FLIGHT_GENERATING && !flight->asking && flight->lease)
-        flight_check(flight);
-    else
+    if (flight->state == FLIGHT_GENERATING)
+        flight->doubted |= !lease_only;
+    else if (!lease_only && flight->state < FLIGHT_LANDED)
+        forget_known(flight);
+
+    if (flight->asking)
         flight->changed = true;
+    else if (flight->state == FLIGHT_WAITING)
+        flight_claim(flight);
+    else if (flight->state == FLIGHT_GENERATING)
+        flight_check(flight);
 }
 
 /* --- a flight's life --- */
@@ -565,11 +550,11 @@ static void on_changed(void *context, struct slice key, bool lease_only)
     if (key.data) {
         flight = flights_find(flights, key);
         if (flight)
-            flight_changed(flight, lease_only, true);
+            flight_changed(flight, lease_only);
         return;
     }
     HASH_ITER(hh, flights->table, flight, next)
-    flight_changed(flight, lease_only, false);
+    flight_changed(flight, lease_only);
 }
 
 struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
@@ -610,7 +595,7 @@ bool flights_serve(struct flights *flights, const struct recipe *recipe, struct 
     struct entry *entry = cache_peek(flights->cache, key);
     if (!entry) {
         struct flight *flight = flights_find(flights, key);
-        entry = flight ? flight->known : NULL;
+        entry = flight && !flight->doubted ? flight->known : NULL;
     }
     if (!entry)
         return false;

@@ -129,12 +129,16 @@ bool cache_store(struct cache *of, struct slice key, struct lease *lease, struct
     return !of->refuses;
 }
 
-void cache_check(struct cache *of, const struct lease *lease, cache_answer_fn *answered,
-                 void *caller)
+void cache_check(struct cache *of, struct slice key, int64_t extra_ms, const struct lease *lease,
+                 const struct entry *known, cache_answer_fn *answered, void *caller)
 {
-    question_add(of, CHECK, slice_of(lease->key), answered, caller);
+    struct question *question = question_add(of, CHECK, key, answered, caller);
+    question->extra_ms = extra_ms;
+    question->known_made_ms = known ? known->made_ms : -1;
+    if (lease)
+        assert_slice(0, slice_of(lease->key), key);
     if (of->at_once)
-        answer_at(of->count - 1, (struct cache_answer){.outcome = CACHE_FOUND});
+        answer_at(of->count - 1, (struct cache_answer){.outcome = CACHE_NONE});
 }
 
 void cache_release(struct lease *lease)
@@ -182,6 +186,12 @@ static inline void answer_found(enum question_kind kind, const char *key, const 
     struct entry *entry = entry_left(body, left_ms);
     answer(kind, key, (struct cache_answer){.outcome = CACHE_FOUND, .entry = entry});
     entry_unref(entry);
+}
+
+/* Of an entry that is being made: it was purged. */
+static inline void answer_purged(const char *key)
+{
+    answer(CHECK, key, (struct cache_answer){.outcome = CACHE_NONE, .lease_lost = true});
 }
 
 static inline void answer_theirs(const char *key, double wait_s)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/entry.h"
+#include "cache/lease.h"
 #include "cache/redis.h"
 #include "unit.h"
 
@@ -124,11 +125,13 @@ void redis_renew(struct redis *of, struct slice key, const char *token, int64_t 
     strcpy(command_add(RENEW, key, answered, caller)->token, token);
 }
 
-void redis_check(struct redis *of, struct slice key, const char *token, redis_answer_fn *answered,
-                 void *caller)
+void redis_check(struct redis *of, struct slice key, const char *token, int64_t known_made_ms,
+                 redis_answer_fn *answered, void *caller)
 {
+    struct command *command = command_add(CHECK, key, answered, caller);
     (void)of;
-    strcpy(command_add(CHECK, key, answered, caller)->token, token);
+    strcpy(command->token, token);
+    command->known_made_ms = known_made_ms;
 }
 
 void redis_release(struct redis *of, struct slice key, const char *token)
@@ -368,6 +371,46 @@ static void test_claim(void **state)
     cache_release(NULL);
 }
 
+/* What has become of what is being made, and of its lease, if there is one. */
+static void test_check(void **state)
+{
+    static const struct {
+        struct redis_answer said;
+        enum cache_outcome outcome;
+        bool leased, lost;
+    } cases[] = {
+        {{.outcome = REDIS_SAME}, CACHE_SAME, true, false},
+        {{.outcome = REDIS_SAME, .lease_lost = true}, CACHE_SAME, true, true},
+        {{.outcome = REDIS_NONE, .lease_lost = true}, CACHE_NONE, true, true},
+        {{.outcome = REDIS_NONE, .lease_lost = true}, CACHE_NONE, false, false},
+        {{.outcome = REDIS_GONE}, CACHE_ALONE, true, false},
+    };
+    struct entry *known = make_entry(-1);
+    (void)state;
+    claim_ours();
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        cache_check(cache, SLICE("a"), 0, cases[i].leased ? lease : NULL, i ? known : NULL,
+                    on_answer, &answers);
+        assert_row(i, redis.commands[0].known_made_ms == (i ? known->made_ms : -1));
+        assert_string_equal(redis.commands[0].token, cases[i].leased ? lease_token(lease) : "");
+        reply(CHECK, cases[i].said);
+        assert_row(i, last.outcome == cases[i].outcome && last.lease_lost == cases[i].lost);
+    }
+
+    /* Another one is there: memory has it too. */
+    cache_check(cache, SLICE("a"), 1000, lease, NULL, on_answer, &answers);
+    reply_found(CHECK, 30000);
+    assert_true(last.outcome == CACHE_FOUND && in_memory("a"));
+
+    redis.usable = redis.tracking = false;
+    cache_check(cache, SLICE("a"), 0, lease, NULL, on_answer, &answers);
+    assert_true(last.outcome == CACHE_ALONE && redis.count == 0);
+    redis.usable = redis.tracking = true;
+    cache_release(lease);
+    reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
+    entry_unref(known);
+}
+
 /* What Redis says to a store, and whether memory has the entry then. */
 static void test_store(void **state)
 {
@@ -399,6 +442,8 @@ static void test_store(void **state)
             redis.usable = redis.tracking = false;
         reply(STORE, (struct redis_answer){.outcome = cases[i / 2].outcome});
         assert_row(i, in_memory("a") == cases[i / 2].kept);
+        if (i % 2 && cases[i / 2].outcome == REDIS_GONE && !cases[i / 2].lost)
+            reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND}); /* the next may try */
         assert_false(cache_busy(cache));
         entry_unref(entry);
     }
@@ -540,6 +585,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_race, setup, teardown),
         cmocka_unit_test_setup_teardown(test_when_memory_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_check, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge_race, setup, teardown),

@@ -256,11 +256,10 @@ static void test_written_meanwhile(void **state)
     join_generating(BY_HAND, "a");
     join(BY_HAND, "a");
     tell_changed("a", true); /* a renewal: the lease is looked at, and it is ours */
-    answer_outcome(CHECK, "a", CACHE_FOUND);
+    answer_outcome(CHECK, "a", CACHE_NONE);
     tell_changed("a", false);
-    assert_int_equal(cache.questions[0].kind, LOOKUP);
     assert_int_equal(bench->hand.cancelled, 0);
-    answer_found(LOOKUP, "a", "<p>hi</p>", LEFT_FRESH);
+    answer_found(CHECK, "a", "<p>hi</p>", LEFT_FRESH);
     assert_int_equal(bench->hand.cancelled, 1);
     assert_int_equal(cache.releases, 1);
     bench_turn(bench);
@@ -273,26 +272,27 @@ static void test_written_meanwhile(void **state)
     check_counts(0, 0);
 }
 
-/* Nothing was there after all, or nobody can be asked: it goes on, for all. */
-static void test_glance_in_vain(void **state)
+/* Nothing was there after all, or nobody can be asked: it goes on, for all, and is stored. A value
+ * that went away while the lease is ours was not purged: it expired, or was damaged. */
+static void test_checked_in_vain(void **state)
 {
+    static const enum cache_outcome outcomes[] = {CACHE_NONE, CACHE_ALONE, CACHE_SAME, CACHE_NONE};
     (void)state;
     join_generating(BY_HAND, "a");
-    tell_changed(NULL, false); /* tracking has begun, say */
-    answer_outcome(LOOKUP, "a", CACHE_NONE);
-    join(BY_HAND, "a");
+    for (size_t i = 0; i < LENGTH(outcomes); i++) {
+        tell_changed(i == 0 ? NULL : "a", i == 3); /* at first tracking has begun, say */
+        answer_outcome(CHECK, "a", outcomes[i]);
+        join(BY_HAND, "a");
+    }
     tell_changed("a", false);
-    answer_outcome(LOOKUP, "a", CACHE_ALONE);
-    join(BY_HAND, "a");
-    tell_changed("a", false);
-    answer_found(LOOKUP, "a", "<p>old</p>", LEFT_STALE);
-    join(BY_HAND, "a");
-    check_counts(1, 4);
+    answer_found(CHECK, "a", "<p>old</p>", LEFT_STALE);
+    check_counts(1, 5);
     hand_give(&bench->hand, "a", "<p>x</p>");
     bench_turn(bench);
-    for (uint32_t i = 0; i < 4; i++)
+    for (uint32_t i = 0; i < 5; i++)
         check_settled(i, SETTLED_ENTRY, "<p>x</p>");
     assert_int_equal(bench->hand.started, 1);
+    assert_int_equal(cache.stores, 1);
 }
 
 /* Purged: those who wait get what was begun, those who come later do not. Either flight may be the
@@ -304,8 +304,8 @@ static void test_purged_meanwhile(void **state)
         fake_begin((struct flight_limits){10, 10});
         join_generating(BY_HAND, "a");
         struct hand_call *begun = bench->hand.calls;
-        tell_changed("a", false);
-        answer_outcome(LOOKUP, "a", CACHE_NONE);
+        tell_changed("a", later_first); /* a cold key has no value that could change */
+        answer_purged("a");
         check_counts(1, 1);
         join_generating(BY_HAND, "a"); /* looks for itself */
         check_counts(2, 2);
@@ -339,7 +339,7 @@ static void test_purged_often(void **state)
         join_generating(BY_HAND, "a");
         calls[i] = bench->hand.calls;
         tell_changed("a", false);
-        answer_outcome(LOOKUP, "a", CACHE_NONE);
+        answer_purged("a");
     }
     check_counts(TIMES, TIMES);
     for (uint32_t i = 0; i < TIMES; i++) {
@@ -353,8 +353,8 @@ static void test_purged_often(void **state)
     check_counts(0, 0);
 }
 
-/* The glance's answer comes when the flight has landed, or is settled too. */
-static void test_late_glance(void **state)
+/* The answer comes when the flight has landed, or is settled too. */
+static void test_late_check(void **state)
 {
     (void)state;
     for (int i = 0; i < 6; i++) {
@@ -365,9 +365,11 @@ static void test_late_glance(void **state)
         if (i % 2)
             bench_turn(bench); /* else: before the settlement */
         if (i / 2 == 0)
-            answer_found(LOOKUP, "a", "<p>other</p>", LEFT_FRESH);
+            answer_found(CHECK, "a", "<p>other</p>", LEFT_FRESH);
+        else if (i / 2 == 1)
+            answer_purged("a");
         else
-            answer_outcome(LOOKUP, "a", i / 2 == 1 ? CACHE_NONE : CACHE_ALONE);
+            answer_outcome(CHECK, "a", CACHE_ALONE);
         bench_turn(bench);
         check_settled(0, SETTLED_ENTRY, "<p>x</p>");
         check_counts(0, 0);
@@ -376,16 +378,16 @@ static void test_late_glance(void **state)
     }
 }
 
-/* A change while the glance is under way may be younger than its answer: look once more. */
-static void test_changed_while_glancing(void **state)
+/* A change while the answer is under way may be younger than it: look once more. */
+static void test_changed_while_checking(void **state)
 {
     (void)state;
     join_generating(BY_HAND, "a");
-    tell_changed("a", false); /* somebody removes it... */
-    tell_changed("a", false); /* ...and writes it, but the first glance is from before that */
-    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    tell_changed("a", true);  /* the lease is renewed... */
+    tell_changed("a", false); /* ...and somebody writes the value, but the answer is from before */
+    answer_outcome(CHECK, "a", CACHE_NONE);
     assert_int_equal(cache.count, 1);
-    answer_found(LOOKUP, "a", "<p>hi</p>", LEFT_FRESH);
+    answer_found(CHECK, "a", "<p>hi</p>", LEFT_FRESH);
     bench_turn(bench);
     check_settled(0, SETTLED_ENTRY, "<p>hi</p>");
     assert_int_equal(bench->hand.cancelled, 1);
@@ -393,7 +395,7 @@ static void test_changed_while_glancing(void **state)
 
 /* --- the hold, in every state --- */
 
-enum stage { AT_LOOKING, AT_CLAIMING, AT_WAITING, AT_GENERATING, AT_GLANCING, STAGES };
+enum stage { AT_LOOKING, AT_CLAIMING, AT_WAITING, AT_GENERATING, AT_CHECKING, STAGES };
 
 /* Brings the flight of "a", which was just joined, there. */
 static void advance(enum stage stage)
@@ -405,7 +407,7 @@ static void advance(enum stage stage)
         answer_theirs("a", 1000);
     else if (stage >= AT_GENERATING)
         answer_outcome(CLAIM, "a", CACHE_OURS);
-    if (stage == AT_GLANCING)
+    if (stage == AT_CHECKING)
         tell_changed("a", false);
 }
 
@@ -439,7 +441,7 @@ static void test_hold_over(void **state)
         finish((enum stage)stage);
         check_settled(2, SETTLED_ENTRY, "<p>x</p>");
         assert_true(bench->notes[2].how.collapsed);
-        assert_int_equal(cache.asked[LOOKUP], stage == AT_GLANCING ? 2 : 1);
+        assert_int_equal(cache.asked[LOOKUP], 1);
         assert_int_equal(bench->hand.started, stage >= AT_GENERATING);
         check_counts(0, 0);
         fake_end();
@@ -451,8 +453,8 @@ static void test_hold_over(void **state)
 /* Cancelled; what the cache says later does not matter, but its lease is given up. */
 static void test_cancelled(void **state)
 {
-    static const enum cache_outcome late[] = {CACHE_FOUND, CACHE_NONE, CACHE_OURS, CACHE_THEIRS,
-                                              CACHE_ALONE};
+    static const enum cache_outcome late[] = {CACHE_FOUND, CACHE_SAME,   CACHE_NONE,
+                                              CACHE_OURS,  CACHE_THEIRS, CACHE_ALONE};
     (void)state;
     for (size_t i = 0; i < STAGES * LENGTH(late); i++) {
         enum stage stage = (enum stage)(i / LENGTH(late));
@@ -474,7 +476,8 @@ static void test_cancelled(void **state)
         while (cache.count > 1) {
             if (outcome == CACHE_FOUND)
                 answer_found(cache.questions[0].kind, "a", "<p>late</p>", LEFT_FRESH);
-            else if (outcome < CACHE_OURS || cache.questions[0].kind == CLAIM)
+            else if (outcome == CACHE_NONE ||
+                     cache.questions[0].kind == (outcome == CACHE_SAME ? CHECK : CLAIM))
                 answer_at(0, (struct cache_answer){.outcome = outcome, .wait_s = 1});
             else
                 answer_at(0, (struct cache_answer){.outcome = CACHE_ALONE});
@@ -495,7 +498,7 @@ static void test_cancelled_apart(void **state)
     (void)state;
     join_generating(BY_HAND, "a");
     tell_changed("a", false);
-    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    answer_purged("a");
     join_generating(BY_HAND, "a");
     tell_changed("a", false);
     join(BY_HAND, "b");
@@ -508,7 +511,7 @@ static void test_cancelled_apart(void **state)
     check_counts(0, 0);
     assert_int_equal(bench->hand.cancelled, 2);
     assert_int_equal(cache.releases, 2);
-    answer_found(LOOKUP, "a", "<p>late</p>", LEFT_FRESH);
+    answer_found(CHECK, "a", "<p>late</p>", LEFT_FRESH);
 }
 
 int main(void)
@@ -526,11 +529,11 @@ int main(void)
         fake_test(test_looks_again),
         fake_test(test_changed_while_claiming),
         fake_test(test_written_meanwhile),
-        fake_test(test_glance_in_vain),
+        fake_test(test_checked_in_vain),
         cmocka_unit_test(test_purged_meanwhile),
         fake_test(test_purged_often),
-        cmocka_unit_test(test_late_glance),
-        fake_test(test_changed_while_glancing),
+        cmocka_unit_test(test_late_check),
+        fake_test(test_changed_while_checking),
         cmocka_unit_test(test_hold_over),
         cmocka_unit_test(test_cancelled),
         fake_test(test_cancelled_apart),

@@ -145,7 +145,7 @@ static void test_refresh_changed(void **state)
     remember(NULL);
     tell_changed("a", false);
     assert_null(bench_serve(bench, STALE, "a", &how));
-    answer_found(LOOKUP, "a", "<p>new</p>", LEFT_FRESH);
+    answer_found(CHECK, "a", "<p>new</p>", LEFT_FRESH);
     assert_int_equal(bench->hand.cancelled, 1);
     bench_turn(bench);
     check_counts(0, 0);
@@ -162,15 +162,40 @@ static void test_refresh_unchanged(void **state)
     remember(entry_ref(old));
     assert_non_null(bench_serve(bench, STALE, "a", &how));
     answer_outcome(CLAIM, "a", CACHE_OURS);
+    remember(NULL);
     tell_changed(NULL, false);
-    answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = old});
+    assert_null(bench_serve(bench, STALE, "a", &how));
+    assert_int_equal(cache.questions[0].known_made_ms, old->made_ms);
     entry_unref(old);
+    answer_outcome(CHECK, "a", CACHE_SAME);
+    assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
     bench_turn(bench);
     assert_int_equal(bench->hand.cancelled, 0);
     hand_give(&bench->hand, "a", "<p>new</p>");
     bench_turn(bench);
     assert_int_equal(cache.stores, 1);
     assert_int_equal(bench->hand.started, 1);
+}
+
+/* The old entry is gone, or may be: it does not stand in for a result that can't be had, and is not
+ * kept once more. */
+static void test_refresh_removed(void **state)
+{
+    (void)state;
+    for (int answered = 0; answered < 2; answered++) {
+        fake_begin((struct flight_limits){10, 10});
+        join(NEGATIVE, "a");
+        answer_found(LOOKUP, "a", "<p>old</p>", LEFT_STALE);
+        answer_outcome(CLAIM, "a", CACHE_OURS);
+        tell_changed("a", false);
+        if (answered)
+            answer_outcome(CHECK, "a", CACHE_NONE);
+        hand_fail(&bench->hand, "a", SOURCE_FAILED);
+        bench_turn(bench);
+        check_settled(0, SETTLED_FAILED, "");
+        assert_int_equal(cache.stored.status, 502);
+        fake_end();
+    }
 }
 
 /* --- served when that fails --- */
@@ -584,6 +609,7 @@ int main(void)
         fake_test(test_refresh_failed),
         fake_test(test_refresh_changed),
         fake_test(test_refresh_unchanged),
+        cmocka_unit_test(test_refresh_removed),
         cmocka_unit_test(test_stale_on_failure),
         fake_test(test_not_before_failure),
         cmocka_unit_test(test_negative),
