@@ -386,6 +386,8 @@ def recovers(server, redis) -> None:
     b"*3\r\n$11\r\nunsubscribe\r\n$20\r\n__redis__:invalidate\r\n:0\r\n",
     b"*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\nx\r\n$1\r\ny\r\n",
     b"*3\r\n$7\r\nmessage\r\n$-1\r\n$-1\r\n", b"*3\r\n$-1\r\n$-1\r\n$-1\r\n",
+    b"*3\r\n$11\r\nunsubscribe\r\n$20\r\n__redis__:invalidate\r\n$1\r\nx\r\n",
+    b"*2\r\n$11\r\nunsubscribe\r\n$20\r\n__redis__:invalidate\r\n",
 ], ids=lambda data: data.decode().replace("\r\n", "|"))
 def test_unasked(victim, data):
     """Said to both connections without being asked, alone and a thousand times."""
