@@ -266,8 +266,8 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
     lease_free(lease);
     question->entry = entry_ref(entry);
     question->until_ms = until_ms;
-    redis_store(cache->redis, key, leased ? question->token : NULL, entry, until_ms - clock_wall_ms(),
-                on_stored, question);
+    redis_store(cache->redis, key, leased ? question->token : NULL, entry,
+                until_ms - clock_wall_ms(), on_stored, question);
     return true;
 }
 

@@ -105,7 +105,7 @@ struct operation {
     char cursor[24]; /* SCAN */
     bool soft, by_source;
     bool lease_lost; /* CHECK: what has been answered */
-    bool leases; /* SCAN: of the leases, after the values; a cold key has nothing else */
+    bool leases;     /* SCAN: of the leases, after the values; a cold key has nothing else */
     size_t key_len, lease_len;
     char *lease_key; /* points behind value_key */
     char value_key[];

@@ -53,9 +53,9 @@ struct flight {
     const struct recipe *recipe;
     struct flight *next, *prev; /* in flights->landed, or in flights->detached */
     struct waiter *waiters;
-    struct entry *known;      /* owned: the old entry that is to be replaced, or NULL */
-    struct lease *lease;      /* owned: while GENERATING, unless there is nobody to ask for it */
-    struct source_call *call; /* while GENERATING */
+    struct entry *known;       /* owned: the old entry that is to be replaced, or NULL */
+    struct lease *lease;       /* owned: while GENERATING, unless there is nobody to ask for it */
+    struct source_call *call;  /* while GENERATING */
     double started;            /* when the generation was, by clock_monotonic() */
     ev_timer look;             /* while WAITING */
     struct settlement outcome; /* outcome.entry is an owned reference */
@@ -424,9 +424,8 @@ static void flight_check(struct flight *flight)
 {
     flight->asking = true;
     flight->changed = false;
-    cache_check(flight->flights->cache, flight->key,
-                freshness_extra_ms(&flight->recipe->freshness), flight->lease, flight->known,
-                on_checked, flight);
+    cache_check(flight->flights->cache, flight->key, freshness_extra_ms(&flight->recipe->freshness),
+                flight->lease, flight->known, on_checked, flight);
 }
 
 /* Somebody wrote or purged the value, or something happened to the lease. While we make it that
