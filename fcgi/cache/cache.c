@@ -83,6 +83,15 @@ static void on_changed(void *context, struct slice key, bool lease_only)
         cache->changed(cache->context, key, lease_only);
 }
 
+/* Which of the keys there were is not known. */
+static void on_prefix_purged(struct cache *cache, struct slice prefix)
+{
+    cache->all_changes++;
+    memory_purge_prefix(cache->memory, prefix, false, clock_wall_ms());
+    if (cache->changed)
+        cache->changed(cache->context, (struct slice){0}, false);
+}
+
 /* Whatever was told before this, or missed, everybody looks again. While nothing is told memory is
  * bypassed; it stays, since Redis may be going away altogether. */
 static void on_tracking(void *context, bool on)
@@ -108,20 +117,25 @@ static void on_ready(void *context)
 
 /* --- memory --- */
 
-static bool memory_is_right(const struct cache *cache)
+static bool redis_is_there(const struct cache *cache, struct slice key)
 {
-    return !cache->redis || redis_tracking(cache->redis) || !redis_usable(cache->redis);
+    return cache->redis && redis_usable(cache->redis, key);
+}
+
+static bool memory_is_right(const struct cache *cache, struct slice key)
+{
+    return !redis_is_there(cache, key) || redis_tracking(cache->redis, key);
 }
 
 static bool keep_in_memory(struct cache *cache, struct slice key, struct entry *entry,
                            int64_t until_ms)
 {
-    return memory_is_right(cache) && memory_put(cache->memory, key, entry, until_ms);
+    return memory_is_right(cache, key) && memory_put(cache->memory, key, entry, until_ms);
 }
 
 struct entry *cache_peek(struct cache *cache, struct slice key)
 {
-    return memory_is_right(cache) ? memory_get(cache->memory, key, clock_wall_ms()) : NULL;
+    return memory_is_right(cache, key) ? memory_get(cache->memory, key, clock_wall_ms()) : NULL;
 }
 
 /* --- questions --- */
@@ -145,6 +159,13 @@ static struct question *question_new(struct cache *cache, struct slice key, int6
     question->key_len = key.len;
     memcpy(question->key, key.data, key.len);
     return question;
+}
+
+/* NULL as well if Redis can't be asked. */
+static struct question *question_to_redis(struct cache *cache, struct slice key, int64_t extra_ms,
+                                          cache_answer_fn *answered, void *caller)
+{
+    return redis_is_there(cache, key) ? question_new(cache, key, extra_ms, answered, caller) : NULL;
 }
 
 static void question_free(struct question *question)
@@ -189,11 +210,12 @@ static void on_answer(void *caller, const struct redis_answer *answer)
         .wait_s = (double)answer->wait_ms / 1000 + WAIT_MARGIN_S,
         .lease_lost = question->token[0] && answer->lease_lost,
     };
-    if (answer->entry && question->changes == changes_of(cache, key_of(question)))
+    if (answer->entry && !answer->untracked &&
+        question->changes == changes_of(cache, key_of(question)))
         keep_in_memory(cache, key_of(question), answer->entry,
                        answer->entry->fresh_until_ms + question->extra_ms);
     if (question->all)
-        on_changed(cache, (struct slice){0}, false); /* what was read between two steps */
+        on_prefix_purged(cache, key_of(question)); /* what was read between two steps */
     if (answer->outcome == REDIS_OURS && !(told.lease = take_lease(question)))
         told.outcome = CACHE_ALONE;
     question->answered(question->caller, &told);
@@ -203,9 +225,7 @@ static void on_answer(void *caller, const struct redis_answer *answer)
 void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
                   cache_answer_fn *answered, void *caller)
 {
-    struct question *question = cache->redis && redis_usable(cache->redis)
-                                    ? question_new(cache, key, extra_ms, answered, caller)
-                                    : NULL;
+    struct question *question = question_to_redis(cache, key, extra_ms, answered, caller);
     if (question)
         redis_get(cache->redis, key, on_answer, question);
     else
@@ -215,9 +235,7 @@ void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
 void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *stale,
                  cache_answer_fn *answered, void *caller)
 {
-    struct question *question = cache->redis && redis_usable(cache->redis)
-                                    ? question_new(cache, key, extra_ms, answered, caller)
-                                    : NULL;
+    struct question *question = question_to_redis(cache, key, extra_ms, answered, caller);
     if (!question) {
         answered(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
         return;
@@ -235,12 +253,12 @@ static void on_stored(void *caller, const struct redis_answer *answer)
     struct cache *cache = question->cache;
     struct slice key = key_of(question);
     if (answer->outcome == REDIS_FOUND) {
-        if (question->changes == changes_of(cache, key))
+        if (!answer->untracked && question->changes == changes_of(cache, key))
             keep_in_memory(cache, key, question->entry, question->until_ms);
     } else if (answer->outcome == REDIS_NONE) {
         log_debug("cache", "%.*s: not stored: purged meanwhile, or made by another process",
                   SLICE_ARGS(key));
-    } else if (!redis_usable(cache->redis)) {
+    } else if (!redis_is_there(cache, key)) {
         keep_in_memory(cache, key, question->entry, question->until_ms);
     } else if (question->token[0]) { /* refused: nobody is to wait for the lease to end */
         redis_release(cache->redis, key, question->token);
@@ -251,7 +269,7 @@ static void on_stored(void *caller, const struct redis_answer *answer)
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms)
 {
-    if (!cache->redis || !redis_usable(cache->redis)) {
+    if (!redis_is_there(cache, key)) {
         lease_free(lease);
         return keep_in_memory(cache, key, entry, until_ms);
     }
@@ -274,9 +292,7 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
 void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,
                  const struct entry *known, cache_answer_fn *answered, void *caller)
 {
-    struct question *question = cache->redis && redis_usable(cache->redis)
-                                    ? question_new(cache, key, extra_ms, answered, caller)
-                                    : NULL;
+    struct question *question = question_to_redis(cache, key, extra_ms, answered, caller);
     if (!question) {
         answered(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
         return;
@@ -319,8 +335,8 @@ void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_
         done(caller, &(struct cache_answer){.outcome = outcome});
         return;
     }
-    struct question *question =
-        redis_usable(cache->redis) ? question_new(cache, key, 0, done, caller) : NULL;
+    struct question *question = all ? question_new(cache, key, 0, done, caller)
+                                    : question_to_redis(cache, key, 0, done, caller);
     if (!question)
         done(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
     else if ((question->all = all))
@@ -328,8 +344,9 @@ void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_
     else
         redis_purge(cache->redis, key, soft, on_answer, question);
     if (all)
-        key = (struct slice){0};
-    on_changed(cache, key, false);
+        on_prefix_purged(cache, key);
+    else
+        on_changed(cache, key, false);
 }
 
 /* --- the cache --- */

@@ -1,7 +1,9 @@
 /* Operations on values and leases: each is a command or a script, sent to the link of its key.
  *
  *     operation --> argv --> link --reply--> struct redis_answer --> answered
- *                     ^---- NOSCRIPT: once more, with the script's text
+ *                     ^        |---- NOSCRIPT: once more, with the script's text
+ *                     |        |---- MOVED, ASK: once more, to another link
+ *                     '--------'---- TRYAGAIN: once more, with one key; and a little later
  *
  * An operation holds all that it takes to be sent a second time.
  */
@@ -18,15 +20,19 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timeout.h"
 #include "cache/entry.h"
-#include "cache/redis_address.h"
 #include "cache/redis_link.h"
+#include "cache/redis_nodes.h"
+#include "cache/redis_scan.h"
+#include "cache/redis_scripts.h"
 
-#define SCAN_STEP            "500"
 #define VALUE_MAX            ((size_t)16 << 20) /* bytes of a value that we store */
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
-#define SHA_LEN              40
 #define LEASE_WITHOUT_END_MS 60000 /* not of our making: whoever waits looks again anyway */
+#define REDIRECTIONS_MAX     5     /* in a row */
+#define TRIES_MAX            10    /* while a slot moves */
+#define TRY_AGAIN_S          0.05
 
 enum operation_kind {
     GET,
@@ -39,57 +45,18 @@ enum operation_kind {
     RELEASE,
     DISCARD,
     PURGE,
-    PURGE_SOFT,
-    SCAN
+    PURGE_SOFT
 };
 
-/* KEYS: value, lease. A value of another type than string is as good as none: it is replaced. */
-static struct script {
-    const char *source;
-    char sha[SHA_LEN + 1]; /* empty until a server has told it */
-} scripts[] = {
-    [CLAIM] = {"local v = redis.pcall('GET', KEYS[1]) "
-               "if type(v) == 'string' and (ARGV[3] == '' or "
-               "string.sub(v, 1, #ARGV[3]) ~= ARGV[3]) then "
-               "return {v, redis.call('PTTL', KEYS[1])} end "
-               "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 'OURS' end "
-               "return redis.call('PTTL', KEYS[2])",
-               ""},
-    [STORE] = {"if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end "
-               "redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) "
-               "redis.call('DEL', KEYS[2]) return 1",
-               ""},
-    [RENEW] = {"if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end "
-               "return redis.call('PEXPIRE', KEYS[2], ARGV[2])",
-               ""},
-    [CHECK] = {"local lost = redis.pcall('GET', KEYS[2]) ~= ARGV[1] and 1 or 0 "
-               "local v = redis.pcall('GET', KEYS[1]) "
-               "if type(v) ~= 'string' then return {lost} end "
-               "if ARGV[2] ~= '' and string.sub(v, 1, #ARGV[2]) == ARGV[2] then "
-               "return {lost, 1} end "
-               "return {lost, v, redis.call('PTTL', KEYS[1])}",
-               ""},
-    [RELEASE] = {"if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end "
-                 "return redis.call('DEL', KEYS[2])",
-                 ""},
-    [DISCARD] = {"if string.sub(redis.call('GET', KEYS[1]) or '', 1, #ARGV[1]) == ARGV[1] then "
-                 "return redis.call('DEL', KEYS[1]) end return 0",
-                 ""},
-    [PURGE_SOFT] = {"redis.call('DEL', KEYS[2]) "
-                    "local v = redis.pcall('GET', KEYS[1]) "
-                    "if not v then return 0 end "
-                    "local head, fresh, rest = string.match(type(v) == 'string' and v or '', "
-                    "'^(workerless/1 made=%d+ fresh=)(%d+)(.*)$') "
-                    "if not head then return redis.call('DEL', KEYS[1]) end "
-                    "if tonumber(fresh) > tonumber(ARGV[1]) then fresh = ARGV[1] end "
-                    "redis.call('SET', KEYS[1], head .. fresh .. rest, 'KEEPTTL') return 1",
-                    ""},
-};
+/* Which keys a script is given as such: see redis_scripts.c. */
+enum declared_keys { BOTH_KEYS, LEASE_ONLY, VALUE_ONLY };
 
 struct redis {
     struct redis_owner owner;
-    struct redis_link *link;
+    struct redis_nodes *nodes;
+    struct timeout_queue again; /* operations that are to be sent again, a little later */
     const char *prefix;
+    char value_prefix[128]; /* with the colon */
 };
 
 struct operation {
@@ -102,16 +69,28 @@ struct operation {
     char milliseconds[24]; /* of the lease, of the value's life, or the wall clock */
     char known[64];        /* how the value begins that counts as missing, or is discarded */
     size_t known_len;
-    char cursor[24]; /* SCAN */
-    bool soft, by_source;
+    bool by_text;    /* the script, as the server does not know its hash */
     bool lease_lost; /* CHECK: what has been answered */
-    bool leases;     /* SCAN: of the leases, after the values; a cold key has nothing else */
+    bool found;      /* PURGE with one key: the first half found a value */
+
+    struct redis_link *link; /* it was sent to, or is to be sent to; NULL: that of its key */
+    bool asking;             /* the link is not that of the key yet */
+    enum declared_keys declared;
+    unsigned redirections, tries;
+    struct timeout again;
     size_t key_len, lease_len;
     char *lease_key; /* points behind value_key */
     char value_key[];
 };
 
 static bool operation_send(struct operation *operation);
+
+/* Where it is sent next; NULL: to the link of its key. */
+static void operation_aim(struct operation *operation, struct redis_link *link, bool asking)
+{
+    operation->link = link;
+    operation->asking = asking;
+}
 
 static void operation_free(struct operation *operation)
 {
@@ -122,6 +101,7 @@ static void operation_free(struct operation *operation)
 /* The one way out. */
 static void operation_end(struct operation *operation, struct redis_answer answer)
 {
+    answer.untracked = operation->asking;
     if (operation->answered)
         operation->answered(operation->caller, &answer);
     operation_free(operation);
@@ -295,67 +275,90 @@ static void on_check(struct operation *operation, redisReply *reply)
                                             .lease_lost = operation->lease_lost});
 }
 
-/* One step: its keys are purged, and the next one is asked for. */
-static void on_scan(struct operation *operation, redisReply *reply)
+/* With one key only what that node has is purged, so the other half follows. */
+static void on_purge(struct operation *operation, redisReply *reply)
 {
-    struct redis *redis = operation->redis;
-    size_t prefix_len = strlen(redis->prefix) + 1;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[1]->type != REDIS_REPLY_ARRAY) {
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+    operation->found |= reply->type == REDIS_REPLY_INTEGER && reply->integer > 0;
+    if (operation->declared == LEASE_ONLY) {
+        operation_aim(operation, NULL, false);
+        operation->declared = VALUE_ONLY;
+        operation_start(operation);
         return;
     }
-    const redisReply *keys = reply->element[1];
-    for (size_t i = 0; i < keys->elements && keys->element[i]->type == REDIS_REPLY_STRING; i++) {
-        struct slice key = {.data = keys->element[i]->str, .len = keys->element[i]->len};
-        if (operation->leases) { /* lease:{NAMESPACE:KEY} */
-            key.data += sizeof("lease:{") - 1;
-            key.len -= sizeof("lease:{}") - 1;
-        }
-        if (keys->element[i]->len > prefix_len + sizeof("lease:{}") * operation->leases)
-            redis_purge(redis, slice_from(key, prefix_len), operation->soft, NULL, NULL);
-    }
-    snprintf(operation->cursor, sizeof operation->cursor, "%s", reply->element[0]->str);
-    bool over = strcmp(operation->cursor, "0") == 0;
-    if (over && operation->leases)
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_FOUND});
-    else {
-        operation->leases = operation->leases || over;
-        operation_start(operation);
-    }
+    operation_end(operation,
+                  (struct redis_answer){.outcome = operation->found ? REDIS_FOUND : REDIS_NONE});
 }
+
+#define NO_SCRIPT REDIS_SCRIPTS
 
 static const struct {
     const char *name; /* for the log */
+    enum redis_script script;
     void (*answered)(struct operation *operation, redisReply *reply);
 } kinds[] = {
-    [GET] = {"GET", on_get},
-    [PTTL] = {"PTTL", on_pttl},
-    [CLAIM] = {"taking a lease", on_claim},
-    [STORE] = {"storing a result", on_yes_or_no},
-    [STORE_NEW] = {"storing a result", on_yes_or_no},
-    [RENEW] = {"renewing a lease", on_yes_or_no},
-    [CHECK] = {"looking at a lease", on_check},
-    [RELEASE] = {"giving up a lease", on_yes_or_no},
-    [DISCARD] = {"discarding a damaged entry", on_yes_or_no},
-    [PURGE] = {"purging", on_yes_or_no},
-    [PURGE_SOFT] = {"purging", on_yes_or_no},
-    [SCAN] = {"SCAN", on_scan},
+    [GET] = {"GET", NO_SCRIPT, on_get},
+    [PTTL] = {"PTTL", NO_SCRIPT, on_pttl},
+    [CLAIM] = {"taking a lease", SCRIPT_CLAIM, on_claim},
+    [STORE] = {"storing a result", SCRIPT_STORE, on_yes_or_no},
+    [STORE_NEW] = {"storing a result", NO_SCRIPT, on_yes_or_no},
+    [RENEW] = {"renewing a lease", SCRIPT_RENEW, on_yes_or_no},
+    [CHECK] = {"looking at a lease", SCRIPT_CHECK, on_check},
+    [RELEASE] = {"giving up a lease", SCRIPT_RELEASE, on_yes_or_no},
+    [DISCARD] = {"discarding a damaged entry", SCRIPT_DISCARD, on_yes_or_no},
+    [PURGE] = {"purging", SCRIPT_PURGE, on_purge},
+    [PURGE_SOFT] = {"purging", SCRIPT_PURGE_SOFT, on_purge},
 };
+
+/* Whether it is sent once more because of the error. */
+static bool operation_redirected(struct operation *operation, const char *error)
+{
+    struct redis *redis = operation->redis;
+    struct redis_link *to;
+    enum redis_redirection_kind kind =
+        redis_nodes_redirect(redis->nodes, operation->link, error, &to);
+    bool partly = kind == REDIS_TRY_AGAIN || strstr(error, "non local key");
+    if ((kind == REDIS_MOVED || kind == REDIS_ASK) && to &&
+        operation->redirections++ < REDIRECTIONS_MAX) {
+        operation_aim(operation, to, kind == REDIS_ASK);
+    } else if (kind == REDIS_TRY_AGAIN && kinds[operation->kind].script != NO_SCRIPT &&
+               operation->declared == BOTH_KEYS) {
+        operation->declared = LEASE_ONLY;
+    } else if (partly && operation->tries++ < TRIES_MAX) {
+        timeout_start(&redis->again, &operation->again);
+        return true;
+    } else {
+        return false;
+    }
+    operation_start(operation);
+    return true;
+}
+
+/* From the beginning: the slot has moved on meanwhile. */
+static void on_again(void *context, struct timeout *again)
+{
+    struct operation *operation =
+        (struct operation *)((char *)again - offsetof(struct operation, again));
+    (void)context;
+    operation->declared = BOTH_KEYS;
+    operation->redirections = 0;
+    operation_aim(operation, NULL, false);
+    operation_start(operation);
+}
 
 /* An error reply. GET of a value that is no string is a miss; everything else is as if Redis were
  * gone, for this operation. */
 static void on_error(struct operation *operation, redisReply *reply)
 {
-    if (strncmp(reply->str, "NOSCRIPT", 8) == 0 && !operation->by_source) {
-        operation->by_source = true;
+    if (strncmp(reply->str, "NOSCRIPT", 8) == 0 && !operation->by_text) {
+        operation->by_text = true;
         operation_start(operation);
         return;
     }
+    if (operation_redirected(operation, reply->str))
+        return;
     bool miss = operation->kind == GET && strncmp(reply->str, "WRONGTYPE", 9) == 0;
     if (!miss)
-        redis_link_complain(operation->redis->link, kinds[operation->kind].name, reply);
+        redis_link_complain(operation->link, kinds[operation->kind].name, reply);
     operation_end(operation, (struct redis_answer){.outcome = miss ? REDIS_NONE : REDIS_GONE});
 }
 
@@ -396,80 +399,61 @@ static void add_words(struct arguments *arguments, const char *first, const char
 
 static void add_script(struct arguments *arguments, const struct operation *operation)
 {
-    const struct script *script = &scripts[operation->kind];
-    bool by_sha = script->sha[0] && !operation->by_source;
-    add_words(arguments, by_sha ? "EVALSHA" : "EVAL", by_sha ? script->sha : script->source, "2");
-    add(arguments, (struct slice){operation->value_key, operation->key_len});
-    add(arguments, (struct slice){operation->lease_key, operation->lease_len});
+    enum redis_script script = kinds[operation->kind].script;
+    const char *hash = operation->by_text ? NULL : redis_script_hash(script);
+    struct slice lease_key = {operation->lease_key, operation->lease_len};
+    struct slice value_key = {operation->value_key, operation->key_len};
+
+    add_words(arguments, hash ? "EVALSHA" : "EVAL", hash ? hash : redis_script_text(script),
+              operation->declared == BOTH_KEYS ? "2" : "1");
+    if (operation->declared != VALUE_ONLY)
+        add(arguments, lease_key);
+    if (operation->declared != LEASE_ONLY)
+        add(arguments, value_key);
+    for (const char *what = redis_script_arguments(script); *what; what++)
+        add(arguments, *what == 't'   ? slice_of(operation->token)
+                       : *what == 'm' ? slice_of(operation->milliseconds)
+                       : *what == 'k' ? (struct slice){operation->known, operation->known_len}
+                                      : operation->entry->encoded);
+    if (operation->declared != BOTH_KEYS)
+        add(arguments, operation->declared == LEASE_ONLY ? value_key : lease_key);
 }
 
 static void arguments_of(const struct operation *operation, struct arguments *arguments)
 {
-    struct slice value_key = {operation->value_key, operation->key_len};
-    switch (operation->kind) {
-    case GET:
-    case PTTL:
-        add_words(arguments, operation->kind == GET ? "GET" : "PTTL", NULL, NULL);
-        add(arguments, value_key);
-        break;
-    case CLAIM:
+    if (kinds[operation->kind].script != NO_SCRIPT) {
         add_script(arguments, operation);
-        add_words(arguments, operation->token, operation->milliseconds, NULL);
-        add(arguments, (struct slice){operation->known, operation->known_len});
-        break;
-    case STORE:
-        add_script(arguments, operation);
-        add_words(arguments, operation->token, NULL, NULL);
-        add(arguments, operation->entry->encoded);
-        add_words(arguments, operation->milliseconds, NULL, NULL);
-        break;
-    case STORE_NEW:
-        add_words(arguments, "SET", NULL, NULL);
-        add(arguments, value_key);
+        return;
+    }
+    add_words(arguments,
+              operation->kind == GET    ? "GET"
+              : operation->kind == PTTL ? "PTTL"
+                                        : "SET",
+              NULL, NULL);
+    add(arguments, (struct slice){operation->value_key, operation->key_len});
+    if (operation->kind == STORE_NEW) {
         add(arguments, operation->entry->encoded);
         add_words(arguments, "PX", operation->milliseconds, "NX");
-        break;
-    case CHECK:
-        add_script(arguments, operation);
-        add_words(arguments, operation->token, NULL, NULL);
-        add(arguments, (struct slice){operation->known, operation->known_len});
-        break;
-    case RENEW:
-        add_script(arguments, operation);
-        add_words(arguments, operation->token, operation->milliseconds, NULL);
-        break;
-    case RELEASE:
-        add_script(arguments, operation);
-        add_words(arguments, operation->token, NULL, NULL);
-        break;
-    case DISCARD:
-        add_script(arguments, operation);
-        add(arguments, (struct slice){operation->known, operation->known_len});
-        break;
-    case PURGE:
-        add_words(arguments, "DEL", NULL, NULL);
-        add(arguments, value_key);
-        add(arguments, (struct slice){operation->lease_key, operation->lease_len});
-        break;
-    case PURGE_SOFT:
-        add_script(arguments, operation);
-        add_words(arguments, operation->milliseconds, NULL, NULL);
-        break;
-    case SCAN:
-        add_words(arguments, "SCAN", operation->cursor, "MATCH");
-        add(arguments, operation->leases
-                           ? (struct slice){operation->lease_key, operation->lease_len}
-                           : value_key);
-        add_words(arguments, "COUNT", SCAN_STEP, NULL);
-        break;
     }
+}
+
+static void on_ignored(void *caller, redisReply *reply)
+{
+    (void)caller, (void)reply;
 }
 
 static bool operation_send(struct operation *operation)
 {
+    static const char *asking[] = {"ASKING"};
+    static const size_t asking_len[] = {6};
     struct arguments arguments = {0};
-    struct redis_link *link = operation->redis->link;
-    if (!redis_link_usable(link))
+    struct slice key = {operation->value_key, operation->key_len};
+    if (!operation->link)
+        operation->link = redis_nodes_link(operation->redis->nodes, key, (struct slice){0});
+    struct redis_link *link = operation->link;
+    if (!link || !redis_link_usable(link))
+        return false;
+    if (operation->asking && !redis_link_send(link, 1, asking, asking_len, on_ignored, NULL))
         return false;
     arguments_of(operation, &arguments);
     return redis_link_send(link, arguments.count, arguments.words, arguments.lens, on_reply,
@@ -557,51 +541,46 @@ void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_
     operation_start(operation);
 }
 
-/* The prefix as a pattern of SCAN: its own wildcards are escaped. */
+/* A purge of many, for the one who waits for it. */
+struct many {
+    struct redis *redis;
+    bool soft;
+    redis_answer_fn *answered;
+    void *caller;
+};
+
+static void on_found(void *caller, struct slice key)
+{
+    const struct many *many = caller;
+    redis_purge(many->redis, key, many->soft, NULL, NULL);
+}
+
+static void on_scanned(void *caller, bool whole)
+{
+    struct many *many = caller;
+    many->answered(many->caller,
+                   &(struct redis_answer){.outcome = whole ? REDIS_FOUND : REDIS_GONE});
+    free(many);
+}
+
 void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
                         redis_answer_fn *answered, void *caller)
 {
-    char *pattern = alloc_bytes(2 * prefix.len + 1);
-    size_t len = 0;
-    if (!pattern) {
+    struct many *many = alloc_zeroed(sizeof *many);
+    if (!many) {
         answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
         return;
     }
-    for (size_t i = 0; i < prefix.len; i++) {
-        if (strchr("*?[]\\", prefix.data[i]))
-            pattern[len++] = '\\';
-        pattern[len++] = prefix.data[i];
-    }
-    pattern[len++] = '*';
-    struct operation *operation =
-        operation_new(redis, SCAN, (struct slice){pattern, len}, answered, caller);
-    free(pattern);
-    if (!operation)
-        return;
-    operation->soft = soft;
-    strcpy(operation->cursor, "0");
-    operation_start(operation);
+    *many = (struct many){.redis = redis, .soft = soft, .answered = answered, .caller = caller};
+    redis_scan_start(redis->nodes, redis->prefix, prefix, on_found, on_scanned, many);
 }
 
-/* --- the link --- */
-
-static void on_script_loaded(void *caller, redisReply *reply)
-{
-    struct script *script = caller;
-    if (reply && reply->type == REDIS_REPLY_STRING && reply->len == SHA_LEN)
-        memcpy(script->sha, reply->str, SHA_LEN);
-}
+/* --- the links --- */
 
 static void on_ready(void *context, struct redis_link *link)
 {
     struct redis *redis = context;
-    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
-        const char *words[] = {"SCRIPT", "LOAD", scripts[i].source};
-        if (!scripts[i].source)
-            continue;
-        const size_t lens[] = {6, 4, strlen(scripts[i].source)};
-        redis_link_send(link, 3, words, lens, on_script_loaded, &scripts[i]);
-    }
+    redis_scripts_load(link);
     redis->owner.ready(redis->owner.context);
 }
 
@@ -629,22 +608,23 @@ static void on_changed(void *context, struct redis_link *link, struct slice key,
 struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *settings,
                         const struct redis_owner *owner)
 {
-    struct redis_address address;
     struct redis *redis = alloc_zeroed(sizeof *redis);
     if (!redis)
         return NULL;
     redis->owner = *owner;
     redis->prefix = settings->prefix;
-    redis_address_parse(settings->redis, &address);
+    snprintf(redis->value_prefix, sizeof redis->value_prefix, "%s:", settings->prefix);
+    timeout_queue_init(&redis->again, loop, TRY_AGAIN_S, on_again, redis);
     srand48((long)(clock_wall_ms() ^ getpid()));
-    redis->link = redis_link_new(loop, settings, &address,
-                                 &(struct redis_link_owner){.context = redis,
-                                                            .ready = on_ready,
-                                                            .lost = on_lost,
-                                                            .tracking = on_tracking,
-                                                            .changed = on_changed});
-    if (redis->link)
+    redis->nodes = redis_nodes_new(loop, settings,
+                                   &(struct redis_link_owner){.context = redis,
+                                                              .ready = on_ready,
+                                                              .lost = on_lost,
+                                                              .tracking = on_tracking,
+                                                              .changed = on_changed});
+    if (redis->nodes)
         return redis;
+    timeout_queue_stop(&redis->again);
     free(redis);
     return NULL;
 }
@@ -653,21 +633,35 @@ void redis_free(struct redis *redis)
 {
     if (!redis)
         return;
-    redis_link_free(redis->link);
+    while (redis->again.oldest) {
+        struct timeout *again = redis->again.oldest;
+        timeout_stop(again);
+        operation_end((struct operation *)((char *)again - offsetof(struct operation, again)),
+                      (struct redis_answer){.outcome = REDIS_GONE});
+    }
+    timeout_queue_stop(&redis->again);
+    redis_nodes_free(redis->nodes);
     free(redis);
 }
 
-bool redis_usable(const struct redis *redis)
+static struct redis_link *link_of(const struct redis *redis, struct slice key)
 {
-    return redis_link_usable(redis->link);
+    return redis_nodes_link(redis->nodes, slice_of(redis->value_prefix), key);
 }
 
-bool redis_tracking(const struct redis *redis)
+bool redis_usable(const struct redis *redis, struct slice key)
 {
-    return redis_link_tracking(redis->link);
+    struct redis_link *link = link_of(redis, key);
+    return link && redis_link_usable(link);
+}
+
+bool redis_tracking(const struct redis *redis, struct slice key)
+{
+    struct redis_link *link = link_of(redis, key);
+    return link && redis_link_tracking(link);
 }
 
 bool redis_busy(const struct redis *redis)
 {
-    return redis_link_busy(redis->link);
+    return redis_nodes_busy(redis->nodes) || redis->again.oldest;
 }

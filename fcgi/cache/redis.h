@@ -36,8 +36,9 @@ struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *setti
 /* Answers everything under way as if Redis were gone. NULL is allowed. */
 void redis_free(struct redis *redis);
 
-bool redis_usable(const struct redis *redis);
-bool redis_tracking(const struct redis *redis);
+/* Whether the server of the key answers, and tells of changes. */
+bool redis_usable(const struct redis *redis, struct slice key);
+bool redis_tracking(const struct redis *redis, struct slice key);
 
 /* Whether anything that was asked waits for its answer. */
 bool redis_busy(const struct redis *redis);
@@ -56,6 +57,7 @@ struct redis_answer {
     struct entry *entry; /* borrowed for the call */
     int64_t wait_ms;     /* until their lease ends, at most */
     bool lease_lost;     /* from redis_check: it is not ours any longer */
+    bool untracked;      /* nobody tells of a change: the entry is not to be kept in memory */
 };
 
 /* Called exactly once for each call below that takes it: later, or before that call returns if

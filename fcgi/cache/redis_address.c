@@ -118,20 +118,56 @@ static const char *parse_login(struct slice login, struct redis_address *address
     return NULL;
 }
 
-/* host[:port][,host[:port]...]/primary, with the slash and the name cut off by the caller. */
-static const char *parse_sentinels(struct slice hosts, struct slice primary,
-                                   struct redis_address *address)
+/* host[:port][,host[:port]...] */
+static const char *parse_hosts(struct slice hosts, int port, struct redis_address *address)
 {
     struct slice host;
-    if (primary.len == 0 || !copy_decoded(address->primary, sizeof address->primary, primary))
-        return "after the Sentinels goes /NAME, by which they know the primary (such as "
-               "/mymaster), of 1 to 127 bytes";
     while (cut(hosts, ',', false, &host, &hosts)) {
-        const char *wrong = parse_host(host, SENTINEL_PORT_DEFAULT, address);
+        const char *wrong = parse_host(host, port, address);
         if (wrong)
             return wrong;
     }
-    return parse_host(hosts, SENTINEL_PORT_DEFAULT, address);
+    return parse_host(hosts, port, address);
+}
+
+static const char *parse_db(struct slice text, struct redis_address *address)
+{
+    if (text.len > 0 && !number(text, DB_MAX, &address->db))
+        return "after the last / goes the number of the database";
+    return NULL;
+}
+
+/* The parsers of what follows the login. */
+
+static const char *parse_server(struct slice rest, struct redis_address *address)
+{
+    struct slice db = {0};
+    cut(rest, '/', false, &rest, &db);
+    const char *wrong = parse_db(db, address);
+    return wrong ? wrong : parse_host(rest, PORT_DEFAULT, address);
+}
+
+static const char *parse_sentinels(struct slice rest, struct redis_address *address)
+{
+    struct slice primary = {0}, db = {0};
+    if (cut(rest, '/', false, &rest, &primary))
+        cut(primary, '/', false, &primary, &db);
+    const char *wrong = parse_db(db, address);
+    if (wrong)
+        return wrong;
+    if (primary.len == 0 || !copy_decoded(address->primary, sizeof address->primary, primary))
+        return "after the Sentinels goes /NAME, by which they know the primary (such as "
+               "/mymaster), of 1 to 127 bytes";
+    return parse_hosts(rest, SENTINEL_PORT_DEFAULT, address);
+}
+
+static const char *parse_cluster(struct slice rest, struct redis_address *address)
+{
+    struct slice behind = {0};
+    cut(rest, '/', false, &rest, &behind);
+    if (behind.len > 0)
+        return "a Redis Cluster has only database 0: nothing goes after the hosts";
+    return parse_hosts(rest, PORT_DEFAULT, address);
 }
 
 static bool skip(struct slice *text, struct slice start)
@@ -142,9 +178,19 @@ static bool skip(struct slice *text, struct slice start)
     return true;
 }
 
+static const struct {
+    struct slice scheme;
+    enum redis_kind kind;
+    const char *(*parse)(struct slice rest, struct redis_address *address);
+} schemes[] = {
+    {SLICE_INIT("redis://"), REDIS_BY_HOST, parse_server},
+    {SLICE_INIT("sentinel://"), REDIS_BY_SENTINEL, parse_sentinels},
+    {SLICE_INIT("cluster://"), REDIS_BY_CLUSTER, parse_cluster},
+};
+
 const char *redis_address_parse(const char *text, struct redis_address *address)
 {
-    struct slice rest = slice_of(text), login, primary = {0}, db = {0};
+    struct slice rest = slice_of(text), login;
     *address = (struct redis_address){0};
 
     if (skip(&rest, SLICE("unix:"))) {
@@ -154,33 +200,20 @@ const char *redis_address_parse(const char *text, struct redis_address *address)
         return NULL;
     }
     if (skip(&rest, SLICE("rediss://")))
-        return "TLS is not supported; put stunnel before the server, or use redis://";
-    if (skip(&rest, SLICE("cluster://")))
-        return "Redis Cluster is not supported; use one server by redis://, or a primary with "
-               "replicas by sentinel://";
-    if (skip(&rest, SLICE("redis://")))
-        address->kind = REDIS_BY_HOST;
-    else if (skip(&rest, SLICE("sentinel://")))
-        address->kind = REDIS_BY_SENTINEL;
-    else
-        return "write unix:PATH, redis://[user:password@]host[:port][/db] or "
-               "sentinel://[user:password@]host[:port],.../primary[/db]";
-
-    if (cut(rest, '@', true, &login, &rest)) {
-        const char *wrong = parse_login(login, address);
-        if (wrong)
-            return wrong;
+        return "TLS is not supported: put stunnel before the server and write redis:// with its "
+               "address, or unix:PATH for a server on this machine";
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        if (!skip(&rest, schemes[i].scheme))
+            continue;
+        address->kind = schemes[i].kind;
+        const char *wrong = NULL;
+        if (cut(rest, '@', true, &login, &rest))
+            wrong = parse_login(login, address);
+        return wrong ? wrong : schemes[i].parse(rest, address);
     }
-    if (address->kind == REDIS_BY_SENTINEL) {
-        if (cut(rest, '/', false, &rest, &primary))
-            cut(primary, '/', false, &primary, &db);
-    } else {
-        cut(rest, '/', false, &rest, &db);
-    }
-    if (db.len > 0 && !number(db, DB_MAX, &address->db))
-        return "after the last / goes the number of the database";
-    return address->kind == REDIS_BY_SENTINEL ? parse_sentinels(rest, primary, address)
-                                              : parse_host(rest, PORT_DEFAULT, address);
+    return "write unix:PATH, redis://[user:password@]host[:port][/db], "
+           "sentinel://[user:password@]host[:port],.../primary[/db] or "
+           "cluster://[user:password@]host[:port],...";
 }
 
 const char *redis_address_host(const struct redis_address *address, unsigned index)

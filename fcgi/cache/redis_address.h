@@ -11,6 +11,7 @@ enum redis_kind {
     REDIS_BY_PATH,     /* a unix socket */
     REDIS_BY_HOST,     /* TCP: the one host */
     REDIS_BY_SENTINEL, /* TCP: the hosts are Sentinels, which know the primary by its name */
+    REDIS_BY_CLUSTER,  /* TCP: the hosts are nodes of a Redis Cluster, which know all others */
 };
 
 struct redis_address {
@@ -21,16 +22,17 @@ struct redis_address {
     char hosts[1024];
     char unix_path[108];
     char primary[128];  /* its name */
-    char user[128];     /* of the server, never of Sentinels; empty: the default user */
+    char user[128];     /* of the servers, never of Sentinels; empty: the default user */
     char password[256]; /* empty: no AUTH */
     int db;
 };
 
-/* Reads "unix:PATH", "redis://[[user]:password@]host[:port][/db]" or
- * "sentinel://[[user]:password@]host[:port][,host[:port]...]/primary[/db]"; user, password and the
- * primary's name may be percent-encoded. User and password are those of the Redis servers:
- * Sentinels that want a password themselves are not supported. Returns NULL, or what is wrong, in
- * the user's words. */
+/* Reads "unix:PATH", "redis://[[user]:password@]host[:port][/db]",
+ * "sentinel://[[user]:password@]host[:port][,host[:port]...]/primary[/db]" or
+ * "cluster://[[user]:password@]host[:port][,host[:port]...][/]"; user, password and the primary's
+ * name may be percent-encoded. User and password are those of the Redis servers, and the same of
+ * all nodes of a Cluster: Sentinels that want a password themselves are not supported. Returns NULL,
+ * or what is wrong, in the user's words. */
 const char *redis_address_parse(const char *text, struct redis_address *address);
 
 /* The host whose port is ports[index]; index is less than host_count. */

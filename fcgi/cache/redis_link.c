@@ -167,6 +167,11 @@ const char *redis_link_name(const struct redis_link *link)
     return link->name;
 }
 
+const char *redis_link_host(const struct redis_link *link)
+{
+    return link->literal;
+}
+
 /* Whether the server is alive although the oldest command has no answer yet: we were late ourselves
  * and the answer lies in the socket, or it is a large one that is under way. */
 static bool is_moving(struct redis_link *link)
@@ -404,7 +409,8 @@ static void link_connect(struct redis_link *link)
         link_open(link);
         break;
     case REDIS_BY_HOST:
-        snprintf(link->name, sizeof link->name, "%s", redis_address_host(address, 0));
+        snprintf(link->name, sizeof link->name, "%s:%d", redis_address_host(address, 0),
+                 address->ports[0]);
         link_resolve(link, redis_address_host(address, 0), address->ports[0]);
         break;
     case REDIS_BY_SENTINEL:
@@ -414,6 +420,8 @@ static void link_connect(struct redis_link *link)
             redis_sentinel_find(link->loop, link->settings, address, link->attempt, on_found, link);
         if (!link->search)
             link_down(link, "out of memory");
+        break;
+    case REDIS_BY_CLUSTER: /* of many servers: each has a link of its own, by host */
         break;
     }
 }

@@ -68,4 +68,7 @@ void redis_link_complain(struct redis_link *link, const char *what, const struct
 /* The address in use, as the log shows it. */
 const char *redis_link_name(const struct redis_link *link);
 
+/* The literal address in use; empty for a unix socket, and before the first connection. */
+const char *redis_link_host(const struct redis_link *link);
+
 #endif

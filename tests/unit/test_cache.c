@@ -44,13 +44,15 @@ struct redis *redis_new(struct ev_loop *of, const struct cache_settings *setting
     return &redis;
 }
 
-bool redis_usable(const struct redis *of)
+bool redis_usable(const struct redis *of, struct slice key)
 {
+    (void)key;
     return of->usable;
 }
 
-bool redis_tracking(const struct redis *of)
+bool redis_tracking(const struct redis *of, struct slice key)
 {
+    (void)key;
     return of->tracking;
 }
 

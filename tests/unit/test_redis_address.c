@@ -49,12 +49,23 @@ static void test_sound(void **state)
          "h",
          1,
          {.primary = "a/b c", .db = 7, .user = "u", .password = "a,b/c"}},
+        {"cluster://h", "h", 6379, {0}},
+        {"cluster://h/", "h", 6379, {0}},
+        {"cluster://h:7000", "h", 7000, {0}},
+        {"cluster://h:7000/", "h", 7000, {0}},
+        {"cluster://[::1]", "::1", 6379, {0}},
+        {"cluster://[::1]:7000/", "::1", 7000, {0}},
+        {"cluster://:secret@h", "h", 6379, {.password = "secret"}},
+        {"cluster://u:a,b/c@h:1", "h", 1, {.user = "u", .password = "a,b/c"}},
+        {"cluster://u%3a:%40%2c@h", "h", 6379, {.user = "u:", .password = "@,"}},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct redis_address address;
+        bool by_cluster = slice_starts(slice_of(cases[i].text), SLICE("cluster"));
         enum redis_kind kind = !cases[i].host           ? REDIS_BY_PATH
                                : cases[i].is.primary[0] ? REDIS_BY_SENTINEL
+                               : by_cluster             ? REDIS_BY_CLUSTER
                                                         : REDIS_BY_HOST;
         memset(&address, 0x55, sizeof address);
         assert_row(i, redis_address_parse(cases[i].text, &address) == NULL);
@@ -72,7 +83,7 @@ static void test_sound(void **state)
     }
 }
 
-/* Several Sentinels, in their order. */
+/* Several Sentinels or nodes, in their order. */
 static void test_hosts(void **state)
 {
     static const struct {
@@ -103,6 +114,9 @@ static void test_hosts(void **state)
           {"n", 26379},
           {"o", 26379},
           {"p", 16}}},
+        {"cluster://h1:7000,h2:7000", {{"h1", 7000}, {"h2", 7000}}},
+        {"cluster://h1,h2/", {{"h1", 6379}, {"h2", 6379}}},
+        {"cluster://u:p,w@[::1],10.0.0.3:3,h/", {{"::1", 6379}, {"10.0.0.3", 3}, {"h", 6379}}},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -237,8 +251,33 @@ static void test_wrong(void **state)
         "sentinel://user@h/m",
         "sentinel://h/m@n",
         "sentinel://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q/m",
-        "cluster://h",
-        "cluster://h1:7000,h2:7000",
+        "cluster:",
+        "cluster:h",
+        "cluster:/h",
+        "Cluster://h",
+        "clusters://h",
+        "cluster://",
+        "cluster:///",
+        "cluster://:7000",
+        "cluster://h/0",
+        "cluster://h/1",
+        "cluster://h/name",
+        "cluster://h//",
+        "cluster://h/ ",
+        "cluster://,h",
+        "cluster://h,",
+        "cluster://h,/",
+        "cluster://h,,h",
+        "cluster://h/,h",
+        "cluster://h1:1,:2",
+        "cluster://h1:1,h2:0",
+        "cluster://h1:x,h2:1",
+        "cluster://h1,::1",
+        "cluster://[::1],[::1",
+        "cluster://user@h",
+        "cluster://u:p@",
+        "cluster://u:%@h",
+        "cluster://a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q",
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -262,6 +301,7 @@ static void test_lengths(void **state)
         {"redis://", ":1/2", 255, offsetof(struct redis_address, hosts)},
         {"redis://[", "]", 255, offsetof(struct redis_address, hosts)},
         {"sentinel://", ",h2/m", 255, offsetof(struct redis_address, hosts)},
+        {"cluster://", ":7000,h2/", 255, offsetof(struct redis_address, hosts)},
         {"sentinel://h/", "", sizeof(((struct redis_address *)0)->primary) - 1,
          offsetof(struct redis_address, primary)},
         {"sentinel://h/", "/1", sizeof(((struct redis_address *)0)->primary) - 1,
@@ -314,9 +354,12 @@ static void test_unsupported(void **state)
         const char *text, *told, *instead;
     } cases[] = {
         {"rediss://h", "TLS is not supported", "stunnel"},
-        {"cluster://h1:7000,h2:7000", "Cluster is not supported", "sentinel://"},
+        {"rediss://u:p@h:6380/1", "TLS is not supported", "unix:PATH"},
+        {"cluster://h1:7000,h2:7000/0", "only database 0", "nothing goes after the hosts"},
+        {"cluster://h/1", "only database 0", "nothing goes after the hosts"},
         {"sentinel://h", "/NAME", "/mymaster"},
         {"tcp://h", "write ", "sentinel://"},
+        {"tcp://h", "write ", "cluster://"},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {

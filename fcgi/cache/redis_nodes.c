@@ -1,0 +1,448 @@
+/* The links to all servers. Of a Cluster, the map from slots to servers, and how it is kept.
+ *
+ *     on_refresh --> CLUSTER SLOTS, to a server or else to a seed --> adopt: new links, new map
+ *         ^                                                             |
+ *         '---- in a while; soon: a slot has moved, a server is gone ---'
+ *
+ * Seeds are the servers of the config. They are connected to one after the other until one of them
+ * tells of the others, and again when none of those answers. Until there is a map any of them is
+ * asked for any key: it answers with the address of the right one.
+ *
+ * A link may be in use by whoever is calling, so it is freed by on_refresh alone.
+ */
+#include "cache/redis_nodes.h"
+
+#include <ev.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "cache/cache.h"
+#include "cache/redis_address.h"
+
+#define REFRESH_S      30.0 /* while all is well */
+#define REFRESH_SOON_S 1.0
+#define LOOK_FIRST_S   0.02 /* for an answer from seeds; twice as long each time */
+
+struct server {
+    struct server *next, *prev;
+    struct redis_link *link;
+    bool is_seed;   /* until there is a map */
+    bool has_slots; /* it is in the map */
+    bool is_unfit;  /* it was asked for the map in vain: it is not asked for anything else */
+    uint16_t port;
+    char host[REDIS_HOST_MAX + 1];
+};
+
+struct redis_nodes {
+    struct ev_loop *loop;
+    const struct cache_settings *settings;
+    struct redis_address address;
+    struct redis_link_owner owner;
+    struct redis_link *only; /* the one server; NULL: it is a Cluster */
+
+    struct server *servers;
+    struct redis_slots *slots, *spare;
+    struct server *by_index[REDIS_NODES_MAX],
+        *spare_by_index[REDIS_NODES_MAX]; /* of the slots' nodes */
+    unsigned seeds_tried;
+    unsigned turn;           /* which server is asked for the map */
+    struct redis_link *told; /* the one that is being asked */
+    ev_timer refresh;
+    double look_after;
+    bool moved; /* since the map was read, some slots have */
+    bool closing;
+    unsigned version;
+};
+
+/* --- servers --- */
+
+static void on_link_lost(void *context, struct redis_link *link);
+
+static void on_link_ready(void *context, struct redis_link *link)
+{
+    struct redis_nodes *nodes = context;
+    nodes->owner.ready(nodes->owner.context, link);
+}
+
+static void on_link_tracking(void *context, struct redis_link *link, bool on)
+{
+    struct redis_nodes *nodes = context;
+    nodes->owner.tracking(nodes->owner.context, link, on);
+}
+
+static void on_link_changed(void *context, struct redis_link *link, struct slice key,
+                            bool lease_only)
+{
+    struct redis_nodes *nodes = context;
+    nodes->owner.changed(nodes->owner.context, link, key, lease_only);
+}
+
+/* A server of the Cluster at that place, with the user and password of all. */
+static struct server *server_new(struct redis_nodes *nodes, const char *host, uint16_t port)
+{
+    struct redis_address address = nodes->address;
+    struct server *server = alloc_zeroed(sizeof *server);
+    if (!server)
+        return NULL;
+    snprintf(server->host, sizeof server->host, "%s", host);
+    server->port = port;
+    address.kind = REDIS_BY_HOST;
+    address.host_count = 1;
+    address.ports[0] = port;
+    memcpy(address.hosts, server->host, sizeof server->host);
+    server->link = redis_link_new(nodes->loop, nodes->settings, &address,
+                                  &(struct redis_link_owner){.context = nodes,
+                                                             .ready = on_link_ready,
+                                                             .lost = on_link_lost,
+                                                             .tracking = on_link_tracking,
+                                                             .changed = on_link_changed});
+    if (!server->link) {
+        free(server);
+        return NULL;
+    }
+    DL_APPEND(nodes->servers, server);
+    return server;
+}
+
+static void server_free(struct redis_nodes *nodes, struct server *server)
+{
+    DL_DELETE(nodes->servers, server);
+    redis_link_free(server->link);
+    free(server);
+}
+
+/* The one at that place, which is connected to if it is new; NULL when out of memory. */
+static struct server *server_at(struct redis_nodes *nodes, const char *host, uint16_t port)
+{
+    struct server *server;
+    DL_FOREACH(nodes->servers, server)
+    {
+        if (server->port == port && strcmp(server->host, host) == 0)
+            return server;
+    }
+    return server_new(nodes, host, port);
+}
+
+/* Those that are neither in the map nor seeds, when nobody waits for them any longer. */
+static void servers_reap(struct redis_nodes *nodes)
+{
+    struct server *server, *next;
+    DL_FOREACH_SAFE(nodes->servers, server, next)
+    {
+        if (!server->has_slots && !server->is_seed && !redis_link_busy(server->link))
+            server_free(nodes, server);
+    }
+}
+
+/* --- the map --- */
+
+static void refresh_within(struct redis_nodes *nodes, double seconds)
+{
+    if (ev_is_active(&nodes->refresh) &&
+        ev_timer_remaining(nodes->loop, &nodes->refresh) <= seconds)
+        return;
+    ev_timer_stop(nodes->loop, &nodes->refresh);
+    ev_timer_set(&nodes->refresh, seconds, 0.);
+    ev_timer_start(nodes->loop, &nodes->refresh);
+}
+
+static void on_link_lost(void *context, struct redis_link *link)
+{
+    struct redis_nodes *nodes = context;
+    refresh_within(nodes, REFRESH_SOON_S * drand48());
+    nodes->owner.lost(nodes->owner.context, link);
+}
+
+static struct server *server_of_slot(const struct redis_slots *slots,
+                                     struct server *const *by_index, unsigned slot)
+{
+    uint16_t index = slots->of_slot[slot];
+    return index == REDIS_SLOT_NOBODYS ? NULL : by_index[index];
+}
+
+static bool every_slot_stays(const struct redis_nodes *nodes)
+{
+    for (unsigned slot = 0; slot < REDIS_SLOTS; slot++)
+        if (server_of_slot(nodes->slots, nodes->by_index, slot) !=
+            server_of_slot(nodes->spare, nodes->spare_by_index, slot))
+            return false;
+    return true;
+}
+
+/* The spare map becomes the map. If any slot is another server's than it was, what memory holds may
+ * have changed without a word, and everybody looks again. */
+static void adopt(struct redis_nodes *nodes)
+{
+    struct redis_slots *read = nodes->spare;
+    struct server *server;
+    DL_FOREACH(nodes->servers, server)
+    server->has_slots = server->is_seed = server->is_unfit = false;
+    for (unsigned i = 0; i < read->node_count; i++) {
+        server = server_at(nodes, read->nodes[i].host, read->nodes[i].port);
+        if (server)
+            server->has_slots = true;
+        nodes->spare_by_index[i] = server;
+    }
+    bool moved = nodes->moved || !every_slot_stays(nodes);
+    nodes->spare = nodes->slots;
+    nodes->slots = read;
+    memcpy(nodes->by_index, nodes->spare_by_index, sizeof nodes->by_index);
+    nodes->moved = false;
+    nodes->seeds_tried = 0;
+    nodes->look_after = LOOK_FIRST_S;
+    if (moved) {
+        nodes->version++;
+        log_info("redis", "the Cluster has %u primaries, for %u of %u slots", read->node_count,
+                 read->served, REDIS_SLOTS);
+        nodes->owner.changed(nodes->owner.context, NULL, (struct slice){0}, false);
+    }
+}
+
+static bool all_is_well(const struct redis_nodes *nodes)
+{
+    const struct server *server;
+    DL_FOREACH(nodes->servers, server)
+    {
+        if (!server->has_slots || !redis_link_usable(server->link))
+            return false;
+    }
+    return nodes->slots->served == REDIS_SLOTS;
+}
+
+/* Nobody can be asked yet: more and more seldom. */
+static double next_look(struct redis_nodes *nodes)
+{
+    double seconds = nodes->look_after;
+    nodes->look_after = seconds < REFRESH_SOON_S / 2 ? seconds * 2 : REFRESH_SOON_S;
+    return seconds;
+}
+
+/* The one that was asked does not know the slots. */
+static void server_is_unfit(struct redis_nodes *nodes, const char *why)
+{
+    struct server *server;
+    DL_SEARCH_SCALAR(nodes->servers, server, link, nodes->told);
+    if (!server || server->is_unfit)
+        return;
+    server->is_unfit = true;
+    log_warning("redis", "%s: CLUSTER SLOTS: %s; going on without it until it knows the slots",
+                redis_link_name(server->link), why);
+}
+
+static void on_slots(void *caller, redisReply *reply)
+{
+    struct redis_nodes *nodes = caller;
+    if (nodes->closing)
+        return;
+    const char *wrong =
+        reply ? redis_slots_read(nodes->spare, reply, redis_link_host(nodes->told)) : "no answer";
+    if (!wrong && nodes->spare->served == 0)
+        wrong = "no slot has a server";
+    if (!wrong)
+        adopt(nodes);
+    else if (reply) /* the link says itself that nothing came */
+        server_is_unfit(nodes, wrong);
+    nodes->told = NULL;
+    if (!reply)
+        refresh_within(nodes, next_look(nodes));
+    else
+        refresh_within(nodes, wrong || !all_is_well(nodes) ? REFRESH_SOON_S : REFRESH_S);
+}
+
+/* The next of the servers that can be asked now, first those that are in the map; or NULL. */
+static struct redis_link *next_to_ask(struct redis_nodes *nodes)
+{
+    for (int in_map = 1; in_map >= 0; in_map--) {
+        unsigned count = 0, at;
+        struct server *server;
+        DL_FOREACH(nodes->servers, server)
+        count += server->has_slots == in_map && redis_link_usable(server->link);
+        if (count == 0)
+            continue;
+        at = nodes->turn++ % count;
+        DL_FOREACH(nodes->servers, server)
+        {
+            if (server->has_slots == in_map && redis_link_usable(server->link) && at-- == 0)
+                return server->link;
+        }
+    }
+    return NULL;
+}
+
+static bool map_is_of_use(const struct redis_nodes *nodes)
+{
+    const struct server *server;
+    DL_FOREACH(nodes->servers, server)
+    {
+        if (server->has_slots && redis_link_usable(server->link))
+            return true;
+    }
+    return false;
+}
+
+/* One more of the seeds is connected to. */
+static void try_next_seed(struct redis_nodes *nodes)
+{
+    const struct redis_address *address = &nodes->address;
+    unsigned index = nodes->seeds_tried;
+    if (index >= address->host_count)
+        return;
+    struct server *server =
+        server_at(nodes, redis_address_host(address, index), address->ports[index]);
+    if (server)
+        server->is_seed = true;
+    nodes->seeds_tried++;
+}
+
+static void on_refresh(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    static const char *words[] = {"CLUSTER", "SLOTS"};
+    static const size_t lens[] = {7, 5};
+    struct redis_nodes *nodes = timer->data;
+    (void)loop, (void)events;
+    servers_reap(nodes);
+    if (nodes->told)
+        return; /* its answer leads on */
+    if (!map_is_of_use(nodes))
+        try_next_seed(nodes);
+    nodes->told = next_to_ask(nodes);
+    if (nodes->told && redis_link_send(nodes->told, 2, words, lens, on_slots, nodes))
+        return;
+    nodes->told = NULL;
+    refresh_within(nodes, next_look(nodes));
+}
+
+/* --- what is asked of it --- */
+
+struct redis_link *redis_nodes_link(const struct redis_nodes *nodes, struct slice prefix,
+                                    struct slice key)
+{
+    if (nodes->closing)
+        return NULL;
+    if (nodes->only)
+        return nodes->only;
+    struct server *server =
+        server_of_slot(nodes->slots, nodes->by_index, redis_slot_of_parts(prefix, key));
+    if (server)
+        return server->link;
+    DL_FOREACH(nodes->servers, server)
+    {
+        if (!server->is_unfit && redis_link_usable(server->link))
+            return server->link;
+    }
+    return NULL;
+}
+
+struct redis_link *redis_nodes_at(const struct redis_nodes *nodes, size_t index)
+{
+    struct server *server;
+    if (nodes->closing)
+        return NULL;
+    if (nodes->only)
+        return index == 0 ? nodes->only : NULL;
+    DL_FOREACH(nodes->servers, server)
+    {
+        if (server->has_slots && index-- == 0)
+            return server->link;
+    }
+    return NULL;
+}
+
+unsigned redis_nodes_version(const struct redis_nodes *nodes)
+{
+    return nodes->version;
+}
+
+bool redis_nodes_busy(const struct redis_nodes *nodes)
+{
+    const struct server *server;
+    if (nodes->only)
+        return redis_link_busy(nodes->only);
+    DL_FOREACH(nodes->servers, server)
+    {
+        if (redis_link_busy(server->link))
+            return true;
+    }
+    return false;
+}
+
+enum redis_redirection_kind redis_nodes_redirect(struct redis_nodes *nodes,
+                                                 const struct redis_link *link, const char *error,
+                                                 struct redis_link **to)
+{
+    *to = NULL;
+    if (nodes->only || nodes->closing)
+        return REDIS_NOT_REDIRECTED;
+    struct redis_redirection told = redis_redirection_read(slice_of(error), redis_link_host(link));
+    if (told.kind == REDIS_CLUSTER_DOWN)
+        refresh_within(nodes, REFRESH_SOON_S);
+    if (told.kind != REDIS_MOVED && told.kind != REDIS_ASK)
+        return told.kind;
+    struct server *server = server_at(nodes, told.node.host, told.node.port);
+    if (!server)
+        return told.kind;
+    *to = server->link;
+    if (told.kind == REDIS_MOVED) {
+        int index = redis_slots_set(nodes->slots, told.slot, server->host, server->port);
+        if (index >= 0) {
+            nodes->by_index[index] = server;
+            server->has_slots = true;
+        }
+        nodes->moved = true;
+        nodes->version++;
+        refresh_within(nodes, REFRESH_SOON_S);
+    }
+    return told.kind;
+}
+
+/* --- all of it --- */
+
+struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct cache_settings *settings,
+                                    const struct redis_link_owner *owner)
+{
+    struct redis_nodes *nodes = alloc_zeroed(sizeof *nodes);
+    if (!nodes)
+        return NULL;
+    nodes->loop = loop;
+    nodes->settings = settings;
+    nodes->owner = *owner;
+    nodes->look_after = LOOK_FIRST_S;
+    ev_timer_init(&nodes->refresh, on_refresh, 0., 0.);
+    nodes->refresh.data = nodes;
+    redis_address_parse(settings->redis, &nodes->address);
+    if (nodes->address.kind != REDIS_BY_CLUSTER) {
+        nodes->only = redis_link_new(loop, settings, &nodes->address, owner);
+        if (!nodes->only)
+            goto fail;
+        return nodes;
+    }
+    nodes->slots = alloc_zeroed(sizeof *nodes->slots);
+    nodes->spare = alloc_zeroed(sizeof *nodes->spare);
+    if (!nodes->slots || !nodes->spare)
+        goto fail;
+    redis_slots_clear(nodes->slots);
+    on_refresh(loop, &nodes->refresh, 0); /* the first requests need not do without */
+    return nodes;
+fail:
+    redis_nodes_free(nodes);
+    return NULL;
+}
+
+void redis_nodes_free(struct redis_nodes *nodes)
+{
+    if (!nodes)
+        return;
+    nodes->closing = true;
+    ev_timer_stop(nodes->loop, &nodes->refresh);
+    redis_link_free(nodes->only);
+    while (nodes->servers)
+        server_free(nodes, nodes->servers);
+    free(nodes->slots);
+    free(nodes->spare);
+    free(nodes);
+}
