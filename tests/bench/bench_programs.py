@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, List, Optional, Union
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -17,6 +17,18 @@ from harness.servers import TOP, Redis  # noqa: E402
 from harness.wait import DEADLINE, SLOWNESS  # noqa: E402
 
 Result = Dict[str, Any]
+
+# Many values at once; the numbers are as the load generator's.
+FILL_SCRIPT = """
+for number = 0, ARGV[2] - 1 do
+    redis.call('SET', ARGV[1] .. string.format('%08d', number), ARGV[3], 'EX', 3600)
+end
+"""
+
+
+def fill(redis: Redis, prefix: str, count: int, body: bytes) -> None:
+    """Writes the body under so many keys: PREFIX00000000 and on."""
+    redis.command("EVAL", FILL_SCRIPT, 0, prefix, count, body)
 
 
 def program(name: str) -> str:
@@ -73,25 +85,35 @@ class PeerThreads(SocketServer):
         return [program("peer_threads"), "-s", self.address, *self.options]
 
 
-def load_command(address: str, mode: str, options: Dict[str, Any]) -> list:
-    words = [program("load"), "-s", f"unix:{address}"]
+def command_line(name: str, address: str, mode: str, options: Dict[str, Any]) -> List[str]:
+    words = [program(name), "-s", f"unix:{address}"]
     for letter, value in options.items():
         words += [f"-{letter}", str(value)]
     return [*words, mode]
 
 
-def load(address: str, *, busy: bool = False, timeout: float = 60, **options) -> Result:
-    """Runs the load generator to its end; returns what it measured. The options are its own, by
-    their letters: load(address, c=16, m=1, d=1.0); busy is -b."""
-    command = load_command(address, "throughput", options)
-    if busy:
-        command.insert(1, "-b")
+def run(command: List[str], timeout: float = 60) -> Result:
+    """Runs a program that prints its result; the exit status has to agree with that."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=timeout * SLOWNESS, check=False)
-    assert done.returncode in (0, 1), f"load: {done.stderr.decode()}"
+    assert done.returncode in (0, 1), f"{Path(command[0]).name}: {done.stderr.decode()}"
     result = json.loads(done.stdout)
     assert (done.returncode == 1) == (failures(result) > 0), result
     return result
+
+
+def load(address: str, *, busy: bool = False, timeout: float = 60, **options) -> Result:
+    """Runs the load generator to its end; returns what it measured. The options are its own, by
+    their letters: load(address, c=16, m=1, d=1.0); busy is -b."""
+    command = command_line("load", address, "throughput", options)
+    if busy:
+        command.insert(1, "-b")
+    return run(command, timeout)
+
+
+def latency(address: str, **options) -> Result:
+    """How soon answers follow that of the source; the options are the program's, by letter."""
+    return run(command_line("latency", address, "source", options))
 
 
 def failures(result: Result) -> int:
@@ -99,11 +121,13 @@ def failures(result: Result) -> int:
 
 
 class Parked:
-    """A context manager: inside of it the load generator's requests are parked (or should be).
+    """A context manager: inside of it the requests of a program are parked (or should be). It is
+    the load generator, unless told otherwise; its mode says what it does with them at the end.
     `result` is there after it."""
 
-    def __init__(self, address: str, **options) -> None:
-        self._command = load_command(address, "park", options)
+    def __init__(self, address: str, *, name: str = "load", mode: str = "park",
+                 **options) -> None:
+        self._command = command_line(name, address, mode, options)
         self._process: Optional[subprocess.Popen] = None
         self.result: Result = {}
 
@@ -115,7 +139,7 @@ class Parked:
         if line != b"ready\n":
             self._process.kill()
             self._process.communicate()
-            raise AssertionError(f"the load generator did not get ready, but said {line!r}")
+            raise AssertionError(f"{self._command} did not get ready, but said {line!r}")
         return self
 
     def __exit__(self, kind, error, trace) -> None:

@@ -1,7 +1,8 @@
 /* A FastCGI load generator: what a busy front server does, as fast as one thread can.
  *
- * This file has the options. throughput.c measures answers, park.c holds requests open. The result
- * is one line of JSON. Exit status: 0 if nothing failed, 1 if something did, 2 if it could not run.
+ * This file has the options. throughput.c measures answers, to requests that it sends all the time
+ * or that are released at once; park.c holds requests open. The result is one line of JSON. Exit
+ * status: 0 if nothing failed, 1 if something did, 2 if it could not run.
  */
 #include "load.h"
 
@@ -17,7 +18,7 @@ void load_fail(const char *what)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: load -s ADDRESS [options] throughput | park\n"
+    fprintf(stderr, "usage: load -s ADDRESS [options] throughput | release | park\n"
                     "  -s  unix:PATH or tcp:HOST:PORT of the FastCGI responder\n"
                     "  -c  connections (default 16)\n"
                     "  -m  requests in flight on each (default 1)\n"
@@ -27,7 +28,10 @@ static void usage(void)
                     "  -w  seconds of warm-up before that (default 0)\n"
                     "  -n  measure so many requests instead\n"
                     "  -o  write an answer, head and body, to this file\n"
-                    "  -b  stay busy: do not sleep while no answer is there; takes a whole core\n");
+                    "  -b  stay busy: do not sleep while no answer is there; takes a whole core\n"
+                    "release:\n"
+                    "  -r  unix:PATH or tcp:HOST:PORT of Redis\n"
+                    "  -K  the key there whose value releases all that is parked\n");
     exit(2);
 }
 
@@ -53,7 +57,7 @@ static double seconds(const char *text)
 static const char *take_options(int argc, char **argv, struct load_options *options)
 {
     int option;
-    while ((option = getopt(argc, argv, "s:c:m:u:k:d:w:n:o:b")) != -1) {
+    while ((option = getopt(argc, argv, "s:c:m:u:k:d:w:n:o:br:K:")) != -1) {
         switch (option) {
         case 's':
             options->address = optarg;
@@ -85,6 +89,12 @@ static const char *take_options(int argc, char **argv, struct load_options *opti
         case 'b':
             options->busy = true;
             break;
+        case 'r':
+            options->redis = optarg;
+            break;
+        case 'K':
+            options->key = optarg;
+            break;
         default:
             usage();
         }
@@ -111,6 +121,8 @@ int main(int argc, char **argv)
     int status = -1;
     if (strcmp(mode, "throughput") == 0)
         status = throughput_run(&options, &request);
+    else if (strcmp(mode, "release") == 0 && options.redis && options.key)
+        status = release_run(&options, &request);
     else if (strcmp(mode, "park") == 0)
         status = park_run(&options, &request);
     request_free(&request);

@@ -13,6 +13,8 @@ struct load_options {
     const char *address; /* of the responder */
     const char *path;    /* to ask for */
     const char *save;    /* file for an answer, or NULL */
+    const char *redis;   /* release: the address of Redis, */
+    const char *key;     /* and the key there whose value releases them */
     unsigned long connections;
     unsigned long ids;      /* requests in flight on each connection: ids 1 to this */
     unsigned long keys;     /* the numbers in the path run from 0 to this, exclusive */
@@ -21,8 +23,9 @@ struct load_options {
     bool busy; /* look for answers again and again instead of sleeping until one comes */
 };
 
-/* Both print their result, one line of JSON, and return the exit status: 0 if nothing failed. */
+/* All print their result, one line of JSON, and return the exit status: 0 if nothing failed. */
 int throughput_run(const struct load_options *wanted, const struct request *asked_for);
+int release_run(const struct load_options *wanted, const struct request *asked_for);
 int park_run(const struct load_options *options, const struct request *request);
 
 /* Ends the program: it could not run. */

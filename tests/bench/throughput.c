@@ -1,27 +1,33 @@
-/* C connections with R requests in flight on each (ids 1 to R), for a time or a number of requests.
+/* C connections with R requests in flight on each (ids 1 to R).
  *
  *     read -> records -> answer of the id -> END_REQUEST: check, count, ask again
  *                                                all that one read asks for -> one write
  *
+ * throughput_run does so for a time or a number of requests. release_run asks C times R times for a
+ * fragment that does not come, writes its value into Redis, and measures from then on:
+ *
+ *     ask all, GET_VALUES on each connection -> its answer says that the responder has read what
+ *     was before it -> "ready" on stdout -> wait for a line or the end of stdin -> SET -> answers
+ *
  * With `busy` it does not sleep while it waits. To wake a sleeper is work, and the responder's:
  * behind a generator that is faster than the responder, every write would have to pay for it, and
- * behind one that is slower, hardly any. So only a busy one treats a fast and a slow responder alike.
+ * behind one that is slower, hardly any. So only a busy one treats a fast and a slow one alike.
  */
 #include "load.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "address.h"
 #include "answer.h"
+#include "clock.h"
 #include "histogram.h"
+#include "resp.h"
 
 #define IN_CAPACITY (4 * FRAME_MAX)
 #define EVENTS_MAX  256
 #define BUSY_LOOKS  1000 /* some half a millisecond */
-#define SECOND_NS   1000000000u
 
 struct slot { /* of one request id */
     bool in_flight;
@@ -42,6 +48,7 @@ struct connection {
 
 struct counts {
     unsigned long good, bad_status, bad_record, bad_body, lost;
+    unsigned long early; /* answered although it should have been parked */
 };
 
 static const struct load_options *options;
@@ -50,18 +57,13 @@ static struct answer known; /* the last good answer */
 static struct counts counts;
 static struct histogram latencies;
 static unsigned long asked, in_flight; /* of all connections; asked includes the warm-up */
+static uint64_t released_ns;           /* when what was parked was released; else 0 */
+static unsigned long barriers;         /* answers to GET_VALUES that are not there yet */
 
 /* The ids that one read finished. They are asked again only after it, so that a second answer to
  * the same request is noticed. */
 static unsigned finished[LOAD_IDS_MAX];
 static size_t finished_count;
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
 
 static double cpu_seconds(void)
 {
@@ -69,6 +71,17 @@ static double cpu_seconds(void)
     getrusage(RUSAGE_SELF, &usage);
     return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* Room for so many bytes at the end of what is to be sent; the caller fills it. */
+static unsigned char *queue_space(struct connection *connection, size_t len)
+{
+    if (len > connection->out_capacity - connection->out_len) {
+        connection->out_capacity = (connection->out_len + len) * 2;
+        connection->out = bench_grow(connection->out, connection->out_capacity);
+    }
+    connection->out_len += len;
+    return connection->out + connection->out_len - len;
 }
 
 /* Queues the id's next request, if there is one left to ask. */
@@ -80,12 +93,7 @@ static void ask(struct connection *connection, unsigned id, uint64_t now)
     slot->in_flight = true;
     slot->sent_ns = now;
     slot->answer.len = 0;
-    if (request->frames.len > connection->out_capacity - connection->out_len) {
-        connection->out_capacity = (connection->out_len + request->frames.len) * 2;
-        connection->out = bench_grow(connection->out, connection->out_capacity);
-    }
-    request_copy(request, connection->out + connection->out_len, id, asked % options->keys);
-    connection->out_len += request->frames.len;
+    request_copy(request, queue_space(connection, request->frames.len), id, asked % options->keys);
     connection->in_flight++;
     in_flight++;
     asked++;
@@ -138,7 +146,7 @@ static void finish(struct connection *connection, struct slot *slot, const struc
     switch (answer_check(&slot->answer, &known)) {
     case ANSWER_GOOD:
         counts.good++;
-        histogram_add(&latencies, now - slot->sent_ns);
+        histogram_add(&latencies, now - (released_ns ? released_ns : slot->sent_ns));
         break;
     case ANSWER_BAD_STATUS:
         counts.bad_status++;
@@ -152,6 +160,10 @@ static void finish(struct connection *connection, struct slot *slot, const struc
 /* False if the record should not be there. */
 static bool take_record(struct connection *connection, const struct frame *frame, uint64_t now)
 {
+    if (frame->type == FCGI_GET_VALUES_RESULT && barriers > 0) {
+        barriers--;
+        return true;
+    }
     if (frame->id < 1 || frame->id > options->ids)
         return false;
     struct slot *slot = &connection->slots[frame->id - 1];
@@ -253,7 +265,7 @@ static void close_connections(struct connection *connections)
 
 static bool failed(void)
 {
-    return counts.bad_status + counts.bad_record + counts.bad_body + counts.lost > 0;
+    return counts.bad_status + counts.bad_record + counts.bad_body + counts.lost + counts.early > 0;
 }
 
 static double microseconds(double share)
@@ -268,12 +280,12 @@ static void report(uint64_t from, uint64_t until, double cpu)
            "\"asked\": %lu, "
            "\"latency_us\": {\"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"max\": %.1f}, "
            "\"failures\": {\"bad_status\": %lu, \"bad_record\": %lu, \"bad_body\": %lu, "
-           "\"lost\": %lu}, "
+           "\"lost\": %lu, \"early\": %lu}, "
            "\"params_bytes\": %zu, \"answer_bytes\": %zu, \"body_bytes\": %zu}\n",
            counts.good, seconds, seconds > 0 ? (double)counts.good / seconds : 0., cpu, asked,
            microseconds(.5), microseconds(.9), microseconds(.99), (double)latencies.max / 1e3,
-           counts.bad_status, counts.bad_record, counts.bad_body, counts.lost, request->params_len,
-           known.len, known.len - answer_body_at(&known));
+           counts.bad_status, counts.bad_record, counts.bad_body, counts.lost, counts.early,
+           request->params_len, known.len, known.len - answer_body_at(&known));
 }
 
 static void save_answer(void)
@@ -294,36 +306,65 @@ static int wait_for_events(int epoll, struct epoll_event *events)
     return epoll_wait(epoll, events, EVENTS_MAX, LOAD_STALL_MS);
 }
 
-/* Failures of the warm-up stay counted; its answers and latencies do not. */
-int throughput_run(const struct load_options *wanted, const struct request *asked_for)
+/* Returns how many events there are, and 0 for a stall: then all that is in flight is lost. */
+static int await_events(int epoll, struct epoll_event *events)
+{
+    int count;
+    do
+        count = wait_for_events(epoll, events);
+    while (count < 0 && errno == EINTR);
+    if (count < 0)
+        load_fail("epoll_wait");
+    if (count == 0)
+        counts.lost += in_flight;
+    return count;
+}
+
+static void serve_events(int epoll, const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++)
+        serve(epoll, events[i].data.ptr, events[i].events);
+}
+
+static int start(const struct load_options *wanted, const struct request *asked_for)
 {
     options = wanted;
     request = asked_for;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)
         load_fail("epoll_create1");
-    struct connection *connections = open_connections(epoll);
-    uint64_t start = now_ns(), from = start + (uint64_t)(options->warm_up_seconds * 1e9);
-    uint64_t end = options->requests > 0 ? UINT64_MAX : from + (uint64_t)(options->seconds * 1e9);
-    bool warm = from == start;
-    double cpu = cpu_seconds();
-    for (size_t i = 0; i < options->connections; i++) {
-        for (unsigned id = 1; id <= options->ids; id++)
-            ask(&connections[i], id, start);
-        if (connections[i].out_len > 0)
-            flush(epoll, &connections[i]);
-    }
+    return epoll;
+}
 
-    struct epoll_event events[EVENTS_MAX];
-    uint64_t now = start;
-    while (in_flight > 0 && now < end) {
-        int count = wait_for_events(epoll, events);
-        if (count < 0 && errno != EINTR)
-            load_fail("epoll_wait");
-        if (count == 0) {
-            counts.lost += in_flight;
-            break;
+/* `last`: a record to be sent behind the requests of each connection, or NULL. */
+static void ask_all(int epoll, struct connection *connections, const struct frames *last)
+{
+    uint64_t now = now_ns();
+    for (size_t i = 0; i < options->connections; i++) {
+        struct connection *connection = &connections[i];
+        for (unsigned id = 1; id <= options->ids; id++)
+            ask(connection, id, now);
+        if (last) {
+            memcpy(queue_space(connection, last->len), last->data, last->len);
+            barriers++;
         }
+        if (connection->out_len > 0)
+            flush(epoll, connection);
+    }
+}
+
+/* Failures of the warm-up stay counted; its answers and latencies do not. */
+int throughput_run(const struct load_options *wanted, const struct request *asked_for)
+{
+    int epoll = start(wanted, asked_for), count;
+    struct connection *connections = open_connections(epoll);
+    uint64_t now = now_ns(), from = now + (uint64_t)(options->warm_up_seconds * 1e9);
+    uint64_t end = options->requests > 0 ? UINT64_MAX : from + (uint64_t)(options->seconds * 1e9);
+    bool warm = from == now;
+    double cpu = cpu_seconds();
+    struct epoll_event events[EVENTS_MAX];
+    ask_all(epoll, connections, NULL);
+    while (in_flight > 0 && now < end && (count = await_events(epoll, events)) > 0) {
         now = now_ns();
         if (!warm && now >= from) {
             warm = true;
@@ -334,12 +375,47 @@ int throughput_run(const struct load_options *wanted, const struct request *aske
             histogram_clear(&latencies);
             cpu = cpu_seconds();
         }
-        for (int i = 0; i < count; i++)
-            serve(epoll, events[i].data.ptr, events[i].events);
+        serve_events(epoll, events, count);
     }
     report(from, now_ns(), cpu_seconds() - cpu);
     if (options->save)
         save_answer();
+    close_connections(connections);
+    close(epoll);
+    return failed();
+}
+
+int release_run(const struct load_options *wanted, const struct request *asked_for)
+{
+    static const char pair[] = "\x0f\0" FCGI_MPXS_CONNS;
+    struct load_options once = *wanted;
+    struct frames barrier = {0};
+    struct epoll_event events[EVENTS_MAX];
+    once.requests = once.connections * once.ids; /* each id once */
+    int epoll = start(&once, asked_for), count, redis = address_connect(once.redis);
+    struct connection *connections = open_connections(epoll);
+    frames_add_record(&barrier, FCGI_GET_VALUES, pair, sizeof pair - 1);
+    ask_all(epoll, connections, &barrier);
+    while (barriers > 0 && (count = await_events(epoll, events)) > 0)
+        serve_events(epoll, events, count);
+    printf("ready\n");
+    fflush(stdout);
+    while (getchar() != '\n' && !feof(stdin))
+        ;
+
+    counts.early = counts.good;
+    counts.good = 0;
+    histogram_clear(&latencies);
+    double cpu = cpu_seconds();
+    released_ns = now_ns();
+    resp_send_set(redis, once.key);
+    while (in_flight > 0 && (count = await_events(epoll, events)) > 0)
+        serve_events(epoll, events, count);
+    report(released_ns, now_ns(), cpu_seconds() - cpu);
+    resp_await_ok(redis, once.key);
+    close(redis);
+    free(barrier.data);
+    free(barrier.headers);
     close_connections(connections);
     close(epoll);
     return failed();

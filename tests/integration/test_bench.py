@@ -1,8 +1,9 @@
-"""The bench's own programs: the load generator counts right, and notices what is wrong."""
+"""The bench's own programs: they count right, and notice what is wrong. And all of make bench."""
 
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
-from bench_programs import NullResponder, Parked, failures, load  # noqa: E402
-from harness.wait import DEADLINE, SLOWNESS, scaled  # noqa: E402
+import bench_programs  # noqa: E402
+from bench_programs import NullResponder, Parked, failures, latency, load  # noqa: E402
+from harness.process import Port  # noqa: E402
+from harness.servers import Redis, Workerless, wrapper_command  # noqa: E402
+from harness.wait import DEADLINE, SLOWNESS, scaled, wait_until  # noqa: E402
 
 HEAD = b"Content-Type: text/html\r\n\r\n"
 
@@ -151,3 +155,112 @@ def test_parked_requests(fake):
     with Parked(fake(result), c=1, m=3) as parked:
         pass
     assert (parked.result["asked"], parked.result["parked"]) == (3, 3)
+
+
+# Released at once, and one by one.
+
+NEVER = """
+cache {{ redis = "{redis}" }}
+source "never" {{ type = "simulated"  delay = "10m" }}
+fragment "*" {{ source = "never"  ttl = "60s" }}
+"""
+
+
+def only_failures(result):
+    return {name: count for name, count in result["failures"].items() if count}
+
+
+def test_all_that_is_parked_is_released(tmp, run):
+    redis = run(Redis(tmp))
+    daemon = run(Workerless(tmp, NEVER.format(redis=redis.url)))
+    with Parked(daemon.address, mode="release", c=3, m=50, u="/fragment/a", K="worker:a",
+                r=f"unix:{redis.address}") as parked:
+        wait_until(lambda: redis.keys() == ["lease:{worker:a}"], "the lease")
+    assert parked.result["requests"] == parked.result["asked"] == 150
+    assert failures(parked.result) == 0
+    assert 0 < parked.result["latency_us"]["p50"] <= parked.result["seconds"] * 1e6
+
+
+def test_what_is_answered_before_the_release_is_no_success(tmp, run):
+    redis = run(Redis(tmp))
+    null = run(NullResponder(tmp))
+    with Parked(null.address, mode="release", c=3, m=50, K="a",
+                r=f"unix:{redis.address}") as parked:
+        pass
+    assert parked.result["requests"] == 0
+    assert only_failures(parked.result) == {"early": 150}
+
+
+def test_the_time_from_a_value_to_the_answer(tmp, run):
+    redis = run(Redis(tmp))
+    daemon = run(Workerless(tmp, NEVER.format(redis=redis.url)))
+    with Parked(daemon.address, name="latency", mode="written", n=20, u="/fragment/b-%",
+                k="worker:b-", r=f"unix:{redis.address}") as parked:
+        wait_until(lambda: len(redis.keys()) == 20, "the leases")
+    assert (parked.result["asked"], failures(parked.result)) == (20, 0)
+    waited = parked.result["waited_us"]
+    assert 0 < waited["p50"] <= waited["p99"] <= waited["max"]
+
+
+def test_a_value_is_not_waited_for_if_the_answers_are_there(tmp, run):
+    redis = run(Redis(tmp))
+    null = run(NullResponder(tmp))
+    with Parked(null.address, name="latency", mode="written", n=20, k="b-",
+                r=f"unix:{redis.address}") as parked:
+        pass
+    assert only_failures(parked.result) == {"early": 20}
+
+
+# Behind a source.
+
+API = """
+cache {{ redis = "{redis}" }}
+source "api" {{ type = "http"  url = "http://127.0.0.1:{port}/{{name}}" }}
+fragment "*" {{ source = "api"  ttl = "60s" }}
+"""
+
+
+def test_the_time_of_the_source_is_not_counted(tmp, run):
+    redis, port = run(Redis(tmp)), Port()
+    servers = [run(Workerless(tmp, API.format(redis=redis.url, port=port.number)))
+               for _ in range(2)]
+    source_us = 500000 * max(1, SLOWNESS)
+    result = latency(servers[0].address, p=f"unix:{servers[1].address}", n=10, i=1000,
+                     d=int(source_us), l=f"tcp:127.0.0.1:{port.number}")
+    assert (result["asked"], result["calls"], failures(result)) == (10, 10, 0)
+    for figure in ("before_us", "waited_us", "waited_at_b_us"):
+        assert 0 < result[figure]["p50"] < source_us
+
+
+def test_answers_that_are_not_of_the_source_are_counted(tmp, run):
+    port, nobody = Port(), Port()
+    daemon = run(Workerless(tmp, API.format(redis="", port=nobody.number)))
+    result = latency(daemon.address, n=10, l=f"tcp:127.0.0.1:{port.number}")
+    assert (result["calls"], only_failures(result)) == (0, {"bad": 10})
+    null = run(NullResponder(tmp))
+    result = latency(null.address, n=10, l=f"tcp:127.0.0.1:{port.number}")
+    assert (result["calls"], only_failures(result)) == (0, {"early": 10})
+
+
+def test_calls_for_the_same_are_counted(tmp, run):
+    """Two daemons that share no Redis."""
+    port = Port()
+    servers = [run(Workerless(tmp, API.format(redis="", port=port.number))) for _ in range(2)]
+    result = latency(servers[0].address, p=f"unix:{servers[1].address}", n=10,
+                     l=f"tcp:127.0.0.1:{port.number}")
+    assert result["calls"] == 20
+    assert only_failures(result) == {"early": 10, "repeated_calls": 10}
+
+
+@pytest.mark.skipif(bool(wrapper_command()), reason="not for its figures, and slow under a wrapper")
+def test_make_bench(tmp):
+    script = Path(bench_programs.__file__).with_name("run.py")
+    done = subprocess.run([sys.executable, str(script), "--quick"], cwd=tmp, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=2.5 * DEADLINE * SLOWNESS)
+    text = done.stdout.decode()
+    assert done.returncode == 0, text
+    for row in ("workerless, from memory", "workerless, from Redis", "released by one SET",
+                "after the source, with Redis", "parked at B: from before a client's SET",
+                "1,000 connections x 1 ", " results of 10,240 bytes"):
+        assert row in text
