@@ -217,8 +217,8 @@ static void link_down(struct redis_link *link, const char *reason)
 {
     bool was_ready = link->state == LINK_READY;
     if (!link->lost)
-        log_warning("redis", "%s: %s; going on without it until it is back", redis_link_name(link),
-                    reason);
+        log_message(link->owner.quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "redis",
+                    "%s: %s; going on without it until it is back", redis_link_name(link), reason);
     link->lost = true;
     link->state = LINK_DOWN;
     link->context = NULL;
@@ -266,6 +266,13 @@ static bool is_primary(const redisReply *role)
            strcmp(role->element[0]->str, "master") == 0;
 }
 
+/* It was reached, so why it is of no use is worth a word. */
+static void link_refused(struct redis_link *link, const redisReply *error)
+{
+    link->owner.quiet = false;
+    link_lose(link, error->str);
+}
+
 /* The answer to the last command of the greeting. */
 static void on_greeted(void *caller, redisReply *reply)
 {
@@ -273,7 +280,7 @@ static void on_greeted(void *caller, redisReply *reply)
     if (!reply || link->state != LINK_GREETING)
         return;
     if (reply->type == REDIS_REPLY_ERROR) {
-        link_lose(link, reply->str);
+        link_refused(link, reply);
         return;
     }
     if (link->address.kind == REDIS_BY_SENTINEL && !is_primary(reply)) {
@@ -282,8 +289,9 @@ static void on_greeted(void *caller, redisReply *reply)
     }
     link->state = LINK_READY;
     link->retry_after = RETRY_FIRST_S;
-    log_info("redis", "%s: %s", link->lost ? "back in use" : "connected", redis_link_name(link));
-    link->lost = false;
+    log_info("redis", "%s: %s", link->lost && !link->owner.quiet ? "back in use" : "connected",
+             redis_link_name(link));
+    link->lost = link->owner.quiet = false;
     link->owner.ready(link->owner.context, link);
     tracker_start(link);
 }
@@ -293,7 +301,7 @@ static void on_greeting(void *caller, redisReply *reply)
 {
     struct redis_link *link = caller;
     if (reply && reply->type == REDIS_REPLY_ERROR && link->state == LINK_GREETING)
-        link_lose(link, reply->str);
+        link_refused(link, reply);
 }
 
 static bool send_greeting(struct redis_link *link)

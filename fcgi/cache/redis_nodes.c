@@ -55,6 +55,7 @@ struct redis_nodes {
     ev_timer refresh;
     double look_after;
     bool moved; /* since the map was read, some slots have */
+    bool lost;  /* nobody answers; that has been logged */
     bool closing;
     unsigned version;
 };
@@ -83,7 +84,8 @@ static void on_link_changed(void *context, struct redis_link *link, struct slice
 }
 
 /* A server of the Cluster at that place, with the user and password of all. */
-static struct server *server_new(struct redis_nodes *nodes, const char *host, uint16_t port)
+static struct server *server_new(struct redis_nodes *nodes, const char *host, uint16_t port,
+                                 bool is_seed)
 {
     struct redis_address address = nodes->address;
     struct server *server = alloc_zeroed(sizeof *server);
@@ -97,6 +99,7 @@ static struct server *server_new(struct redis_nodes *nodes, const char *host, ui
     memcpy(address.hosts, server->host, sizeof server->host);
     server->link = redis_link_new(nodes->loop, nodes->settings, &address,
                                   &(struct redis_link_owner){.context = nodes,
+                                                             .quiet = is_seed,
                                                              .ready = on_link_ready,
                                                              .lost = on_link_lost,
                                                              .tracking = on_link_tracking,
@@ -117,7 +120,8 @@ static void server_free(struct redis_nodes *nodes, struct server *server)
 }
 
 /* The one at that place, which is connected to if it is new; NULL when out of memory. */
-static struct server *server_at(struct redis_nodes *nodes, const char *host, uint16_t port)
+static struct server *server_at(struct redis_nodes *nodes, const char *host, uint16_t port,
+                                bool is_seed)
 {
     struct server *server;
     DL_FOREACH(nodes->servers, server)
@@ -125,7 +129,7 @@ static struct server *server_at(struct redis_nodes *nodes, const char *host, uin
         if (server->port == port && strcmp(server->host, host) == 0)
             return server;
     }
-    return server_new(nodes, host, port);
+    return server_new(nodes, host, port, is_seed);
 }
 
 /* Those that are neither in the map nor seeds, when nobody waits for them any longer. */
@@ -183,7 +187,7 @@ static void adopt(struct redis_nodes *nodes)
     DL_FOREACH(nodes->servers, server)
     server->has_slots = server->is_seed = server->is_unfit = false;
     for (unsigned i = 0; i < read->node_count; i++) {
-        server = server_at(nodes, read->nodes[i].host, read->nodes[i].port);
+        server = server_at(nodes, read->nodes[i].host, read->nodes[i].port, false);
         if (server)
             server->has_slots = true;
         nodes->spare_by_index[i] = server;
@@ -195,10 +199,12 @@ static void adopt(struct redis_nodes *nodes)
     nodes->moved = false;
     nodes->seeds_tried = 0;
     nodes->look_after = LOOK_FIRST_S;
+    moved |= nodes->lost;
     if (moved) {
         nodes->version++;
-        log_info("redis", "the Cluster has %u primaries, for %u of %u slots", read->node_count,
-                 read->served, REDIS_SLOTS);
+        log_info("redis", "%sthe Cluster has %u primaries, for %u of %u slots",
+                 nodes->lost ? "back in use: " : "", read->node_count, read->served, REDIS_SLOTS);
+        nodes->lost = false;
         nodes->owner.changed(nodes->owner.context, NULL, (struct slice){0}, false);
     }
 }
@@ -218,6 +224,11 @@ static bool all_is_well(const struct redis_nodes *nodes)
 static double next_look(struct redis_nodes *nodes)
 {
     double seconds = nodes->look_after;
+    if (seconds >= REFRESH_SOON_S && !nodes->lost) {
+        nodes->lost = true;
+        log_warning("redis", "no server of the Cluster answers; going on without it until one is "
+                             "back");
+    }
     nodes->look_after = seconds < REFRESH_SOON_S / 2 ? seconds * 2 : REFRESH_SOON_S;
     return seconds;
 }
@@ -293,7 +304,7 @@ static void try_next_seed(struct redis_nodes *nodes)
     if (index >= address->host_count)
         return;
     struct server *server =
-        server_at(nodes, redis_address_host(address, index), address->ports[index]);
+        server_at(nodes, redis_address_host(address, index), address->ports[index], true);
     if (server)
         server->is_seed = true;
     nodes->seeds_tried++;
@@ -383,7 +394,7 @@ enum redis_redirection_kind redis_nodes_redirect(struct redis_nodes *nodes,
         refresh_within(nodes, REFRESH_SOON_S);
     if (told.kind != REDIS_MOVED && told.kind != REDIS_ASK)
         return told.kind;
-    struct server *server = server_at(nodes, told.node.host, told.node.port);
+    struct server *server = server_at(nodes, told.node.host, told.node.port, false);
     if (!server)
         return told.kind;
     *to = server->link;

@@ -126,8 +126,11 @@ class Fleet:
         """Waits until each daemon has handled all that Redis had to tell before the call. Redis
         tells changes in their order, so it is enough to see that a later one has arrived. Uses
         the request id 60000."""
-        mark = f"mark{next(_marks)}"
+        self.hear_of(f"mark{next(_marks)}")
 
+    def hear_of(self, mark: str) -> None:
+        """Waits until each daemon has handled a change of this fragment, a new one of the route
+        "mark*", that is made now."""
         def ask(number: int) -> Response:
             return self.ask(number, mark, request_id=60000)
 

@@ -1,0 +1,315 @@
+"""A Redis Cluster of three primaries and, if wanted, a replica. Its slots can be moved."""
+
+from __future__ import annotations
+
+import binascii
+import itertools
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Tuple, Union
+
+from .fleet import Fleet, trackers
+from .process import Port
+from .servers import Redis, RedisError
+from .wait import wait_until
+
+SLOTS = 16384
+NODE_TIMEOUT_MS = 1000  # silence after which a node is taken for dead, about
+MOVE_TIMEOUT_MS = 5000  # for keys that are moved
+
+_numbers = itertools.count()
+
+
+def slot_of(key: Union[str, bytes]) -> int:
+    """By the specification: CRC-16 of the key, or of its hash tag."""
+    data = key.encode() if isinstance(key, str) else key
+    _, opened, rest = data.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    return binascii.crc_hqx(tag if opened and closed and tag else data, 0) % SLOTS
+
+
+class Node(Redis):
+    """A Redis in cluster mode, at first alone and without slots."""
+
+    name = "node"
+
+    def __init__(self, tmp: Union[str, Path], **login: str) -> None:
+        super().__init__(tmp, tcp=True, **login)
+        self._bus = Port()
+        self._id = ""
+
+    @property
+    def port(self) -> int:
+        return self.address[1]
+
+    @property
+    def bus_port(self) -> int:
+        return self._bus.number
+
+    @property
+    def id(self) -> str:
+        """By which the cluster knows it; it survives a restart."""
+        self._id = self._id or self.command("CLUSTER", "MYID").decode()
+        return self._id
+
+    def command_line(self) -> List[str]:
+        line = [*super().command_line(), "--cluster-enabled", "yes",
+                "--cluster-config-file", "nodes.conf", "--cluster-port", str(self.bus_port),
+                "--cluster-node-timeout", str(NODE_TIMEOUT_MS),
+                "--cluster-require-full-coverage", "no",
+                "--cluster-allow-replica-migration", "no",  # nobody becomes one for want of slots
+                "--repl-diskless-sync-delay", "0"]
+        if self.password:
+            line += ["--masterauth", self.password]
+        if self.user:
+            line += ["--masteruser", self.user]
+        return line
+
+    def role(self) -> str:
+        """master or slave, as Redis calls them."""
+        return self.command("ROLE")[0].decode()
+
+    def in_sync(self) -> bool:
+        """Of a replica: whether it has all that its primary has."""
+        return b"master_link_status:up" in self.command("INFO", "replication")
+
+    def info(self) -> Dict[str, str]:
+        """CLUSTER INFO."""
+        lines = self.command("CLUSTER", "INFO").decode().split()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def peers(self) -> List[List[str]]:
+        """CLUSTER NODES, a list of words for each node, itself included."""
+        return [line.split() for line in self.command("CLUSTER", "NODES").decode().splitlines()]
+
+    def view(self) -> List[Tuple[int, int, int]]:
+        """Who serves what, as it sees it: first slot, last slot, the primary's port."""
+        return sorted((first, last, primary[1])
+                      for first, last, primary, *_ in self.command("CLUSTER", "SLOTS"))
+
+    def claim(self, slot: int) -> int:
+        """The epoch in which it serves the slot by its own word; -1: it does not."""
+        words = next(words for words in self.peers() if "myself" in words[2])
+        for word in words[8:]:
+            first, _, last = word.partition("-")
+            if not word.startswith("[") and int(first) <= slot <= int(last or first):
+                return int(words[6]) if "master" in words[2] else -1
+        return -1
+
+
+class Migration:
+    """A slot that is on its way from one primary to another: begun, and not ended before finish()
+    is called."""
+
+    def __init__(self, cluster: "Cluster", slot: int, to: Node) -> None:
+        self.cluster, self.slot, self.to = cluster, slot, to
+        self.source = cluster.primary_of_slot(slot)
+        assert self.source is not to
+        to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", self.source.id)
+        self.source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id)
+
+    def keys(self) -> List[bytes]:
+        """Those that are still at the source."""
+        return self.source.command("CLUSTER", "GETKEYSINSLOT", self.slot, 1000)
+
+    def move(self, *keys: Union[str, bytes]) -> None:
+        """Moves these keys; one that is not there does no harm."""
+        login = ["AUTH2", self.to.user, self.to.password] if self.to.user else \
+            ["AUTH", self.to.password] if self.to.password else []
+        if keys:
+            self.source.command("MIGRATE", "127.0.0.1", self.to.port, "", 0, MOVE_TIMEOUT_MS,
+                                *login, "KEYS", *keys)
+
+    def finish(self) -> None:
+        """Moves what is left, and tells all primaries who serves the slot now."""
+        while True:
+            keys = self.keys()
+            if not keys:
+                break
+            self.move(*keys)
+        others = [node for node in self.cluster.primaries() if node not in (self.source, self.to)]
+        for node in (self.to, self.source, *others):
+            node.command("CLUSTER", "SETSLOT", self.slot, "NODE", self.to.id)
+
+
+class Cluster:
+    """Three primaries, with a third of the slots each. Use it as a context manager.
+
+    replica: the first one has a replica. It serves its slots, and others theirs, even while
+    another primary is down. What Fleet asks of a Redis it answers too."""
+
+    def __init__(self, tmp: Union[str, Path], *, replica: bool = False, **login: str) -> None:
+        self.nodes = [Node(tmp, **login) for _ in range(4 if replica else 3)]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Cluster":
+        self._stack.__enter__()
+        try:
+            for node in self.nodes:
+                node.spawn()
+            for node in self.nodes:
+                node.wait_ready()
+                self._stack.callback(node.stop)
+            self._join()
+        except BaseException:
+            for node in self.nodes:
+                node.kill()
+            raise
+        return self
+
+    def __exit__(self, *error) -> Optional[bool]:
+        return self._stack.__exit__(*error)
+
+    def _join(self) -> None:
+        ends = [SLOTS * third // 3 for third in range(4)]
+        for number, node in enumerate(self.nodes):
+            node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            if number < 3:
+                node.command("CLUSTER", "ADDSLOTSRANGE", ends[number], ends[number + 1] - 1)
+            for other in self.nodes[:number]:
+                node.command("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus_port)
+        wait_until(self._acquainted, "all nodes to know each other")
+        if len(self.nodes) > 3:
+            self.nodes[3].command("CLUSTER", "REPLICATE", self.nodes[0].id)
+            wait_until(self.nodes[3].in_sync, "the replica to be in sync")
+        self.wait_settled()
+
+    def _acquainted(self) -> bool:
+        """Whether all know all, and none is taken for dead or new."""
+        wrong = ("handshake", "fail", "noaddr")
+        return all(len(peers) == len(self.nodes)
+                   and not any(word in words[2] for words in peers for word in wrong)
+                   for peers in (node.peers() for node in self.nodes))
+
+    def wait_settled(self) -> None:
+        """Waits until all nodes are well and of one mind."""
+        def settled() -> bool:
+            views = [node.view() for node in self.nodes]
+            return (self._acquainted() and all(view == views[0] for view in views)
+                    and sum(last - first + 1 for first, last, _ in views[0]) == SLOTS
+                    and all(node.info()["cluster_state"] == "ok" for node in self.nodes))
+
+        wait_until(settled, "the cluster to settle")
+
+    # Where it is, and where what is.
+
+    def seeds(self, *ports: int) -> str:
+        """A URL for workerless with nodes at these ports."""
+        node = self.nodes[0]
+        login = f"{node.user}:{node.password}@" if node.password else ""
+        return f"cluster://{login}" + ",".join(f"127.0.0.1:{port}" for port in ports)
+
+    @property
+    def url(self) -> str:
+        return self.seeds(*(node.port for node in self.nodes))
+
+    def running(self) -> List[Node]:
+        return [node for node in self.nodes if node.running]
+
+    def primaries(self) -> List[Node]:
+        """Those that run and are primaries by their own word."""
+        return [node for node in self.running() if node.role() == "master"]
+
+    def primary_of_slot(self, slot: int) -> Node:
+        """By its own word; of two that say so, the one that was given the slot later."""
+        claims = [(node.claim(slot), node) for node in self.running()]
+        epoch, node = max(claims, key=lambda claim: claim[0])
+        assert epoch >= 0, f"slot {slot} is nobody's"
+        return node
+
+    def primary_of(self, key: Union[str, bytes]) -> Node:
+        return self.primary_of_slot(slot_of(key))
+
+    def names_on(self, node: Node, count: int, prefix: str = "c") -> List[str]:
+        """Fragments that no test has used yet, whose keys that node serves now."""
+        served = [(first, last) for first, last, port in node.view() if port == node.port]
+        return list(itertools.islice(_names(
+            lambda slot: any(first <= slot <= last for first, last in served), prefix), count))
+
+    # What Fleet asks of a Redis.
+
+    def command(self, *words):
+        """A command whose first argument is its only key, sent to whoever it takes. It is sent
+        again for as long as it is redirected."""
+        node, asking = self.primary_of(words[1]), False
+
+        def answered():
+            nonlocal node, asking
+            try:
+                if asking:
+                    node.command("ASKING")
+                return (node.command(*words),)
+            except RedisError as error:
+                kind, *rest = str(error).split()
+                if kind not in ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"):
+                    raise
+                if kind in ("MOVED", "ASK"):
+                    port = int(rest[1].rpartition(":")[2])
+                    node = next(node for node in self.nodes if node.port == port)
+                asking = kind == "ASK"
+                return None
+
+        return wait_until(answered, f"an answer to {words[0]} {words[1]}")[0]
+
+    def keys(self) -> List[str]:
+        """Of all primaries."""
+        return sorted(key for node in self.primaries() for key in node.keys())
+
+    def calls_of(self, command: str) -> int:
+        """How many times all nodes that run have run it."""
+        return sum(node.calls_of(command) for node in self.running())
+
+    # What may become of it.
+
+    def migrate_slot(self, slot: int, to: Node) -> None:
+        """Moves the slot with all its keys."""
+        Migration(self, slot, to).finish()
+
+    def restart(self, node: Node) -> None:
+        """Starts a node that was killed. It has lost its keys, and knows its slots."""
+        node.start()
+        self.wait_settled()
+
+    def fail_over(self) -> None:
+        """The replica becomes the primary, and the primary its replica."""
+        replica = next(node for node in self.running() if node.role() == "slave")
+
+        def begun() -> bool:
+            try:
+                return replica.command("CLUSTER", "FAILOVER") == b"OK"
+            except RedisError:  # its primary is not known to be well yet
+                return False
+
+        wait_until(begun, "a failover to begin")
+        wait_until(lambda: replica.role() == "master", "the replica to take over")
+        self.wait_settled()
+
+
+class ClusterFleet(Fleet):
+    """Daemons that share a cluster. What they hear they hear from every primary."""
+
+    redis: Cluster
+
+    def wait_armed(self) -> None:
+        for node in self.redis.primaries():
+            wait_until(lambda: len(trackers(node)) >= len(self.running()),
+                       f"all daemons to track the node at {node.port}")
+        self.hear()
+
+    def hear(self) -> None:
+        for node in self.redis.primaries():
+            for mark in self.redis.names_on(node, 1, "mark"):
+                self.hear_of(mark)
+
+
+def _names(wanted, prefix: str) -> Iterator[str]:
+    """New fragments' names, of which the slot is wanted. None is the beginning of another."""
+    for number in _numbers:
+        name = f"{prefix}{number}x"
+        if wanted(slot_of(f"worker:{name}")):
+            yield name
+
+
+def names_in(slot: int, count: int, prefix: str = "s") -> List[str]:
+    """Fragments that no test has used yet, whose keys are in that slot."""
+    return list(itertools.islice(_names(lambda each: each == slot, prefix), count))
