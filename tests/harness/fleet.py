@@ -49,10 +49,11 @@ class Fleet:
     """Daemons with one config, a connection to each. A context manager."""
 
     def __init__(self, tmp: Union[str, Path], redis: Redis, api: SlowApi, size: int = 3,
-                 **options) -> None:
-        """The options are fleet_config's."""
+                 url: str = "", **options) -> None:
+        """The options are fleet_config's. `url` is how the daemons find the Redis, if not by
+        its own URL."""
         self.redis, self.api = redis, api
-        text = fleet_config(api, redis, **options)
+        text = fleet_config(api, url or redis, **options)
         self.servers = [Workerless(tmp, text) for _ in range(size)]
         self.connections: List[Connection] = []
 

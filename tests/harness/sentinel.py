@@ -7,7 +7,7 @@ import socketserver
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import List, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 from .servers import Redis, RedisError, need
 from .wait import wait_until
@@ -43,7 +43,7 @@ class Member(Redis):
         primary."""
         try:
             return super().command(*words, db=db)
-        except EOFError:
+        except (EOFError, ConnectionError):
             return super().command(*words, db=db)
 
     def role(self) -> str:
@@ -88,12 +88,24 @@ class Sentinel(Redis):
         """The port of the primary, as it sees it."""
         return int(self.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", PRIMARY)[1])
 
+    def view(self) -> Dict[bytes, bytes]:
+        """What it knows of the primary, by Redis' names."""
+        words = self.command("SENTINEL", "MASTER", PRIMARY)
+        return dict(zip(words[::2], words[1::2]))
+
     def is_settled(self, others: int) -> bool:
         """Whether it sees nothing wrong, the replica, and so many other Sentinels."""
-        words = self.command("SENTINEL", "MASTER", PRIMARY)
-        seen = dict(zip(words[::2], words[1::2]))
+        seen = self.view()
         return (seen[b"flags"] == b"master" and seen[b"num-slaves"] == b"1"
                 and seen[b"num-other-sentinels"] == b"%d" % others)
+
+    def publish_every(self, milliseconds: int) -> None:
+        """See PUBLISH_MS."""
+        self.command("SENTINEL", "DEBUG", "PUBLISH-PERIOD", milliseconds)
+
+    def allow_failover_every(self, milliseconds: int) -> None:
+        """How long a failover may take; after twice that it may begin the next by itself."""
+        self.command("SENTINEL", "SET", PRIMARY, "failover-timeout", milliseconds)
 
 
 class Group:
@@ -136,7 +148,7 @@ class Group:
 
     def _publish_every(self, milliseconds: int) -> None:
         for sentinel in self.sentinels:
-            sentinel.command("SENTINEL", "DEBUG", "PUBLISH-PERIOD", milliseconds)
+            sentinel.publish_every(milliseconds)
 
     def url(self, first: Sequence[int] = (), *, name: str = PRIMARY) -> str:
         """As workerless wants it, without a database number. Ports in `first` come first."""
@@ -172,6 +184,29 @@ class Group:
         if done:
             self._publish_every(PUBLISH_FAST_MS)
         return done
+
+    def is_settled(self) -> bool:
+        """Whether all Sentinels see nothing wrong with one and the same primary, and the other
+        member is its replica and has all that it has. Both must run. Ask again and again: once a
+        failover is over, this makes its news spread fast."""
+        views = [sentinel.view() for sentinel in self.sentinels]
+        epochs = [int(view[b"config-epoch"]) for view in views]
+        ports = {int(view[b"port"]) for view in views}
+        calm = all(view[b"flags"] == b"master" for view in views)
+        settled = calm and len(ports) == 1 and self._is_pair(ports.pop())
+        busy = any(b"failover_in_progress" in view[b"flags"] for view in views)
+        for sentinel, epoch in zip(self.sentinels, epochs):
+            # One that has not heard of it would undo it.
+            fast = not busy and not settled and epoch == max(epochs)
+            sentinel.publish_every(PUBLISH_FAST_MS if fast else PUBLISH_MS)
+        return settled
+
+    def _is_pair(self, port: int) -> bool:
+        """Whether the member of that port is the primary, and the other one its replica."""
+        primary, replica = sorted(self.members, key=lambda member: member.port != port)
+        role = replica.command("ROLE")
+        return (primary.role() == "master" and role[0] == b"slave" and role[2] == port
+                and replica.in_sync())
 
 
 class FakeSentinel:

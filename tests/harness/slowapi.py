@@ -7,7 +7,8 @@
         api.release("a")                                      # ...until here
         assert api.calls("a") == 1
 
-A path that has no answer of its own gets `result for NAME` as text/plain, after api.delay().
+A path that has no answer of its own gets api.text(NAME) as text/plain, after api.delay(). It is
+`result for NAME` unless the test says otherwise.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class SlowApi:
     def __init__(self, tmp: Union[str, Path, None] = None,
                  delay: Callable[[], float] = lambda: 0.0) -> None:
         self.delay = delay
+        self.text: Callable[[str], str] = "result for {}".format
         self.log_path = Path(tmp) / "api.log" if tmp else None
         self._lock = threading.Lock()
         self._answers: Dict[str, Answer] = {}
@@ -193,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.api._note(Call(self.command, self.path, headers, self.number))
         if answer is None:
             name = unquote(self.path.partition("?")[0].lstrip("/"))
-            answer = Answer(body=f"result for {name}".encode(), delay=self.api.delay())
+            answer = Answer(body=self.api.text(name).encode(), delay=self.api.delay())
         if answer.delay:
             time.sleep(answer.delay)
         if gate and not answer.stall:

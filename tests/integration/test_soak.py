@@ -1,200 +1,286 @@
-"""Several daemons under load while their Redis is killed, restarted, stopped and flushed, in random
-order. WORKERLESS_SOAK_SECONDS is for how long (default 10), WORKERLESS_SOAK_SEED repeats a run."""
+"""Several daemons under load while their Redis is killed, restarted, stopped, flushed and failed
+over in random order: a Redis that the config names, and a pair that Sentinels watch.
+
+WORKERLESS_SOAK_SECONDS is for how long each (default 5), WORKERLESS_SOAK_SEED repeats what happens
+to Redis."""
 
 import os
 import random
+import re
 import signal
+import statistics
 import time
-from typing import List
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Tuple
+
+import pytest
 
 from harness import fcgi
-from harness.fcgi import Connection
+from harness.fcgi import Connection, Response
 from harness.fleet import Fleet, is_hit
-from harness.servers import Redis
+from harness.sentinel import Group
+from harness.servers import Redis, Workerless
+from harness.slowapi import SlowApi
+from harness.trouble import GroupTrouble, Trouble
 from harness.wait import SLOWNESS, wait_until
 
-SECONDS = float(os.environ.get("WORKERLESS_SOAK_SECONDS") or 10)
+SECONDS = float(os.environ.get("WORKERLESS_SOAK_SECONDS") or 5)
 SEED = int(os.environ.get("WORKERLESS_SOAK_SEED") or random.randrange(1 << 32))
 KEYS = 40
 BATCH = 64  # requests in flight on a connection
-DEADLINE_S = 10 * max(SLOWNESS, 1)  # for a request: far beyond what redis_timeout allows
-GROWTH = 48 << 20  # bytes of memory: the bound of the memory cache and some buffers
+SLOW = max(SLOWNESS, 1)
+DEADLINE_S = 5 * SLOW  # for a request: far beyond what redis_timeout and lease allow
+LATE_S = 2 * SLOW  # how late a busy machine may bring a result from the API to the one who judges
+# Bytes of memory, from the first half of a run to the second: in a short one not all that is
+# allocated once is there yet.
+GROWTH = (1 if SECONDS >= 30 else 4) << 20
+LOOK_S = 0.25  # how often memory is looked at
 
+# How old what is served may be, in seconds, since the API does not fail. What lasts is old only if
+# nobody writes or purges it, which shows at the end.
+AGES = {"stale/": 2.3, "error/": 0.3, "early/": 1, "failing/": 0, "lasting/": 1e9, "": 1}
 ROUTES = """
 fragment "stale/*"   { source = "api" ttl = "300ms" stale = "2s" jitter = "100ms" }
 fragment "error/*"   { source = "api" ttl = "300ms" stale_error = "2s" negative = "200ms" }
 fragment "early/*"   { source = "api" ttl = "1s" early = "yes" }
 fragment "failing/*" { source = "api" ttl = "1s" negative = "100ms" }
+fragment "lasting/*" { source = "api" ttl = "1h" }
 fragment "*"         { source = "api" ttl = "1s" }
 """
-KINDS = ["stale/", "error/", "early/", "failing/", ""]
+NAMES = [f"{kind}k{number}" for kind in AGES for number in range(KEYS)]
+LASTING = [name for name in NAMES if name.startswith("lasting/")]
+
+
+def text_of(name: str) -> str:
+    return f"result for {name} made at {time.monotonic()}"
+
+
+def write(redis: Redis) -> None:
+    """As somebody else would write results."""
+    for name in LASTING:
+        redis.command("SET", f"worker:{name}", f'<div id="{name}">{text_of(name)}</div>',
+                      "EX", 3600)
 
 
 class Client:
-    """Keeps requests of random keys going on one connection."""
+    """Keeps requests of random names going on one connection, and sometimes leaves."""
 
     def __init__(self, address, chance: random.Random) -> None:
+        self.address = address
         self.connection = Connection(address)
         self.chance = chance
-        self.flying = {}  # request id -> (name, since when)
-        self.answers = {}  # status -> count
+        self.flying: Dict[int, Tuple[str, float]] = {}  # request id -> name, since when
+        self.answers: Dict[int, int] = {}  # status -> count
+        self.slowest = 0.0
 
-    def step(self) -> None:
-        """Sends what may be sent, takes what has come, and judges it."""
+    def take(self) -> None:
+        """Takes what has come, and judges it."""
         self.connection.pump(0)
         now = time.monotonic()
         for request_id, (name, began) in list(self.flying.items()):
             response = self.connection.responses[request_id]
             if response.ended:
                 del self.flying[request_id]
-                self.judge(name, response)
+                self.slowest = max(self.slowest, now - began)
+                self.judge(name, began, response)
             else:
                 assert now - began < DEADLINE_S, f"no answer to {name} for {now - began:.1f} s"
+
+    def send(self) -> None:
+        """Sends some of what may be sent."""
+        if self.chance.random() < 0.002:
+            self.connection.close()
+            self.connection = Connection(self.address)
+            self.flying.clear()
         free = [number for number in range(1, BATCH + 1) if number not in self.flying]
         self.chance.shuffle(free)
         requests: List[bytes] = []
         for request_id in free[:self.chance.randrange(BATCH)]:
-            name = self.chance.choice(KINDS) + f"k{self.chance.randrange(KEYS)}"
-            purge = self.chance.random() < 0.01
+            name = self.chance.choice(NAMES)
+            what = self.chance.random()
             requests.append(fcgi.request(f"/fragment/{name}", request_id,
-                                         method="PURGE" if purge else "GET"))
-            self.flying[request_id] = ("PURGE" if purge else name, now)
+                                         method="PURGE" if what < 0.01 else "GET"))
+            if what > 0.99:
+                requests.append(fcgi.abort(request_id))
+            self.flying[request_id] = ("PURGE" if what < 0.01 else "ABORT" if what > 0.99
+                                       else name, time.monotonic())
         if requests:
             self.connection.send_raw(b"".join(requests))
 
-    def judge(self, name: str, response) -> None:
+    def judge(self, name: str, began: float, response: Response) -> None:
+        """Right is only what was made of that name, and not long before it was asked for."""
+        if name == "ABORT":  # may have been answered before
+            return
         self.answers[response.status] = self.answers.get(response.status, 0) + 1
         if name == "PURGE":
             assert response.status in (204, 503), response.stdout[:200]
-        elif response.status == 200:
-            assert response.text == f'<div id="{name}">result for {name}</div>'
         elif name.startswith("failing/"):
             assert response.status == 502, response.stdout[:200]
         else:
-            raise AssertionError(f"{name}: {response.stdout[:300]!r}")
+            assert response.status == 200, f"{name}: {response.stdout[:300]!r}"
+            made = re.fullmatch(f'<div id="{name}">result for {name} made at ([0-9.]+)</div>',
+                                response.text)
+            assert made, f"{name}: {response.stdout[:300]!r}"
+            age = began - float(made.group(1))
+            assert age < AGES[name.rpartition("k")[0]] + LATE_S, f"{name} is {age:.1f} s old"
 
     def drain(self) -> None:
-        """Takes what is still under way."""
-        for request_id, (name, _began) in list(self.flying.items()):
-            self.judge(name, self.connection.response(request_id))
-        self.flying.clear()
+        """Takes what is still under way; its deadline is take()'s."""
+        while self.flying:
+            self.take()
+            time.sleep(0.001)
 
 
-class Trouble:
-    """What happens to Redis: one thing after the other, at random."""
+class Told:
+    """What happened in a soak."""
 
-    def __init__(self, redis: Redis, chance: random.Random) -> None:
-        self.redis, self.chance = redis, chance
-        self.until = 0.0
-        self.state = "well"
-        self.count = {}
+    def __init__(self, clients: List[Client], sizes: List[List[int]]) -> None:
+        self.answers: Dict[int, int] = {}
+        for client in clients:
+            for status, count in client.answers.items():
+                self.answers[status] = self.answers.get(status, 0) + count
+        self.slowest = max(client.slowest for client in clients)
+        middle = len(sizes) // 2
+        # Of each daemon: how much more memory it had in the second half.
+        self.growth = [int(statistics.median(second) - statistics.median(first)) for first, second
+                       in zip(zip(*sizes[:middle]), zip(*sizes[middle:]))]
 
-    def step(self) -> None:
-        """Does the next thing if it is time."""
-        now = time.monotonic()
-        if now < self.until:
-            return
-        self.until = now + self.chance.uniform(0.1, 0.9)
-        if self.state != "well":
-            self.mend()
-            return
-        what = self.chance.choice(["kill", "restart", "stop", "flush", "drop", "scripts", "full"])
-        self.count[what] = self.count.get(what, 0) + 1
-        if what == "kill":
-            self.redis.kill()
-            self.state = "gone"
-        elif what == "restart":
-            self.redis.restart()
-        elif what == "stop":
-            self.redis.signal(signal.SIGSTOP)
-            self.state = "stopped"
-        elif what == "flush":
-            self.redis.command("FLUSHALL")
-        elif what == "scripts":
-            self.redis.command("SCRIPT", "FLUSH")
-        elif what == "full":
-            self.redis.command("CONFIG", "SET", "maxmemory", "1")
-            self.state = "full"
-        else:
-            self.redis.command("CLIENT", "KILL", "TYPE", self.chance.choice(["normal", "pubsub"]),
-                               "SKIPME", "yes")
-
-    def mend(self) -> None:
-        if self.state == "gone":
-            self.redis.start()
-        elif self.state == "stopped":
-            self.redis.resume()
-        elif self.state == "full":
-            self.redis.command("CONFIG", "SET", "maxmemory", "0")
-        self.state = "well"
+    def __str__(self) -> str:
+        grown = ", ".join(f"{growth >> 10}" for growth in self.growth)
+        return f"{self.answers}, the slowest after {self.slowest:.2f} s, grown by {grown} KiB"
 
 
-def descriptors(server) -> int:
-    return len(os.listdir(f"/proc/{server.pid}/fd"))
-
-
-def assert_like_redis(fleet: Fleet) -> None:
-    """What each daemon has is what Redis has; nothing is served for ever."""
-    names = [f"{kind}k{number}" for kind in KINDS for number in range(KEYS)]
-    for name in names:
-        fleet.redis.command("SET", f"worker:{name}", f"mark of {name}", "EX", 100)
-    fleet.hear()
-    for name in names:
-        for response in fleet.ask_all(name):
-            assert is_hit(response) and response.text == f"mark of {name}"
-    fleet.redis.command("DEL", *(f"worker:{name}" for name in names))
-    fleet.hear()
-    for name in names:
-        for response in fleet.ask_all(name):
-            assert "mark of" not in response.stdout.decode(), f"{name} is served for ever"
-
-
-def soak(fleet: Fleet, seconds: float, seed: int) -> str:
-    """Returns what happened, in words."""
-    chance = random.Random(seed)
-    trouble = Trouble(fleet.redis, chance)
+def soak(fleet: Fleet, trouble: Trouble, seconds: float, chance: random.Random) -> Told:
+    """Load and trouble, until all is well again."""
     clients = [Client(server.address, chance) for server in fleet.servers for _ in range(2)]
+    sizes: List[List[int]] = []
     try:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        begin = now = time.monotonic()
+        while now < begin + seconds:
             trouble.step()
             for client in clients:
-                client.step()
+                client.take()
+                client.send()
+            if now >= begin + LOOK_S * len(sizes):
+                sizes.append([server.resident_bytes() for server in fleet.servers])
+            now = time.monotonic()
         trouble.mend()
         for client in clients:
             client.drain()
     finally:
         for client in clients:
             client.connection.close()
-    answers = {}
-    for client in clients:
-        for status, count in client.answers.items():
-            answers[status] = answers.get(status, 0) + count
-    return f"{answers}, {trouble.count}, {fleet.api.calls()} calls"
+    wait_until(trouble.settled, "the trouble to be over")
+    fleet.redis = trouble.redis
+    fleet.wait_armed()
+    return Told(clients, sizes)
 
 
-def test_soak(tmp, run, api, capsys):
-    redis = run(Redis(tmp))
-    fleet = run(Fleet(tmp, redis, api, routes=ROUTES,
-                      lease="500ms", cache='memory = "1MiB" redis_timeout = "100ms"'))
-    signal.setitimer(signal.ITIMER_REAL, (SECONDS + 60) * max(SLOWNESS, 1))  # of the test
-    api.delay = lambda: random.uniform(0, 0.05)
-    for kind in KINDS:
-        for number in range(KEYS):
-            if kind == "failing/":
-                api.answer(f"{kind}k{number}", status=500)
+# What is to be seen afterwards.
+
+
+def ask_each(fleet: Fleet, names: List[str]) -> Iterator[Tuple[str, Response]]:
+    """All of them of each daemon."""
+    for number in fleet.running():
+        for request_id, name in enumerate(names, 1):
+            fleet.send(number, name, [request_id])
+    for number in fleet.running():
+        for request_id, name in enumerate(names, 1):
+            yield name, fleet.response(number, request_id)
+
+
+def assert_nothing_left(fleet: Fleet) -> None:
+    """All that is in Redis ends, and leases do so as soon as nothing is made."""
+    for key in fleet.redis.keys():
+        assert fleet.redis.command("PTTL", key) != -1, f"{key} does not end"
+    wait_until(lambda: not fleet.leases(), "the leases to end")
+
+
+def assert_like_redis(fleet: Fleet) -> None:
+    """What each daemon has is what Redis has, whoever wrote it; nothing is served for ever."""
+    fleet.hear()
+    for name, response in list(ask_each(fleet, LASTING)):
+        assert response.body == fleet.value(name), f"{name} differs from Redis"
+    for name in NAMES:
+        fleet.redis.command("SET", f"worker:{name}", f"mark of {name}", "EX", 100)
+    fleet.hear()
+    for name, response in ask_each(fleet, NAMES):
+        assert is_hit(response) and response.text == f"mark of {name}"
+    fleet.redis.command("DEL", *(f"worker:{name}" for name in NAMES))
+    fleet.hear()
+    for name, response in ask_each(fleet, NAMES):
+        assert b"mark of" not in response.stdout, f"{name} is served for ever"
+
+
+def descriptors(server: Workerless, api: SlowApi) -> int:
+    """Its descriptors but for connections to the API, which are kept for the next call."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    calls = {f"socket:[{words[9]}]" for words in lines if words[2].endswith(f":{api.port:04X}")}
+    count = 0
+    for path in Path(f"/proc/{server.pid}/fd").iterdir():
+        try:
+            count += os.readlink(path) not in calls
+        except FileNotFoundError:  # closed meanwhile
+            pass
+    return count
+
+
+def assert_no_growth(server: Workerless, api: SlowApi, before: int, growth: int) -> None:
+    """before: its descriptors; growth: of its memory."""
+    wait_until(lambda: descriptors(server, api) == before, f"{before} descriptors")
+    if server.memory_is_telling:
+        assert growth < GROWTH, f"{growth} bytes more in the second half"
+
+
+def run_soak(fleet: Fleet, new_trouble: Callable[[random.Random], Trouble], say) -> Trouble:
+    """The whole of it; returns what happened to Redis."""
+    signal.setitimer(signal.ITIMER_REAL, (SECONDS + 60) * SLOW)  # of the test
+    fleet.api.text = text_of
+    fleet.api.delay = lambda: random.uniform(0, 0.05)
+    for name in NAMES:
+        if name.startswith("failing/"):
+            fleet.api.answer(name, status=500)
     print(f"seed {SEED}")  # pytest shows it when the test fails
-    soak(fleet, min(2, SECONDS / 3), SEED)  # first, all that is allocated once
-    fleet.wait_armed()
-    size = [server.resident_bytes() for server in fleet.servers]
-    told = soak(fleet, SECONDS, SEED + 1)
-    with capsys.disabled():
-        print(f"\n  soak, seed {SEED}: {told}")
-    fleet.wait_armed()
+    trouble = new_trouble(random.Random(SEED))  # of its own: what it does hangs on the seed alone
+    chance = random.Random(SEED)
+    soak(fleet, trouble, min(2, SECONDS / 3), chance)  # first, all that is allocated once
+    assert_nothing_left(fleet)
+    before = [descriptors(server, fleet.api) for server in fleet.servers]
+    told = soak(fleet, trouble, SECONDS, chance)
+    say(f"seed {SEED}: {told}, {trouble.count}, {fleet.api.calls()} calls")
+    fleet.api.delay = lambda: 0
+    assert_nothing_left(fleet)
     assert_like_redis(fleet)
-    wait_until(lambda: redis.clients() == 2 * len(fleet), "two connections of each")
-    for server, before in zip(fleet.servers, size):
-        # Those of a daemon at rest; the API's 100 connections are kept for the next call.
-        wait_until(lambda: descriptors(server) <= 20 + 100, "its descriptors to be closed")
-        if server.memory_is_telling:
-            assert server.resident_bytes() - before < GROWTH
+    for server, count, growth in zip(fleet.servers, before, told.growth):
+        assert_no_growth(server, fleet.api, count, growth)
+    return trouble
+
+
+@pytest.fixture
+def say(capsys):
+    """Tells what happened, even if all is well."""
+    def show(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n  soak, {text}")
+
+    return show
+
+
+@pytest.fixture
+def fleet(tmp, run, api):
+    """fleet(redis, url) starts one."""
+    return lambda redis, url="": run(Fleet(
+        tmp, redis, api, url=url, routes=ROUTES, lease="500ms",
+        cache='memory = "1MiB" redis_timeout = "100ms"'))
+
+
+def test_soak(fleet, redis, say):
+    run_soak(fleet(redis), lambda chance: Trouble(redis, chance, write), say)
+
+
+def test_soak_with_failover(tmp, run, fleet, say):
+    group = run(Group(tmp, hasty=True))
+    trouble = run_soak(fleet(group.primary(), group.url()),
+                       lambda chance: GroupTrouble(group, chance, write), say)
+    say(f"{trouble.failovers} failovers")
+    assert trouble.failovers > 0
