@@ -24,24 +24,31 @@
 #define RETURN_0_UNLESS_OURS \
     "if redis.call('GET', L) ~= ARGV[1] then return 0 end "
 
-#define RETURN_HOW_MANY_GO \
-    "local n = redis.pcall('DEL', V) " \
+/* With one key only, the other one may be elsewhere, which is no error. */
+#define DELETE_L \
+    "local call = KEYS[2] and redis.call or redis.pcall " \
+    "call('DEL', L) "
+
+#define DELETE_V \
+    "local n = call('DEL', V) " \
     "return type(n) == 'number' and n or 0 "
 
 static struct {
     const char *arguments, *text;
     char hash[HASH_LEN + 1];
 } scripts[REDIS_SCRIPTS] = {
-    /* [value, its PTTL], 'OURS', or the PTTL of the lease, which is another's. A value of another
-     * type than string counts as missing: it is replaced. */
+    /* [value, its PTTL]; or, if there is none but the one that is known, [there, -3] when the lease
+     * is ours now, and [there, its PTTL] when it is another's; there is 1 if the known one is. A
+     * value of another type than string counts as missing: it is replaced. */
     [SCRIPT_CLAIM] = {"tmk",
         KEYS_L_V
-        "local v = redis.pcall('GET', V) "
-        "if type(v) == 'string' and "
-        "(ARGV[3] == '' or string.sub(v, 1, #ARGV[3]) ~= ARGV[3]) then "
+        "local there, v = 0, redis.pcall('GET', V) "
+        "if type(v) == 'string' then "
+        "if ARGV[3] == '' or string.sub(v, 1, #ARGV[3]) ~= ARGV[3] then "
         "return {v, redis.call('PTTL', V)} end "
-        "if redis.call('SET', L, ARGV[1], 'NX', 'PX', ARGV[2]) then return 'OURS' end "
-        "return redis.call('PTTL', L)", ""},
+        "there = 1 end "
+        "if redis.call('SET', L, ARGV[1], 'NX', 'PX', ARGV[2]) then return {there, -3} end "
+        "return {there, redis.call('PTTL', L)}", ""},
     [SCRIPT_STORE] = {"tem",
         KEYS_L_V
         RETURN_0_UNLESS_OURS
@@ -71,17 +78,17 @@ static struct {
         "return redis.call('DEL', V)", ""},
     [SCRIPT_PURGE] = {"",
         KEYS_L_V
-        "redis.pcall('DEL', L) "
-        RETURN_HOW_MANY_GO, ""},
+        DELETE_L
+        DELETE_V, ""},
     /* What is no envelope has no fresh time to be cut short: it goes. */
     [SCRIPT_PURGE_SOFT] = {"m",
         KEYS_L_V
-        "redis.pcall('DEL', L) "
+        DELETE_L
         "local v = redis.pcall('GET', V) "
         "if not v then return 0 end "
         "local head, fresh, rest = string.match(type(v) == 'string' and v or '', "
         "'^(workerless/1 made=%d+ fresh=)(%d+)(.*)$') "
-        "if not head then " RETURN_HOW_MANY_GO "end "
+        "if not head then " DELETE_V "end "
         "if tonumber(fresh) > tonumber(ARGV[1]) then fresh = ARGV[1] end "
         "redis.call('SET', V, head .. fresh .. rest, 'KEEPTTL') "
         "return 1", ""},

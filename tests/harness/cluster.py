@@ -130,6 +130,10 @@ class Migration:
         others = [node for node in self.cluster.primaries() if node not in (self.source, self.to)]
         for node in (self.to, self.source, *others):
             node.command("CLUSTER", "SETSLOT", self.slot, "NODE", self.to.id)
+        # Or the next target might take the same epoch, and then they never agree.
+        epoch = int(self.to.info()["cluster_my_epoch"])
+        wait_until(lambda: all(int(node.info()["cluster_current_epoch"]) >= epoch
+                               for node in (self.source, *others)), "the new epoch to be known")
 
 
 class Cluster:

@@ -373,7 +373,7 @@ def moves(cluster, slots):
 
 def test_slots_move_under_load(fleet, cluster):
     """With keys that are there, and with keys that nobody has asked for before."""
-    slots = [slot for third in range(3) for slot in range(third * 6000, third * 6000 + 8)]
+    slots = [slot for third in range(3) for slot in range(third * 6000, third * 6000 + 4)]
     there = [name for slot in slots for name in names_in(slot, 2)]
     cold = [name for slot in slots for name in names_in(slot, 2)]
     for name in there:

@@ -226,9 +226,11 @@ def test_a_value_replaced_by_hand(peer, store, connection, name):
     assert f"result for {name}" in connection.request(f"/fragment/{name}").text
     wait_until(lambda: f"worker:{name}" in store.keys(), "the value to be stored")
     store.command("SET", f"worker:{name}", "replaced", "EX", 60)
-    assert connection.request(f"/fragment/{name}").text == "replaced"
+    wait_until(lambda: connection.request(f"/fragment/{name}").text == "replaced",
+               "the change to be heard")
     store.command("DEL", f"worker:{name}")
-    assert f"result for {name}" in connection.request(f"/fragment/{name}").text
+    wait_until(lambda: f"result for {name}" in connection.request(f"/fragment/{name}").text,
+               "the change to be heard")
     assert peer.api.calls(name) == 2
 
 
