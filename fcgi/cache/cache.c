@@ -208,6 +208,7 @@ static void on_answer(void *caller, const struct redis_answer *answer)
         .outcome = outcomes[answer->outcome],
         .entry = answer->entry,
         .wait_s = (double)answer->wait_ms / 1000 + WAIT_MARGIN_S,
+        .known_gone = answer->known_gone,
         .lease_lost = question->token[0] && answer->lease_lost,
     };
     if (answer->entry && !answer->untracked &&
@@ -232,7 +233,7 @@ void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
         answer_alone(cache, key, answered, caller);
 }
 
-void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *stale,
+void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller)
 {
     struct question *question = question_to_redis(cache, key, extra_ms, answered, caller);
@@ -241,8 +242,8 @@ void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
         return;
     }
     lease_make_token(question->token);
-    redis_claim(cache->redis, key, question->token, (int64_t)(cache->settings->lease * 1000),
-                stale ? stale->made_ms : -1, on_answer, question);
+    redis_claim(cache->redis, key, question->token, (int64_t)(cache->settings->lease * 1000), known,
+                on_answer, question);
 }
 
 /* --- storing --- */
@@ -299,8 +300,7 @@ void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const 
     }
     if (lease)
         memcpy(question->token, lease_token(lease), sizeof question->token);
-    redis_check(cache->redis, key, question->token, known ? known->made_ms : -1, on_answer,
-                question);
+    redis_check(cache->redis, key, question->token, known, on_answer, question);
 }
 
 void cache_release(struct lease *lease)

@@ -45,6 +45,7 @@ struct cache_answer {
     bool from_memory;    /* where it is from */
     struct lease *lease;
     double wait_s;   /* seconds after which their lease has ended if it is not renewed */
+    bool known_gone; /* from cache_claim: OURS or THEIRS, and not even the known entry is there */
     bool lease_lost; /* from cache_check: it was purged, or has ended, so nothing will be kept */
 };
 
@@ -78,9 +79,9 @@ struct entry *cache_peek(struct cache *cache, struct slice key);
 void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
                   cache_answer_fn *answered, void *caller);
 
-/* FOUND, OURS, THEIRS or ALONE, as cache_lookup. `stale` is an entry that counts as missing, or
+/* FOUND, OURS, THEIRS or ALONE, as cache_lookup. `known` is an entry that counts as missing, or
  * NULL. */
-void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *stale,
+void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller);
 
 /* Keeps the entry until then, by the wall clock. Takes the lease (NULL: made without one). If the

@@ -29,6 +29,7 @@
 
 #define VALUE_MAX            ((size_t)16 << 20) /* bytes of a value that we store */
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
+#define CLAIMED              (-3)  /* what the script says in the place of a PTTL */
 #define LEASE_WITHOUT_END_MS 60000 /* not of our making: whoever waits looks again anyway */
 #define REDIRECTIONS_MAX     5     /* in a row */
 #define TRIES_MAX            10    /* while a slot moves */
@@ -67,7 +68,7 @@ struct operation {
     struct entry *entry; /* owned: what is to be stored, or the plain value whose PTTL is asked */
     char token[REDIS_TOKEN_LEN + 1];
     char milliseconds[24]; /* of the lease, of the value's life, or the wall clock */
-    char known[64];        /* how the value begins that counts as missing, or is discarded */
+    char known[80];        /* how the value begins that counts as missing, or is discarded */
     size_t known_len;
     bool by_text;    /* the script, as the server does not know its hash */
     bool lease_lost; /* CHECK: what has been answered */
@@ -147,12 +148,14 @@ static void set_token(struct operation *operation, const char *token)
     memcpy(operation->token, token, REDIS_TOKEN_LEN);
 }
 
-/* How the envelope begins that was made then; -1: none does. */
-static void set_known(struct operation *operation, int64_t made_ms)
+/* By how its envelope begins; NULL: there is none. That of an old result that is kept because
+ * making it anew failed differs in its fresh time. */
+static void set_known(struct operation *operation, const struct entry *known)
 {
-    if (made_ms >= 0)
+    if (known)
         operation->known_len = (size_t)snprintf(operation->known, sizeof operation->known,
-                                                "workerless/1 made=%" PRId64 " ", made_ms);
+                                                "workerless/1 made=%" PRId64 " fresh=%" PRId64 " ",
+                                                known->made_ms, known->fresh_until_ms);
 }
 
 /* --- answers --- */
@@ -229,20 +232,26 @@ static void answer_value(struct operation *operation, const redisReply *string,
         answer_entry(operation, plain_entry(value, ttl));
 }
 
+/* As the script says it. */
 static void on_claim(struct operation *operation, redisReply *reply)
 {
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        operation_end(operation,
-                      (struct redis_answer){.outcome = REDIS_THEIRS,
-                                            .wait_ms = reply->integer >= 0 ? reply->integer
-                                                                           : LEASE_WITHOUT_END_MS});
-    } else if (reply->type != REDIS_REPLY_ARRAY) {
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_OURS});
-    } else if (reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING) {
+    const redisReply *first, *ttl;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[1]->type != REDIS_REPLY_INTEGER) {
         operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
-    } else {
-        answer_value(operation, reply->element[0], reply->element[1]);
+        return;
     }
+    first = reply->element[0];
+    ttl = reply->element[1];
+    if (first->type == REDIS_REPLY_STRING)
+        answer_value(operation, first, ttl);
+    else
+        operation_end(operation,
+                      (struct redis_answer){
+                          .outcome = ttl->integer == CLAIMED ? REDIS_OURS : REDIS_THEIRS,
+                          .wait_ms = ttl->integer >= 0 ? ttl->integer : LEASE_WITHOUT_END_MS,
+                          .known_gone = first->integer == 0,
+                      });
 }
 
 /* Of those whose reply is 1 or OK for yes, 0 or nil for no. */
@@ -468,14 +477,14 @@ void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered,
 }
 
 void redis_claim(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
-                 int64_t known_made_ms, redis_answer_fn *answered, void *caller)
+                 const struct entry *known, redis_answer_fn *answered, void *caller)
 {
     struct operation *operation = operation_new(redis, CLAIM, key, answered, caller);
     if (!operation)
         return;
     set_token(operation, token);
     set_milliseconds(operation, lease_ms);
-    set_known(operation, known_made_ms);
+    set_known(operation, known);
     operation_start(operation);
 }
 
@@ -510,14 +519,14 @@ void redis_renew(struct redis *redis, struct slice key, const char *token, int64
     operation_start(operation);
 }
 
-void redis_check(struct redis *redis, struct slice key, const char *token, int64_t known_made_ms,
-                 redis_answer_fn *answered, void *caller)
+void redis_check(struct redis *redis, struct slice key, const char *token,
+                 const struct entry *known, redis_answer_fn *answered, void *caller)
 {
     struct operation *operation = operation_new(redis, CHECK, key, answered, caller);
     if (!operation)
         return;
     set_token(operation, token);
-    set_known(operation, known_made_ms);
+    set_known(operation, known);
     operation_start(operation);
 }
 

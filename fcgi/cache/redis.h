@@ -56,6 +56,7 @@ struct redis_answer {
     enum redis_outcome outcome;
     struct entry *entry; /* borrowed for the call */
     int64_t wait_ms;     /* until their lease ends, at most */
+    bool known_gone;     /* from redis_claim: OURS or THEIRS, and not even the known one is there */
     bool lease_lost;     /* from redis_check: it is not ours any longer */
     bool untracked;      /* nobody tells of a change: the entry is not to be kept in memory */
 };
@@ -67,10 +68,10 @@ typedef void redis_answer_fn(void *caller, const struct redis_answer *answer);
 /* GET: FOUND, NONE or GONE. */
 void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered, void *caller);
 
-/* Reads the value again and, if it is still missing, takes the lease: FOUND, OURS, THEIRS, GONE. A
- * value that was made at `known_made_ms` counts as missing; -1: none does. */
+/* Reads the value again and, if it is still missing, takes the lease: FOUND, OURS, THEIRS, GONE. The
+ * entry that is known already counts as missing; NULL: there is none. */
 void redis_claim(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
-                 int64_t known_made_ms, redis_answer_fn *answered, void *caller);
+                 const struct entry *known, redis_answer_fn *answered, void *caller);
 
 /* Keeps the entry for keep_ms and gives the lease up, if the token is still that of the lease. With
  * a NULL token: if there is no value. FOUND: done; NONE: not ours any longer; GONE. */
@@ -81,10 +82,10 @@ void redis_store(struct redis *redis, struct slice key, const char *token, struc
 void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
                  redis_answer_fn *answered, void *caller);
 
-/* Reads the value and the lease: FOUND, SAME if the value was made at known_made_ms, NONE or GONE;
- * lease_lost tells whether the token is not that of the lease. */
-void redis_check(struct redis *redis, struct slice key, const char *token, int64_t known_made_ms,
-                 redis_answer_fn *answered, void *caller);
+/* Reads the value and the lease: FOUND, SAME if it is the known one, NONE or GONE; lease_lost tells
+ * whether the token is not that of the lease. */
+void redis_check(struct redis *redis, struct slice key, const char *token,
+                 const struct entry *known, redis_answer_fn *answered, void *caller);
 
 /* Gives the lease up, if it is still ours. */
 void redis_release(struct redis *redis, struct slice key, const char *token);

@@ -60,12 +60,14 @@ struct flight {
     ev_timer look;             /* while WAITING */
     struct settlement outcome; /* outcome.entry is an owned reference */
     enum flight_state state;
-    unsigned rounds; /* claims that found what is of no use */
-    bool asking;     /* the cache owes an answer: until then the flight can't be freed */
-    bool changed;    /* the key changed while the cache was asked: what it answers may be old */
-    bool doubted;    /* known may be another by now, or gone: not to be used until that is clear */
-    bool refresh;    /* what landed is to be served, and made anew */
-    bool detached;   /* purged meanwhile: no longer in the table, so nobody joins it */
+    unsigned rounds;    /* claims that found what is of no use */
+    bool asking;        /* the cache owes an answer: until then the flight can't be freed */
+    bool changed;       /* the key changed while the cache was asked: what it answers may be old */
+    bool value_changed; /* and not only its lease */
+    bool doubted;  /* known may be another by now, or gone: not to be used until that is clear */
+    bool failed;   /* the source did; outcome.kind says how. It lands when known is not doubted */
+    bool refresh;  /* what landed is to be served, and made anew */
+    bool detached; /* purged meanwhile: no longer in the table, so nobody joins it */
     struct slice key, name;
     char text[]; /* key and name */
 };
@@ -87,6 +89,7 @@ struct flights {
 };
 
 static void flight_claim(struct flight *flight);
+static void flight_check(struct flight *flight);
 
 /* In (0, 1]. */
 static double random_share(void)
@@ -215,19 +218,28 @@ static bool known_serves_as_stale(const struct flight *flight, enum settlement_k
                UNUSABLE;
 }
 
-static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
+/* The source failed: the old entry is the outcome, or the failure is. */
+static void flight_fall_back(struct flight *flight)
 {
-    enum settlement_kind kind = kind_of_failure(status);
-    enum log_level level =
-        status == SOURCE_FAILED || status == SOURCE_TIMED_OUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
-    log_message(level, "flight", "fragment \"%.*s\": %s", SLICE_ARGS(flight->name), reason);
-
+    enum settlement_kind kind = flight->outcome.kind;
     if (!known_serves_as_stale(flight, kind))
         forget_known(flight);
     remember_failure(flight, kind);
     flight->outcome.stale = flight->known != NULL;
     flight_land(flight, flight->known ? SETTLED_ENTRY : kind,
                 flight->known ? entry_ref(flight->known) : NULL);
+}
+
+/* Whether the old entry is still there is about to be known: so long the failure can wait. */
+static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
+{
+    enum log_level level =
+        status == SOURCE_FAILED || status == SOURCE_TIMED_OUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
+    log_message(level, "flight", "fragment \"%.*s\": %s", SLICE_ARGS(flight->name), reason);
+    flight->failed = true;
+    flight->outcome.kind = kind_of_failure(status);
+    if (!flight->known || !flight->doubted || !flight->asking || status == SOURCE_CANCELLED)
+        flight_fall_back(flight);
 }
 
 static void on_source_done(void *caller, const struct source_result *result)
@@ -305,10 +317,15 @@ static void on_claim_answer(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
     bool changed = flight->changed;
-    flight->changed = false;
+    flight->doubted = flight->value_changed;
+    flight->changed = flight->value_changed = false;
+    if (answer->known_gone)
+        forget_known(flight);
     switch (answer->outcome) {
     case CACHE_OURS:
         flight_generate(flight, answer->lease);
+        if (changed && flight->state == FLIGHT_GENERATING)
+            flight_check(flight); /* the change may be younger than the answer */
         break;
     case CACHE_FOUND: /* which was missing a moment ago; if it is of no use, it is known now */
         if (flight_accept(flight, answer))
@@ -319,12 +336,12 @@ static void on_claim_answer(void *caller, const struct cache_answer *answer)
             flight_generate(flight, NULL);
         break;
     case CACHE_THEIRS:
-        if (!flight->waiters && flight->known &&
-            freshness_judge(&flight->recipe->freshness, flight->known, clock_wall_ms(), 1) <=
-                USABLE_REFRESH)
-            flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* they refresh it */
-        else if (changed)
+        if (changed)
             flight_claim(flight);
+        else if (!flight->waiters && flight->known &&
+                 freshness_judge(&flight->recipe->freshness, flight->known, clock_wall_ms(), 1) <=
+                     USABLE_REFRESH)
+            flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* they refresh it */
         else
             flight_wait(flight, answer->wait_s);
         break;
@@ -395,8 +412,6 @@ static void flight_detach(struct flight *flight)
     DL_APPEND(flight->flights->detached, flight);
 }
 
-static void flight_check(struct flight *flight);
-
 /* While we make it, somebody else wrote the value: then there is no need to go on. Or it was purged,
  * which the lease shows, since a key without a value has nothing else: then who comes now is not to
  * get what was begun before. A value that merely went away, by its expiry say, is none of that. */
@@ -410,7 +425,10 @@ static void on_checked(void *caller, const struct cache_answer *answer)
         return;
     }
     if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer)) {
-        source_cancel(flight->call);
+        if (flight->call)
+            source_cancel(flight->call);
+        else
+            cache_release(take_lease(flight));
         return;
     }
     if (answer->outcome == CACHE_NONE)
@@ -418,12 +436,14 @@ static void on_checked(void *caller, const struct cache_answer *answer)
     flight->doubted = false;
     if (answer->lease_lost && !flight->detached)
         flight_detach(flight);
+    if (flight->failed)
+        flight_fall_back(flight);
 }
 
 static void flight_check(struct flight *flight)
 {
     flight->asking = true;
-    flight->changed = false;
+    flight->changed = flight->value_changed = false;
     cache_check(flight->flights->cache, flight->key, freshness_extra_ms(&flight->recipe->freshness),
                 flight->lease, flight->known, on_checked, flight);
 }
@@ -432,11 +452,8 @@ static void flight_check(struct flight *flight)
  * may have been our own renewal. */
 static void flight_changed(struct flight *flight, bool lease_only)
 {
-    if (flight->state == FLIGHT_GENERATING)
-        flight->doubted |= !lease_only;
-    else if (!lease_only && flight->state < FLIGHT_LANDED)
-        forget_known(flight);
-
+    flight->doubted |= !lease_only;
+    flight->value_changed |= !lease_only;
     if (flight->asking)
         flight->changed = true;
     else if (flight->state == FLIGHT_WAITING)
@@ -669,19 +686,26 @@ size_t flights_parked(const struct flights *flights)
     return flights->parking.parked;
 }
 
+static void flight_cancel(struct flight *flight)
+{
+    if (flight->call) {
+        source_cancel(flight->call);
+    } else if (flight->state < FLIGHT_LANDED) {
+        cache_release(take_lease(flight));
+        flight_land(flight, SETTLED_SHUTDOWN, NULL);
+    }
+}
+
 void flights_cancel_all(struct flights *flights)
 {
     struct flight *flight, *next;
     HASH_ITER(hh, flights->table, flight, next)
     {
         flight->refresh = false;
-        if (flight->call)
-            source_cancel(flight->call);
-        else if (flight->state < FLIGHT_LANDED)
-            flight_land(flight, SETTLED_SHUTDOWN, NULL);
+        flight_cancel(flight);
     }
     while (flights->detached)
-        source_cancel(flights->detached->call);
+        flight_cancel(flights->detached);
     flights_run(flights);
 }
 

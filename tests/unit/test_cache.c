@@ -99,14 +99,14 @@ void redis_get(struct redis *of, struct slice key, redis_answer_fn *answered, vo
 }
 
 void redis_claim(struct redis *of, struct slice key, const char *token, int64_t lease_ms,
-                 int64_t known_made_ms, redis_answer_fn *answered, void *caller)
+                 const struct entry *known, redis_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(CLAIM, key, answered, caller);
     (void)of;
     assert_int_equal(lease_ms, 60);
     assert_int_equal(strlen(token), REDIS_TOKEN_LEN);
     strcpy(command->token, token);
-    command->known_made_ms = known_made_ms;
+    command->known_made_ms = known ? known->made_ms : -1;
 }
 
 void redis_store(struct redis *of, struct slice key, const char *token, struct entry *entry,
@@ -127,13 +127,13 @@ void redis_renew(struct redis *of, struct slice key, const char *token, int64_t 
     strcpy(command_add(RENEW, key, answered, caller)->token, token);
 }
 
-void redis_check(struct redis *of, struct slice key, const char *token, int64_t known_made_ms,
+void redis_check(struct redis *of, struct slice key, const char *token, const struct entry *known,
                  redis_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(CHECK, key, answered, caller);
     (void)of;
     strcpy(command->token, token);
-    command->known_made_ms = known_made_ms;
+    command->known_made_ms = known ? known->made_ms : -1;
 }
 
 void redis_release(struct redis *of, struct slice key, const char *token)
