@@ -123,9 +123,7 @@ static void server_free(struct redis_nodes *nodes, struct server *server)
 static struct server *server_at(struct redis_nodes *nodes, const char *host, uint16_t port,
                                 bool is_seed)
 {
-    struct server *server;
-    DL_FOREACH(nodes->servers, server)
-    {
+    for (struct server *server = nodes->servers; server; server = server->next) {
         if (server->port == port && strcmp(server->host, host) == 0)
             return server;
     }
@@ -135,9 +133,9 @@ static struct server *server_at(struct redis_nodes *nodes, const char *host, uin
 /* Those that are neither in the map nor seeds, when nobody waits for them any longer. */
 static void servers_reap(struct redis_nodes *nodes)
 {
-    struct server *server, *next;
-    DL_FOREACH_SAFE(nodes->servers, server, next)
-    {
+    struct server *next;
+    for (struct server *server = nodes->servers; server; server = next) {
+        next = server->next;
         if (!server->has_slots && !server->is_seed && !redis_link_busy(server->link))
             server_free(nodes, server);
     }
@@ -183,11 +181,10 @@ static bool every_slot_stays(const struct redis_nodes *nodes)
 static void adopt(struct redis_nodes *nodes)
 {
     struct redis_slots *read = nodes->spare;
-    struct server *server;
-    DL_FOREACH(nodes->servers, server)
-    server->has_slots = server->is_seed = server->is_unfit = false;
+    for (struct server *server = nodes->servers; server; server = server->next)
+        server->has_slots = server->is_seed = server->is_unfit = false;
     for (unsigned i = 0; i < read->node_count; i++) {
-        server = server_at(nodes, read->nodes[i].host, read->nodes[i].port, false);
+        struct server *server = server_at(nodes, read->nodes[i].host, read->nodes[i].port, false);
         if (server)
             server->has_slots = true;
         nodes->spare_by_index[i] = server;
@@ -211,9 +208,7 @@ static void adopt(struct redis_nodes *nodes)
 
 static bool all_is_well(const struct redis_nodes *nodes)
 {
-    const struct server *server;
-    DL_FOREACH(nodes->servers, server)
-    {
+    for (struct server *server = nodes->servers; server; server = server->next) {
         if (!server->has_slots || !redis_link_usable(server->link))
             return false;
     }
@@ -236,8 +231,9 @@ static double next_look(struct redis_nodes *nodes)
 /* The one that was asked does not know the slots. */
 static void server_is_unfit(struct redis_nodes *nodes, const char *why)
 {
-    struct server *server;
-    DL_SEARCH_SCALAR(nodes->servers, server, link, nodes->told);
+    struct server *server = nodes->servers;
+    while (server && server->link != nodes->told)
+        server = server->next;
     if (!server || server->is_unfit)
         return;
     server->is_unfit = true;
@@ -270,14 +266,13 @@ static struct redis_link *next_to_ask(struct redis_nodes *nodes)
 {
     for (int in_map = 1; in_map >= 0; in_map--) {
         unsigned count = 0, at;
-        struct server *server;
-        DL_FOREACH(nodes->servers, server)
-        count += server->has_slots == in_map && redis_link_usable(server->link);
+        for (struct server *server = nodes->servers; server; server = server->next)
+            count += server->has_slots == in_map && redis_link_usable(server->link);
+
         if (count == 0)
             continue;
         at = nodes->turn++ % count;
-        DL_FOREACH(nodes->servers, server)
-        {
+        for (struct server *server = nodes->servers; server; server = server->next) {
             if (server->has_slots == in_map && redis_link_usable(server->link) && at-- == 0)
                 return server->link;
         }
@@ -287,9 +282,7 @@ static struct redis_link *next_to_ask(struct redis_nodes *nodes)
 
 static bool map_is_of_use(const struct redis_nodes *nodes)
 {
-    const struct server *server;
-    DL_FOREACH(nodes->servers, server)
-    {
+    for (struct server *server = nodes->servers; server; server = server->next) {
         if (server->has_slots && redis_link_usable(server->link))
             return true;
     }
@@ -341,23 +334,20 @@ struct redis_link *redis_nodes_link(const struct redis_nodes *nodes, struct slic
         server_of_slot(nodes->slots, nodes->by_index, redis_slot_of_parts(prefix, key));
     if (server)
         return server->link;
-    DL_FOREACH(nodes->servers, server)
-    {
-        if (!server->is_unfit && redis_link_usable(server->link))
-            return server->link;
+    for (struct server *any = nodes->servers; any; any = any->next) {
+        if (!any->is_unfit && redis_link_usable(any->link))
+            return any->link;
     }
     return NULL;
 }
 
 struct redis_link *redis_nodes_at(const struct redis_nodes *nodes, size_t index)
 {
-    struct server *server;
     if (nodes->closing)
         return NULL;
     if (nodes->only)
         return index == 0 ? nodes->only : NULL;
-    DL_FOREACH(nodes->servers, server)
-    {
+    for (struct server *server = nodes->servers; server; server = server->next) {
         if (server->has_slots && index-- == 0)
             return server->link;
     }
@@ -371,11 +361,9 @@ unsigned redis_nodes_version(const struct redis_nodes *nodes)
 
 bool redis_nodes_busy(const struct redis_nodes *nodes)
 {
-    const struct server *server;
     if (nodes->only)
         return redis_link_busy(nodes->only);
-    DL_FOREACH(nodes->servers, server)
-    {
+    for (struct server *server = nodes->servers; server; server = server->next) {
         if (redis_link_busy(server->link))
             return true;
     }

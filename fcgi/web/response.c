@@ -78,7 +78,8 @@ struct slice response_body(const struct response *response)
 /* Appends to a head that is known to fit. */
 static char *put(char *at, struct slice text)
 {
-    memcpy(at, text.data, text.len);
+    if (text.len > 0)
+        memcpy(at, text.data, text.len);
     return at + text.len;
 }
 
