@@ -21,7 +21,7 @@
 #include "cache/redis_address.h"
 
 #define CHANGE_COUNTERS 4096
-#define WAIT_MARGIN_S   0.02 /* after their lease's end */
+#define WAIT_MARGIN_S   0.02 /* after their lease's end, so that it is over for Redis too */
 
 struct cache {
     struct ev_loop *loop;
@@ -43,7 +43,7 @@ struct question {
     int64_t extra_ms;    /* what is found is of use so long after its fresh time */
     int64_t until_ms;    /* what is stored is of use until then */
     uint32_t changes;    /* when it was sent */
-    bool all;            /* a purge in steps */
+    bool all;            /* a purge of all keys that begin with `key`, in steps */
     char token[REDIS_TOKEN_LEN + 1];
     size_t key_len;
     char key[];
@@ -83,7 +83,8 @@ static void on_changed(void *context, struct slice key, bool lease_only)
         cache->changed(cache->context, key, lease_only);
 }
 
-/* Which of the keys there were is not known. */
+/* Which keys there were is not known, so nothing that is being read goes into memory, and every
+ * flight looks again. */
 static void on_prefix_purged(struct cache *cache, struct slice prefix)
 {
     cache->all_changes++;
@@ -216,7 +217,7 @@ static void on_answer(void *caller, const struct redis_answer *answer)
         keep_in_memory(cache, key_of(question), answer->entry,
                        answer->entry->fresh_until_ms + question->extra_ms);
     if (question->all)
-        on_prefix_purged(cache, key_of(question)); /* what was read between two steps */
+        on_prefix_purged(cache, key_of(question)); /* memory may have read some between two steps */
     if (answer->outcome == REDIS_OURS && !(told.lease = take_lease(question)))
         told.outcome = CACHE_ALONE;
     question->answered(question->caller, &told);
@@ -313,7 +314,7 @@ void cache_release(struct lease *lease)
 
 /* --- purging --- */
 
-/* Without Redis, memory is all there is. */
+/* What memory has of the key, or of all that begin so. */
 static enum cache_outcome purge_memory(struct cache *cache, struct slice key, bool all, bool soft)
 {
     if (all) {
@@ -329,7 +330,8 @@ void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_
     bool all = key.len > 0 && key.data[key.len - 1] == '*';
     if (all)
         key.len--;
-    /* Redis does not tell us of the changes that we make ourselves. */
+    /* Not left to what Redis tells: it may tell nothing of changes that we make ourselves (NOLOOP).
+     * Where there is a Redis, the stale entry comes back from there. */
     enum cache_outcome outcome = purge_memory(cache, key, all, soft && !cache->redis);
     if (!cache->redis) {
         done(caller, &(struct cache_answer){.outcome = outcome});

@@ -34,7 +34,7 @@ enum cache_outcome {
     CACHE_FOUND,  /* entry is set; it may be stale */
     CACHE_SAME,   /* from cache_check: the entry that is known already */
     CACHE_NONE,   /* there is none; from cache_claim: what was there could not be read, ask again */
-    CACHE_OURS,   /* there is none, and it is ours to make: lease is set and the callee's */
+    CACHE_OURS,   /* there is none, and it is ours to make: lease is set */
     CACHE_THEIRS, /* there is none, and another process makes it: wait_s is set */
     CACHE_ALONE,  /* there is nobody to ask: it may be made without a lease */
 };
@@ -43,8 +43,8 @@ struct cache_answer {
     enum cache_outcome outcome;
     struct entry *entry; /* borrowed for the call */
     bool from_memory;    /* where it is from */
-    struct lease *lease;
-    double wait_s;   /* seconds after which their lease has ended if it is not renewed */
+    struct lease *lease; /* OURS: owned by who is called; else NULL */
+    double wait_s;       /* seconds after which their lease has ended if it is not renewed */
     bool known_gone; /* from cache_claim: OURS or THEIRS, and not even the known entry is there */
     bool lease_lost; /* from cache_check: it was purged, or has ended, so nothing will be kept */
 };
@@ -79,13 +79,14 @@ struct entry *cache_peek(struct cache *cache, struct slice key);
 void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
                   cache_answer_fn *answered, void *caller);
 
-/* FOUND, OURS, THEIRS or ALONE, as cache_lookup. `known` is an entry that counts as missing, or
- * NULL. */
+/* FOUND, OURS, THEIRS, NONE (what was there could not be read) or ALONE, as cache_lookup. `known` is
+ * an entry that counts as missing, or NULL. */
 void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller);
 
-/* Keeps the entry until then, by the wall clock. Takes the lease (NULL: made without one). If the
- * lease is not ours any longer, the entry is not kept. Best effort: false if it surely is not. */
+/* Keeps the entry until then, by clock_wall_ms(). Takes the lease (NULL: made without one). The
+ * entry is not kept if the lease is not ours any longer; nor, where there is a Redis, if it is
+ * larger than 16 MiB. Best effort: false if it surely is not kept. */
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms);
 
@@ -98,9 +99,10 @@ void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const 
 /* Takes the lease and gives it up: another process may make the entry. NULL is allowed. */
 void cache_release(struct lease *lease);
 
-/* Removes the entry everywhere, or makes it stale; a result that is being made is not kept. A `key`
- * that ends in '*' stands for all that begin so. `done` is called once: FOUND if there was an
- * entry (or for '*'), NONE, or ALONE if Redis can't be asked. */
+/* Removes the entry everywhere, or, if soft, makes it stale; a result that is being made is not
+ * kept. A `key` that ends in '*' stands for all that begin so. `done` is called exactly once,
+ * perhaps before this returns: FOUND if there was an entry (or for '*'), NONE, or ALONE if Redis
+ * can't be asked. */
 void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_fn *done,
                  void *caller);
 

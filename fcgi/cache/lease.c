@@ -1,4 +1,4 @@
-/* The renewal of a lease: a timer, and what to do when it is not ours any longer. */
+/* A lease: its token, and the timer that renews it. */
 #include "cache/lease.h"
 
 #include <ev.h>
@@ -30,7 +30,7 @@ void lease_make_token(char *token)
         snprintf(token + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* A lease that is lost is not renewed any further; the store will find out, too. */
+/* If the lease is not ours any longer the script does nothing; the store will find out. */
 static void on_renewal(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct lease *lease = timer->data;

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -27,7 +26,8 @@
 #include "cache/redis_scan.h"
 #include "cache/redis_scripts.h"
 
-#define VALUE_MAX            ((size_t)16 << 20) /* bytes of a value that we store */
+/* Bytes of a value that we store: with each write hiredis moves all that is left to be sent. */
+#define VALUE_MAX            ((size_t)16 << 20)
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
 #define CLAIMED              (-3)  /* what the script says in the place of a PTTL */
 #define LEASE_WITHOUT_END_MS 60000 /* not of our making: whoever waits looks again anyway */
@@ -77,7 +77,7 @@ struct operation {
     struct redis_link *link; /* it was sent to, or is to be sent to; NULL: that of its key */
     bool asking;             /* the link is not that of the key yet */
     enum declared_keys declared;
-    unsigned redirections, tries;
+    unsigned redirections, tries; /* REDIRECTIONS_MAX, TRIES_MAX */
     struct timeout again;
     size_t key_len, lease_len;
     char *lease_key; /* points behind value_key */
@@ -318,7 +318,8 @@ static const struct {
     [PURGE_SOFT] = {"purging", SCRIPT_PURGE_SOFT, on_purge},
 };
 
-/* Whether it is sent once more because of the error. */
+/* Sends it once more, now or a little later, if that is what the error asks for; else false. ("non
+ * local key": while the slot moves, the script's other key is on another node.) */
 static bool operation_redirected(struct operation *operation, const char *error)
 {
     struct redis *redis = operation->redis;
@@ -495,10 +496,9 @@ void redis_store(struct redis *redis, struct slice key, const char *token, struc
         operation_new(redis, token ? STORE : STORE_NEW, key, answered, caller);
     if (!operation)
         return;
-    if (entry->encoded.len > VALUE_MAX) { /* hiredis moves what is left with each write */
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_NONE});
-        if (token)
-            redis_release(redis, key, token);
+    if (entry->encoded.len > VALUE_MAX) {
+        log_debug("redis", "%s: not stored: larger than 16 MiB", operation->value_key);
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
         return;
     }
     if (token)
@@ -550,8 +550,8 @@ void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_
     operation_start(operation);
 }
 
-/* A purge of many, for the one who waits for it. */
-struct many {
+/* A purge of every key that begins so, for the one who waits for it. */
+struct prefix_purge {
     struct redis *redis;
     bool soft;
     redis_answer_fn *answered;
@@ -560,28 +560,29 @@ struct many {
 
 static void on_found(void *caller, struct slice key)
 {
-    const struct many *many = caller;
-    redis_purge(many->redis, key, many->soft, NULL, NULL);
+    const struct prefix_purge *purge = caller;
+    redis_purge(purge->redis, key, purge->soft, NULL, NULL);
 }
 
 static void on_scanned(void *caller, bool whole)
 {
-    struct many *many = caller;
-    many->answered(many->caller,
-                   &(struct redis_answer){.outcome = whole ? REDIS_FOUND : REDIS_GONE});
-    free(many);
+    struct prefix_purge *purge = caller;
+    purge->answered(purge->caller,
+                    &(struct redis_answer){.outcome = whole ? REDIS_FOUND : REDIS_GONE});
+    free(purge);
 }
 
 void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
                         redis_answer_fn *answered, void *caller)
 {
-    struct many *many = alloc_zeroed(sizeof *many);
-    if (!many) {
+    struct prefix_purge *purge = alloc_zeroed(sizeof *purge);
+    if (!purge) {
         answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
         return;
     }
-    *many = (struct many){.redis = redis, .soft = soft, .answered = answered, .caller = caller};
-    redis_scan_start(redis->nodes, redis->prefix, prefix, on_found, on_scanned, many);
+    *purge =
+        (struct prefix_purge){.redis = redis, .soft = soft, .answered = answered, .caller = caller};
+    redis_scan_start(redis->nodes, redis->prefix, prefix, on_found, on_scanned, purge);
 }
 
 /* --- the links --- */
@@ -624,7 +625,6 @@ struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *setti
     redis->prefix = settings->prefix;
     snprintf(redis->value_prefix, sizeof redis->value_prefix, "%s:", settings->prefix);
     timeout_queue_init(&redis->again, loop, TRY_AGAIN_S, on_again, redis);
-    srand48((long)(clock_wall_ms() ^ getpid()));
     redis->nodes = redis_nodes_new(loop, settings,
                                    &(struct redis_link_owner){.context = redis,
                                                               .ready = on_ready,

@@ -62,19 +62,21 @@ struct redis_answer {
 };
 
 /* Called exactly once for each call below that takes it: later, or before that call returns if
- * Redis is not usable (REDIS_GONE). */
+ * nothing can be sent (REDIS_GONE). NULL is allowed, but for redis_purge_prefix. */
 typedef void redis_answer_fn(void *caller, const struct redis_answer *answer);
 
 /* GET: FOUND, NONE or GONE. */
 void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered, void *caller);
 
-/* Reads the value again and, if it is still missing, takes the lease: FOUND, OURS, THEIRS, GONE. The
- * entry that is known already counts as missing; NULL: there is none. */
+/* Reads the value again and, if it is still missing, takes the lease: FOUND, OURS, THEIRS, NONE
+ * (the value could not be read, and is discarded) or GONE. The entry that is known already counts as
+ * missing; NULL: there is none. */
 void redis_claim(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
                  const struct entry *known, redis_answer_fn *answered, void *caller);
 
 /* Keeps the entry for keep_ms and gives the lease up, if the token is still that of the lease. With
- * a NULL token: if there is no value. FOUND: done; NONE: not ours any longer; GONE. */
+ * a NULL token: if there is no value. FOUND: done; NONE: not ours any longer; GONE, at once
+ * if it is larger than 16 MiB: then the lease is still to be given up. */
 void redis_store(struct redis *redis, struct slice key, const char *token, struct entry *entry,
                  int64_t keep_ms, redis_answer_fn *answered, void *caller);
 
@@ -95,7 +97,8 @@ void redis_release(struct redis *redis, struct slice key, const char *token);
 void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_fn *answered,
                  void *caller);
 
-/* Does so for every key that begins with `prefix`, step by step. FOUND when done, or GONE. */
+/* Does so for every key that begins with `prefix`, step by step. FOUND when all are sent, whatever
+ * becomes of each, or GONE. */
 void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
                         redis_answer_fn *answered, void *caller);
 

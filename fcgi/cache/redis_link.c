@@ -36,7 +36,7 @@
 #define RETRY_FIRST_S     0.05
 #define RETRY_LONGEST_S   2.0
 #define PENDING_MAX       ((size_t)64 << 20) /* bytes of commands without an answer */
-#define EXTENSIONS_MAX    20
+#define EXTENSIONS_MAX    20 /* of a deadline, by the timeout each: a large value on a slow line */
 #define COMPLAINT_EVERY_S 10.0
 #define TRACKER_TRY_S     1.0 /* for the tracker to be armed, and until the next try */
 #define CHANNEL           "__redis__:invalidate"
@@ -70,7 +70,7 @@ struct redis_link {
     bool armed;
     bool arming;           /* CLIENT TRACKING ON was sent for this tracker */
     unsigned arms_pending; /* CLIENT TRACKING ON without an answer, for this one and earlier ones */
-    bool untracked;        /* the server can't track; that has been logged */
+    bool refused;          /* CLIENT TRACKING was, and that has been logged */
     char value_prefix[128], lease_prefix[136];
     char reason[128]; /* why the latest connection could not be opened */
 };
@@ -543,16 +543,16 @@ static void on_armed(void *caller, redisReply *reply)
         return; /* it was about a tracker that is gone */
     if (reply->type != REDIS_REPLY_ERROR) {
         ev_timer_stop(link->loop, &link->tracker_timer);
-        link->untracked = false;
+        link->refused = false;
         tracker_set_armed(link, true);
         return;
     }
-    if (!link->untracked)
+    if (!link->refused)
         log_warning("redis",
                     "%s: CLIENT TRACKING is refused (%s): the memory cache is off, and waiting "
                     "requests look again only now and then",
                     redis_link_name(link), reply->str);
-    link->untracked = true;
+    link->refused = true;
     tracker_lose(link, reply->str);
 }
 
@@ -609,6 +609,9 @@ static void tracker_start(struct redis_link *link)
         return;
     tracker->data = link;
     link->tracker = tracker;
+    /* What the server has told before a request came is heard before the request is read, even if
+     * both are read in one turn of the loop. */
+    ev_set_priority(&((redisLibevEvents *)tracker->ev.data)->rev, EV_MAXPRI);
     redisAsyncSetConnectCallback(tracker, on_tracker_connect);
     redisAsyncSetDisconnectCallback(tracker, on_tracker_disconnect);
     int status = REDIS_OK;

@@ -50,14 +50,14 @@ struct redis_nodes {
     struct server *by_index[REDIS_NODES_MAX],
         *spare_by_index[REDIS_NODES_MAX]; /* of the slots' nodes */
     unsigned seeds_tried;
-    unsigned turn;           /* which server is asked for the map */
-    struct redis_link *told; /* the one that is being asked */
+    unsigned turn;            /* which server is asked for the map */
+    struct redis_link *asked; /* for the map, without an answer yet; or NULL */
     ev_timer refresh;
-    double look_after;
-    bool moved; /* since the map was read, some slots have */
-    bool lost;  /* nobody answers; that has been logged */
+    double look_after; /* seconds until the next try while nobody can be asked */
+    bool moved;        /* since the map was read, some slots have */
+    bool lost;         /* nobody answers; that has been logged */
     bool closing;
-    unsigned version;
+    unsigned version; /* counts the changes of the map */
 };
 
 /* --- servers --- */
@@ -232,7 +232,7 @@ static double next_look(struct redis_nodes *nodes)
 static void server_is_unfit(struct redis_nodes *nodes, const char *why)
 {
     struct server *server = nodes->servers;
-    while (server && server->link != nodes->told)
+    while (server && server->link != nodes->asked)
         server = server->next;
     if (!server || server->is_unfit)
         return;
@@ -247,14 +247,14 @@ static void on_slots(void *caller, redisReply *reply)
     if (nodes->closing)
         return;
     const char *wrong =
-        reply ? redis_slots_read(nodes->spare, reply, redis_link_host(nodes->told)) : "no answer";
+        reply ? redis_slots_read(nodes->spare, reply, redis_link_host(nodes->asked)) : "no answer";
     if (!wrong && nodes->spare->served == 0)
         wrong = "no slot has a server";
     if (!wrong)
         adopt(nodes);
     else if (reply) /* the link says itself that nothing came */
         server_is_unfit(nodes, wrong);
-    nodes->told = NULL;
+    nodes->asked = NULL;
     if (!reply)
         refresh_within(nodes, next_look(nodes));
     else
@@ -310,14 +310,14 @@ static void on_refresh(struct ev_loop *loop, ev_timer *timer, int events)
     struct redis_nodes *nodes = timer->data;
     (void)loop, (void)events;
     servers_reap(nodes);
-    if (nodes->told)
+    if (nodes->asked)
         return; /* its answer leads on */
     if (!map_is_of_use(nodes))
         try_next_seed(nodes);
-    nodes->told = next_to_ask(nodes);
-    if (nodes->told && redis_link_send(nodes->told, 2, words, lens, on_slots, nodes))
+    nodes->asked = next_to_ask(nodes);
+    if (nodes->asked && redis_link_send(nodes->asked, 2, words, lens, on_slots, nodes))
         return;
-    nodes->told = NULL;
+    nodes->asked = NULL;
     refresh_within(nodes, next_look(nodes));
 }
 

@@ -33,8 +33,9 @@ void redis_nodes_free(struct redis_nodes *nodes);
 struct redis_link *redis_nodes_link(const struct redis_nodes *nodes, struct slice prefix,
                                     struct slice key);
 
-/* Every server that has keys, for what concerns them all: `index` counts from 0. NULL past the last,
- * and for 0 if none is known. They are others when the version is another. */
+/* Every server that has keys, for what concerns them all: `index` counts from 0. NULL past the
+ * last, and for 0 if none is known. With each change of the map the version is another, and what an
+ * index stands for may be. */
 struct redis_link *redis_nodes_at(const struct redis_nodes *nodes, size_t index);
 unsigned redis_nodes_version(const struct redis_nodes *nodes);
 

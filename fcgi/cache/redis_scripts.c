@@ -24,14 +24,14 @@
 #define RETURN_0_UNLESS_OURS \
     "if redis.call('GET', L) ~= ARGV[1] then return 0 end "
 
-/* With one key only, the other one may be elsewhere, which is no error. */
+/* The other one of the keys may be elsewhere, which is no error: see on_purge. */
 #define DELETE_L \
-    "local call = KEYS[2] and redis.call or redis.pcall " \
-    "call('DEL', L) "
+    "redis.pcall('DEL', L) "
 
 #define DELETE_V \
-    "local n = call('DEL', V) " \
-    "return type(n) == 'number' and n or 0 "
+    "local n = redis.pcall('DEL', V) " \
+    "if type(n) == 'number' then return n end " \
+    "return string.find(n.err, 'non local key', 1, true) and 0 or n "
 
 static struct {
     const char *arguments, *text;

@@ -29,7 +29,8 @@ const char *redis_script_hash(enum redis_script script);
 /* What follows the keys, a letter each: token, milliseconds, known (how a value begins), entry. */
 const char *redis_script_arguments(enum redis_script script);
 
-/* So that the server knows them all, and the hashes are known here. */
+/* Sends them all to the server, which answers with their hashes. Best effort: until then, and if it
+ * fails, the text is sent each time. */
 void redis_scripts_load(struct redis_link *link);
 
 #endif

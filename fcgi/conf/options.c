@@ -84,10 +84,10 @@ const struct option option_table[] = {
 
     {CACHE("redis"), .kind = OPTION_STRING, AT(struct conf, cache.redis), .preset = "",
      .check = cache_check_redis, .secret = true,
-     .help = "unix:PATH, redis://[user:password@]host[:port][/db], or the primary that Sentinels "
-             "name: sentinel://[user:password@]host[:port],.../primary[/db], where user and "
-             "password are the servers' (Sentinels with a password are not supported); \"\": memory "
-             "only."},
+     .help = "unix:PATH, redis://[user:password@]host[:port][/db], the primary that Sentinels "
+             "name: sentinel://[user:password@]host[:port],.../primary[/db], or some servers of a "
+             "Redis Cluster: cluster://[user:password@]host[:port],...; user and password are the "
+             "servers' (Sentinels with a password are not supported); \"\": memory only."},
     {CACHE("namespace"), .kind = OPTION_STRING, AT(struct conf, cache.prefix),
      .preset = "worker", .check = check_namespace,
      .help = "Keys in Redis begin with this and a colon."},

@@ -1,9 +1,14 @@
 /* Flights: from the first request of a key to the settlement of all.
  *
  *     join --> LOOKING --none--> CLAIMING --ours, alone--> GENERATING --completed--> LANDED
- *                 |               |    ^                                               ^
- *                 |               |    '--changed, or time to look-- WAITING <--theirs-|-- CLAIMING
- *                 '----found------'----found-------------------------------------------'
+ *                 |   refresh----^ |  |  ^                     |                       ^
+ *                 |                |  |  '-changed, or time-.  '--somebody wrote it----|
+ *                 |                |  |        to look      |                          |
+ *                 |                |  '--theirs--> WAITING -'                          |
+ *                 '----found-------'-----found-----------------------------------------'
+ *
+ * A refresh knows the old entry, which is served meanwhile. A flight that is purged while
+ * GENERATING is detached: it goes on for those who wait, out of the table.
  *
  * Callbacks of the cache and of the sources only mark a flight as landed; one runner, before the
  * loop sleeps, settles the waiters. So nothing is settled while somebody is still parking it, and
@@ -35,7 +40,8 @@
  * was told of. */
 #define LOOK_AGAIN_S 3.0
 
-/* A value that is of no use and can't be replaced (by a replica, say) is not tried for ever. */
+/* A value that is of no use and stays all the same (on a read-only replica, say) is claimed so
+ * often; then the entry is made without a lease. */
 #define ROUNDS_MAX 3
 
 enum flight_state {
@@ -60,7 +66,7 @@ struct flight {
     ev_timer look;             /* while WAITING */
     struct settlement outcome; /* outcome.entry is an owned reference */
     enum flight_state state;
-    unsigned rounds;    /* claims that found what is of no use */
+    unsigned rounds;    /* claims that found what is of no use; see ROUNDS_MAX */
     bool asking;        /* the cache owes an answer: until then the flight can't be freed */
     bool changed;       /* the key changed while the cache was asked: what it answers may be old */
     bool value_changed; /* and not only its lease */
@@ -176,27 +182,30 @@ static struct lease *take_lease(struct flight *flight)
     return lease;
 }
 
-/* A failing source is asked once in a while by the whole fleet: the failure is kept in the place of
- * the result; or the old result is, for as long as it may be used at all. */
+/* A failing source is asked once in a while by the whole fleet: for so long the failure is kept in
+ * the place of the result; or the old result, if it may still be used, counts as fresh again,
+ * though not beyond the time for which it may be used at all. */
 static void remember_failure(struct flight *flight, enum settlement_kind kind)
 {
     const struct freshness *terms = &flight->recipe->freshness;
     int64_t now_ms = clock_wall_ms(), until_ms = now_ms + (int64_t)(terms->negative * 1000);
     struct entry *entry = NULL;
-    int64_t keep_ms = until_ms;
+    int64_t keep_until_ms = until_ms;
     if (terms->negative > 0 && kind != SETTLED_SHUTDOWN) {
         if (flight->known) {
-            int64_t fresh_ms = flight->known->made_ms + (int64_t)(terms->ttl * 1000);
-            if (fresh_ms > flight->known->fresh_until_ms)
-                fresh_ms = flight->known->fresh_until_ms; /* it does not grow with each failure */
-            keep_ms = fresh_ms + freshness_extra_ms(terms);
-            entry = entry_with_freshness(flight->known, until_ms < keep_ms ? until_ms : keep_ms);
+            /* As it was before an earlier failure prolonged it. */
+            int64_t ttl_end_ms = flight->known->made_ms + (int64_t)(terms->ttl * 1000);
+            if (ttl_end_ms > flight->known->fresh_until_ms)
+                ttl_end_ms = flight->known->fresh_until_ms;
+            keep_until_ms = ttl_end_ms + freshness_extra_ms(terms);
+            entry = entry_with_freshness(flight->known,
+                                         until_ms < keep_until_ms ? until_ms : keep_until_ms);
         } else {
             entry = entry_of_failure(status_of_failure(kind), now_ms, until_ms - now_ms);
         }
     }
     if (entry)
-        cache_store(flight->flights->cache, flight->key, take_lease(flight), entry, keep_ms);
+        cache_store(flight->flights->cache, flight->key, take_lease(flight), entry, keep_until_ms);
     else
         cache_release(take_lease(flight));
     entry_unref(entry);
@@ -313,9 +322,17 @@ static void flight_wait(struct flight *flight, double seconds)
     ev_timer_start(loop, &flight->look);
 }
 
-static void on_claim_answer(void *caller, const struct cache_answer *answer)
+/* What was there is of no use. */
+static void flight_claim_again(struct flight *flight)
 {
-    struct flight *flight = caller;
+    if (flight->rounds++ < ROUNDS_MAX)
+        flight_claim(flight);
+    else
+        flight_generate(flight, NULL);
+}
+
+static void on_claim_answer(struct flight *flight, const struct cache_answer *answer)
+{
     bool changed = flight->changed;
     flight->doubted = flight->value_changed;
     flight->changed = flight->value_changed = false;
@@ -328,12 +345,8 @@ static void on_claim_answer(void *caller, const struct cache_answer *answer)
             flight_check(flight); /* the change may be younger than the answer */
         break;
     case CACHE_FOUND: /* which was missing a moment ago; if it is of no use, it is known now */
-        if (flight_accept(flight, answer))
-            break;
-        if (flight->rounds++ < ROUNDS_MAX)
-            flight_claim(flight);
-        else
-            flight_generate(flight, NULL);
+        if (!flight_accept(flight, answer))
+            flight_claim_again(flight);
         break;
     case CACHE_THEIRS:
         if (changed)
@@ -346,10 +359,7 @@ static void on_claim_answer(void *caller, const struct cache_answer *answer)
             flight_wait(flight, answer->wait_s);
         break;
     case CACHE_NONE: /* what was there could not be read, and is discarded, if that is possible */
-        if (flight->rounds++ < ROUNDS_MAX)
-            flight_claim(flight);
-        else
-            flight_generate(flight, NULL);
+        flight_claim_again(flight);
         break;
     case CACHE_SAME: /* never of a claim */
     case CACHE_ALONE:
@@ -358,13 +368,13 @@ static void on_claim_answer(void *caller, const struct cache_answer *answer)
     }
 }
 
-/* To be asked first by whoever gets an answer of the cache: whether the flight got its outcome
- * meanwhile. If it is settled as well, it is freed. */
-static bool flight_is_over(struct flight *flight);
+/* To be called first by whoever gets an answer of the cache, which owes none any longer. False: it
+ * comes too late, as the flight has its outcome; if it is settled as well, it is freed. */
+static bool flight_answered(struct flight *flight);
 
 static void on_claimed(void *caller, const struct cache_answer *answer)
 {
-    if (!flight_is_over(caller))
+    if (flight_answered(caller))
         on_claim_answer(caller, answer);
     else
         cache_release(answer->lease);
@@ -388,7 +398,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 static void on_lookup_answer(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
-    if (flight_is_over(flight))
+    if (!flight_answered(flight))
         return;
     flight->changed = false;
     if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer))
@@ -418,7 +428,7 @@ static void flight_detach(struct flight *flight)
 static void on_checked(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
-    if (flight_is_over(flight))
+    if (!flight_answered(flight))
         return;
     if (flight->changed) {
         flight_check(flight); /* what was answered may be from before */
@@ -471,14 +481,14 @@ static void flight_free(struct flight *flight)
     free(flight);
 }
 
-static bool flight_is_over(struct flight *flight)
+static bool flight_answered(struct flight *flight)
 {
     flight->asking = false;
     if (flight->state < FLIGHT_LANDED)
-        return false;
+        return true;
     if (flight->state == FLIGHT_SETTLED)
         flight_free(flight);
-    return true;
+    return false;
 }
 
 static struct flight *flights_find(struct flights *flights, struct slice key)
@@ -570,7 +580,9 @@ static void on_changed(void *context, struct slice key, bool lease_only)
         return;
     }
     HASH_ITER(hh, flights->table, flight, next)
-    flight_changed(flight, lease_only);
+    {
+        flight_changed(flight, lease_only);
+    }
 }
 
 struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
@@ -658,20 +670,31 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
     return waiter;
 }
 
+/* What is not being made yet looks again anyway, as the cache tells of the change. */
+static void flight_purged(struct flight *flight)
+{
+    if (flight->state == FLIGHT_GENERATING)
+        flight_detach(flight);
+}
+
 struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
                              struct waiter_address who)
 {
     struct waiter *waiter = purges_start(&flights->purges, key, soft, who);
     if (!waiter)
         return NULL;
-    bool all = key.len > 0 && key.data[key.len - 1] == '*';
-    struct slice prefix = {.data = key.data, .len = key.len - all};
     struct flight *flight, *next;
+    if (key.len == 0 || key.data[key.len - 1] != '*') {
+        flight = flights_find(flights, key);
+        if (flight)
+            flight_purged(flight);
+        return waiter;
+    }
+    struct slice prefix = {.data = key.data, .len = key.len - 1};
     HASH_ITER(hh, flights->table, flight, next)
     {
-        if (flight->state == FLIGHT_GENERATING &&
-            (all ? slice_starts(flight->key, prefix) : slice_equal(flight->key, key)))
-            flight_detach(flight);
+        if (slice_starts(flight->key, prefix))
+            flight_purged(flight);
     }
     return waiter;
 }

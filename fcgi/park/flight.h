@@ -57,7 +57,7 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
                             struct slice name, struct waiter_address who,
                             enum join_refusal *refusal);
 
-/* As purges_start. */
+/* As purges_start. What is being made is given to those who wait for it already, and not kept. */
 struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
                              struct waiter_address who);
 

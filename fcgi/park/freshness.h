@@ -11,8 +11,8 @@ struct entry;
 struct freshness {
     double ttl;         /* a result stays fresh so long; 0: it is not cached */
     double jitter;      /* a result's own ttl is shorter by up to this much, at random */
-    double stale;       /* after that it is served while it is made anew */
-    double stale_error; /* after that it is served if making it anew fails */
+    double stale;       /* so long after its ttl it is served while it is made anew */
+    double stale_error; /* so long after its ttl (not after stale) if making it anew fails */
     double negative;    /* a failure is remembered so long; 0: not at all */
     bool early;         /* refreshing begins by chance before the end of the ttl (XFetch) */
 };
@@ -24,7 +24,7 @@ enum usability {
     UNUSABLE,
 };
 
-/* `random` is in (0, 1]. */
+/* `random` is in (0, 1]; with 1 there is no refreshing before the end of the ttl. */
 enum usability freshness_judge(const struct freshness *terms, const struct entry *entry,
                                int64_t now_ms, double random);
 

@@ -14,8 +14,9 @@ struct purges { /* all zero but for `parking` and `cache`, which are borrowed */
     struct purge *answered;
 };
 
-/* Purges the key (or, if it ends in '*', all that begin so). The waiter is settled by purges_run
- * after that, with SETTLED_PURGED or SETTLED_NOT_PURGED. NULL: no memory. */
+/* Purges the key (or, if it ends in '*', all that begin so), as cache_purge. The waiter is settled
+ * by purges_run after that, with SETTLED_PURGED or SETTLED_NOT_PURGED; if it leaves, the purge goes
+ * on. NULL: no memory. */
 struct waiter *purges_start(struct purges *purges, struct slice key, bool soft,
                             struct waiter_address who);
 

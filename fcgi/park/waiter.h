@@ -35,7 +35,7 @@ struct settlement {
     enum settlement_kind kind;
     enum settlement_detail detail;
     struct entry *entry; /* borrowed for the call */
-    bool hit;            /* it was in the cache, the failure too if it is one */
+    bool hit;            /* it, be it a failure that is remembered, was in memory or in Redis */
     bool stale;          /* making it anew failed, and this is the old one */
     bool collapsed;      /* this waiter joined a flight that another one had started */
     bool stored;         /* the result was given to the cache */

@@ -1,7 +1,8 @@
 /* From a path to a fragment.
  *
- *     path --> route, key --> in memory? --> answered at once
- *                        `--> its flight --> parked --> settled --> answered
+ *     GET    path --> route, key --> in memory? --> answered at once
+ *                                `-> its flight --> parked --> settled --> answered
+ *     PURGE  path --> key -------------> purge ---> parked --> settled --> answered
  */
 #include "web/service.h"
 
@@ -168,7 +169,9 @@ static bool may_purge(const struct service *service, const struct web_request *r
     return false;
 }
 
-/* A name, or the beginning of one and '*'; into the key, or the beginning of keys and '*'. */
+/* A name, or the beginning of one and '*'; into the key, or the beginning of keys and '*', for
+ * which `key` has room for ROUTE_KEY_MAX + 1 bytes. Needs no route: what is gone from the config
+ * can be purged too. */
 static bool purge_key(const struct web_request *request, char *key, size_t *len)
 {
     char path[PATH_MAX_LEN];
@@ -188,15 +191,19 @@ static bool purge_key(const struct web_request *request, char *key, size_t *len)
     return true;
 }
 
-/* As service_start. */
+/* As service_start. 503: out of memory. */
 static bool start_purge(struct service *service, const struct web_request *request,
                         struct waiter_address who, struct wait *wait, struct response *response)
 {
     char key[ROUTE_KEY_MAX + 1];
     size_t len;
-    int status = !may_purge(service, request) ? 403 : !purge_key(request, key, &len) ? 400 : 503;
+    int status = 503;
     *wait = (struct wait){0};
-    if (status == 503)
+    if (!may_purge(service, request))
+        status = 403;
+    else if (!purge_key(request, key, &len))
+        status = 400;
+    else
         wait->waiter = flights_purge(service->flights, (struct slice){key, len},
                                      slice_equal(request->purge, SLICE("soft")), who);
     if (!wait->waiter)

@@ -1,6 +1,7 @@
 """Memory before Redis: it never holds what Redis does not, whatever is lost or late in between."""
 
 import itertools
+import signal
 import tempfile
 import time
 
@@ -66,6 +67,18 @@ def test_hits_come_from_memory(fleet, name):
     for _ in range(20):
         assert {detail(response) for response in fleet.ask_all(name)} == {"memory"}
     assert fleet.redis.calls_of("get") == before
+
+
+def test_a_change_is_heard_before_the_next_request(fleet, name):
+    """Both wait in the sockets of a daemon that was busy: the change was there first."""
+    for _ in range(5):
+        fleet.redis.command("SET", f"worker:{name}", "old", "EX", 60)
+        in_memory(fleet, name)
+        fleet.servers[0].signal(signal.SIGSTOP)
+        fleet.redis.command("DEL", f"worker:{name}")
+        fleet.send(0, name)
+        fleet.servers[0].signal(signal.SIGCONT)
+        assert fleet.connections[0].response(1).text != "old"
 
 
 def test_memory_off(tmp, run, redis, api):

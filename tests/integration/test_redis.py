@@ -80,7 +80,7 @@ def envelope(body: str, *, made: float = 0, fresh: float = 60, cost: int = 7, st
              kind: str = "text/html; charset=utf-8") -> bytes:
     """An entry as the daemon writes it; times are seconds from now."""
     now = time.time()
-    return (f"workerless/1 made={(now + made) * 1000:.0f} fresh={(now + fresh) * 1000:.0f} "
+    return (f"workerless/1 made={int((now + made) * 1000)} fresh={(now + fresh) * 1000:.0f} "
             f"cost={cost} status={status} type={kind}\n{body}").encode()
 
 
