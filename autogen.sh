@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes ./configure. With --install-deps it first installs, from Debian's packages, whatever is
-# missing to build, run, test and lint.
+# Makes ./configure. With --install-deps it first installs whatever is missing to build, run, test
+# and lint: Debian's packages, and by npm the few that tests/browser/package.json names.
 set -eu
 cd "$(dirname "$0")"
 
@@ -42,6 +42,7 @@ cppcheck
 services='nginx lighttpd haproxy redis-server'
 
 policy=/usr/sbin/policy-rc.d
+browser_tests=tests/browser
 
 fail()
 {
@@ -52,7 +53,8 @@ fail()
 usage()
 {
     echo "usage: ./autogen.sh [--install-deps]"
-    echo "  --install-deps  first install what is missing, from Debian's packages (root or sudo)"
+    echo "  --install-deps  first install what is missing: Debian's packages (needs root or sudo),"
+    echo "                  and JavaScript libraries for tests, into $browser_tests/node_modules"
 }
 
 # Prints the needs that no installed package meets.
@@ -68,6 +70,15 @@ missing_needs()
         done
         test $met = yes || echo "$need"
     done
+    # Not by its package: Node's own packages bring it along, and exclude Debian's.
+    command -v npm >/dev/null || echo npm
+}
+
+# The libraries that the tests in a browser use. Once they are there, no network is needed.
+install_libraries()
+{
+    (cd $browser_tests && { npm ls >/dev/null 2>&1 || npm install --loglevel=error </dev/null; }) ||
+        fail "npm could not install what $browser_tests/package.json names"
 }
 
 # The first package of "a|b" that apt can install.
@@ -150,7 +161,7 @@ need_tool()
 
 case "${1-}" in
 '') ;;
---install-deps) install_deps ;;
+--install-deps) install_deps && install_libraries ;;
 -h | --help) usage && exit ;;
 *) usage >&2 && exit 2 ;;
 esac

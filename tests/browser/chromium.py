@@ -22,11 +22,16 @@ ARGUMENTS = """--headless=new --disable-gpu --disable-quic --no-first-run --disa
 
 PHONE, DESKTOP = (390, 844), (1280, 800)
 
-# Runs before any script of a page.
+# Runs before any script of a page. `heard` are the events of its fragments: "load a".
 LISTEN = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation",
     event => violations.push(event.violatedDirective + " " + event.blockedURI));
+window.heard = [];
+for (const type of
+        ["loadstart", "fragment:beforeswap", "fragment:swap", "load", "error", "loadend"])
+    document.addEventListener(type, event =>
+        event.detail?.name && heard.push(`${type} ${event.detail.name}`), true);
 """
 
 
@@ -96,23 +101,28 @@ class Chromium:
 
     # What the page shows.
 
-    def slot(self, name: str, what: str):
-        """A property of the element that holds the fragment."""
+    def fragment(self, name: str, what: str):
+        """A property of the first <page-fragment> of that name."""
         return self.script(
-            "const slot = document.querySelector(`[data-fragment='${arguments[0]}']`);"
-            f"return slot.{what};", name)
+            "const it = document.querySelector(`page-fragment[name='${arguments[0]}']`);"
+            f"return it?.{what};", name)
 
     def state(self, name: str) -> str:
-        return self.slot(name, "dataset.state")
+        return self.fragment(name, "getAttribute('state')")
 
     def text(self, name: str) -> str:
-        return self.slot(name, "innerText")
+        return self.fragment(name, "innerText")
 
-    def badge(self, name: str) -> str:
-        return self.slot(name, "closest('.card').querySelector('footer').innerText")
+    def busy(self, name: str) -> bool:
+        return self.fragment(name, "getAttribute('aria-busy')") == "true"
 
     def wait_state(self, name: str, state: str) -> None:
         wait_until(lambda: self.state(name) == state, f"fragment {name} to be {state}")
+
+    def heard(self, name: str) -> List[str]:
+        """The types of the events of that fragment, in their order."""
+        return [event.split(" ")[0] for event in self.script("return heard;")
+                if event.split(" ")[1] == name]
 
     # What went wrong on it.
 

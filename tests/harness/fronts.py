@@ -238,7 +238,7 @@ class Relay:
 
 def check_page(front: FrontServer) -> None:
     """The skeleton and its files, as a browser needs them, with the policy that they work under."""
-    for path, kind in (("/", "text/html"), ("/fragments.js", "javascript"),
+    for path, kind in (("/", "text/html"), ("/page-fragment.js", "javascript"),
                        ("/demo.js", "javascript"), ("/style.css", "text/css"),
                        ("/favicon.svg", "image/svg+xml")):
         reply = get(front.address, path)

@@ -79,7 +79,7 @@ def test_shows_fragments_and_leaves_nothing(tmp, run, front, number):
     address = demo.address()
     processes = demo.processes()
     assert len(processes) >= 3  # redis, workerless, the front server
-    assert b"data-fragment" in get(address, "/").body
+    assert b"<page-fragment" in get(address, "/").body
 
     paths = [f"/fragment/{name}" for name in "abc"] * 10  # as ten tabs would
     replies = get_many(address, paths)

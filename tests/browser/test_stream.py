@@ -1,0 +1,240 @@
+"""Elements that are marked `stream`: one response brings all of them. First against a server that
+does as the test says, then against the daemon."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.httpc import get
+from harness.wait import stays, wait_until
+
+NAMES = ("a", "b/2", "c d")
+TEXTS = "return [...document.querySelectorAll('page-fragment')].map(it => it.innerText);"
+
+
+def elements(*names: str, attributes: str = "") -> str:
+    return "".join(f'<page-fragment name="{name}" stream {attributes}>…</page-fragment>'
+                   for name in names)
+
+
+def test_one_request_for_all(site, browser):
+    """Each is filled when its event comes, in whatever order, and with all its lines."""
+    site.fragment("alone")
+    browser.open(site.page(elements(*NAMES, "a") +
+                           '<page-fragment name="alone">…</page-fragment>' +
+                           '<page-fragment src="/fragment/alone" stream>…</page-fragment>'))
+    stream = site.stream()
+    assert stream.names == list(NAMES)
+    [call] = site.requests("/fragments?name=a&name=b%2F2&name=c%20d")
+    assert call.headers["accept"] == "text/event-stream"
+    for name in NAMES:
+        assert (browser.state(name), browser.busy(name)) == ("loading", True)
+    stream.send("c d", "<pre> one\n\n  three</pre>")
+    browser.wait_state("c d", "loaded")
+    assert browser.fragment("c d", "innerHTML") == "<pre> one\n\n  three</pre>"
+    stream.send("a", "<p>a</p>")
+    browser.wait_state("a", "loaded")
+    assert browser.state("b/2") == "loading"
+    stream.send("b/2", "<p>b</p>")
+    stream.end()
+    browser.wait_state("b/2", "loaded")
+    wait_until(lambda: browser.script(TEXTS)[3:] == ["a", "alone", "alone"], "the other elements")
+    assert len(site.streams) == 1 and site.asked("alone") == 1
+    assert browser.heard("a") == ["loadstart"] * 2 + [
+        "fragment:beforeswap", "fragment:swap", "load", "loadend"] * 2
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_bytes_in_any_pieces(site, browser, end):
+    """Whatever the network does to the lines; comments and other fields are passed over."""
+    lines = [": heartbeat", "", "id: 1", "event: a", "data:<p>é€😀", "data: data: ",
+             "data:  \u2028event: b/2", "retry: 5", "", "data: of no name", "",
+             "event:b/2", "data", "data:", "", ": beat"]
+    browser.open(site.page(elements(*NAMES)))
+    stream = site.stream()
+    text = end.join([*lines, ""]).encode()
+    for at in range(len(text)):
+        stream.raw(text[at:at + 1])
+    browser.wait_state("b/2", "loaded")
+    assert browser.fragment("a", "textContent") == "é€😀\ndata: \n \u2028event: b/2"
+    assert browser.fragment("b/2", "textContent") == ""
+    assert browser.state("c d") == "loading"
+
+
+def test_failure_of_one(site, browser):
+    """Its event has the fallback of the server, or nothing. No other one suffers."""
+    slot = '<template slot="error"><p>our words</p></template>'
+    browser.open(site.page(elements("a", "b", "c") +
+                           f'<page-fragment name="d" stream>…{slot}</page-fragment>'))
+    stream = site.stream()
+    stream.send("a:error", "<p>their words</p>")
+    stream.send("b:error")
+    stream.send("d:error", "<p>their words</p>")
+    for name, words in (("a", "their words"), ("b", "…"), ("d", "our words")):
+        browser.wait_state(name, "failed")
+        assert (browser.text(name), browser.busy(name)) == (words, False)
+        assert browser.heard(name)[-2:] == ["error", "loadend"]
+    stream.send("c", "<p>c</p>")
+    stream.end()
+    browser.wait_state("c", "loaded")
+    assert len(site.streams) == 1
+
+
+def test_cut(site, browser):
+    """After a stream that breaks off, the rest is asked for again, again by one request. That is
+    no retry, since something had come."""
+    browser.open(site.page(elements(*NAMES, attributes="retries=0")))
+    stream = site.stream()
+    stream.send("a", "<p>a</p>")
+    browser.wait_state("a", "loaded")
+    stream.raw("event: b/2\ndata: <p>half")
+    stream.cut()
+    stream = site.stream(1)
+    assert stream.names == ["b/2", "c d"]
+    assert browser.state("b/2") == "loading"
+    stream.send("b/2", "<p>whole</p>")
+    stream.send("c d", "<p>c</p>")
+    stream.end()
+    browser.wait_state("c d", "loaded")
+    assert browser.text("b/2") == "whole"
+
+
+def test_cut_before_anything_came(site, browser):
+    """That may happen as often as `retries` allows."""
+    browser.open(site.page(elements("a", "b", attributes="retries=1")))
+    site.stream(0).cut()
+    site.stream(1).cut()
+    for name in "ab":
+        browser.wait_state(name, "failed")
+        assert browser.text(name) == "…"
+    assert len(site.streams) == 2
+
+
+def test_end_without_one(site, browser):
+    """The server is done and has not named it: it is not asked for again."""
+    browser.open(site.page(elements("a", "b")))
+    site.stream().send("b", "<p>b</p>")
+    site.stream().end()
+    browser.wait_state("a", "failed")
+    browser.wait_state("b", "loaded")
+    stays(lambda: len(site.streams) == 1, "there is no other request")
+
+
+def test_server_without_streams(site, browser):
+    site.stream_status = 404
+    site.answer("fragments?name=a", 404, type="text/html")
+    browser.open(site.page(elements("a")))
+    browser.wait_state("a", "failed")
+    assert site.calls("fragments?name=a") == 1
+
+
+def test_removed_meanwhile(site, browser):
+    """Who is gone is not filled, and not asked for again; when all are gone, the stream is too."""
+    browser.open(site.page(elements("a", "b", "c")))
+    stream = site.stream()
+    browser.script("""
+        window.it = document.querySelector("page-fragment");
+        it.remove();""")
+    stream.send("a", "<p>a</p>")
+    stream.send("b", "<p>b</p>")
+    browser.wait_state("b", "loaded")
+    stream.cut()
+    stream = site.stream(1)
+    assert stream.names == ["c"]
+    browser.script("document.querySelector(\"page-fragment[name='c']\").remove();")
+    stream.wait_left()
+    assert browser.script("return it.innerText;") == "…"
+    assert browser.heard("a") == ["loadstart"]
+
+
+def test_more_than_the_server_takes(site, browser):
+    """At most 64 names go into one request."""
+    names = [f"n{number}" for number in range(70)]
+    browser.open(site.page(elements(*names)))
+    streams = [site.stream(0), site.stream(1)]
+    assert sorted(len(stream.names) for stream in streams) == [6, 64]
+    for stream in streams:
+        for name in stream.names:
+            stream.send(name, f"<p>{name}</p>")
+        stream.end()
+    wait_until(lambda: browser.script(TEXTS) == names, "all 70")
+
+
+def test_lazy_ones(site, browser):
+    """Those that come into sight together share a request."""
+    browser.open(site.page(elements("a", "b") +
+                           '<br><img src="favicon.svg" width=10 height=3000 alt=""><br>' +
+                           elements("c", "d", attributes="loading=lazy")))
+    assert site.stream().names == ["a", "b"]
+    browser.script("scrollTo(0, 3000);")
+    assert site.stream(1).names == ["c", "d"]
+
+
+# --- the daemon ---
+
+
+@pytest.fixture
+def streaming(front):
+    """The front server before a daemon that has /fragments."""
+    def start(**options):
+        server = front(**options)
+        if get(server.address, "/fragments?name=probe", timeout=5).status == 404:
+            pytest.skip("this daemon or its front server has no /fragments")
+        return server
+
+    return start
+
+
+def test_daemon_streams(tmp, api, browser, streaming):
+    """40 fragments by one request, in the order in which they are ready; meanwhile the page's
+    images load, for which the six connections of HTTP/1.1 would not have been enough."""
+    del tmp
+    server = streaming()
+    names = [f"n{number}" for number in range(40)]
+    api.hold(*names)
+    browser.open(server.url)
+    browser.script("""
+        for (const name of arguments[0]) {
+            const it = document.createElement("page-fragment");
+            it.setAttribute("name", name);
+            it.setAttribute("stream", "");
+            document.body.append(it);
+        }
+        window.images = Array.from({ length: 10 }, (_, at) => {
+            const image = new Image();
+            image.src = `favicon.svg?${at}`;
+            return image;
+        });""", names)
+    for name in names:
+        api.wait_calls(name, 1)
+    wait_until(lambda: browser.script("return images.every(it => it.complete && it.width);"),
+               "the images")
+    assert server.relay.begun("/fragments") == 2  # one was the probe
+    assert server.relay.begun("/fragment/n") == 0
+    for name in reversed(names):
+        api.release(name)
+    for name in names:
+        browser.wait_state(name, "loaded")
+        assert browser.text(name) == f"result for {name}"
+    assert server.relay.begun("/fragments") == 2
+
+
+def test_daemon_streams_one_at_a_time(api, browser, streaming):
+    """No buffer on the way holds one back, and a failure is one of its own."""
+    server = streaming()
+    api.hold("x", "y", "z")
+    api.answer("y", 500)
+    browser.open(server.url)
+    browser.script("""
+        for (const name of ["x", "y", "z"]) {
+            const it = document.createElement("page-fragment");
+            it.setAttribute("name", name);
+            it.setAttribute("stream", "");
+            document.body.append(it);
+        }""")
+    for name, state in (("z", "loaded"), ("y", "failed"), ("x", "loaded")):
+        assert browser.state(name) == "loading"
+        api.wait_calls(name, 1)
+        api.release(name)
+        browser.wait_state(name, state)
