@@ -24,6 +24,7 @@ struct conf {
     size_t source_count;
     struct route *routes; /* in the file's order; recipe.source indexes sources */
     size_t route_count;
+    size_t max_stream;       /* fragments of one stream */
     double shutdown_timeout; /* seconds that requests in flight get on SIGTERM */
     bool log_to_syslog;
 };

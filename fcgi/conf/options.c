@@ -75,6 +75,13 @@ const struct option option_table[] = {
     {TOP("shutdown_timeout"), .kind = OPTION_DURATION, AT(struct conf, shutdown_timeout),
      .preset = "30s", .min = "0", .max = "365d",
      .help = "Time that requests in flight get to finish when the daemon is told to stop."},
+    {TOP("max_stream"), .kind = OPTION_COUNT, AT(struct conf, max_stream), .preset = "64",
+     .min = "1", .max = "10000",
+     .help = "Fragments of one request for /fragments, at most; beyond it the answer is 400."},
+    {TOP("heartbeat"), .kind = OPTION_DURATION, AT(struct conf, connections.heartbeat),
+     .preset = "15s", .min = "10ms", .max = "1d",
+     .help = "A stream that has nothing to send says so after this time, so that no proxy takes it "
+             "for dead."},
     {TOP("tcp_half_close"), .kind = OPTION_CHOICE, AT(struct conf, connections.tcp_half_close),
      .preset = "no", .words = "no yes",
      .help = "Whether a front server that has shut down its sending side on TCP still wants its "

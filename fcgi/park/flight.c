@@ -36,6 +36,9 @@
 /* Rendered text may grow by escaping; past that it is refused. */
 #define RENDERED_MAX ((size_t)64 << 20)
 
+/* Who does not want to wait at all still waits for Redis to say whether the entry is there. */
+#define NO_HOLD_S 0.1
+
 /* Who waits for another process looks again after so many seconds at the latest, even if no change
  * was told of. */
 #define LOOK_AGAIN_S 3.0
@@ -45,6 +48,7 @@
 #define ROUNDS_MAX 3
 
 enum flight_state {
+    FLIGHT_NEW,        /* it has just been made */
     FLIGHT_LOOKING,    /* the value is asked for */
     FLIGHT_CLAIMING,   /* the value or the lease is asked for */
     FLIGHT_WAITING,    /* another process makes it */
@@ -90,6 +94,7 @@ struct flights {
     struct parking parking;
     size_t count;
     ev_prepare runner;
+    struct timeout_queue brief_holds[HOLD_MAX_S + 1]; /* by seconds */
     size_t recipe_count;
     struct timeout_queue holds[]; /* by recipe number */
 };
@@ -601,6 +606,9 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     flights->purges = (struct purges){.parking = &flights->parking, .cache = cache};
     for (size_t i = 0; i < recipe_count; i++)
         timeout_queue_init(&flights->holds[i], loop, recipes[i]->hold, on_hold_over, flights);
+    for (unsigned i = 0; i <= HOLD_MAX_S; i++)
+        timeout_queue_init(&flights->brief_holds[i], loop, i > 0 ? i : NO_HOLD_S, on_hold_over,
+                           flights);
 
     /* Before the connections' runner, which writes what is settled here. */
     ev_prepare_init(&flights->runner, on_prepare);
@@ -640,9 +648,10 @@ bool flights_serve(struct flights *flights, const struct recipe *recipe, struct 
     return true;
 }
 
-struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
-                            struct slice name, struct waiter_address who,
-                            enum join_refusal *refusal)
+/* The key's flight, which is a new one if there was none; it has to look then. NULL: no, and why. */
+static struct flight *flight_to_join(struct flights *flights, const struct recipe *recipe,
+                                     struct slice key, struct slice name,
+                                     enum join_refusal *refusal)
 {
     struct flight *flight = flights_find(flights, key);
 
@@ -652,22 +661,51 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
     *refusal = JOIN_TOO_MANY_FLIGHTS;
     if (!flight && flights->count >= flights->limits.max_flights)
         return NULL;
-
     *refusal = JOIN_NO_MEMORY;
-    bool first = !flight;
+    return flight ? flight : flight_new(flights, recipe, key, name);
+}
+
+/* A flight that was just made looks, even if nobody waits on it: it is in the table. */
+static void joined(struct flight *flight, struct waiter *waiter)
+{
+    bool first = flight->state == FLIGHT_NEW;
+    if (waiter)
+        waiter->collapsed = !first;
     if (first)
-        flight = flight_new(flights, recipe, key, name);
+        flight_look(flight);
+}
+
+struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
+                            struct slice name, struct waiter_address who,
+                            enum join_refusal *refusal)
+{
+    struct flight *flight = flight_to_join(flights, recipe, key, name, refusal);
     if (!flight)
         return NULL;
     struct waiter *waiter = waiter_new(&flights->parking, &flight->waiters, who);
     if (waiter) {
-        waiter->collapsed = !first;
         timeout_start(&flights->holds[recipe->number], &waiter->hold);
         *refusal = JOIN_OK;
     }
-    if (first)
-        flight_look(flight); /* even if nobody waits on it: it is in the table */
+    joined(flight, waiter);
     return waiter;
+}
+
+void flights_hold(struct flights *flights, struct waiter *waiter, unsigned seconds)
+{
+    timeout_start(&flights->brief_holds[seconds], &waiter->hold);
+}
+
+bool flights_join_in(struct flights *flights, const struct recipe *recipe, struct slice key,
+                     struct slice name, struct waiter *waiter)
+{
+    enum join_refusal refusal;
+    struct flight *flight = flight_to_join(flights, recipe, key, name, &refusal);
+    if (!flight)
+        return false;
+    waiter_add(&flights->parking, &flight->waiters, waiter);
+    joined(flight, waiter);
+    return true;
 }
 
 /* What is not being made yet looks again anyway, as the cache tells of the change. */
@@ -739,6 +777,8 @@ void flights_free(struct flights *flights)
     purges_run(&flights->purges);
     for (size_t i = 0; i < flights->recipe_count; i++)
         timeout_queue_stop(&flights->holds[i]);
+    for (unsigned i = 0; i <= HOLD_MAX_S; i++)
+        timeout_queue_stop(&flights->brief_holds[i]);
     ev_prepare_stop(flights->loop, &flights->runner);
     free(flights);
 }

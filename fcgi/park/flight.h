@@ -57,6 +57,18 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
                             struct slice name, struct waiter_address who,
                             enum join_refusal *refusal);
 
+/* The longest hold that a request may name. */
+#define HOLD_MAX_S 60
+
+/* In place of the route's hold the waiter has one of so many seconds, from now on: HOLD_MAX_S at the
+ * most. With 0 it waits for no flight, only for what Redis has. */
+void flights_hold(struct flights *flights, struct waiter *waiter, unsigned seconds);
+
+/* As flights_join, for a waiter whose memory is the caller's, and whose address is set. It has no
+ * hold. False: it does not wait. */
+bool flights_join_in(struct flights *flights, const struct recipe *recipe, struct slice key,
+                     struct slice name, struct waiter *waiter);
+
 /* As purges_start. What is being made is given to those who wait for it already, and not kept. */
 struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
                              struct waiter_address who);

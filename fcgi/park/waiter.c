@@ -6,17 +6,34 @@
 
 #include "base/alloc.h"
 
+int settlement_status(enum settlement_kind kind)
+{
+    static const short statuses[] = {
+        [SETTLED_ENTRY] = 200,     [SETTLED_NOT_FOUND] = 404,  [SETTLED_FAILED] = 502,
+        [SETTLED_TIMED_OUT] = 504, [SETTLED_NOT_READY] = 202,  [SETTLED_SHUTDOWN] = 503,
+        [SETTLED_PURGED] = 204,    [SETTLED_NOT_PURGED] = 503, [SETTLED_REFUSED] = 503,
+    };
+    return statuses[kind];
+}
+
 struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct waiter_address who)
 {
     struct waiter *waiter = alloc_zeroed(sizeof *waiter);
     if (!waiter)
         return NULL;
+    waiter->who = who;
+    waiter_add(parking, list, waiter);
+    waiter->embedded = false;
+    return waiter;
+}
+
+void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter)
+{
     waiter->parking = parking;
     waiter->list = list;
-    waiter->who = who;
+    waiter->embedded = true;
     DL_APPEND(*list, waiter);
     parking->parked++;
-    return waiter;
 }
 
 void waiter_leave(struct waiter *waiter)
@@ -24,7 +41,8 @@ void waiter_leave(struct waiter *waiter)
     timeout_stop(&waiter->hold);
     DL_DELETE(*waiter->list, waiter);
     waiter->parking->parked--;
-    free(waiter);
+    if (!waiter->embedded)
+        free(waiter);
 }
 
 void waiter_settle(struct waiter *waiter, struct settlement settlement)

@@ -15,6 +15,7 @@ struct waiter_address {
     uint32_t connection; /* the connection's number; never reused while it could matter */
     uint32_t generation; /* of the request on that connection: tells two uses of an id apart */
     uint16_t request_id;
+    uint16_t part; /* which of the request's fragments, if it is for many */
 };
 
 enum settlement_kind {
@@ -26,6 +27,7 @@ enum settlement_kind {
     SETTLED_SHUTDOWN,
     SETTLED_PURGED,
     SETTLED_NOT_PURGED, /* Redis could not be asked */
+    SETTLED_REFUSED,    /* a bound is reached: it never waited */
 };
 
 /* Where what is settled came from. */
@@ -40,6 +42,9 @@ struct settlement {
     bool collapsed;      /* this waiter joined a flight that another one had started */
     bool stored;         /* the result was given to the cache */
 };
+
+/* The HTTP status that says so, of an answer that is no fragment: 4xx, 5xx, or 202. */
+int settlement_status(enum settlement_kind kind);
 
 /* Called once for a waiter that has not left. The waiter is gone after it. */
 typedef void flight_settled_fn(void *context, const struct waiter_address *who,
@@ -59,10 +64,14 @@ struct waiter {
     struct timeout hold; /* whoever makes the waiter may start it */
     struct waiter_address who;
     bool collapsed;
+    bool embedded; /* in something of its request's, which frees it */
 };
 
 /* Adds a waiter to the list. Returns NULL when out of memory. */
 struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct waiter_address who);
+
+/* Adds one whose memory, and `who`, are the caller's. */
+void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter);
 
 /* The waiter is gone, and its request is told. */
 void waiter_settle(struct waiter *waiter, struct settlement settlement);

@@ -1,6 +1,8 @@
 /* The few CGI variables that count, and what they mean. Pure. */
 #include "web/request.h"
 
+#include <strings.h>
+
 static bool append(char *path, size_t size, size_t *len, struct slice part)
 {
     if (part.len > size - *len)
@@ -32,19 +34,72 @@ bool web_request_content_length(const struct web_request *request, uint64_t *len
     return true;
 }
 
+/* Takes what comes before the separator, without spaces around it. */
+static struct slice take_item(struct slice *rest, char separator)
+{
+    const char *end = memchr(rest->data, separator, rest->len);
+    struct slice item = {.data = rest->data, .len = end ? (size_t)(end - rest->data) : rest->len};
+    *rest = slice_from(*rest, end ? item.len + 1 : item.len);
+    return slice_trim(item);
+}
+
+static bool equal_ignoring_case(struct slice a, struct slice b)
+{
+    return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+}
+
+/* At most so many digits that no sum overflows; a quoted number is as good. */
+static int small_number(struct slice text)
+{
+    int number = 0;
+    if (text.len >= 2 && text.data[0] == '"' && text.data[text.len - 1] == '"')
+        text = (struct slice){.data = text.data + 1, .len = text.len - 2};
+    if (text.len == 0 || text.len > 9)
+        return -1;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return -1;
+        number = number * 10 + (text.data[i] - '0');
+    }
+    return number;
+}
+
+/* The first one counts. */
+int web_request_wait(const struct web_request *request)
+{
+    struct slice rest = request->prefer;
+    while (rest.len > 0) {
+        struct slice preference = take_item(&rest, ',');
+        if (preference.len == 0)
+            continue;
+        preference = take_item(&preference, ';');
+        if (preference.len == 0)
+            continue;
+        struct slice name = take_item(&preference, '=');
+        if (equal_ignoring_case(name, SLICE("wait")))
+            return small_number(slice_trim(preference));
+    }
+    return -1;
+}
+
+bool web_request_accepts(const struct web_request *request, struct slice type)
+{
+    struct slice rest = request->accept;
+    while (rest.len > 0) {
+        struct slice range = take_item(&rest, ',');
+        if (range.len > 0 && equal_ignoring_case(take_item(&range, ';'), type))
+            return true;
+    }
+    return false;
+}
+
 bool web_request_etag_matches(struct slice if_none_match, struct slice etag)
 {
     struct slice rest = slice_trim(if_none_match);
     if (slice_equal(rest, SLICE("*")))
         return true;
     while (rest.len > 0) {
-        const char *comma = memchr(rest.data, ',', rest.len);
-        struct slice tag = {
-            .data = rest.data,
-            .len = comma ? (size_t)(comma - rest.data) : rest.len,
-        };
-        rest = comma ? slice_from(rest, tag.len + 1) : slice_from(rest, rest.len);
-        tag = slice_trim(tag);
+        struct slice tag = take_item(&rest, ',');
         if (slice_starts(tag, SLICE("W/")))
             tag = slice_from(tag, 2);
         if (slice_equal(tag, etag))

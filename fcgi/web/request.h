@@ -16,7 +16,10 @@ struct web_request {
     struct slice content_length;
     struct slice if_none_match;
     struct slice remote_addr;
-    struct slice purge; /* Workerless-Purge: "soft", or nothing */
+    struct slice query;  /* QUERY_STRING */
+    struct slice accept; /* HTTP_ACCEPT */
+    struct slice prefer; /* HTTP_PREFER */
+    struct slice purge;  /* Workerless-Purge: "soft", or nothing */
 };
 
 /* Notes one variable. When a name comes twice, the last value counts. Most variables are none of
@@ -34,10 +37,16 @@ static inline void web_request_set(struct web_request *request, struct slice nam
             request->script_name = value;
         else if (slice_equal(name, SLICE("REMOTE_ADDR")))
             request->remote_addr = value;
+        else if (slice_equal(name, SLICE("HTTP_ACCEPT")))
+            request->accept = value;
+        else if (slice_equal(name, SLICE("HTTP_PREFER")))
+            request->prefer = value;
         break;
     case 12:
         if (slice_equal(name, SLICE("DOCUMENT_URI")))
             request->document_uri = value;
+        else if (slice_equal(name, SLICE("QUERY_STRING")))
+            request->query = value;
         break;
     case 14:
         if (slice_equal(name, SLICE("REQUEST_METHOD")))
@@ -65,6 +74,12 @@ bool web_request_path(const struct web_request *request, char *path, size_t size
 /* CONTENT_LENGTH in bytes; empty counts as 0. False if it is no number, or one that no
  * body can have (about 2^63). */
 bool web_request_content_length(const struct web_request *request, uint64_t *len);
+
+/* The seconds of the preference "wait" (RFC 7240 4.3), or -1: there is none, or not a sound one. */
+int web_request_wait(const struct web_request *request);
+
+/* Whether an Accept header names the media type, with any parameters (RFC 9110 12.5.1). */
+bool web_request_accepts(const struct web_request *request, struct slice type);
 
 /* Whether an If-None-Match header holds the entity tag, by weak comparison (RFC 9110 13.1.2). */
 bool web_request_etag_matches(struct slice if_none_match, struct slice etag);

@@ -4,7 +4,8 @@
 #include "cache/entry.h"
 #include "park/freshness.h"
 
-#define NO_RETRY (-1)
+#define NO_RETRY      (-1)
+#define NO_PREFERENCE (-1)
 
 static const struct status {
     short code;
@@ -51,15 +52,26 @@ static const struct status *status_find(int code)
 struct response response_of_status(int status)
 {
     const struct status *row = status_find(status);
-    return (
-        struct response){.status = row->code, .body = row->body, .retry_after = row->retry_after};
+    return (struct response){.status = row->code,
+                             .body = row->body,
+                             .retry_after = row->retry_after,
+                             .applied = NO_PREFERENCE};
+}
+
+struct response response_of_failure(struct slice fallback, int status)
+{
+    struct response response = response_of_status(status);
+    if (fallback.data && (status == 502 || status == 504))
+        response.body = fallback;
+    return response;
 }
 
 struct response response_of_entry(struct entry *entry)
 {
     return (struct response){.status = (short)entry->status,
                              .entry = entry_ref(entry),
-                             .retry_after = -1};
+                             .retry_after = NO_RETRY,
+                             .applied = NO_PREFERENCE};
 }
 
 /* What a GET would be sent. */
@@ -171,6 +183,23 @@ static char *put_freshness(char *at, const struct response *response, int64_t no
     return put(at, SLICE("\r\n"));
 }
 
+static char *put_type(char *at, const struct response *response)
+{
+    static const struct slice types[] = {
+        [BODY_HTML] = SLICE_INIT("text/html; charset=utf-8"),
+        [BODY_PLAIN] = SLICE_INIT("text/plain; charset=utf-8"),
+        [BODY_EVENTS] = SLICE_INIT("text/event-stream"),
+        [BODY_TEMPLATES] = SLICE_INIT("text/html; charset=utf-8"),
+    };
+    at = put(at, SLICE("Content-Type: "));
+    at = put(at, response->entry ? response->entry->type : types[response->type]);
+    if (response->type >= BODY_EVENTS) /* nginx would keep it back */
+        return put(at, SLICE("\r\nX-Accel-Buffering: no\r\nVary: Accept\r\n"));
+    at = put(at, SLICE("\r\nContent-Length: "));
+    at = put_number(at, (int64_t)full_body(response).len);
+    return put(at, SLICE("\r\n"));
+}
+
 size_t response_head(const struct response *response, int64_t now_ms, char *out)
 {
     char *at = out;
@@ -180,20 +209,18 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
     at = put(at, status_find(response->status)->reason);
     at = put(at, SLICE("\r\n"));
 
-    if (response->status != 304 && response->status != 204) {
-        at = put(at, SLICE("Content-Type: "));
-        at = put(at, response->entry   ? response->entry->type
-                     : response->plain ? SLICE("text/plain; charset=utf-8")
-                                       : SLICE("text/html; charset=utf-8"));
-        at = put(at, SLICE("\r\nContent-Length: "));
-        at = put_number(at, (int64_t)full_body(response).len);
-        at = put(at, SLICE("\r\n"));
-    }
+    if (response->status != 304 && response->status != 204)
+        at = put_type(at, response);
     if (response->status == 405)
         at = put(at, SLICE("Allow: GET, HEAD\r\n"));
     if (response->retry_after >= 0) {
         at = put(at, SLICE("Retry-After: "));
         at = put_number(at, response->retry_after);
+        at = put(at, SLICE("\r\n"));
+    }
+    if (response->applied >= 0) {
+        at = put(at, SLICE("Preference-Applied: wait="));
+        at = put_number(at, response->applied);
         at = put(at, SLICE("\r\n"));
     }
     at = response->entry ? put_freshness(at, response, now_ms)

@@ -22,15 +22,18 @@ enum response_origin {
     ORIGIN_STALE, /* making it anew failed, and this is the old one */
 };
 
+/* What a body that is not an entry's is. Of the last two the length is not known beforehand. */
+enum response_type { BODY_HTML, BODY_PLAIN, BODY_EVENTS, BODY_TEMPLATES };
+
 struct response {
     struct entry *entry; /* owned reference; NULL: `body` is static or belongs to the config */
-    struct slice body;   /* HTML unless `plain`; empty when there is an entry */
+    struct slice body;   /* empty when there is an entry, or when it is streamed */
     const struct freshness *terms; /* of the route, borrowed; NULL: none of RFC 5861's */
     const char *detail;            /* for Cache-Status; NULL: none */
     short status;
     short retry_after; /* seconds; negative: no such header */
-    unsigned char origin;
-    bool plain;     /* text/plain */
+    short applied;     /* Preference-Applied: wait=N; negative: no such header */
+    unsigned char origin, type;
     bool collapsed; /* waited on a flight that another request had started */
     bool stored;
     bool head_only; /* the request was a HEAD */
@@ -38,6 +41,10 @@ struct response {
 
 /* A short HTML body of our own, with a status, and the Retry-After that goes with that. */
 struct response response_of_status(int status);
+
+/* The same, with a body of the config's in its place where the source is to blame, if there is one:
+ * its data is NULL if not. */
+struct response response_of_failure(struct slice fallback, int status);
 
 /* A fragment. Takes one more reference to the entry. `origin`, `collapsed`, `stored` are zero. */
 struct response response_of_entry(struct entry *entry);

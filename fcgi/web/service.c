@@ -11,9 +11,13 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "cache/entry.h"
+#include "park/stream.h"
+#include "web/feed.h"
+#include "web/query.h"
 #include "web/route.h"
 
 #define FRAGMENT_PREFIX   SLICE("/fragment/")
+#define STREAM_PATH       SLICE("/fragments")
 #define HEALTH_PATH       SLICE("/workerless/health")
 #define PATH_MAX_LEN      (sizeof("/fragment/") + ROUTE_NAME_MAX)
 #define IF_NONE_MATCH_MAX 1024 /* a longer header is ignored: the answer is a full one */
@@ -22,15 +26,17 @@ struct service {
     const struct route *routes;
     size_t route_count;
     const struct purge_settings *purge;
+    size_t max_stream;
     struct flights *flights;
 };
 
 struct service *service_new(const struct route *routes, size_t route_count,
-                            const struct purge_settings *purge, struct flights *flights)
+                            const struct purge_settings *purge, size_t max_stream,
+                            struct flights *flights)
 {
     struct service *service = alloc_zeroed(sizeof *service);
     if (service)
-        *service = (struct service){routes, route_count, purge, flights};
+        *service = (struct service){routes, route_count, purge, max_stream, flights};
     return service;
 }
 
@@ -53,7 +59,8 @@ static bool is_purge(const struct web_request *request)
 struct target {
     const struct route *route; /* NULL: no fragment */
     struct slice name;         /* of the fragment; points into path */
-    int status;                /* if it is none */
+    bool is_stream;            /* many of them */
+    int status;                /* if it is neither */
     char path[PATH_MAX_LEN];
 };
 
@@ -62,6 +69,7 @@ static void find_target(const struct service *service, const struct web_request 
 {
     size_t len;
     target->route = NULL;
+    target->is_stream = false;
     target->status = 400;
     if (!web_request_path(request, target->path, sizeof target->path, &len))
         return;
@@ -72,10 +80,12 @@ static void find_target(const struct service *service, const struct web_request 
             return;
         target->route = route_find(service->routes, service->route_count, target->name);
     }
-    target->status = slice_equal(path, HEALTH_PATH) ? 200 : 404;
+    target->is_stream = slice_equal(path, STREAM_PATH);
+    target->status = target->is_stream || slice_equal(path, HEALTH_PATH) ? 200 : 404;
     if ((target->route || target->status == 200) && !is_head(request) &&
         !slice_equal(request->method, SLICE("GET"))) {
         target->route = NULL;
+        target->is_stream = false;
         target->status = 405;
     }
 }
@@ -85,7 +95,7 @@ static struct response answer_own(const struct web_request *request, int status)
     struct response response = response_of_status(status);
     if (status == 200) {
         response.body = SLICE("ok\n");
-        response.plain = true;
+        response.type = BODY_PLAIN;
     }
     response.head_only = is_head(request);
     return response;
@@ -128,29 +138,17 @@ static struct response answer_entry(const struct settlement *settlement, const s
     return response;
 }
 
-/* Nothing to show but why: the route's fallback where the source is to blame. */
-static struct response answer_without_entry(const struct route *route, int status)
-{
-    struct response response = response_of_status(status);
-    if (route->fallback.data && (status == 502 || status == 504))
-        response.body = route->fallback;
-    return response;
-}
-
 static struct response answer_settlement(const struct settlement *settlement,
                                          const struct route *route, struct slice if_none_match,
                                          bool head_only)
 {
-    static const short statuses[] = {
-        [SETTLED_NOT_FOUND] = 404, [SETTLED_FAILED] = 502,   [SETTLED_TIMED_OUT] = 504,
-        [SETTLED_NOT_READY] = 202, [SETTLED_SHUTDOWN] = 503,
-    };
     static const char *const details[] =
         {[FROM_SOURCE] = "source", [FROM_REDIS] = "redis", [FROM_MEMORY] = "memory"};
     bool answered = settlement->kind != SETTLED_NOT_READY && settlement->kind != SETTLED_SHUTDOWN;
-    struct response response = settlement->kind == SETTLED_ENTRY
-                                   ? answer_entry(settlement, route, if_none_match)
-                                   : answer_without_entry(route, statuses[settlement->kind]);
+    struct response response =
+        settlement->kind == SETTLED_ENTRY
+            ? answer_entry(settlement, route, if_none_match)
+            : response_of_failure(route->fallback, settlement_status(settlement->kind));
     response.head_only = head_only;
     response.origin = settlement->hit ? ORIGIN_HIT : settlement->stale ? ORIGIN_STALE : ORIGIN_MISS;
     response.detail = answered ? details[settlement->detail] : NULL;
@@ -192,60 +190,157 @@ static bool purge_key(const struct web_request *request, char *key, size_t *len)
 }
 
 /* As service_start. 503: out of memory. */
-static bool start_purge(struct service *service, const struct web_request *request,
-                        struct waiter_address who, struct wait *wait, struct response *response)
+static enum service_outcome start_purge(struct service *service, const struct web_request *request,
+                                        struct waiter_address who, union service_answer *answer)
 {
     char key[ROUTE_KEY_MAX + 1];
     size_t len;
     int status = 503;
-    *wait = (struct wait){0};
+    struct waiter *waiter = NULL;
     if (!may_purge(service, request))
         status = 403;
     else if (!purge_key(request, key, &len))
         status = 400;
     else
-        wait->waiter = flights_purge(service->flights, (struct slice){key, len},
-                                     slice_equal(request->purge, SLICE("soft")), who);
-    if (!wait->waiter)
-        *response = answer_own(request, status);
-    return !wait->waiter;
+        waiter = flights_purge(service->flights, (struct slice){key, len},
+                               slice_equal(request->purge, SLICE("soft")), who);
+    if (!waiter) {
+        answer->response = answer_own(request, status);
+        return SERVICE_ANSWERED;
+    }
+    answer->wait = (struct wait){.waiter = waiter};
+    return SERVICE_PARKED;
 }
 
-/* --- fragments --- */
+/* --- many fragments --- */
 
-bool service_start(struct service *service, const struct web_request *request,
-                   struct waiter_address who, struct wait *wait, struct response *response)
+/* The next name of the query; what is no name of a fragment is QUERY_BAD. */
+static enum query_step next_name(struct slice *query, char *buffer, struct slice *name)
 {
-    if (is_purge(request))
-        return start_purge(service, request, who, wait, response);
+    size_t len;
+    enum query_step step = query_next(query, SLICE("name"), buffer, ROUTE_NAME_MAX, &len);
+    *name = (struct slice){.data = buffer, .len = step == QUERY_VALUE ? len : 0};
+    return step == QUERY_VALUE && (!route_name_valid(*name) || !event_name_valid(*name)) ? QUERY_BAD
+                                                                                         : step;
+}
 
-    struct target target;
-    find_target(service, request, &target);
-    if (!target.route) {
-        *response = answer_own(request, target.status);
-        return true;
+/* How many names the query has, and how many bytes they have. False: none, or one of them is bad, or
+ * they are too many. */
+static bool count_names(const struct service *service, struct slice query, size_t *count,
+                        size_t *bytes)
+{
+    char buffer[ROUTE_NAME_MAX];
+    struct slice name;
+    enum query_step step;
+    *count = *bytes = 0;
+    while ((step = next_name(&query, buffer, &name)) == QUERY_VALUE) {
+        if (++*count > service->max_stream)
+            return false;
+        *bytes += name.len;
     }
+    return step == QUERY_END && *count > 0;
+}
 
+static void add_names(struct service *service, struct slice query, struct stream *stream)
+{
+    char buffer[ROUTE_NAME_MAX], key[ROUTE_KEY_MAX];
+    struct slice name;
+    while (next_name(&query, buffer, &name) == QUERY_VALUE) {
+        const struct route *route = route_find(service->routes, service->route_count, name);
+        stream_add(stream, route ? &route->recipe : NULL,
+                   (struct slice){.data = key, .len = route_key(name, key)}, name);
+    }
+}
+
+static enum service_outcome start_stream(struct service *service, const struct web_request *request,
+                                         struct waiter_address who, union service_answer *answer)
+{
+    enum event_form form = web_request_accepts(request, SLICE("text/html")) &&
+                                   !web_request_accepts(request, SLICE("text/event-stream"))
+                               ? EVENT_TEMPLATES
+                               : EVENT_STREAM;
+    size_t count, bytes;
+    if (!count_names(service, request->query, &count, &bytes)) {
+        answer->response = answer_own(request, 400);
+        return SERVICE_ANSWERED;
+    }
+    if (is_head(request)) {
+        answer->response = feed_response(form);
+        answer->response.head_only = true;
+        return SERVICE_ANSWERED;
+    }
+    struct stream *stream = stream_new(service->flights, who, count, bytes);
+    answer->feed = stream ? feed_new(stream, service->routes, form) : NULL;
+    if (!answer->feed) {
+        stream_free(stream);
+        answer->response = answer_refusal(request, JOIN_NO_MEMORY);
+        return SERVICE_ANSWERED;
+    }
+    add_names(service, request->query, stream);
+    return SERVICE_STREAMS;
+}
+
+/* --- one fragment --- */
+
+/* The seconds of the request's own hold, if it is shorter than the route's; or -1. */
+static short preferred_hold(const struct web_request *request, const struct recipe *recipe)
+{
+    int seconds = web_request_wait(request);
+    return seconds >= 0 && seconds <= HOLD_MAX_S && seconds < recipe->hold ? (short)seconds : -1;
+}
+
+static enum service_outcome start_fragment(struct service *service,
+                                           const struct web_request *request,
+                                           const struct target *target, struct waiter_address who,
+                                           union service_answer *answer)
+{
     char bytes[ROUTE_KEY_MAX];
-    struct slice key = {.data = bytes, .len = route_key(target.name, bytes)};
-    const struct recipe *recipe = &target.route->recipe;
+    struct slice key = {.data = bytes, .len = route_key(target->name, bytes)};
+    const struct recipe *recipe = &target->route->recipe;
+    short hold_s = preferred_hold(request, recipe);
     struct settlement settlement;
-    if (flights_serve(service->flights, recipe, key, target.name, &settlement)) {
-        *response =
-            answer_settlement(&settlement, target.route, request->if_none_match, is_head(request));
-        return true;
+    if (flights_serve(service->flights, recipe, key, target->name, &settlement)) {
+        answer->response =
+            answer_settlement(&settlement, target->route, request->if_none_match, is_head(request));
+        answer->response.applied = hold_s;
+        return SERVICE_ANSWERED;
     }
 
     enum join_refusal refusal;
-    *wait = (struct wait){.route = target.route, .head_only = is_head(request)};
-    wait->waiter = flights_join(service->flights, recipe, key, target.name, who, &refusal);
-    if (!wait->waiter) {
-        *response = answer_refusal(request, refusal);
-        return true;
+    struct waiter *waiter =
+        flights_join(service->flights, recipe, key, target->name, who, &refusal);
+    if (!waiter) {
+        answer->response = answer_refusal(request, refusal);
+        return SERVICE_ANSWERED;
     }
+    answer->wait = (struct wait){.waiter = waiter,
+                                 .route = target->route,
+                                 .applied = hold_s,
+                                 .head_only = is_head(request)};
+    if (hold_s >= 0)
+        flights_hold(service->flights, waiter, (unsigned)hold_s);
     if (request->if_none_match.len > 0 && request->if_none_match.len <= IF_NONE_MATCH_MAX)
-        wait->if_none_match = alloc_copy(request->if_none_match.data, request->if_none_match.len);
-    return false;
+        answer->wait.if_none_match =
+            alloc_copy(request->if_none_match.data, request->if_none_match.len);
+    return SERVICE_PARKED;
+}
+
+/* --- a request's way --- */
+
+enum service_outcome service_start(struct service *service, const struct web_request *request,
+                                   struct waiter_address who, union service_answer *answer)
+{
+    if (is_purge(request))
+        return start_purge(service, request, who, answer);
+
+    struct target target;
+    find_target(service, request, &target);
+    if (target.route)
+        return start_fragment(service, request, &target, who, answer);
+    if (target.is_stream)
+        return start_stream(service, request, who, answer);
+    answer->response = answer_own(request, target.status);
+    return SERVICE_ANSWERED;
 }
 
 struct response service_finish(struct wait *wait, const struct settlement *settlement)
@@ -256,6 +351,8 @@ struct response service_finish(struct wait *wait, const struct settlement *settl
             ? response_of_status(503)
             : answer_settlement(settlement, wait->route, slice_of(wait->if_none_match),
                                 wait->head_only);
+    if (wait->route)
+        response.applied = wait->applied;
     wait->waiter = NULL;
     service_leave(wait);
     return response;

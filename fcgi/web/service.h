@@ -1,7 +1,7 @@
 /* What the application answers to a request: the way from a path to a fragment.
  *
  *     service_check   errors that the headers alone show
- *     service_start   an answer at once, or a wait on a flight
+ *     service_start   an answer at once, a wait on a flight, or a stream of many fragments
  *     service_finish  the flight's settlement -> the answer
  */
 #ifndef WORKERLESS_WEB_SERVICE_H
@@ -14,6 +14,7 @@
 #include "web/request.h"
 #include "web/response.h"
 
+struct feed;
 struct route;
 struct service;
 
@@ -23,9 +24,11 @@ struct purge_settings {
     size_t count;
 };
 
-/* All are borrowed for the service's life. Returns what the caller owns, or NULL. */
+/* `max_stream` is how many fragments one stream may have. All else is borrowed for the service's
+ * life. Returns what the caller owns, or NULL. */
 struct service *service_new(const struct route *routes, size_t route_count,
-                            const struct purge_settings *purge, struct flights *flights);
+                            const struct purge_settings *purge, size_t max_stream,
+                            struct flights *flights);
 
 /* NULL is allowed. */
 void service_free(struct service *service);
@@ -35,6 +38,7 @@ struct wait {
     struct waiter *waiter;     /* lives until it is left, or settled by service_finish */
     const struct route *route; /* NULL: a purge */
     char *if_none_match;       /* owned copy, or NULL */
+    short applied;             /* of the preference "wait"; negative: none is */
     bool head_only;
 };
 
@@ -42,10 +46,20 @@ struct wait {
 bool service_check(const struct service *service, const struct web_request *request,
                    struct response *response);
 
-/* True: answered, `response` is set and the caller's. False: parked; `wait` is set, and ends by
- * service_finish or service_leave. */
-bool service_start(struct service *service, const struct web_request *request,
-                   struct waiter_address who, struct wait *wait, struct response *response);
+enum service_outcome {
+    SERVICE_ANSWERED, /* `response` is set and the caller's */
+    SERVICE_PARKED,   /* `wait` is set, and ends by service_finish or service_leave */
+    SERVICE_STREAMS,  /* `feed` is set and the caller's */
+};
+
+union service_answer {
+    struct response response;
+    struct wait wait;
+    struct feed *feed;
+};
+
+enum service_outcome service_start(struct service *service, const struct web_request *request,
+                                   struct waiter_address who, union service_answer *answer);
 
 /* The answer after the flight's settlement. The wait is over. The response is the caller's. */
 struct response service_finish(struct wait *wait, const struct settlement *settlement);

@@ -22,6 +22,7 @@
 #include "base/table.h"
 #include "base/timeout.h"
 #include "park/flight.h"
+#include "web/feed.h"
 #include "web/service.h"
 #include "wire/inflight.h"
 #include "wire/output.h"
@@ -53,7 +54,7 @@ struct connection {
     struct buffer management; /* content of the GET_VALUES that is arriving */
     unsigned char begin[sizeof(FCGI_BeginRequestBody)]; /* or of the BEGIN_REQUEST */
     struct inflight inflight;
-    struct request *answering; /* those ANSWERING, in the order of their turns */
+    struct request *answering; /* those with something to send, in the order of their turns */
     struct output output;
     struct timeout timeout; /* in the queue for what the connection waits for */
     uint32_t number;
@@ -80,7 +81,7 @@ struct connections {
     bool draining;
     ev_prepare runner;
     struct timeout_queue idle, record, sending, lingering, half_closed; /* of connections */
-    struct timeout_queue receiving;                                     /* of requests */
+    struct timeout_queue receiving, beats;                              /* of requests */
     connections_room_fn *room;
     void *room_context;
     char scratch[SCRATCH_LEN]; /* what was just read, of whichever connection */
@@ -131,7 +132,7 @@ static void remove_request(struct connection *connection, struct request *reques
 {
     if (request_receiving(request))
         connection->receiving--;
-    if (request->state == REQUEST_ANSWERING)
+    if (request->listed)
         DL_DELETE(connection->answering, request);
     if (!request->input_ended)
         connection->unread = true;
@@ -149,8 +150,12 @@ static void note_state(struct connection *connection, struct request *request,
     bool was_receiving = before == REQUEST_PARAMS || before == REQUEST_STDIN;
     if (was_receiving && !request_receiving(request))
         connection->receiving--;
-    if (before != REQUEST_ANSWERING && request->state == REQUEST_ANSWERING)
+    if (before != REQUEST_STREAMING && request->state == REQUEST_STREAMING)
+        request->stream.owner = connection;
+    if (!request->listed && request_has_output(request)) {
+        request->listed = true;
         DL_APPEND(connection->answering, request);
+    }
 }
 
 /* --- records in --- */
@@ -413,6 +418,11 @@ static void connection_fill(struct connection *connection)
             DL_DELETE(connection->answering, request);
             DL_APPEND(connection->answering, request);
             break;
+        case REQUEST_WAITS:
+            DL_DELETE(connection->answering, request);
+            request->listed = false;
+            timeout_start(&connection->all->beats, &request->stream.beat);
+            break;
         case REQUEST_NO_MEMORY:
             connection_doom(connection, "out of memory");
             return;
@@ -552,6 +562,17 @@ static void on_receive_timeout(void *context, struct timeout *deadline)
     connection_mark(connection);
 }
 
+static void on_beat(void *context, struct timeout *beat)
+{
+    struct request *request =
+        (struct request *)((char *)beat - offsetof(struct request, stream.beat));
+    struct connection *connection = request->stream.owner;
+    (void)context;
+    feed_beat(request->stream.feed);
+    note_state(connection, request, REQUEST_STREAMING);
+    connection_mark(connection);
+}
+
 static void on_send_timeout(void *context, struct timeout *timeout)
 {
     (void)context;
@@ -630,6 +651,7 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
     timeout_queue_init(&all->receiving, loop, limits->receive_timeout, on_receive_timeout, all);
     timeout_queue_init(&all->record, loop, limits->receive_timeout, on_record_timeout, all);
     timeout_queue_init(&all->sending, loop, limits->send_timeout, on_send_timeout, all);
+    timeout_queue_init(&all->beats, loop, limits->heartbeat, on_beat, all);
     timeout_queue_init(&all->lingering, loop, LINGER_S, on_linger_timeout, all);
     timeout_queue_init(&all->half_closed, loop, HANG_UP_LOOK_S, on_half_closed_timeout, all);
     ev_prepare_init(&all->runner, on_prepare);
@@ -682,10 +704,11 @@ void connections_settled(void *context, const struct waiter_address *who,
     struct connection *connection = connections_find(context, who->connection);
     struct request *request =
         connection ? inflight_find(&connection->inflight, who->request_id) : NULL;
-    if (!request || request->generation != who->generation || request->state != REQUEST_PARKED)
+    if (!request || request->generation != who->generation)
         return;
-    request_settle(request, settlement);
-    note_state(connection, request, REQUEST_PARKED);
+    enum request_state before = request->state;
+    request_settle(request, who, settlement);
+    note_state(connection, request, before);
     connection_mark(connection);
 }
 
@@ -711,7 +734,8 @@ void connections_free(struct connections *connections)
     connection_free(connection);
     struct timeout_queue *queues[] = {&connections->idle,      &connections->record,
                                       &connections->sending,   &connections->lingering,
-                                      &connections->receiving, &connections->half_closed};
+                                      &connections->receiving, &connections->half_closed,
+                                      &connections->beats};
     for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
         timeout_queue_stop(queues[i]);
     ev_prepare_stop(connections->loop, &connections->runner);

@@ -13,7 +13,8 @@ struct connection_limits {
     double idle_timeout;            /* seconds without a request until the connection is closed */
     double receive_timeout;         /* seconds for a request to arrive whole */
     double send_timeout;            /* seconds without the peer taking a byte */
-    bool tcp_half_close;            /* a FIN on TCP means "no more requests", not "gone" */
+    double heartbeat;    /* seconds of silence after which a stream shows that it lives */
+    bool tcp_half_close; /* a FIN on TCP means "no more requests", not "gone" */
 };
 
 #endif

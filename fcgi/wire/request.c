@@ -5,12 +5,14 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "web/feed.h"
 #include "wire/limits.h"
 #include "wire/output.h"
 #include "wire/params.h"
 #include "wire/record.h"
 
 #define RECORD_CONTENT_MAX 32768 /* of one STDOUT record: the share of one turn */
+#define STREAM_RECORD_MAX  8192  /* of one that is copied */
 
 struct request *request_new(uint16_t id, uint32_t generation, bool keep_conn)
 {
@@ -46,6 +48,10 @@ static void leave_state(struct request *request)
         break;
     case REQUEST_ANSWERING:
         response_release(&request->answer.response);
+        break;
+    case REQUEST_STREAMING:
+        timeout_stop(&request->stream.beat);
+        feed_free(request->stream.feed);
         break;
     }
 }
@@ -111,8 +117,7 @@ void request_end_input(struct request *request, struct service *service, uint32_
 {
     struct web_request decoded;
     const struct web_request *web = &latest.web;
-    struct wait wait;
-    struct response response;
+    union service_answer answer;
     struct waiter_address who = {
         .connection = connection,
         .request_id = request->id,
@@ -127,12 +132,23 @@ void request_end_input(struct request *request, struct service *service, uint32_
     web_request_content_length(web, &content_len);
     if (request->body_len < content_len) {
         request_refuse(request, 400);
-    } else if (service_start(service, web, who, &wait, &response)) {
-        request_answer(request, response);
-    } else {
+        return;
+    }
+    switch (service_start(service, web, who, &answer)) {
+    case SERVICE_ANSWERED:
+        request_answer(request, answer.response);
+        break;
+    case SERVICE_PARKED:
         leave_state(request);
         request->state = REQUEST_PARKED;
-        request->wait = wait;
+        request->wait = answer.wait;
+        break;
+    case SERVICE_STREAMS:
+        leave_state(request);
+        request->state = REQUEST_STREAMING;
+        memset(&request->stream, 0, sizeof request->stream);
+        request->stream.feed = answer.feed;
+        break;
     }
 }
 
@@ -151,9 +167,20 @@ void request_refuse(struct request *request, int status)
     request_answer(request, response_of_status(status));
 }
 
-void request_settle(struct request *request, const struct settlement *settlement)
+void request_settle(struct request *request, const struct waiter_address *who,
+                    const struct settlement *settlement)
 {
-    request_answer(request, service_finish(&request->wait, settlement));
+    if (request->state == REQUEST_STREAMING)
+        feed_settle(request->stream.feed, who, settlement);
+    else if (request->state == REQUEST_PARKED)
+        request_answer(request, service_finish(&request->wait, settlement));
+}
+
+bool request_has_output(const struct request *request)
+{
+    return request->state == REQUEST_ANSWERING ||
+           (request->state == REQUEST_STREAMING &&
+            (!request->head_sent || feed_is_ready(request->stream.feed)));
 }
 
 /* Own bytes of a record: its header and the response's head, if that is still to come. */
@@ -193,8 +220,34 @@ static bool emit_back(const struct request *request, struct output *output, uint
     return true;
 }
 
+/* The next record of a response that goes on: its head, if that is still to come, and what is ready.
+ * All of it is copied, since a line of the body here and there needs something before it. */
+static enum request_progress emit_stream(struct request *request, struct output *output)
+{
+    struct feed *feed = request->stream.feed;
+    size_t len = 0, room = STREAM_RECORD_MAX;
+    char *out = output_reserve(output, FCGI_HEADER_LEN + room);
+    if (!out)
+        return REQUEST_NO_MEMORY;
+    char *content = out + FCGI_HEADER_LEN;
+    if (!request->head_sent)
+        len = response_head(feed_head(feed), clock_wall_ms(), content);
+    len += feed_write(feed, content + len, room - len);
+    output_return(output, room - len);
+    record_encode_header(out, FCGI_STDOUT, request->id, (uint16_t)len, record_padding(len));
+    request->head_sent = true;
+
+    bool over = feed_is_over(feed);
+    if (!emit_back(request, output, record_padding(len), over))
+        return REQUEST_NO_MEMORY;
+    return over ? REQUEST_DONE : feed_is_ready(feed) ? REQUEST_MORE : REQUEST_WAITS;
+}
+
 enum request_progress request_emit(struct request *request, struct output *output)
 {
+    if (request->state == REQUEST_STREAMING)
+        return emit_stream(request, output);
+
     const struct response *response = &request->answer.response;
     struct slice part = slice_from(response_body(response), request->answer.sent);
     size_t room = RECORD_CONTENT_MAX - (request->head_sent ? 0 : RESPONSE_HEAD_MAX);

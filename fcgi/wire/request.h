@@ -1,7 +1,8 @@
 /* One FastCGI request, from BEGIN_REQUEST to END_REQUEST.
  *
  *     PARAMS --> STDIN --> PARKED --> ANSWERING --> END_REQUEST, gone
- *        `---------`-------------------^
+ *        `---------`-------------------^                 ^
+ *                   `-----> STREAMING -------------------'
  *
  * A request holds memory only for the state that it is in: PARAMS are dropped when it parks.
  */
@@ -18,6 +19,7 @@
 
 struct connection;
 struct connection_limits;
+struct feed;
 struct output;
 
 enum request_state {
@@ -25,10 +27,11 @@ enum request_state {
     REQUEST_STDIN,     /* PARAMS are complete, its STDIN stream is arriving */
     REQUEST_PARKED,    /* waits on a flight */
     REQUEST_ANSWERING, /* its response is being written */
+    REQUEST_STREAMING, /* its response goes on, as its fragments get ready */
 };
 
 struct request {
-    struct request *next, *prev; /* in the connection's list of those ANSWERING */
+    struct request *next, *prev; /* in the connection's list of those that take turns */
     uint64_t body_len;           /* bytes of STDIN so far */
     uint32_t generation;         /* tells this use of the id from an earlier one */
     uint16_t id;
@@ -36,6 +39,7 @@ struct request {
     bool keep_conn;
     bool input_ended; /* its STDIN stream has ended: no more records of it will come */
     bool head_sent;
+    bool listed; /* it takes turns: see request_has_output */
     union {
         struct {
             struct buffer params;
@@ -47,6 +51,11 @@ struct request {
             struct response response;
             size_t sent; /* bytes of its body */
         } answer;        /* ANSWERING */
+        struct {
+            struct feed *feed;
+            struct timeout beat;      /* until a heartbeat is due; its owner starts it */
+            struct connection *owner; /* for whoever gets the timeout */
+        } stream;                     /* STREAMING */
     };
 };
 
@@ -61,8 +70,11 @@ static inline bool request_receiving(const struct request *request)
     return request->state == REQUEST_PARAMS || request->state == REQUEST_STDIN;
 }
 
+/* Whether request_emit has anything to do. */
+bool request_has_output(const struct request *request);
+
 /* The next bytes of a stream, and its end. Each may bring the request into ANSWERING, with an error
- * if the bytes are bad or too many; request_end_input also into PARKED. `connection` is the number
+ * if the bytes are bad or too many; request_end_input also into PARKED or STREAMING. `connection` is the number
  * for its waiter's address. */
 void request_add_params(struct request *request, struct slice bytes,
                         const struct connection_limits *limits);
@@ -78,13 +90,15 @@ void request_answer(struct request *request, struct response response);
 /* The same with an error of our own. */
 void request_refuse(struct request *request, int status);
 
-/* The flight has settled: from PARKED to ANSWERING. */
-void request_settle(struct request *request, const struct settlement *settlement);
+/* A flight has settled: from PARKED to ANSWERING; one that is STREAMING has more to send. */
+void request_settle(struct request *request, const struct waiter_address *who,
+                    const struct settlement *settlement);
 
-enum request_progress { REQUEST_MORE, REQUEST_DONE, REQUEST_NO_MEMORY };
+enum request_progress { REQUEST_MORE, REQUEST_DONE, REQUEST_WAITS, REQUEST_NO_MEMORY };
 
 /* Queues the next record of the answer: at most 32 KiB, so that requests of one connection
- * can take turns. REQUEST_DONE: END_REQUEST was queued with it. REQUEST_NO_MEMORY: the record is
+ * can take turns. REQUEST_DONE: END_REQUEST was queued with it. REQUEST_WAITS: that was all so far;
+ * more is to come. REQUEST_NO_MEMORY: the record is
  * incomplete, the connection can't go on. */
 enum request_progress request_emit(struct request *request, struct output *output);
 

@@ -19,6 +19,9 @@ static void test_set(void **state)
         {SLICE_INIT("HTTP_IF_NONE_MATCH"), offsetof(struct web_request, if_none_match)},
         {SLICE_INIT("REMOTE_ADDR"), offsetof(struct web_request, remote_addr)},
         {SLICE_INIT("HTTP_WORKERLESS_PURGE"), offsetof(struct web_request, purge)},
+        {SLICE_INIT("QUERY_STRING"), offsetof(struct web_request, query)},
+        {SLICE_INIT("HTTP_ACCEPT"), offsetof(struct web_request, accept)},
+        {SLICE_INIT("HTTP_PREFER"), offsetof(struct web_request, prefer)},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -44,7 +47,7 @@ static void test_set_unknown(void **state)
         "request_method",
         "PATH_INFO ",
         "REQUEST_URI",
-        "QUERY_STRING",
+        "QUERY_STRINGS",
         "SCRIPT_FILENAME",
         "HTTP_COOKIE",
         "HTTP_AUTHORIZATION",

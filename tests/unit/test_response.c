@@ -87,7 +87,7 @@ static void test_plain(void **state)
     struct response response = response_of_status(200);
     (void)state;
     response.body = SLICE("ok\n");
-    response.plain = true;
+    response.type = BODY_PLAIN;
     assert_slice(0, head_of(&response, NOW_MS, out),
                  SLICE("Status: 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
                        "Content-Length: 3\r\nCache-Control: no-store\r\n\r\n"));
@@ -400,7 +400,7 @@ static void test_combinations(void **state)
         struct response response = response_of_status(statuses[i / 256]);
         char *out = malloc(RESPONSE_HEAD_MAX);
         assert_non_null(out);
-        response.plain = i & 1;
+        response.type = i & 1 ? BODY_PLAIN : BODY_HTML;
         response.collapsed = i & 2;
         response.stored = i & 4;
         response.head_only = i & 8;

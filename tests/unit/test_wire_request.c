@@ -43,7 +43,7 @@ static void on_settled(void *context, const struct waiter_address *who,
     assert_int_equal(who->request_id, asking->id);
     assert_int_equal(who->generation, asking->generation);
     assert_int_equal(asking->state, REQUEST_PARKED);
-    request_settle(asking, settlement);
+    request_settle(asking, who, settlement);
     ev_break(loop, EVBREAK_ONE);
 }
 
@@ -61,7 +61,7 @@ static int setup(void **state)
     flights = flights_new(loop, &few, cache, sources, recipes, LENGTH(routes));
     assert_non_null(flights);
     flights_on_settled(flights, on_settled, NULL);
-    service = service_new(routes, LENGTH(routes), &may_purge, flights);
+    service = service_new(routes, LENGTH(routes), &may_purge, 64, flights);
     assert_non_null(service);
     return 0;
 }

@@ -1,0 +1,146 @@
+/* Streams: the fragments of one request, in one block of memory. */
+#include "park/stream.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "cache/entry.h"
+#include "park/flight.h"
+
+#define NONE UINT16_MAX
+
+/* A fragment waits, and then it is ready: it is never both. */
+struct part {
+    struct slice name;
+    const struct recipe *recipe;
+    uint16_t next; /* of those that are ready */
+    bool waiting;
+    union {
+        struct waiter waiter;
+        struct {
+            enum settlement_kind kind;
+            struct entry *entry; /* owned, or NULL */
+        } ready;
+    };
+};
+
+struct stream {
+    struct flights *flights;
+    struct waiter_address who;
+    struct stream_part taken; /* the latest that stream_next gave */
+    char *names;              /* where the next one goes; behind the parts */
+    uint16_t count, waiting;
+    uint16_t first, last; /* of those that are ready; NONE: there is none */
+    struct part parts[];
+};
+
+struct stream *stream_new(struct flights *flights, struct waiter_address who, size_t fragments,
+                          size_t names_len)
+{
+    size_t parts_len = fragments * sizeof(struct part);
+    struct stream *stream = alloc_zeroed(sizeof *stream + parts_len + names_len);
+    if (!stream)
+        return NULL;
+    stream->flights = flights;
+    stream->who = who;
+    stream->names = (char *)stream->parts + parts_len;
+    stream->first = stream->last = NONE;
+    return stream;
+}
+
+static void part_ready(struct stream *stream, struct part *part, enum settlement_kind kind,
+                       struct entry *entry)
+{
+    uint16_t index = (uint16_t)(part - stream->parts);
+    part->waiting = false;
+    part->ready.kind = kind;
+    part->ready.entry = entry ? entry_ref(entry) : NULL;
+    part->next = NONE;
+    if (stream->last == NONE)
+        stream->first = index;
+    else
+        stream->parts[stream->last].next = index;
+    stream->last = index;
+}
+
+static bool stream_has(const struct stream *stream, struct slice name)
+{
+    for (size_t i = 0; i < stream->count; i++)
+        if (slice_equal(stream->parts[i].name, name))
+            return true;
+    return false;
+}
+
+void stream_add(struct stream *stream, const struct recipe *recipe, struct slice key,
+                struct slice name)
+{
+    if (stream_has(stream, name))
+        return;
+    struct part *part = &stream->parts[stream->count];
+    memcpy(stream->names, name.data, name.len);
+    part->name = (struct slice){.data = stream->names, .len = name.len};
+    part->recipe = recipe;
+    stream->names += name.len;
+
+    struct settlement settlement = {.kind = SETTLED_NOT_FOUND};
+    if (!recipe || flights_serve(stream->flights, recipe, key, name, &settlement)) {
+        stream->count++;
+        part_ready(stream, part, settlement.kind, settlement.entry);
+        return;
+    }
+    part->waiter.who = stream->who;
+    part->waiter.who.part = stream->count++;
+    part->waiting = flights_join_in(stream->flights, recipe, key, name, &part->waiter);
+    if (part->waiting)
+        stream->waiting++;
+    else
+        part_ready(stream, part, SETTLED_REFUSED, NULL);
+}
+
+void stream_settle(struct stream *stream, const struct waiter_address *who,
+                   const struct settlement *settlement)
+{
+    struct part *part = &stream->parts[who->part];
+    stream->waiting--;
+    part_ready(stream, part, settlement->kind, settlement->entry);
+}
+
+const struct stream_part *stream_next(struct stream *stream)
+{
+    entry_unref(stream->taken.entry);
+    stream->taken.entry = NULL;
+    if (stream->first == NONE)
+        return NULL;
+    struct part *part = &stream->parts[stream->first];
+    stream->taken =
+        (struct stream_part){part->name, part->recipe, part->ready.kind, part->ready.entry};
+    part->ready.entry = NULL;
+    stream->first = part->next;
+    if (stream->first == NONE)
+        stream->last = NONE;
+    return &stream->taken;
+}
+
+bool stream_is_ready(const struct stream *stream)
+{
+    return stream->first != NONE;
+}
+
+bool stream_is_over(const struct stream *stream)
+{
+    return stream->first == NONE && stream->waiting == 0;
+}
+
+void stream_free(struct stream *stream)
+{
+    if (!stream)
+        return;
+    for (size_t i = 0; i < stream->count; i++) {
+        if (stream->parts[i].waiting)
+            waiter_leave(&stream->parts[i].waiter);
+        else
+            entry_unref(stream->parts[i].ready.entry);
+    }
+    entry_unref(stream->taken.entry);
+    free(stream);
+}

@@ -1,0 +1,57 @@
+/* Many fragments for one request, each told as soon as it is there.
+ *
+ *     stream_add --> its flight --settled--> stream_settle --> ready, in the order of readiness
+ *          '-- in memory already ----------------------------'        |
+ *                                                     stream_next <---'
+ *
+ * A stream waits on flights as other requests do, but for as long as they take: it has no hold. It
+ * keeps references to the entries that are ready and not taken yet, nothing else of them.
+ */
+#ifndef WORKERLESS_PARK_STREAM_H
+#define WORKERLESS_PARK_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "park/waiter.h"
+
+struct flights;
+struct recipe;
+struct stream;
+
+/* What has become of one fragment. */
+struct stream_part {
+    struct slice name;           /* lives as long as the stream */
+    const struct recipe *recipe; /* NULL: no route leads to it */
+    enum settlement_kind kind;
+    struct entry
+        *entry; /* SETTLED_ENTRY: owned by the stream, until the next call of stream_next */
+};
+
+/* For so many fragments, whose names have so many bytes together. `flights` is borrowed. Returns
+ * what the caller owns, or NULL when out of memory. */
+struct stream *stream_new(struct flights *flights, struct waiter_address who, size_t fragments,
+                          size_t names_len);
+
+/* One more fragment: it waits, or is ready at once; a fragment that is there already is not added
+ * again. A fragment that can't wait, for a bound or for want of memory, is ready as SETTLED_REFUSED.
+ * Key and name are copied. */
+void stream_add(struct stream *stream, const struct recipe *recipe, struct slice key,
+                struct slice name);
+
+/* The flight that its fragment waits for has settled; `who->part` says which one it is. */
+void stream_settle(struct stream *stream, const struct waiter_address *who,
+                   const struct settlement *settlement);
+
+/* The next that is ready, or NULL. Valid until the next call. */
+const struct stream_part *stream_next(struct stream *stream);
+
+bool stream_is_ready(const struct stream *stream); /* stream_next would give one */
+bool stream_is_over(const struct stream *stream);  /* none is ready, and none waits */
+
+/* Leaves all flights; they go on. NULL is allowed. */
+void stream_free(struct stream *stream);
+
+#endif

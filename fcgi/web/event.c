@@ -1,0 +1,144 @@
+/* A fragment is written as a sequence of chunks, which point into the name, the body or a literal:
+ * nothing is assembled, and it can stop at any byte. */
+#include "web/event.h"
+
+enum step {
+    STEP_DONE,
+    STEP_START,
+    STEP_NAME,
+    STEP_KIND,
+    STEP_LINE_START, /* of a line of data */
+    STEP_LINE,
+    STEP_BODY,
+    STEP_LAST,
+};
+
+bool event_name_valid(struct slice name)
+{
+    struct slice error = SLICE(":error");
+    return !slice_equal(name, SLICE("end")) &&
+           !(name.len >= error.len && slice_equal(slice_from(name, name.len - error.len), error));
+}
+
+void event_begin(struct event *event, enum event_form form, struct slice name, bool failed,
+                 struct slice body)
+{
+    *event = (struct event){
+        .form = (unsigned char)form,
+        .name = name,
+        .body = body,
+        .failed = failed,
+        .step = STEP_START,
+    };
+}
+
+/* From the beginning of *rest, up to one of the bytes. */
+static struct slice take_span(struct slice *rest, const char *bytes)
+{
+    struct slice span = {.data = rest->data};
+    while (span.len < rest->len && !strchr(bytes, rest->data[span.len]))
+        span.len++;
+    *rest = slice_from(*rest, span.len);
+    return span;
+}
+
+/* A line may end with CR, LF or both. False: there is no other line. */
+static bool take_line_end(struct slice *rest)
+{
+    if (rest->len == 0)
+        return false;
+    bool both = rest->len > 1 && rest->data[0] == '\r' && rest->data[1] == '\n';
+    *rest = slice_from(*rest, both ? 2 : 1);
+    return true;
+}
+
+static enum step next_of_stream(struct event *event)
+{
+    switch ((enum step)event->step) {
+    case STEP_START:
+        event->chunk = SLICE("event: ");
+        return STEP_NAME;
+    case STEP_NAME:
+        event->chunk = event->name;
+        return STEP_KIND;
+    case STEP_KIND:
+        event->chunk = event->failed ? SLICE(":error") : SLICE("");
+        return STEP_LINE_START;
+    case STEP_LINE_START:
+        event->chunk = SLICE("\ndata: ");
+        return STEP_LINE;
+    case STEP_LINE:
+        event->chunk = take_span(&event->body, "\r\n");
+        return take_line_end(&event->body) ? STEP_LINE_START : STEP_LAST;
+    default:
+        event->chunk = SLICE("\n\n");
+        return STEP_DONE;
+    }
+}
+
+/* The name is the value of an attribute. */
+static struct slice take_escaped(struct slice *name)
+{
+    struct slice span = take_span(name, "&<>\"");
+    if (span.len > 0)
+        return span;
+    char byte = name->data[0];
+    *name = slice_from(*name, 1);
+    return byte == '&'   ? SLICE("&amp;")
+           : byte == '<' ? SLICE("&lt;")
+           : byte == '>' ? SLICE("&gt;")
+                         : SLICE("&quot;");
+}
+
+static enum step next_of_templates(struct event *event)
+{
+    switch ((enum step)event->step) {
+    case STEP_START:
+        event->chunk = SLICE("<template for=\"");
+        return STEP_NAME;
+    case STEP_NAME:
+        event->chunk = take_escaped(&event->name);
+        return event->name.len > 0 ? STEP_NAME : STEP_KIND;
+    case STEP_KIND:
+        event->chunk = event->failed ? SLICE("\" data-failed>") : SLICE("\">");
+        return STEP_BODY;
+    case STEP_BODY:
+        event->chunk = event->body;
+        return STEP_LAST;
+    default:
+        event->chunk = SLICE("</template>\n");
+        return STEP_DONE;
+    }
+}
+
+size_t event_write(struct event *event, char *out, size_t room)
+{
+    size_t len = 0;
+    while (len < room && event_unfinished(event)) {
+        if (event->chunk.len == 0)
+            event->step = (unsigned char)(event->form == EVENT_STREAM ? next_of_stream(event)
+                                                                      : next_of_templates(event));
+        size_t part = event->chunk.len < room - len ? event->chunk.len : room - len;
+        if (part > 0) {
+            memcpy(out + len, event->chunk.data, part);
+            event->chunk = slice_from(event->chunk, part);
+        }
+        len += part;
+    }
+    return len;
+}
+
+bool event_unfinished(const struct event *event)
+{
+    return event->step != STEP_DONE || event->chunk.len > 0;
+}
+
+struct slice event_heartbeat(enum event_form form)
+{
+    return form == EVENT_STREAM ? SLICE(":\n\n") : SLICE("\n");
+}
+
+struct slice event_end(enum event_form form)
+{
+    return form == EVENT_STREAM ? SLICE("event: end\ndata:\n\n") : SLICE("");
+}

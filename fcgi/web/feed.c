@@ -1,0 +1,126 @@
+/* From fragments that are ready to bytes, one after the other; the end and heartbeats between them.
+ */
+#include "web/feed.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "cache/entry.h"
+#include "park/flight.h"
+#include "park/stream.h"
+#include "web/route.h"
+
+struct feed {
+    struct stream *stream;
+    const struct route *routes;
+    struct response head;
+    enum event_form form;
+    struct event event; /* that is being written */
+    struct slice tail;  /* literal bytes that are being written */
+    bool beat;          /* a heartbeat is due */
+    bool ended;         /* the end has been written, or is in tail */
+};
+
+struct response feed_response(enum event_form form)
+{
+    struct response response = response_of_status(200);
+    response.type = form == EVENT_STREAM ? BODY_EVENTS : BODY_TEMPLATES;
+    return response;
+}
+
+struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form)
+{
+    struct feed *feed = alloc_zeroed(sizeof *feed);
+    if (!feed)
+        return NULL;
+    feed->stream = stream;
+    feed->routes = routes;
+    feed->form = form;
+    feed->head = feed_response(form);
+    return feed;
+}
+
+const struct response *feed_head(const struct feed *feed)
+{
+    return &feed->head;
+}
+
+void feed_settle(struct feed *feed, const struct waiter_address *who,
+                 const struct settlement *settlement)
+{
+    stream_settle(feed->stream, who, settlement);
+}
+
+void feed_beat(struct feed *feed)
+{
+    feed->beat = true;
+}
+
+/* What stands in the fragment's place. */
+static struct slice body_of(const struct feed *feed, const struct stream_part *part)
+{
+    if (part->kind == SETTLED_ENTRY)
+        return part->entry->body;
+    const struct route *route = part->recipe ? &feed->routes[part->recipe->number] : NULL;
+    return response_of_failure(route ? route->fallback : (struct slice){0},
+                               settlement_status(part->kind))
+        .body;
+}
+
+/* Finds something to write. */
+static void feed_advance(struct feed *feed)
+{
+    const struct stream_part *part = stream_next(feed->stream);
+    if (part) {
+        event_begin(&feed->event, feed->form, part->name, part->kind != SETTLED_ENTRY,
+                    body_of(feed, part));
+        feed->beat = false;
+    } else if (stream_is_over(feed->stream) && !feed->ended) {
+        feed->tail = event_end(feed->form);
+        feed->ended = true;
+    } else if (feed->beat && !feed->ended) {
+        feed->tail = event_heartbeat(feed->form);
+        feed->beat = false;
+    }
+}
+
+static bool is_writing(const struct feed *feed)
+{
+    return event_unfinished(&feed->event) || feed->tail.len > 0;
+}
+
+size_t feed_write(struct feed *feed, char *out, size_t room)
+{
+    size_t len = 0;
+    while (len < room && feed_is_ready(feed)) {
+        if (!is_writing(feed))
+            feed_advance(feed);
+        len += event_write(&feed->event, out + len, room - len);
+        size_t part = feed->tail.len < room - len ? feed->tail.len : room - len;
+        if (part > 0) {
+            memcpy(out + len, feed->tail.data, part);
+            feed->tail = slice_from(feed->tail, part);
+        }
+        len += part;
+    }
+    return len;
+}
+
+bool feed_is_ready(const struct feed *feed)
+{
+    return is_writing(feed) || stream_is_ready(feed->stream) ||
+           (!feed->ended && (feed->beat || stream_is_over(feed->stream)));
+}
+
+bool feed_is_over(const struct feed *feed)
+{
+    return feed->ended && !is_writing(feed);
+}
+
+void feed_free(struct feed *feed)
+{
+    if (!feed)
+        return;
+    stream_free(feed->stream);
+    free(feed);
+}
