@@ -54,6 +54,7 @@ static void on_shutdown_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct server *server = timer->data;
     (void)events;
+    flights_leave_to_others(server->flights);
     size_t connections = connections_count(server->connections);
     size_t flights = flights_under_way(server->flights);
     if (connections == 0 && flights == 0 && !cache_busy(server->cache)) {

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 #include <xxhash.h>
 
 #include "base/alloc.h"
@@ -22,6 +23,16 @@
 
 #define CHANGE_COUNTERS 4096
 #define WAIT_MARGIN_S   0.02 /* after their lease's end, so that it is over for Redis too */
+#define ORPHANS_MAX     10000
+
+/* A lease that could not be given up, since Redis was gone; it may be there still when it is back. */
+struct orphan {
+    struct orphan *next;
+    double over_at; /* by clock_monotonic(): it has ended by itself */
+    char token[REDIS_TOKEN_LEN + 1];
+    size_t key_len;
+    char key[];
+};
 
 struct cache {
     struct ev_loop *loop;
@@ -32,6 +43,8 @@ struct cache {
     void *context;
     uint32_t changes[CHANGE_COUNTERS]; /* of the keys with that hash */
     uint32_t all_changes;              /* of all keys at once */
+    struct orphan *orphans;
+    size_t orphan_count;
 };
 
 /* A question to Redis that is under way. */
@@ -44,6 +57,7 @@ struct question {
     int64_t until_ms;    /* what is stored is of use until then */
     uint32_t changes;    /* when it was sent */
     bool all;            /* a purge of all keys that begin with `key`, in steps */
+    bool claims;         /* its token is that of a lease which it may have taken */
     char token[REDIS_TOKEN_LEN + 1];
     size_t key_len;
     char key[];
@@ -111,17 +125,51 @@ static void on_lost(void *context)
         cache->changed(cache->context, (struct slice){0}, false);
 }
 
-static void on_ready(void *context)
-{
-    on_changed(context, (struct slice){0}, false);
-}
-
-/* --- memory --- */
-
 static bool redis_is_there(const struct cache *cache, struct slice key)
 {
     return cache->redis && redis_usable(cache->redis, key);
 }
+
+static void orphan_add(struct cache *cache, struct slice key, const char *token)
+{
+    struct orphan *orphan =
+        cache->orphan_count < ORPHANS_MAX ? alloc_zeroed(sizeof *orphan + key.len) : NULL;
+    if (!orphan)
+        return;
+    memcpy(orphan->token, token, REDIS_TOKEN_LEN);
+    memcpy(orphan->key, key.data, key.len);
+    orphan->key_len = key.len;
+    orphan->over_at = clock_monotonic() + cache->settings->lease;
+    cache->orphan_count++;
+    LL_PREPEND(cache->orphans, orphan);
+}
+
+/* Gives up those whose server is there (all: forgets them). */
+static void orphans_release(struct cache *cache, bool all)
+{
+    struct orphan *orphan, *next;
+    double now = clock_monotonic();
+    LL_FOREACH_SAFE(cache->orphans, orphan, next)
+    {
+        struct slice key = {.data = orphan->key, .len = orphan->key_len};
+        bool there = !all && redis_is_there(cache, key);
+        if (!there && !all && orphan->over_at > now)
+            continue;
+        LL_DELETE(cache->orphans, orphan);
+        cache->orphan_count--;
+        if (there)
+            redis_release(cache->redis, key, orphan->token);
+        free(orphan);
+    }
+}
+
+static void on_ready(void *context)
+{
+    orphans_release(context, false);
+    on_changed(context, (struct slice){0}, false);
+}
+
+/* --- memory --- */
 
 static bool memory_is_right(const struct cache *cache, struct slice key)
 {
@@ -218,6 +266,9 @@ static void on_answer(void *caller, const struct redis_answer *answer)
                        answer->entry->fresh_until_ms + question->extra_ms);
     if (question->all)
         on_prefix_purged(cache, key_of(question)); /* memory may have read some between two steps */
+    if (answer->outcome == REDIS_GONE && question->claims &&
+        !redis_is_there(cache, key_of(question)))
+        orphan_add(cache, key_of(question), question->token);
     if (answer->outcome == REDIS_OURS && !(told.lease = take_lease(question)))
         told.outcome = CACHE_ALONE;
     question->answered(question->caller, &told);
@@ -243,6 +294,7 @@ void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
         return;
     }
     lease_make_token(question->token);
+    question->claims = true;
     redis_claim(cache->redis, key, question->token, (int64_t)(cache->settings->lease * 1000), known,
                 on_answer, question);
 }
@@ -261,6 +313,8 @@ static void on_stored(void *caller, const struct redis_answer *answer)
         log_debug("cache", "%.*s: not stored: purged meanwhile, or made by another process",
                   SLICE_ARGS(key));
     } else if (!redis_is_there(cache, key)) {
+        if (question->token[0])
+            orphan_add(cache, key, question->token);
         keep_in_memory(cache, key, question->entry, question->until_ms);
     } else if (question->token[0]) { /* refused: nobody is to wait for the lease to end */
         redis_release(cache->redis, key, question->token);
@@ -272,12 +326,14 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
                  int64_t until_ms)
 {
     if (!redis_is_there(cache, key)) {
+        if (lease)
+            orphan_add(cache, key, lease_token(lease));
         lease_free(lease);
         return keep_in_memory(cache, key, entry, until_ms);
     }
     struct question *question = question_new(cache, key, 0, NULL, NULL);
     if (!question) {
-        cache_release(lease);
+        cache_release(cache, lease);
         return false;
     }
     if (lease)
@@ -304,11 +360,14 @@ void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const 
     redis_check(cache->redis, key, question->token, known, on_answer, question);
 }
 
-void cache_release(struct lease *lease)
+void cache_release(struct cache *cache, struct lease *lease)
 {
     if (!lease)
         return;
-    redis_release(lease_redis(lease), lease_key(lease), lease_token(lease));
+    if (redis_is_there(cache, lease_key(lease)))
+        redis_release(cache->redis, lease_key(lease), lease_token(lease));
+    else
+        orphan_add(cache, lease_key(lease), lease_token(lease));
     lease_free(lease);
 }
 
@@ -392,6 +451,7 @@ void cache_free(struct cache *cache)
         return;
     cache->changed = NULL;
     redis_free(cache->redis);
+    orphans_release(cache, true);
     memory_free(cache->memory);
     free(cache);
 }

@@ -97,7 +97,7 @@ void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const 
                  const struct entry *known, cache_answer_fn *answered, void *caller);
 
 /* Takes the lease and gives it up: another process may make the entry. NULL is allowed. */
-void cache_release(struct lease *lease);
+void cache_release(struct cache *cache, struct lease *lease);
 
 /* Removes the entry everywhere, or, if soft, makes it stale; a result that is being made is not
  * kept. A `key` that ends in '*' stands for all that begin so. `done` is called exactly once,

@@ -61,11 +61,6 @@ const char *lease_token(const struct lease *lease)
     return lease->token;
 }
 
-struct redis *lease_redis(const struct lease *lease)
-{
-    return lease->redis;
-}
-
 struct slice lease_key(const struct lease *lease)
 {
     return (struct slice){.data = lease->key, .len = lease->key_len};

@@ -18,7 +18,6 @@ struct lease *lease_new(struct ev_loop *loop, struct redis *redis, struct slice 
                         const char *token, double seconds);
 
 const char *lease_token(const struct lease *lease);
-struct redis *lease_redis(const struct lease *lease);
 struct slice lease_key(const struct lease *lease);
 
 /* Ends the renewal; what Redis holds ends by itself. NULL is allowed. */

@@ -26,14 +26,16 @@
 
 #define REFRESH_S      30.0 /* while all is well */
 #define REFRESH_SOON_S 1.0
+#define STRANGERS_MAX  32   /* servers that redirections led to, and no map yet tells of */
 #define LOOK_FIRST_S   0.02 /* for an answer from seeds; twice as long each time */
 
 struct server {
     struct server *next, *prev;
     struct redis_link *link;
-    bool is_seed;   /* until there is a map */
-    bool has_slots; /* it is in the map */
-    bool is_unfit;  /* it was asked for the map in vain: it is not asked for anything else */
+    bool is_seed;     /* until there is a map */
+    bool has_slots;   /* it is in the map */
+    bool is_stranger; /* a redirection led to it, and no map read since tells of it */
+    bool is_unfit;    /* it was asked for the map in vain: it is not asked for anything else */
     uint16_t port;
     char host[REDIS_HOST_MAX + 1];
 };
@@ -119,15 +121,38 @@ static void server_free(struct redis_nodes *nodes, struct server *server)
     free(server);
 }
 
-/* The one at that place, which is connected to if it is new; NULL when out of memory. */
-static struct server *server_at(struct redis_nodes *nodes, const char *host, uint16_t port,
-                                bool is_seed)
+static struct server *server_find(struct redis_nodes *nodes, const char *host, uint16_t port)
 {
     for (struct server *server = nodes->servers; server; server = server->next) {
         if (server->port == port && strcmp(server->host, host) == 0)
             return server;
     }
-    return server_new(nodes, host, port, is_seed);
+    return NULL;
+}
+
+/* The one at that place, which is connected to if it is new; NULL when out of memory. */
+static struct server *server_at(struct redis_nodes *nodes, const char *host, uint16_t port,
+                                bool is_seed)
+{
+    struct server *server = server_find(nodes, host, port);
+    return server ? server : server_new(nodes, host, port, is_seed);
+}
+
+/* NULL as well if there are too many already that only redirections tell of. */
+static struct server *server_to_redirect(struct redis_nodes *nodes, const char *host, uint16_t port)
+{
+    struct server *server = server_find(nodes, host, port);
+    unsigned strangers = 0;
+    if (server)
+        return server;
+    for (struct server *each = nodes->servers; each; each = each->next)
+        strangers += each->is_stranger;
+    if (strangers >= STRANGERS_MAX)
+        return NULL;
+    server = server_new(nodes, host, port, false);
+    if (server)
+        server->is_stranger = true;
+    return server;
 }
 
 /* Those that are neither in the map nor seeds, when nobody waits for them any longer. */
@@ -185,8 +210,10 @@ static void adopt(struct redis_nodes *nodes)
         server->has_slots = server->is_seed = server->is_unfit = false;
     for (unsigned i = 0; i < read->node_count; i++) {
         struct server *server = server_at(nodes, read->nodes[i].host, read->nodes[i].port, false);
-        if (server)
+        if (server) {
             server->has_slots = true;
+            server->is_stranger = false;
+        }
         nodes->spare_by_index[i] = server;
     }
     bool moved = nodes->moved || !every_slot_stays(nodes);
@@ -382,9 +409,11 @@ enum redis_redirection_kind redis_nodes_redirect(struct redis_nodes *nodes,
         refresh_within(nodes, REFRESH_SOON_S);
     if (told.kind != REDIS_MOVED && told.kind != REDIS_ASK)
         return told.kind;
-    struct server *server = server_at(nodes, told.node.host, told.node.port, false);
-    if (!server)
+    struct server *server = server_to_redirect(nodes, told.node.host, told.node.port);
+    if (!server) {
+        refresh_within(nodes, REFRESH_SOON_S);
         return told.kind;
+    }
     *to = server->link;
     if (told.kind == REDIS_MOVED) {
         int index = redis_slots_set(nodes->slots, told.slot, server->host, server->port);

@@ -88,9 +88,12 @@ static void on_step(void *caller, redisReply *reply)
     for (size_t i = 0; i < names->elements; i++)
         if (names->element[i]->type == REDIS_REPLY_STRING)
             tell(scan, names->element[i]);
+    bool stuck = strcmp(scan->cursor, reply->element[0]->str) == 0;
     snprintf(scan->cursor, sizeof scan->cursor, "%s", reply->element[0]->str);
     if (strcmp(scan->cursor, "0") == 0)
         scan_turn(scan);
+    else if (stuck)
+        scan_end(scan, false); /* it would go on for ever */
     else
         scan_step(scan);
 }

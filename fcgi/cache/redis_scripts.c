@@ -24,14 +24,16 @@
 #define RETURN_0_UNLESS_OURS \
     "if redis.call('GET', L) ~= ARGV[1] then return 0 end "
 
-/* The other one of the keys may be elsewhere, which is no error: see on_purge. */
-#define DELETE_L \
-    "redis.pcall('DEL', L) "
+/* A key that is elsewhere is passed over; any other refusal is told. */
+#define DEL_OR_RETURN(key, count) \
+    "local " count " = redis.pcall('DEL', " key ") " \
+    "if type(" count ") == 'table' then " \
+    "if not string.find(" count ".err, 'non local key', 1, true) then return " count " end " \
+    count " = 0 end "
 
-#define DELETE_V \
-    "local n = redis.pcall('DEL', V) " \
-    "if type(n) == 'number' then return n end " \
-    "return string.find(n.err, 'non local key', 1, true) and 0 or n "
+#define RETURN_HOW_MANY_GO \
+    DEL_OR_RETURN("V", "n") \
+    "return n "
 
 static struct {
     const char *arguments, *text;
@@ -78,17 +80,17 @@ static struct {
         "return redis.call('DEL', V)", ""},
     [SCRIPT_PURGE] = {"",
         KEYS_L_V
-        DELETE_L
-        DELETE_V, ""},
+        DEL_OR_RETURN("L", "l")
+        RETURN_HOW_MANY_GO, ""},
     /* What is no envelope has no fresh time to be cut short: it goes. */
     [SCRIPT_PURGE_SOFT] = {"m",
         KEYS_L_V
-        DELETE_L
+        DEL_OR_RETURN("L", "l")
         "local v = redis.pcall('GET', V) "
         "if not v then return 0 end "
         "local head, fresh, rest = string.match(type(v) == 'string' and v or '', "
         "'^(workerless/1 made=%d+ fresh=)(%d+)(.*)$') "
-        "if not head then " DELETE_V "end "
+        "if not head then " RETURN_HOW_MANY_GO "end "
         "if tonumber(fresh) > tonumber(ARGV[1]) then fresh = ARGV[1] end "
         "redis.call('SET', V, head .. fresh .. rest, 'KEEPTTL') "
         "return 1", ""},

@@ -13,6 +13,10 @@ static const char *check_namespace(const char *text)
 {
     if (!*text)
         return "a namespace can't be empty";
+    if (strlen(text) > 100)
+        return "a namespace has at most 100 bytes";
+    if (strcmp(text, "lease") == 0)
+        return "this namespace is that of the leases";
     for (; *text; text++)
         if ((unsigned char)*text <= ' ' || *text == 0x7f || strchr("*?[]{}\\", *text))
             return "a namespace has no spaces, control characters, braces or any of *?[]\\";

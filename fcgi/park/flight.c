@@ -196,8 +196,10 @@ static void remember_failure(struct flight *flight, enum settlement_kind kind)
     int64_t now_ms = clock_wall_ms(), until_ms = now_ms + (int64_t)(terms->negative * 1000);
     struct entry *entry = NULL;
     int64_t keep_until_ms = until_ms;
-    if (terms->negative > 0 && kind != SETTLED_SHUTDOWN) {
-        if (flight->known) {
+    if (terms->negative > 0 && kind != SETTLED_SHUTDOWN && !flight->detached) {
+        if (flight->known && flight->known->fresh_until_ms > until_ms) {
+            /* It was to be made anew early; nothing is taken off it. */
+        } else if (flight->known) {
             /* As it was before an earlier failure prolonged it. */
             int64_t ttl_end_ms = flight->known->made_ms + (int64_t)(terms->ttl * 1000);
             if (ttl_end_ms > flight->known->fresh_until_ms)
@@ -212,7 +214,7 @@ static void remember_failure(struct flight *flight, enum settlement_kind kind)
     if (entry)
         cache_store(flight->flights->cache, flight->key, take_lease(flight), entry, keep_until_ms);
     else
-        cache_release(take_lease(flight));
+        cache_release(flight->flights->cache, take_lease(flight));
     entry_unref(entry);
 }
 
@@ -262,7 +264,7 @@ static void on_source_done(void *caller, const struct source_result *result)
     const struct freshness *terms = &flight->recipe->freshness;
     flight->call = NULL;
     if (flight->state == FLIGHT_LANDED) { /* somebody else wrote the value: cancelled by us */
-        cache_release(take_lease(flight));
+        cache_release(flight->flights->cache, take_lease(flight));
         return;
     }
     if (result->status != SOURCE_OK) {
@@ -281,7 +283,8 @@ static void on_source_done(void *caller, const struct source_result *result)
             cache_store(flight->flights->cache, flight->key, take_lease(flight), entry,
                         entry->fresh_until_ms + freshness_extra_ms(terms));
     else
-        cache_release(take_lease(flight));
+        cache_release(flight->flights->cache, take_lease(flight));
+    flight->outcome.replaced = flight->known != NULL;
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 
@@ -322,6 +325,7 @@ static void flight_wait(struct flight *flight, double seconds)
     struct ev_loop *loop = flight->flights->loop;
     double most = LOOK_AGAIN_S * (0.5 + random_share() / 2);
     flight->state = FLIGHT_WAITING;
+    flight->rounds = 0;
     ev_timer_stop(loop, &flight->look);
     ev_timer_set(&flight->look, seconds < most ? seconds : most, 0.);
     ev_timer_start(loop, &flight->look);
@@ -350,7 +354,7 @@ static void on_claim_answer(struct flight *flight, const struct cache_answer *an
             flight_check(flight); /* the change may be younger than the answer */
         break;
     case CACHE_FOUND: /* which was missing a moment ago; if it is of no use, it is known now */
-        if (!flight_accept(flight, answer))
+        if ((changed && flight->rounds < ROUNDS_MAX) || !flight_accept(flight, answer))
             flight_claim_again(flight);
         break;
     case CACHE_THEIRS:
@@ -368,6 +372,7 @@ static void on_claim_answer(struct flight *flight, const struct cache_answer *an
         break;
     case CACHE_SAME: /* never of a claim */
     case CACHE_ALONE:
+        flight->doubted = false; /* nobody can tell */
         flight_generate(flight, NULL);
         break;
     }
@@ -379,10 +384,12 @@ static bool flight_answered(struct flight *flight);
 
 static void on_claimed(void *caller, const struct cache_answer *answer)
 {
-    if (flight_answered(caller))
-        on_claim_answer(caller, answer);
+    struct flight *flight = caller;
+    struct cache *cache = flight->flights->cache;
+    if (flight_answered(flight))
+        on_claim_answer(flight, answer);
     else
-        cache_release(answer->lease);
+        cache_release(cache, answer->lease);
 }
 
 static void flight_claim(struct flight *flight)
@@ -405,8 +412,10 @@ static void on_lookup_answer(void *caller, const struct cache_answer *answer)
     struct flight *flight = caller;
     if (!flight_answered(flight))
         return;
-    flight->changed = false;
-    if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer))
+    bool changed = flight->changed;
+    flight->changed = flight->value_changed = false;
+    /* What was read before a change is not for those who joined after it. */
+    if (answer->outcome == CACHE_FOUND && !changed && flight_accept(flight, answer))
         return;
     flight_claim(flight);
 }
@@ -427,14 +436,11 @@ static void flight_detach(struct flight *flight)
     DL_APPEND(flight->flights->detached, flight);
 }
 
-/* While we make it, somebody else wrote the value: then there is no need to go on. Or it was purged,
- * which the lease shows, since a key without a value has nothing else: then who comes now is not to
- * get what was begun before. A value that merely went away, by its expiry say, is none of that. */
-static void on_checked(void *caller, const struct cache_answer *answer)
+/* While we make it, somebody else wrote the value: then there is no need to go on. A value that merely
+ * went away, by its expiry say, is none of that. */
+static void conclude_check(struct flight *flight, const struct cache_answer *answer,
+                           bool known_gone)
 {
-    struct flight *flight = caller;
-    if (!flight_answered(flight))
-        return;
     if (flight->changed) {
         flight_check(flight); /* what was answered may be from before */
         return;
@@ -443,22 +449,53 @@ static void on_checked(void *caller, const struct cache_answer *answer)
         if (flight->call)
             source_cancel(flight->call);
         else
-            cache_release(take_lease(flight));
+            cache_release(flight->flights->cache, take_lease(flight));
         return;
     }
-    if (answer->outcome == CACHE_NONE)
+    if (known_gone)
         forget_known(flight);
     flight->doubted = false;
-    if (answer->lease_lost && !flight->detached)
-        flight_detach(flight);
     if (flight->failed)
         flight_fall_back(flight);
+}
+
+/* Whether it was purged the lease shows, since a key without a value has nothing else: then who comes
+ * now is not to get what was begun before. */
+static void on_checked(void *caller, const struct cache_answer *answer)
+{
+    struct flight *flight = caller;
+    if (!flight_answered(flight))
+        return;
+    if (answer->lease_lost && !flight->detached)
+        flight_detach(flight);
+    conclude_check(flight, answer, answer->outcome == CACHE_NONE);
+}
+
+/* It was begun without a lease, with nobody there to ask for one. If one is to be had by now, nobody
+ * else begins, and the result takes the place of what is known. */
+static void on_claimed_late(void *caller, const struct cache_answer *answer)
+{
+    struct flight *flight = caller;
+    struct cache *cache = flight->flights->cache;
+    bool going_on = flight_answered(flight);
+    if (going_on && !flight->detached)
+        flight->lease = answer->lease;
+    else
+        cache_release(cache, answer->lease);
+    if (going_on)
+        conclude_check(flight, answer, answer->known_gone);
 }
 
 static void flight_check(struct flight *flight)
 {
     flight->asking = true;
     flight->changed = flight->value_changed = false;
+    if (!flight->lease) {
+        cache_claim(flight->flights->cache, flight->key,
+                    freshness_extra_ms(&flight->recipe->freshness), flight->known, on_claimed_late,
+                    flight);
+        return;
+    }
     cache_check(flight->flights->cache, flight->key, freshness_extra_ms(&flight->recipe->freshness),
                 flight->lease, flight->known, on_checked, flight);
 }
@@ -752,8 +789,18 @@ static void flight_cancel(struct flight *flight)
     if (flight->call) {
         source_cancel(flight->call);
     } else if (flight->state < FLIGHT_LANDED) {
-        cache_release(take_lease(flight));
+        cache_release(flight->flights->cache, take_lease(flight));
         flight_land(flight, SETTLED_SHUTDOWN, NULL);
+    }
+}
+
+void flights_leave_to_others(struct flights *flights)
+{
+    struct flight *flight, *next;
+    HASH_ITER(hh, flights->table, flight, next)
+    {
+        if (flight->state == FLIGHT_WAITING && !flight->waiters)
+            flight_land(flight, SETTLED_SHUTDOWN, NULL);
     }
 }
 

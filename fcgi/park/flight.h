@@ -77,6 +77,9 @@ struct waiter *flights_purge(struct flights *flights, struct slice key, bool sof
 size_t flights_under_way(const struct flights *flights);
 size_t flights_parked(const struct flights *flights);
 
+/* Gives up those on which nobody waits while another process makes what they are for. */
+void flights_leave_to_others(struct flights *flights);
+
 /* Cancels every flight: each waiter is settled with SETTLED_SHUTDOWN, each lease is given up. */
 void flights_cancel_all(struct flights *flights);
 

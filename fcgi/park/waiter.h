@@ -39,6 +39,7 @@ struct settlement {
     struct entry *entry; /* borrowed for the call */
     bool hit;            /* it, be it a failure that is remembered, was in memory or in Redis */
     bool stale;          /* making it anew failed, and this is the old one */
+    bool replaced;       /* there was an old one, past its time, and this is the new one */
     bool collapsed;      /* this waiter joined a flight that another one had started */
     bool stored;         /* the result was given to the cache */
 };

@@ -150,7 +150,9 @@ static struct response answer_settlement(const struct settlement *settlement,
             ? answer_entry(settlement, route, if_none_match)
             : response_of_failure(route->fallback, settlement_status(settlement->kind));
     response.head_only = head_only;
-    response.origin = settlement->hit ? ORIGIN_HIT : settlement->stale ? ORIGIN_STALE : ORIGIN_MISS;
+    response.origin = settlement->hit                             ? ORIGIN_HIT
+                      : settlement->stale || settlement->replaced ? ORIGIN_STALE
+                                                                  : ORIGIN_MISS;
     response.detail = answered ? details[settlement->detail] : NULL;
     response.stored = settlement->stored;
     response.collapsed = settlement->collapsed && !settlement->hit;

@@ -141,8 +141,9 @@ void cache_check(struct cache *of, struct slice key, int64_t extra_ms, const str
         answer_at(of->count - 1, (struct cache_answer){.outcome = CACHE_NONE});
 }
 
-void cache_release(struct lease *lease)
+void cache_release(struct cache *of, struct lease *lease)
 {
+    (void)of;
     if (!lease)
         return;
     cache.releases++;

@@ -362,7 +362,7 @@ static void test_claim(void **state)
         ev_run(loop, EVRUN_ONCE);
     assert_string_equal(redis.commands[0].token, token);
     reply(RENEW, (struct redis_answer){.outcome = REDIS_OURS});
-    cache_release(lease);
+    cache_release(cache, lease);
     assert_string_equal(redis.commands[0].token, token);
     assert_string_equal(redis.commands[0].key, "a");
     reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
@@ -370,7 +370,7 @@ static void test_claim(void **state)
     assert_string_not_equal(redis.commands[0].token, token);
     reply(CLAIM, (struct redis_answer){.outcome = REDIS_GONE});
     assert_int_equal(last.outcome, CACHE_ALONE);
-    cache_release(NULL);
+    cache_release(cache, NULL);
 }
 
 /* What has become of what is being made, and of its lease, if there is one. */
@@ -408,7 +408,7 @@ static void test_check(void **state)
     cache_check(cache, SLICE("a"), 0, lease, NULL, on_answer, &answers);
     assert_true(last.outcome == CACHE_ALONE && redis.count == 0);
     redis.usable = redis.tracking = true;
-    cache_release(lease);
+    cache_release(cache, lease);
     reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
     entry_unref(known);
 }

@@ -247,6 +247,27 @@ static void test_changed_while_claiming(void **state)
     check_settled(0, SETTLED_ENTRY, "<p>x</p>");
 }
 
+/* A purge came behind the claim that it undid, and was told of before the claim was answered: what
+ * we make is not kept, so nobody who comes now waits for it. */
+static void test_purged_while_claiming(void **state)
+{
+    (void)state;
+    join(BY_HAND, "a");
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    tell_changed("a", true);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    assert_int_equal(cache.asked[CHECK], 1);
+    answer_purged("a");
+    join_generating(BY_HAND, "a");
+    hand_give(&bench->hand, "a", "<p>2</p>");
+    hand_give(&bench->hand, "a", "<p>1</p>");
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>1</p>");
+    check_settled(1, SETTLED_ENTRY, "<p>2</p>");
+    assert_false(bench->notes[0].how.stored);
+    assert_true(bench->notes[1].how.stored);
+}
+
 /* --- while we make it --- */
 
 /* Somebody else wrote the value: everybody has it at once, and our call is cancelled. */
@@ -528,6 +549,7 @@ int main(void)
         fake_test(test_take_over),
         fake_test(test_looks_again),
         fake_test(test_changed_while_claiming),
+        fake_test(test_purged_while_claiming),
         fake_test(test_written_meanwhile),
         fake_test(test_checked_in_vain),
         cmocka_unit_test(test_purged_meanwhile),
