@@ -13,6 +13,7 @@ pkg-config|pkgconf
 libfcgi-dev
 libev-dev
 libhiredis-dev
+libssl-dev
 libcurl4-openssl-dev|libcurl4-gnutls-dev
 libconfuse-dev
 uthash-dev
@@ -28,6 +29,7 @@ lighttpd
 haproxy
 redis-server
 redis-tools
+openssl
 spawn-fcgi
 libfcgi-bin
 valgrind

@@ -246,6 +246,7 @@ int main(int argc, char **argv)
             break;
         case 'V':
             puts("workerless " PACKAGE_VERSION);
+            printf("TLS to Redis: %s\n", cache_has_tls() ? "yes" : "no");
             return EXIT_SUCCESS;
         case 'h':
             usage(stdout);

@@ -7,6 +7,7 @@
  */
 #include "cache/cache.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -20,6 +21,7 @@
 #include "cache/memory.h"
 #include "cache/redis.h"
 #include "cache/redis_address.h"
+#include "cache/redis_tls.h"
 
 #define CHANGE_COUNTERS 4096
 #define WAIT_MARGIN_S   0.02 /* after their lease's end, so that it is over for Redis too */
@@ -66,7 +68,43 @@ struct question {
 const char *cache_check_redis(const char *redis)
 {
     struct redis_address address;
-    return redis[0] ? redis_address_parse(redis, &address) : NULL;
+    const char *wrong = redis[0] ? redis_address_parse(redis, &address) : NULL;
+    if (!wrong && redis[0] && address.tls && !redis_tls_is_built())
+        return "this build has no TLS: it takes a hiredis 1.1 or newer with hiredis_ssl, or put "
+               "stunnel before the server, or use a unix socket";
+    return wrong;
+}
+
+bool cache_has_tls(void)
+{
+    return redis_tls_is_built();
+}
+
+/* An option for TLS that is given; NULL: none. */
+static const char *tls_option(const struct cache_settings *settings)
+{
+    return settings->tls_ca[0]            ? "tls_ca"
+           : settings->tls_certificate[0] ? "tls_certificate"
+           : settings->tls_key[0]         ? "tls_key"
+           : settings->tls_name[0]        ? "tls_name"
+                                          : NULL;
+}
+
+bool cache_check_tls(const struct cache_settings *settings, struct cache_problem *problem)
+{
+    struct redis_address address = {0};
+    if (settings->redis[0])
+        redis_address_parse(settings->redis, &address);
+    if (address.tls) {
+        struct redis_tls *tls = redis_tls_new(settings, problem);
+        redis_tls_free(tls);
+        return tls != NULL;
+    }
+    *problem = (struct cache_problem){.option = tls_option(settings)};
+    /* Who sets one means the connection to be safe, and it would not be. */
+    snprintf(problem->why, sizeof problem->why,
+             "the redis address is without TLS: write rediss://, sentinels:// or clusters://");
+    return !problem->option;
 }
 
 /* --- changes --- */

@@ -133,11 +133,30 @@ static const char *parse_hosts(struct slice hosts, int port, struct redis_addres
 static const char *parse_db(struct slice text, struct redis_address *address)
 {
     if (text.len > 0 && !number(text, DB_MAX, &address->db))
-        return "after the last / goes the number of the database";
+        return "that is no number of a database";
     return NULL;
 }
 
+static bool skip(struct slice *text, struct slice start)
+{
+    if (!slice_starts(*text, start))
+        return false;
+    *text = slice_from(*text, start.len);
+    return true;
+}
+
 /* The parsers of what follows the login. */
+
+static const char *parse_path(struct slice rest, struct redis_address *address)
+{
+    struct slice query = {0};
+    if (cut(rest, '?', false, &rest, &query) && !skip(&query, SLICE("db=")))
+        return "after the path of the socket goes ?db=NUMBER, or nothing";
+    if (rest.len == 0 || rest.data[0] != '/' ||
+        !copy(address->unix_path, sizeof address->unix_path, rest))
+        return "after unix:// and the login goes the whole path of the socket, of 1 to 107 bytes";
+    return parse_db(query, address);
+}
 
 static const char *parse_server(struct slice rest, struct redis_address *address)
 {
@@ -170,22 +189,19 @@ static const char *parse_cluster(struct slice rest, struct redis_address *addres
     return parse_hosts(rest, PORT_DEFAULT, address);
 }
 
-static bool skip(struct slice *text, struct slice start)
-{
-    if (!slice_starts(*text, start))
-        return false;
-    *text = slice_from(*text, start.len);
-    return true;
-}
-
 static const struct {
     struct slice scheme;
     enum redis_kind kind;
+    bool tls;
     const char *(*parse)(struct slice rest, struct redis_address *address);
 } schemes[] = {
-    {SLICE_INIT("redis://"), REDIS_BY_HOST, parse_server},
-    {SLICE_INIT("sentinel://"), REDIS_BY_SENTINEL, parse_sentinels},
-    {SLICE_INIT("cluster://"), REDIS_BY_CLUSTER, parse_cluster},
+    {SLICE_INIT("unix://"), REDIS_BY_PATH, false, parse_path},
+    {SLICE_INIT("redis://"), REDIS_BY_HOST, false, parse_server},
+    {SLICE_INIT("rediss://"), REDIS_BY_HOST, true, parse_server},
+    {SLICE_INIT("sentinel://"), REDIS_BY_SENTINEL, false, parse_sentinels},
+    {SLICE_INIT("sentinels://"), REDIS_BY_SENTINEL, true, parse_sentinels},
+    {SLICE_INIT("cluster://"), REDIS_BY_CLUSTER, false, parse_cluster},
+    {SLICE_INIT("clusters://"), REDIS_BY_CLUSTER, true, parse_cluster},
 };
 
 const char *redis_address_parse(const char *text, struct redis_address *address)
@@ -193,27 +209,27 @@ const char *redis_address_parse(const char *text, struct redis_address *address)
     struct slice rest = slice_of(text), login;
     *address = (struct redis_address){0};
 
-    if (skip(&rest, SLICE("unix:"))) {
-        address->kind = REDIS_BY_PATH;
-        if (rest.len == 0 || !copy(address->unix_path, sizeof address->unix_path, rest))
-            return "the path of a unix socket has 1 to 107 bytes";
-        return NULL;
-    }
-    if (skip(&rest, SLICE("rediss://")))
-        return "TLS is not supported: put stunnel before the server and write redis:// with its "
-               "address, or unix:PATH for a server on this machine";
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         if (!skip(&rest, schemes[i].scheme))
             continue;
         address->kind = schemes[i].kind;
+        address->tls = schemes[i].tls;
         const char *wrong = NULL;
         if (cut(rest, '@', true, &login, &rest))
             wrong = parse_login(login, address);
         return wrong ? wrong : schemes[i].parse(rest, address);
     }
-    return "write unix:PATH, redis://[user:password@]host[:port][/db], "
+    if (skip(&rest, SLICE("unix:"))) {
+        address->kind = REDIS_BY_PATH;
+        return rest.len > 0 && copy(address->unix_path, sizeof address->unix_path, rest)
+                   ? NULL
+                   : "the path of a unix socket has 1 to 107 bytes";
+    }
+    return "write unix:PATH, unix://[user:password@]PATH[?db=N], "
+           "redis://[user:password@]host[:port][/db], "
            "sentinel://[user:password@]host[:port],.../primary[/db] or "
-           "cluster://[user:password@]host[:port],...";
+           "cluster://[user:password@]host[:port],...; with TLS rediss://, sentinels://, "
+           "clusters://";
 }
 
 const char *redis_address_host(const struct redis_address *address, unsigned index)

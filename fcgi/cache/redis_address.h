@@ -16,6 +16,7 @@ enum redis_kind {
 
 struct redis_address {
     enum redis_kind kind;
+    bool tls; /* to every server and every Sentinel */
     unsigned host_count;
     uint16_t ports[REDIS_HOSTS_MAX];
     /* Names or literal addresses, without brackets, one after the other, each ended by '\0'. */
@@ -27,12 +28,14 @@ struct redis_address {
     int db;
 };
 
-/* Reads "unix:PATH", "redis://[[user]:password@]host[:port][/db]",
+/* Reads "unix:PATH", "unix://[[user]:password@]PATH[?db=N]",
+ * "redis://[[user]:password@]host[:port][/db]",
  * "sentinel://[[user]:password@]host[:port][,host[:port]...]/primary[/db]" or
- * "cluster://[[user]:password@]host[:port][,host[:port]...][/]"; user, password and the primary's
- * name may be percent-encoded. User and password are those of the Redis servers, and the same of
- * all nodes of a Cluster: Sentinels that want a password themselves are not supported. Returns NULL,
- * or what is wrong, in the user's words. */
+ * "cluster://[[user]:password@]host[:port][,host[:port]...][/]"; with an "s" before the colon
+ * ("rediss://", "sentinels://", "clusters://") by TLS. User, password and the primary's name may be
+ * percent-encoded. User and password are those of the Redis servers, and the same of all nodes of a
+ * Cluster: Sentinels that want a password themselves are not supported. Returns NULL, or what is
+ * wrong, in the user's words. */
 const char *redis_address_parse(const char *text, struct redis_address *address);
 
 /* The host whose port is ports[index]; index is less than host_count. */

@@ -32,6 +32,7 @@
 #include "cache/redis_address.h"
 #include "cache/redis_reader.h"
 #include "cache/redis_sentinel.h"
+#include "cache/redis_tls.h"
 
 #define RETRY_FIRST_S     0.05
 #define RETRY_LONGEST_S   2.0
@@ -53,7 +54,8 @@ struct redis_link {
     redisAsyncContext *context;    /* while GREETING and READY */
     struct redis_sentinel *search; /* while FINDING */
     struct resolve *resolve;       /* while RESOLVING */
-    char name[424];                /* for the log */
+    char name[440];                /* for the log */
+    char host[256];                /* as its certificate has it, if there is TLS */
     char literal[256];             /* the host's address, for the tracker to use too */
     int port;
     ev_timer retry; /* while DOWN */
@@ -244,11 +246,21 @@ static void link_lose(struct redis_link *link, const char *reason)
     redisAsyncFree(context);
 }
 
+/* Nothing has been sent yet. */
+static bool start_tls(struct redis_link *link, redisAsyncContext *context)
+{
+    return !link->owner.tls || redis_tls_start(link->owner.tls, context, link->host);
+}
+
 static void on_connect(const redisAsyncContext *context, int status)
 {
     struct redis_link *link = context->data;
-    if (link && status != REDIS_OK)
+    if (!link)
+        return;
+    if (status != REDIS_OK)
         link_down(link, context->errstr); /* hiredis frees the context next */
+    else if (!start_tls(link, link->context))
+        link_lose(link, context->c.errstr);
 }
 
 static void on_disconnect(const redisAsyncContext *context, int status)
@@ -385,6 +397,7 @@ static void on_resolved(void *caller, const char *address, const char *error)
 static void link_resolve(struct redis_link *link, const char *host, int port)
 {
     link->port = port;
+    snprintf(link->host, sizeof link->host, "%s", host);
     if (redis_address_is_literal(host)) {
         snprintf(link->literal, sizeof link->literal, "%s", host);
         link_open(link);
@@ -396,6 +409,11 @@ static void link_resolve(struct redis_link *link, const char *host, int port)
         link_down(link, "out of memory");
 }
 
+static const char *over_tls(const struct redis_link *link)
+{
+    return link->address.tls ? " over TLS" : "";
+}
+
 static void on_found(void *caller, const char *host, int port, const char *reason)
 {
     struct redis_link *link = caller;
@@ -404,7 +422,8 @@ static void on_found(void *caller, const char *host, int port, const char *reaso
         link_down(link, reason);
         return;
     }
-    snprintf(link->name, sizeof link->name, "%s at %s:%d", link->address.primary, host, port);
+    snprintf(link->name, sizeof link->name, "%s at %s:%d%s", link->address.primary, host, port,
+             over_tls(link));
     link_resolve(link, host, port);
 }
 
@@ -417,15 +436,15 @@ static void link_connect(struct redis_link *link)
         link_open(link);
         break;
     case REDIS_BY_HOST:
-        snprintf(link->name, sizeof link->name, "%s:%d", redis_address_host(address, 0),
-                 address->ports[0]);
+        snprintf(link->name, sizeof link->name, "%s:%d%s", redis_address_host(address, 0),
+                 address->ports[0], over_tls(link));
         link_resolve(link, redis_address_host(address, 0), address->ports[0]);
         break;
     case REDIS_BY_SENTINEL:
         snprintf(link->name, sizeof link->name, "%s", address->primary);
         link->state = LINK_FINDING;
-        link->search =
-            redis_sentinel_find(link->loop, link->settings, address, link->attempt, on_found, link);
+        link->search = redis_sentinel_find(link->loop, link->settings, address, link->owner.tls,
+                                           link->attempt, on_found, link);
         if (!link->search)
             link_down(link, "out of memory");
         break;
@@ -457,11 +476,16 @@ static void tracker_set_armed(struct redis_link *link, bool armed)
     link->owner.tracking(link->owner.context, link, armed);
 }
 
-static void tracker_try_later(struct redis_link *link)
+static void tracker_within(struct redis_link *link, double seconds)
 {
     ev_timer_stop(link->loop, &link->tracker_timer);
-    ev_timer_set(&link->tracker_timer, TRACKER_TRY_S * (0.1 + drand48() * 0.9), 0.);
+    ev_timer_set(&link->tracker_timer, seconds, 0.);
     ev_timer_start(link->loop, &link->tracker_timer);
+}
+
+static void tracker_try_later(struct redis_link *link)
+{
+    tracker_within(link, TRACKER_TRY_S * (0.1 + drand48() * 0.9));
 }
 
 /* Without a word to the context's own callbacks. */
@@ -487,8 +511,13 @@ static void tracker_lose(struct redis_link *link, const char *reason)
 static void on_tracker_connect(const redisAsyncContext *context, int status)
 {
     struct redis_link *link = context->data;
-    if (!link || status == REDIS_OK)
+    if (!link)
         return;
+    if (status == REDIS_OK) {
+        if (!start_tls(link, link->tracker))
+            tracker_lose(link, context->c.errstr);
+        return;
+    }
     link->tracker = NULL; /* hiredis frees the context next */
     tracker_try_later(link);
 }
@@ -603,7 +632,7 @@ static void tracker_start(struct redis_link *link)
 {
     const struct redis_address *address = &link->address;
     const char *reason;
-    tracker_try_later(link);
+    tracker_within(link, TRACKER_TRY_S); /* to be armed in */
     redisAsyncContext *tracker = open_context(link, &link->tracker_guard, &reason);
     if (!tracker)
         return;

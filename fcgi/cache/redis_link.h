@@ -20,11 +20,13 @@ struct ev_loop;
 struct redisReply;
 struct redis_address;
 struct redis_link;
+struct redis_tls;
 
 /* What the owner of links wants to know. `context` is the owner's. */
 struct redis_link_owner {
     void *context;
-    bool quiet; /* of a server that was never reached nothing is logged */
+    struct redis_tls *tls; /* borrowed; NULL: the address is without */
+    bool quiet;            /* of a server that was never reached nothing is logged */
     /* Commands can be sent again after they could not. */
     void (*ready)(void *context, struct redis_link *link);
     /* The server is gone. Called once for each time that it was ready. */

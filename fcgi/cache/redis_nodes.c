@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cache/redis_address.h"
+#include "cache/redis_tls.h"
 
 #define REFRESH_S      30.0 /* while all is well */
 #define REFRESH_SOON_S 1.0
@@ -45,6 +46,7 @@ struct redis_nodes {
     const struct cache_settings *settings;
     struct redis_address address;
     struct redis_link_owner owner;
+    struct redis_tls *tls;   /* NULL: the address is without */
     struct redis_link *only; /* the one server; NULL: it is a Cluster */
 
     struct server *servers;
@@ -101,6 +103,7 @@ static struct server *server_new(struct redis_nodes *nodes, const char *host, ui
     memcpy(address.hosts, server->host, sizeof server->host);
     server->link = redis_link_new(nodes->loop, nodes->settings, &address,
                                   &(struct redis_link_owner){.context = nodes,
+                                                             .tls = nodes->tls,
                                                              .quiet = is_seed,
                                                              .ready = on_link_ready,
                                                              .lost = on_link_lost,
@@ -443,8 +446,16 @@ struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct cache_set
     ev_timer_init(&nodes->refresh, on_refresh, 0., 0.);
     nodes->refresh.data = nodes;
     redis_address_parse(settings->redis, &nodes->address);
+    if (nodes->address.tls) {
+        struct cache_problem problem;
+        nodes->owner.tls = nodes->tls = redis_tls_new(settings, &problem);
+        if (!nodes->tls) {
+            log_error("redis", "%s: %s", problem.option, problem.why);
+            goto fail;
+        }
+    }
     if (nodes->address.kind != REDIS_BY_CLUSTER) {
-        nodes->only = redis_link_new(loop, settings, &nodes->address, owner);
+        nodes->only = redis_link_new(loop, settings, &nodes->address, &nodes->owner);
         if (!nodes->only)
             goto fail;
         return nodes;
@@ -470,6 +481,7 @@ void redis_nodes_free(struct redis_nodes *nodes)
     redis_link_free(nodes->only);
     while (nodes->servers)
         server_free(nodes, nodes->servers);
+    redis_tls_free(nodes->tls);
     free(nodes->slots);
     free(nodes->spare);
     free(nodes);

@@ -27,6 +27,7 @@
 #include "cache/cache.h"
 #include "cache/redis_address.h"
 #include "cache/redis_reader.h"
+#include "cache/redis_tls.h"
 
 #define LOOKUP_S 2.0 /* for a Sentinel's name */
 #define HOST_MAX 255
@@ -37,6 +38,7 @@ struct redis_sentinel {
     struct ev_loop *loop;
     const struct cache_settings *settings;
     const struct redis_address *address;
+    struct redis_tls *tls; /* NULL: without */
     unsigned attempt;
     unsigned asked; /* how many Sentinels, the present one included */
     redis_sentinel_done_fn *done;
@@ -135,6 +137,16 @@ static void on_answer(redisAsyncContext *context, void *answer, void *privdata)
                 reply->type == REDIS_REPLY_ERROR ? reply->str : "what it says is no address");
 }
 
+/* Nothing has been sent yet. */
+static void on_connect(const redisAsyncContext *context, int status)
+{
+    struct redis_sentinel *search = context->data;
+    if (search && status == REDIS_OK &&
+        !redis_tls_start(search->tls, search->context,
+                         redis_address_host(search->address, present(search))))
+        give_up(search, false, context->c.errstr);
+}
+
 /* `host` is a literal address: hiredis would look a name up without us, and block. */
 static void ask(struct redis_sentinel *search, const char *host)
 {
@@ -153,7 +165,8 @@ static void ask(struct redis_sentinel *search, const char *host)
     start_timer(search, search->settings->redis_timeout);
     if (redisLibevAttach(search->loop, context) != REDIS_OK ||
         redisAsyncCommand(context, on_answer, NULL, "SENTINEL get-master-addr-by-name %s",
-                          search->address->primary) != REDIS_OK)
+                          search->address->primary) != REDIS_OK ||
+        (search->tls && redisAsyncSetConnectCallback(context, on_connect) != REDIS_OK))
         give_up(search, false, "out of memory");
 }
 
@@ -198,7 +211,8 @@ static void on_step(struct ev_loop *loop, ev_timer *timer, int events)
 
 struct redis_sentinel *redis_sentinel_find(struct ev_loop *loop,
                                            const struct cache_settings *settings,
-                                           const struct redis_address *address, unsigned attempt,
+                                           const struct redis_address *address,
+                                           struct redis_tls *tls, unsigned attempt,
                                            redis_sentinel_done_fn *done, void *caller)
 {
     struct redis_sentinel *search = alloc_zeroed(sizeof *search);
@@ -207,6 +221,7 @@ struct redis_sentinel *redis_sentinel_find(struct ev_loop *loop,
     search->loop = loop;
     search->settings = settings;
     search->address = address;
+    search->tls = tls;
     search->attempt = attempt;
     search->done = done;
     search->caller = caller;

@@ -11,6 +11,7 @@ struct cache_settings;
 struct ev_loop;
 struct redis_address;
 struct redis_sentinel;
+struct redis_tls;
 
 /* The primary's host (a name or a literal address) and port; host is NULL: `reason` says why it
  * could not be found. Both live during the call only. */
@@ -18,12 +19,13 @@ typedef void redis_sentinel_done_fn(void *caller, const char *host, int port, co
 
 /* Asks the Sentinels of `address`, which is of the kind REDIS_BY_SENTINEL. `attempt` picks the one
  * that is asked first, and which of its name's addresses is used, so that counting it up tries them
- * in turn: the first one may know less than the others. Settings and address are borrowed until the
- * end. `done` is called exactly once, after this returned, unless the search is cancelled. NULL:
+ * in turn: the first one may know less than the others. `tls` is NULL for an address without TLS. All
+ * is borrowed until the end. `done` is called exactly once, after this returned, unless the search is cancelled. NULL:
  * out of memory. */
 struct redis_sentinel *redis_sentinel_find(struct ev_loop *loop,
                                            const struct cache_settings *settings,
-                                           const struct redis_address *address, unsigned attempt,
+                                           const struct redis_address *address,
+                                           struct redis_tls *tls, unsigned attempt,
                                            redis_sentinel_done_fn *done, void *caller);
 
 /* `done` won't be called. NULL is allowed. */

@@ -248,24 +248,54 @@ static void find_source(const struct builder *builder, const struct place *place
                  problem_quote(quote, value->text), names);
 }
 
+/* The path of a file that is named in the config: relative to the config's directory. The caller
+ * frees it; NULL: that is noted. */
+static char *path_of(const struct builder *builder, const char *name)
+{
+    const char *file = builder->problems->file, *slash = strrchr(file, '/');
+    size_t directory = slash && name[0] != '/' ? (size_t)(slash + 1 - file) : 0;
+    char *path = alloc_bytes(directory + strlen(name) + 1);
+    if (!path) {
+        refuse_memory(builder->problems);
+        return NULL;
+    }
+    memcpy(path, file, directory);
+    strcpy(path + directory, name);
+    return path;
+}
+
+/* Files get their paths, and are read for a try. */
+static void build_cache(struct builder *builder, struct place *place)
+{
+    struct cache_settings *cache = &builder->conf->cache;
+    const char **files[] = {&cache->tls_ca, &cache->tls_certificate, &cache->tls_key};
+    struct cache_problem problem;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (!*files[i] || !**files[i])
+            continue;
+        char *path = path_of(builder, *files[i]);
+        if (!path)
+            return;
+        free((char *)*files[i]);
+        *files[i] = path;
+    }
+    /* What is amiss has been noted. */
+    if (!cache->redis || !cache->tls_ca || !cache->tls_certificate || !cache->tls_key ||
+        !cache->tls_name || cache_check_tls(cache, &problem))
+        return;
+    problems_add(builder->problems, line_of(place, problem.option), "%s: %s", problem.option,
+                 problem.why);
+}
+
 static void read_fallback(const struct builder *builder, const struct place *place,
                           struct slice *fallback)
 {
     const struct value *value = given(place, "fallback");
-    const char *file = builder->problems->file, *slash = strrchr(file, '/'), *why;
-    char quote[QUOTE_ROOM], *path;
-    size_t directory = 0;
-    if (!value)
+    const char *why;
+    char quote[QUOTE_ROOM];
+    char *path = value ? path_of(builder, value->text) : NULL;
+    if (!path)
         return;
-    if (slash && value->text[0] != '/')
-        directory = (size_t)(slash + 1 - file);
-    path = alloc_bytes(directory + strlen(value->text) + 1);
-    if (!path) {
-        refuse_memory(builder->problems);
-        return;
-    }
-    memcpy(path, file, directory);
-    strcpy(path + directory, value->text);
     fallback->data = scan_read_file(path, &fallback->len, &why);
     if (!fallback->data)
         problems_add(builder->problems, value->line, "fallback = %s: %s: %s",
@@ -299,6 +329,8 @@ static void build(struct builder *builder, int lines)
         build_rest(builder, place);
         if (place->section->kind == SECTION_SOURCE)
             build_source(builder, place);
+        else if (place->section->kind == SECTION_CACHE)
+            build_cache(builder, place);
         else if (place->section->kind == SECTION_FRAGMENT)
             build_fragment(builder, place);
     }

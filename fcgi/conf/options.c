@@ -95,10 +95,11 @@ const struct option option_table[] = {
 
     {CACHE("redis"), .kind = OPTION_STRING, AT(struct conf, cache.redis), .preset = "",
      .check = cache_check_redis, .secret = true,
-     .help = "unix:PATH, redis://[user:password@]host[:port][/db], the primary that Sentinels "
+     .help = "unix:PATH, unix://[user:password@]PATH[?db=N], redis://[user:password@]host[:port][/db], the primary that Sentinels "
              "name: sentinel://[user:password@]host[:port],.../primary[/db], or some servers of a "
              "Redis Cluster: cluster://[user:password@]host[:port],...; user and password are the "
-             "servers' (Sentinels with a password are not supported); \"\": memory only."},
+             "servers' (Sentinels with a password are not supported); with TLS rediss://, "
+             "sentinels:// and clusters://; \"\": memory only."},
     {CACHE("namespace"), .kind = OPTION_STRING, AT(struct conf, cache.prefix),
      .preset = "worker", .check = check_namespace,
      .help = "Keys in Redis begin with this and a colon."},
@@ -110,6 +111,17 @@ const struct option option_table[] = {
     {CACHE("lease"), .kind = OPTION_DURATION, AT(struct conf, cache.lease),
      .preset = "5s", .min = "100ms", .max = "1h",
      .help = "A process that makes a result and dies is replaced after this time."},
+    {CACHE("tls_ca"), .kind = OPTION_STRING, AT(struct conf, cache.tls_ca), .preset = "",
+     .help = "PEM file of the certificates that a Redis with TLS is checked against; its path is "
+             "relative to this file's; \"\": the system's."},
+    {CACHE("tls_certificate"), .kind = OPTION_STRING, AT(struct conf, cache.tls_certificate),
+     .preset = "",
+     .help = "PEM file of the certificate to show to Redis, and its chain; \"\": none."},
+    {CACHE("tls_key"), .kind = OPTION_STRING, AT(struct conf, cache.tls_key), .preset = "",
+     .help = "PEM file of that certificate's key, without a passphrase."},
+    {CACHE("tls_name"), .kind = OPTION_STRING, AT(struct conf, cache.tls_name), .preset = "",
+     .help = "The name that the certificates of Redis must have; \"\": of each server its host, as "
+             "the redis option, the Sentinels or the Cluster say it."},
 
     {SOURCE("type"), .kind = OPTION_CHOICE, AT(struct source_settings, kind), .required = true,
      .words = "simulated http", .help = "How the source makes a fragment."},

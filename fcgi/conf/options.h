@@ -41,8 +41,8 @@ struct option {
     const char *help;
 };
 
-#define OPTIONS_MAX       40
-#define OPTION_WRONG_ROOM 160
+#define OPTIONS_MAX       64
+#define OPTION_WRONG_ROOM 240
 
 extern const struct option option_table[];
 extern const size_t option_count;

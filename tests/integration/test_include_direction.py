@@ -30,6 +30,7 @@ ROOMS = [room for room, _ in ORDER]
 # Library header -> the only files that may include it.
 HOMES = {
     r"hiredis/.*": ["cache/redis.c", "cache/redis_*.c"],
+    r"openssl/.*": ["cache/redis_tls.c"],
     r"curl/.*": ["source/http.c"],
     r"confuse\.h": ["conf/*"],
     r"fcgi.*\.h|fastcgi\.h": ["wire/*"],

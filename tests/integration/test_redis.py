@@ -4,6 +4,7 @@ import re
 import tempfile
 import time
 from contextlib import ExitStack
+from urllib.parse import quote
 
 import pytest
 
@@ -443,11 +444,14 @@ def test_a_connection_that_redis_closes(daemon, redis):
 # Who we are.
 
 
-@pytest.mark.parametrize("login", [{"password": "p@ss:w/rd %"}, {"user": "me", "password": "pw"}])
-def test_password_and_database(tmp, run, daemon, login):
-    redis = run(Redis(tmp, tcp=True, **login))
-    quoted = redis.url.replace("p@ss:w/rd %", "p%40ss%3Aw%2Frd%20%25")
-    server = daemon(redis=quoted + "/3")
+@pytest.mark.parametrize("tcp", [True, False], ids=["tcp", "unix"])
+@pytest.mark.parametrize("login", [{"password": "p@ss:w/rd %"}, {"user": "me", "password": "pw"}],
+                         ids=["password", "user"])
+def test_password_and_database(tmp, run, daemon, login, tcp):
+    redis = run(Redis(tmp, tcp=tcp, **login))
+    who = f"{login.get('user', '')}:{quote(login['password'], safe='')}"
+    server = daemon(redis=f"redis://{who}@127.0.0.1:{redis.address[1]}/3" if tcp else
+                    f"unix://{who}@{redis.address}?db=3")
     server.wait_log(USED)
     with Connection(server.address) as connection:
         assert connection.request("/fragment/a").status == 200

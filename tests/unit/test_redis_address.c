@@ -15,6 +15,10 @@ static void test_sound(void **state)
     } cases[] = {
         {"unix:/run/redis/redis-server.sock", .is.unix_path = "/run/redis/redis-server.sock"},
         {"unix:relative", .is.unix_path = "relative"},
+        {"unix:///run/redis.sock", .is.unix_path = "/run/redis.sock"},
+        {"unix://:secret@/run/r", .is.unix_path = "/run/r", .is.password = "secret"},
+        {"unix://me:se%40cret@/run/r?db=7", .is.unix_path = "/run/r", .is.user = "me",
+         .is.password = "se@cret", .is.db = 7},
         {"unix:/with:colon@and%20percent", .is.unix_path = "/with:colon@and%20percent"},
         {"redis://localhost", "localhost", 6379, {0}},
         {"redis://127.0.0.1:6380", "127.0.0.1", 6380, {0}},
@@ -80,6 +84,36 @@ static void test_sound(void **state)
             continue;
         assert_slice(i, slice_of(redis_address_host(&address, 0)), slice_of(cases[i].host));
         assert_row(i, address.ports[0] == cases[i].port);
+    }
+}
+
+/* TLS is asked for by an s, and changes nothing else. */
+static void test_tls(void **state)
+{
+    static const struct {
+        const char *text, *with;
+    } cases[] = {
+        {"redis://u:p@h:6380/1", "rediss://u:p@h:6380/1"},
+        {"redis://h", "rediss://h"},
+        {"sentinel://:p@h1,h2:1/m/2", "sentinels://:p@h1,h2:1/m/2"},
+        {"cluster://h1:7000,[::1]", "clusters://h1:7000,[::1]"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct redis_address plain, tls;
+        assert_row(i, redis_address_parse(cases[i].text, &plain) == NULL);
+        assert_row(i, redis_address_parse(cases[i].with, &tls) == NULL);
+        assert_row(i, tls.tls && !plain.tls);
+        assert_row(i, tls.kind == plain.kind && tls.db == plain.db);
+        assert_row(i, tls.host_count == plain.host_count);
+        for (unsigned host = 0; host < tls.host_count; host++) {
+            assert_slice(i, slice_of(redis_address_host(&tls, host)),
+                         slice_of(redis_address_host(&plain, host)));
+            assert_row(i, tls.ports[host] == plain.ports[host]);
+        }
+        assert_slice(i, slice_of(tls.primary), slice_of(plain.primary));
+        assert_slice(i, slice_of(tls.user), slice_of(plain.user));
+        assert_slice(i, slice_of(tls.password), slice_of(plain.password));
     }
 }
 
@@ -186,9 +220,18 @@ static void test_wrong(void **state)
         "Redis://h",
         " redis://h",
         "unix:",
+        "unix://",
+        "unix://relative",
+        "unix://me:secret@relative",
+        "unix:///run/r?db=x",
+        "unix:///run/r?db=99999999999",
+        "unix:///run/r?name=x",
         "unix",
         "UNIX:/x",
-        "rediss://h",
+        "rediss:",
+        "rediss://",
+        "redisss://h",
+        "rediss://h:99999",
         "redis://",
         "redis:///0",
         "redis://:6379",
@@ -228,7 +271,8 @@ static void test_wrong(void **state)
         "sentinel:",
         "sentinel:h/m",
         "Sentinel://h/m",
-        "sentinels://h/m",
+        "sentinels://h",
+        "sentinelss://h/m",
         "sentinel://",
         "sentinel:///m",
         "sentinel://h",
@@ -255,7 +299,8 @@ static void test_wrong(void **state)
         "cluster:h",
         "cluster:/h",
         "Cluster://h",
-        "clusters://h",
+        "clusters://h/1",
+        "clusterss://h",
         "cluster://",
         "cluster:///",
         "cluster://:7000",
@@ -353,13 +398,12 @@ static void test_unsupported(void **state)
     static const struct {
         const char *text, *told, *instead;
     } cases[] = {
-        {"rediss://h", "TLS is not supported", "stunnel"},
-        {"rediss://u:p@h:6380/1", "TLS is not supported", "unix:PATH"},
         {"cluster://h1:7000,h2:7000/0", "only database 0", "nothing goes after the hosts"},
         {"cluster://h/1", "only database 0", "nothing goes after the hosts"},
         {"sentinel://h", "/NAME", "/mymaster"},
         {"tcp://h", "write ", "sentinel://"},
         {"tcp://h", "write ", "cluster://"},
+        {"rediss-sentinel://h/m", "write ", "sentinels://"},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -376,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_room_of_hosts), cmocka_unit_test(test_literal),
         cmocka_unit_test(test_wrong),         cmocka_unit_test(test_unsupported),
         cmocka_unit_test(test_lengths),       cmocka_unit_test(test_encoded_lengths),
+        cmocka_unit_test(test_tls),
     };
     return cmocka_run_group_tests_name("redis_address", tests, NULL, NULL);
 }
