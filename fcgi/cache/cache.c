@@ -58,11 +58,10 @@ struct question {
     int64_t extra_ms;    /* what is found is of use so long after its fresh time */
     int64_t until_ms;    /* what is stored is of use until then */
     uint32_t changes;    /* when it was sent */
-    bool all;            /* a purge of all keys that begin with `key`, in steps */
     bool claims;         /* its token is that of a lease which it may have taken */
     char token[REDIS_TOKEN_LEN + 1];
     size_t key_len;
-    char key[];
+    char key[]; /* or that with which the keys begin that are purged */
 };
 
 const char *cache_check_redis(const char *redis)
@@ -126,7 +125,7 @@ static void on_changed(void *context, struct slice key, bool lease_only)
         /* What memory holds is as right as before. */
     } else if (key.data) {
         ++*change_counter(cache, key);
-        memory_remove(cache->memory, key);
+        memory_purge(cache->memory, key, false, 0);
     } else {
         cache->all_changes++;
         memory_clear(cache->memory);
@@ -137,7 +136,7 @@ static void on_changed(void *context, struct slice key, bool lease_only)
 
 /* Which keys there were is not known, so nothing that is being read goes into memory, and every
  * flight looks again. */
-static void on_prefix_purged(struct cache *cache, struct slice prefix)
+static void forget_prefix(struct cache *cache, struct slice prefix)
 {
     cache->all_changes++;
     memory_purge_prefix(cache->memory, prefix, false, clock_wall_ms());
@@ -286,8 +285,9 @@ static struct lease *take_lease(struct question *question)
 static void on_answer(void *caller, const struct redis_answer *answer)
 {
     static const enum cache_outcome outcomes[] = {
-        [REDIS_FOUND] = CACHE_FOUND, [REDIS_SAME] = CACHE_SAME,     [REDIS_NONE] = CACHE_NONE,
-        [REDIS_OURS] = CACHE_OURS,   [REDIS_THEIRS] = CACHE_THEIRS, [REDIS_GONE] = CACHE_ALONE,
+        [REDIS_FOUND] = CACHE_FOUND, [REDIS_SAME] = CACHE_SAME, [REDIS_NONE] = CACHE_NONE,
+        [REDIS_DONE] = CACHE_DONE,   [REDIS_OURS] = CACHE_OURS, [REDIS_THEIRS] = CACHE_THEIRS,
+        [REDIS_GONE] = CACHE_ALONE,
     };
     struct question *question = caller;
     struct cache *cache = question->cache;
@@ -302,8 +302,6 @@ static void on_answer(void *caller, const struct redis_answer *answer)
         question->changes == changes_of(cache, key_of(question)))
         keep_in_memory(cache, key_of(question), answer->entry,
                        answer->entry->fresh_until_ms + question->extra_ms);
-    if (question->all)
-        on_prefix_purged(cache, key_of(question)); /* memory may have read some between two steps */
     if (answer->outcome == REDIS_GONE && question->claims &&
         !redis_is_there(cache, key_of(question)))
         orphan_add(cache, key_of(question), question->token);
@@ -344,7 +342,7 @@ static void on_stored(void *caller, const struct redis_answer *answer)
     struct question *question = caller;
     struct cache *cache = question->cache;
     struct slice key = key_of(question);
-    if (answer->outcome == REDIS_FOUND) {
+    if (answer->outcome == REDIS_DONE) {
         if (!answer->untracked && question->changes == changes_of(cache, key))
             keep_in_memory(cache, key, question->entry, question->until_ms);
     } else if (answer->outcome == REDIS_NONE) {
@@ -411,14 +409,12 @@ void cache_release(struct cache *cache, struct lease *lease)
 
 /* --- purging --- */
 
-/* What memory has of the key, or of all that begin so. */
-static enum cache_outcome purge_memory(struct cache *cache, struct slice key, bool all, bool soft)
+/* Memory may have read some of it between two steps. */
+static void on_prefix_purged(void *caller, const struct redis_answer *answer)
 {
-    if (all) {
-        memory_purge_prefix(cache->memory, key, soft, clock_wall_ms());
-        return CACHE_FOUND;
-    }
-    return memory_purge(cache->memory, key, soft, clock_wall_ms()) ? CACHE_FOUND : CACHE_NONE;
+    struct question *question = caller;
+    forget_prefix(question->cache, key_of(question));
+    on_answer(question, answer);
 }
 
 void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_fn *done,
@@ -429,21 +425,22 @@ void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_
         key.len--;
     /* Not left to what Redis tells: it may tell nothing of changes that we make ourselves (NOLOOP).
      * Where there is a Redis, the stale entry comes back from there. */
-    enum cache_outcome outcome = purge_memory(cache, key, all, soft && !cache->redis);
+    (all ? memory_purge_prefix : memory_purge)(cache->memory, key, soft && !cache->redis,
+                                               clock_wall_ms());
     if (!cache->redis) {
-        done(caller, &(struct cache_answer){.outcome = outcome});
+        done(caller, &(struct cache_answer){.outcome = CACHE_DONE});
         return;
     }
     struct question *question = all ? question_new(cache, key, 0, done, caller)
                                     : question_to_redis(cache, key, 0, done, caller);
     if (!question)
         done(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
-    else if ((question->all = all))
-        redis_purge_prefix(cache->redis, key, soft, on_answer, question);
+    else if (all)
+        redis_purge_prefix(cache->redis, key, soft, on_prefix_purged, question);
     else
         redis_purge(cache->redis, key, soft, on_answer, question);
     if (all)
-        on_prefix_purged(cache, key);
+        forget_prefix(cache, key);
     else
         on_changed(cache, key, false);
 }

@@ -23,11 +23,11 @@ struct ev_loop;
 struct lease;
 
 struct cache_settings {
-    const char *redis;    /* as cache/redis_address.h has it; "": none */
-    const char *prefix;   /* the namespace: keys in Redis are PREFIX:KEY */
-    size_t memory_bytes;  /* bound of the memory cache, overhead included; 0: off */
-    double redis_timeout; /* seconds until an unanswered command means that Redis is gone */
-    double lease;         /* seconds that a lease lasts without renewal */
+    const char *redis;      /* as cache/redis_address.h has it; "": none */
+    const char *name_space; /* keys in Redis are NAMESPACE:KEY */
+    size_t memory_bytes;    /* bound of the memory cache, overhead included; 0: off */
+    double redis_timeout;   /* seconds until an unanswered command means that Redis is gone */
+    double lease;           /* seconds that a lease lasts without renewal */
     /* Of an address with TLS; each may be empty. */
     const char *tls_ca;          /* file of the certificates that are trusted; "": the system's */
     const char *tls_certificate; /* file of what we show if we are asked; "": nothing */
@@ -43,6 +43,7 @@ struct cache_problem {
 enum cache_outcome {
     CACHE_FOUND,  /* entry is set; it may be stale */
     CACHE_SAME,   /* from cache_check: the entry that is known already */
+    CACHE_DONE,   /* from cache_purge */
     CACHE_NONE,   /* there is none; from cache_claim: what was there could not be read, ask again */
     CACHE_OURS,   /* there is none, and it is ours to make: lease is set */
     CACHE_THEIRS, /* there is none, and another process makes it: wait_s is set */
@@ -118,8 +119,7 @@ void cache_release(struct cache *cache, struct lease *lease);
 
 /* Removes the entry everywhere, or, if soft, makes it stale; a result that is being made is not
  * kept. A `key` that ends in '*' stands for all that begin so. `done` is called exactly once,
- * perhaps before this returns: FOUND if there was an entry (or for '*'), NONE, or ALONE if Redis
- * can't be asked. */
+ * perhaps before this returns: DONE, or ALONE if Redis can't be asked, or did not do all of it. */
 void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_fn *done,
                  void *caller);
 

@@ -8,8 +8,6 @@
 
 #include "base/alloc.h"
 
-#define MAGIC        "workerless/"
-#define VERSION      "1"
 #define TYPE_MAX     127 /* bytes of a media type */
 #define HEADER_MAX   300
 #define FRESH_MAX_MS ((int64_t)100 * 365 * 86400 * 1000) /* as good as for ever */
@@ -59,11 +57,11 @@ static struct entry *build(const struct entry *meta, struct slice header, struct
 static struct entry *build_from(const struct entry *meta, struct slice body)
 {
     char header[HEADER_MAX];
-    int len = snprintf(header, sizeof header,
-                       MAGIC VERSION " made=%" PRId64 " fresh=%" PRId64 " cost=%" PRId64
-                                     " status=%d type=%.*s\n",
-                       meta->made_ms, meta->fresh_until_ms, meta->cost_ms, meta->status,
-                       SLICE_ARGS(meta->type));
+    int len =
+        snprintf(header, sizeof header,
+                 ENTRY_START "%" PRId64 " fresh=%" PRId64 " cost=%" PRId64 " status=%d type=%.*s\n",
+                 meta->made_ms, meta->fresh_until_ms, meta->cost_ms, meta->status,
+                 SLICE_ARGS(meta->type));
     return build(meta, (struct slice){.data = header, .len = (size_t)len}, body);
 }
 
@@ -105,7 +103,7 @@ struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_unti
 
 bool entry_is_envelope(struct slice bytes)
 {
-    return slice_starts(bytes, SLICE(MAGIC));
+    return slice_starts(bytes, SLICE(ENTRY_MAGIC));
 }
 
 /* Takes `literal` off the beginning of the text. */
@@ -144,7 +142,7 @@ struct entry *entry_decode(struct slice encoded)
 
     struct entry meta = {0};
     int64_t status;
-    if (!take_literal(&line, SLICE(MAGIC VERSION " made=")) || !take_number(&line, &meta.made_ms) ||
+    if (!take_literal(&line, SLICE(ENTRY_START)) || !take_number(&line, &meta.made_ms) ||
         !take_literal(&line, SLICE(" fresh=")) || !take_number(&line, &meta.fresh_until_ms) ||
         !take_literal(&line, SLICE(" cost=")) || !take_number(&line, &meta.cost_ms) ||
         !take_literal(&line, SLICE(" status=")) || !take_number(&line, &status) ||

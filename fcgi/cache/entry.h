@@ -19,6 +19,9 @@
 
 #define ENTRY_ETAG_LEN 34 /* two quotes around 32 hex digits */
 
+#define ENTRY_MAGIC "workerless/"
+#define ENTRY_START ENTRY_MAGIC "1 made=" /* of an envelope of this version */
+
 struct entry { /* immutable and shared; freed with its last reference */
     unsigned references;
     int status; /* 200, or that of a failure that is remembered: 404, 502, 504 */

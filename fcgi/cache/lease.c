@@ -35,7 +35,7 @@ static void on_renewal(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct lease *lease = timer->data;
     (void)loop, (void)events;
-    redis_renew(lease->redis, lease_key(lease), lease->token, lease->life_ms, NULL, NULL);
+    redis_renew(lease->redis, lease_key(lease), lease->token, lease->life_ms);
 }
 
 struct lease *lease_new(struct ev_loop *loop, struct redis *redis, struct slice key,

@@ -159,12 +159,11 @@ static void purge_item(struct memory *memory, struct item *item, bool soft, int6
     link_item(memory, item, item->segment);
 }
 
-bool memory_purge(struct memory *memory, struct slice key, bool soft, int64_t now_ms)
+void memory_purge(struct memory *memory, struct slice key, bool soft, int64_t now_ms)
 {
     struct item *item = find(memory, key);
     if (item)
         purge_item(memory, item, soft, now_ms);
-    return item != NULL;
 }
 
 void memory_purge_prefix(struct memory *memory, struct slice prefix, bool soft, int64_t now_ms)
@@ -176,13 +175,6 @@ void memory_purge_prefix(struct memory *memory, struct slice prefix, bool soft, 
         if (slice_starts(key, prefix))
             purge_item(memory, item, soft, now_ms);
     }
-}
-
-void memory_remove(struct memory *memory, struct slice key)
-{
-    struct item *item = find(memory, key);
-    if (item)
-        drop(memory, item);
 }
 
 void memory_clear(struct memory *memory)

@@ -31,13 +31,12 @@ struct entry *memory_get(struct memory *memory, struct slice key, int64_t now_ms
  * for the bound or memory is refused; an older one of the key is gone all the same. */
 bool memory_put(struct memory *memory, struct slice key, struct entry *entry, int64_t until_ms);
 
-/* Removes the key's entry, or, if soft, makes it stale. False if there was none. */
-bool memory_purge(struct memory *memory, struct slice key, bool soft, int64_t now_ms);
+/* Removes the key's entry, if there is one, or, if soft, makes it stale. */
+void memory_purge(struct memory *memory, struct slice key, bool soft, int64_t now_ms);
 
 /* Does so for every key that begins with the prefix. Looks at all of them. */
 void memory_purge_prefix(struct memory *memory, struct slice prefix, bool soft, int64_t now_ms);
 
-void memory_remove(struct memory *memory, struct slice key);
 void memory_clear(struct memory *memory);
 
 /* Bytes in use, at most the limit. */

@@ -34,6 +34,7 @@
 #define REDIRECTIONS_MAX     5     /* in a row */
 #define TRIES_MAX            10    /* while a slot moves */
 #define TRY_AGAIN_S          0.05
+#define PENDING_MAX          1000 /* purges of one prefix, before more of its keys are looked for */
 
 enum operation_kind {
     GET,
@@ -56,8 +57,8 @@ struct redis {
     struct redis_owner owner;
     struct redis_nodes *nodes;
     struct timeout_queue again; /* operations that are to be sent again, a little later */
-    const char *prefix;
-    char value_prefix[128]; /* with the colon */
+    const char *name_space;
+    char value_start[128]; /* NAMESPACE: */
 };
 
 struct operation {
@@ -72,7 +73,6 @@ struct operation {
     size_t known_len;
     bool by_text;    /* the script, as the server does not know its hash */
     bool lease_lost; /* CHECK: what has been answered */
-    bool found;      /* PURGE with one key: the first half found a value */
 
     struct redis_link *link; /* it was sent to, or is to be sent to; NULL: that of its key */
     bool asking;             /* the link is not that of the key yet */
@@ -112,7 +112,7 @@ static void operation_end(struct operation *operation, struct redis_answer answe
 static struct operation *operation_new(struct redis *redis, enum operation_kind kind,
                                        struct slice key, redis_answer_fn *answered, void *caller)
 {
-    size_t size = strlen(redis->prefix) + 1 + key.len + 1;
+    size_t size = strlen(redis->name_space) + 1 + key.len + 1;
     size_t lease_size = size + sizeof("lease:{}");
     struct operation *operation = alloc_zeroed(sizeof *operation + size + lease_size);
     if (!operation) {
@@ -126,7 +126,7 @@ static struct operation *operation_new(struct redis *redis, enum operation_kind 
     operation->caller = caller;
     operation->lease_key = operation->value_key + size;
     operation->key_len =
-        (size_t)snprintf(operation->value_key, size, "%s:%.*s", redis->prefix, SLICE_ARGS(key));
+        (size_t)snprintf(operation->value_key, size, "%s:%.*s", redis->name_space, SLICE_ARGS(key));
     operation->lease_len =
         (size_t)snprintf(operation->lease_key, lease_size, "lease:{%s}", operation->value_key);
     return operation;
@@ -154,7 +154,7 @@ static void set_known(struct operation *operation, const struct entry *known)
 {
     if (known)
         operation->known_len = (size_t)snprintf(operation->known, sizeof operation->known,
-                                                "workerless/1 made=%" PRId64 " fresh=%" PRId64 " ",
+                                                ENTRY_START "%" PRId64 " fresh=%" PRId64 " ",
                                                 known->made_ms, known->fresh_until_ms);
 }
 
@@ -182,8 +182,8 @@ static void answer_envelope(struct operation *operation, struct slice value)
 {
     struct entry *entry = entry_decode(value);
     if (!entry) {
-        size_t prefix_len = strlen(operation->redis->prefix) + 1;
-        struct slice key = {operation->value_key + prefix_len, operation->key_len - prefix_len};
+        size_t start_len = strlen(operation->redis->name_space) + 1;
+        struct slice key = {operation->value_key + start_len, operation->key_len - start_len};
         log_warning("redis", "%s holds a damaged entry; it is made anew", operation->value_key);
         struct operation *discard = operation_new(operation->redis, DISCARD, key, NULL, NULL);
         if (discard) {
@@ -259,11 +259,7 @@ static void on_yes_or_no(struct operation *operation, redisReply *reply)
 {
     bool yes = reply->type == REDIS_REPLY_STATUS ||
                (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
-    bool lease = operation->kind == RENEW;
-    operation_end(operation,
-                  (struct redis_answer){.outcome = yes     ? (lease ? REDIS_OURS : REDIS_FOUND)
-                                                   : lease ? REDIS_THEIRS
-                                                           : REDIS_NONE});
+    operation_end(operation, (struct redis_answer){.outcome = yes ? REDIS_DONE : REDIS_NONE});
 }
 
 /* [lost], [lost, 1] for the value that is known, or [lost, value, PTTL]. */
@@ -287,15 +283,14 @@ static void on_check(struct operation *operation, redisReply *reply)
 /* With one key only what that node has is purged, so the other half follows. */
 static void on_purge(struct operation *operation, redisReply *reply)
 {
-    operation->found |= reply->type == REDIS_REPLY_INTEGER && reply->integer > 0;
-    if (operation->declared == LEASE_ONLY) {
+    bool done = reply->type == REDIS_REPLY_INTEGER; /* whether there was anything or not */
+    if (done && operation->declared == LEASE_ONLY) {
         operation_aim(operation, NULL, false);
         operation->declared = VALUE_ONLY;
         operation_start(operation);
         return;
     }
-    operation_end(operation,
-                  (struct redis_answer){.outcome = operation->found ? REDIS_FOUND : REDIS_NONE});
+    operation_end(operation, (struct redis_answer){.outcome = done ? REDIS_DONE : REDIS_GONE});
 }
 
 #define NO_SCRIPT REDIS_SCRIPTS
@@ -508,10 +503,9 @@ void redis_store(struct redis *redis, struct slice key, const char *token, struc
     operation_start(operation);
 }
 
-void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
-                 redis_answer_fn *answered, void *caller)
+void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms)
 {
-    struct operation *operation = operation_new(redis, RENEW, key, answered, caller);
+    struct operation *operation = operation_new(redis, RENEW, key, NULL, NULL);
     if (!operation)
         return;
     set_token(operation, token);
@@ -550,27 +544,67 @@ void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_
     operation_start(operation);
 }
 
-/* A purge of every key that begins so, for the one who waits for it. */
+/* A purge of every key that begins so, for the one who waits for it: over when the scan is, and the
+ * last of the single purges. */
 struct prefix_purge {
     struct redis *redis;
     bool soft;
+    bool scanning;
+    bool failed; /* one of them, or the scan */
+    size_t pending;
+    struct redis_scan *paused; /* until fewer are pending; or NULL */
     redis_answer_fn *answered;
     void *caller;
 };
 
+static void prefix_purge_end(struct prefix_purge *purge)
+{
+    if (purge->scanning || purge->pending > 0)
+        return;
+    purge->answered(purge->caller,
+                    &(struct redis_answer){.outcome = purge->failed ? REDIS_GONE : REDIS_DONE});
+    free(purge);
+}
+
+static void on_one_purged(void *caller, const struct redis_answer *answer)
+{
+    struct prefix_purge *purge = caller;
+    struct redis_scan *paused = purge->paused;
+    purge->pending--;
+    purge->failed |= answer->outcome != REDIS_DONE;
+    if (paused && purge->pending < PENDING_MAX) {
+        purge->paused = NULL;
+        redis_scan_go_on(paused);
+    } else {
+        prefix_purge_end(purge);
+    }
+}
+
 static void on_found(void *caller, struct slice key)
 {
-    const struct prefix_purge *purge = caller;
-    redis_purge(purge->redis, key, purge->soft, NULL, NULL);
+    struct prefix_purge *purge = caller;
+    purge->pending++;
+    redis_purge(purge->redis, key, purge->soft, on_one_purged, purge);
+}
+
+static void on_stepped(void *caller, struct redis_scan *scan)
+{
+    struct prefix_purge *purge = caller;
+    if (purge->pending < PENDING_MAX)
+        redis_scan_go_on(scan);
+    else
+        purge->paused = scan;
 }
 
 static void on_scanned(void *caller, bool whole)
 {
     struct prefix_purge *purge = caller;
-    purge->answered(purge->caller,
-                    &(struct redis_answer){.outcome = whole ? REDIS_FOUND : REDIS_GONE});
-    free(purge);
+    purge->scanning = false;
+    purge->failed |= !whole;
+    prefix_purge_end(purge);
 }
+
+static const struct redis_scan_owner prefix_scan = {on_found, on_stepped, on_scanned};
 
 void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
                         redis_answer_fn *answered, void *caller)
@@ -580,9 +614,12 @@ void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
         answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
         return;
     }
-    *purge =
-        (struct prefix_purge){.redis = redis, .soft = soft, .answered = answered, .caller = caller};
-    redis_scan_start(redis->nodes, redis->prefix, prefix, on_found, on_scanned, purge);
+    *purge = (struct prefix_purge){.redis = redis,
+                                   .soft = soft,
+                                   .scanning = true,
+                                   .answered = answered,
+                                   .caller = caller};
+    redis_scan_start(redis->nodes, redis->name_space, prefix, &prefix_scan, purge);
 }
 
 /* --- the links --- */
@@ -622,8 +659,8 @@ struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *setti
     if (!redis)
         return NULL;
     redis->owner = *owner;
-    redis->prefix = settings->prefix;
-    snprintf(redis->value_prefix, sizeof redis->value_prefix, "%s:", settings->prefix);
+    redis->name_space = settings->name_space;
+    snprintf(redis->value_start, sizeof redis->value_start, "%s:", settings->name_space);
     timeout_queue_init(&redis->again, loop, TRY_AGAIN_S, on_again, redis);
     redis->nodes = redis_nodes_new(loop, settings,
                                    &(struct redis_link_owner){.context = redis,
@@ -655,7 +692,7 @@ void redis_free(struct redis *redis)
 
 static struct redis_link *link_of(const struct redis *redis, struct slice key)
 {
-    return redis_nodes_link(redis->nodes, slice_of(redis->value_prefix), key);
+    return redis_nodes_link(redis->nodes, slice_of(redis->value_start), key);
 }
 
 bool redis_usable(const struct redis *redis, struct slice key)

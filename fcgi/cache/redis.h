@@ -47,6 +47,7 @@ enum redis_outcome {
     REDIS_FOUND,  /* there is a value: entry is set */
     REDIS_SAME,   /* there is the value that was known already */
     REDIS_NONE,   /* there is none */
+    REDIS_DONE,   /* it is stored, or purged */
     REDIS_OURS,   /* there is none, and the lease is ours now */
     REDIS_THEIRS, /* there is none, and somebody else makes it: wait_ms is set */
     REDIS_GONE,   /* Redis does not answer, or refuses */
@@ -62,7 +63,7 @@ struct redis_answer {
 };
 
 /* Called exactly once for each call below that takes it: later, or before that call returns if
- * nothing can be sent (REDIS_GONE). NULL is allowed, but for redis_purge_prefix. */
+ * nothing can be sent (REDIS_GONE). */
 typedef void redis_answer_fn(void *caller, const struct redis_answer *answer);
 
 /* GET: FOUND, NONE or GONE. */
@@ -75,14 +76,13 @@ void redis_claim(struct redis *redis, struct slice key, const char *token, int64
                  const struct entry *known, redis_answer_fn *answered, void *caller);
 
 /* Keeps the entry for keep_ms and gives the lease up, if the token is still that of the lease. With
- * a NULL token: if there is no value. FOUND: done; NONE: not ours any longer; GONE, at once
- * if it is larger than 16 MiB: then the lease is still to be given up. */
+ * a NULL token: if there is no value. DONE; NONE: not ours any longer; GONE, at once if it is larger
+ * than 16 MiB: then the lease is still to be given up. */
 void redis_store(struct redis *redis, struct slice key, const char *token, struct entry *entry,
                  int64_t keep_ms, redis_answer_fn *answered, void *caller);
 
-/* Prolongs the lease: OURS, THEIRS (not ours any longer) or GONE. */
-void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
-                 redis_answer_fn *answered, void *caller);
+/* Prolongs the lease, if it is still ours. */
+void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms);
 
 /* Reads the value and the lease: FOUND, SAME if it is the known one, NONE or GONE; lease_lost tells
  * whether the token is not that of the lease. */
@@ -92,13 +92,13 @@ void redis_check(struct redis *redis, struct slice key, const char *token,
 /* Gives the lease up, if it is still ours. */
 void redis_release(struct redis *redis, struct slice key, const char *token);
 
-/* Removes value and lease; soft: makes the value stale and removes the lease. FOUND: there was a
- * value, NONE, or GONE. */
+/* Removes value and lease, if there are any; soft: makes the value stale and removes the lease.
+ * DONE or GONE. */
 void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_fn *answered,
                  void *caller);
 
-/* Does so for every key that begins with `prefix`, step by step. FOUND when all are sent, whatever
- * becomes of each, or GONE. */
+/* Does so for every key that begins with `prefix`, step by step. DONE, or GONE if any of them may
+ * not be. */
 void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
                         redis_answer_fn *answered, void *caller);
 

@@ -8,7 +8,6 @@
 
 #define PORT_DEFAULT          6379
 #define SENTINEL_PORT_DEFAULT 26379
-#define HOST_MAX              255
 #define DB_MAX                65535
 
 static bool copy(char *out, size_t size, struct slice text)
@@ -91,7 +90,7 @@ static const char *parse_host(struct slice text, int port, struct redis_address 
     } else {
         cut(text, ':', false, &host, &port_text);
     }
-    if (host.len == 0 || host.len > HOST_MAX)
+    if (host.len == 0 || host.len > REDIS_HOST_MAX)
         return "a host is missing or too long";
     if (port_text.data && (!number(port_text, 65535, &port) || port == 0))
         return "the port is a number from 1 to 65535";

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define REDIS_HOSTS_MAX 16
+#define REDIS_HOST_MAX  255 /* bytes of a host's name or address */
 
 enum redis_kind {
     REDIS_BY_PATH,     /* a unix socket */

@@ -678,8 +678,8 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_setti
     link->address = *address;
     link->owner = *owner;
     link->retry_after = RETRY_FIRST_S;
-    snprintf(link->value_prefix, sizeof link->value_prefix, "%s:", settings->prefix);
-    snprintf(link->lease_prefix, sizeof link->lease_prefix, "lease:{%s:", settings->prefix);
+    snprintf(link->value_prefix, sizeof link->value_prefix, "%s:", settings->name_space);
+    snprintf(link->lease_prefix, sizeof link->lease_prefix, "lease:{%s:", settings->name_space);
     link->guard = (struct reader_guard){READER_COMMANDS, is_awaited, link};
     link->tracker_guard = (struct reader_guard){.rule = READER_MESSAGES};
     timeout_queue_init(&link->deadlines, loop, settings->redis_timeout, on_deadline, link);

@@ -18,10 +18,9 @@
 
 static const char lease_start[] = "lease:{";
 
-struct scan {
+struct redis_scan {
     struct redis_nodes *nodes;
-    redis_scan_found_fn *found;
-    redis_scan_done_fn *done;
+    const struct redis_scan_owner *owner;
     void *caller;
     size_t node; /* which of them, of that version */
     unsigned version, times;
@@ -31,15 +30,13 @@ struct scan {
     char pattern[];   /* of a lease: that of a value stands behind its first letters */
 };
 
-static void scan_step(struct scan *scan);
-
-static void scan_end(struct scan *scan, bool whole)
+static void scan_end(struct redis_scan *scan, bool whole)
 {
-    scan->done(scan->caller, whole);
+    scan->owner->done(scan->caller, whole);
     free(scan);
 }
 
-static void scan_begin(struct scan *scan)
+static void scan_begin(struct redis_scan *scan)
 {
     scan->node = 0;
     scan->leases = false;
@@ -48,21 +45,22 @@ static void scan_begin(struct scan *scan)
 }
 
 /* A cursor is through: on to the next. */
-static void scan_turn(struct scan *scan)
+static void scan_turn(struct redis_scan *scan)
 {
     scan->leases = !scan->leases;
     if (!scan->leases)
         scan->node++;
-    if (scan->version != redis_nodes_version(scan->nodes) && scan->times < TIMES_MAX)
+    bool moved = scan->version != redis_nodes_version(scan->nodes);
+    if (moved && scan->times < TIMES_MAX)
         scan_begin(scan);
     if (scan->node > 0 && !redis_nodes_at(scan->nodes, scan->node))
-        scan_end(scan, true);
+        scan_end(scan, !moved);
     else
-        scan_step(scan);
+        scan->owner->stepped(scan->caller, scan);
 }
 
 /* NAMESPACE:KEY or lease:{NAMESPACE:KEY} */
-static void tell(const struct scan *scan, const redisReply *name)
+static void tell(const struct redis_scan *scan, const redisReply *name)
 {
     struct slice key = {.data = name->str, .len = name->len};
     size_t before = scan->start_len + (scan->leases ? sizeof lease_start - 1 : 0);
@@ -71,13 +69,13 @@ static void tell(const struct scan *scan, const redisReply *name)
         return;
     key = slice_from(key, before);
     key.len -= after;
-    scan->found(scan->caller, key);
+    scan->owner->found(scan->caller, key);
 }
 
 /* [cursor, [name, ...]] */
 static void on_step(void *caller, redisReply *reply)
 {
-    struct scan *scan = caller;
+    struct redis_scan *scan = caller;
     if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_ARRAY) {
@@ -95,10 +93,10 @@ static void on_step(void *caller, redisReply *reply)
     else if (stuck)
         scan_end(scan, false); /* it would go on for ever */
     else
-        scan_step(scan);
+        scan->owner->stepped(scan->caller, scan);
 }
 
-static void scan_step(struct scan *scan)
+void redis_scan_go_on(struct redis_scan *scan)
 {
     struct redis_link *link = redis_nodes_at(scan->nodes, scan->node);
     const char *pattern = scan->pattern + (scan->leases ? 0 : sizeof lease_start - 1);
@@ -109,17 +107,16 @@ static void scan_step(struct scan *scan)
 }
 
 void redis_scan_start(struct redis_nodes *nodes, const char *name_space, struct slice prefix,
-                      redis_scan_found_fn *found, redis_scan_done_fn *done, void *caller)
+                      const struct redis_scan_owner *owner, void *caller)
 {
     size_t size = sizeof lease_start + strlen(name_space) + 1 + 2 * prefix.len + 1;
-    struct scan *scan = alloc_zeroed(sizeof *scan + size);
+    struct redis_scan *scan = alloc_zeroed(sizeof *scan + size);
     if (!scan) {
-        done(caller, false);
+        owner->done(caller, false);
         return;
     }
     scan->nodes = nodes;
-    scan->found = found;
-    scan->done = done;
+    scan->owner = owner;
     scan->caller = caller;
     scan->start_len = strlen(name_space) + 1;
     strcpy(scan->cursor, "0");
@@ -131,5 +128,5 @@ void redis_scan_start(struct redis_nodes *nodes, const char *name_space, struct 
     }
     *end = '*';
     scan_begin(scan);
-    scan_step(scan);
+    redis_scan_go_on(scan);
 }

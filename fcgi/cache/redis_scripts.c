@@ -10,6 +10,7 @@
 #include <hiredis/hiredis.h>
 #include <string.h>
 
+#include "cache/entry.h"
 #include "cache/redis_link.h"
 
 #define HASH_LEN 40
@@ -89,7 +90,7 @@ static struct {
         "local v = redis.pcall('GET', V) "
         "if not v then return 0 end "
         "local head, fresh, rest = string.match(type(v) == 'string' and v or '', "
-        "'^(workerless/1 made=%d+ fresh=)(%d+)(.*)$') "
+        "'^(" ENTRY_START "%d+ fresh=)(%d+)(.*)$') "
         "if not head then " RETURN_HOW_MANY_GO "end "
         "if tonumber(fresh) > tonumber(ARGV[1]) then fresh = ARGV[1] end "
         "redis.call('SET', V, head .. fresh .. rest, 'KEEPTTL') "

@@ -30,7 +30,6 @@
 #include "cache/redis_tls.h"
 
 #define LOOKUP_S 2.0 /* for a Sentinel's name */
-#define HOST_MAX 255
 
 static struct reader_guard search_guard = {.rule = READER_ANY};
 
@@ -106,7 +105,7 @@ static int read_place(const redisReply *reply)
     const redisReply *host = reply->element[0], *port = reply->element[1];
     if (host->type != REDIS_REPLY_STRING || port->type != REDIS_REPLY_STRING)
         return 0;
-    if (host->len == 0 || host->len > HOST_MAX || strlen(host->str) != (size_t)host->len)
+    if (host->len == 0 || host->len > REDIS_HOST_MAX || strlen(host->str) != (size_t)host->len)
         return 0;
     if (port->len == 0 || port->len > 5 || strspn(port->str, "0123456789") != (size_t)port->len)
         return 0;

@@ -69,12 +69,6 @@ static int find(const struct redis_slots *slots, const struct redis_node *wanted
     return -1;
 }
 
-int redis_slots_find(const struct redis_slots *slots, const char *host, uint16_t port)
-{
-    struct redis_node wanted;
-    return node_set(&wanted, slice_of(host), port) ? find(slots, &wanted) : -1;
-}
-
 /* Its index, be it new or not; -1: there is no room. */
 static int find_or_add(struct redis_slots *slots, const struct redis_node *wanted)
 {

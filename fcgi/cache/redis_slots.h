@@ -11,12 +11,12 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "cache/redis_address.h"
 
 struct redisReply;
 
 #define REDIS_SLOTS        16384
 #define REDIS_NODES_MAX    1000
-#define REDIS_HOST_MAX     255
 #define REDIS_SLOT_NOBODYS UINT16_MAX
 
 /* The slot of a key: that of its hash tag, which is what stands between the first { and the next },
@@ -57,18 +57,6 @@ void redis_slots_clear(struct redis_slots *slots);
  * not wrong: look at `served`. */
 const char *redis_slots_read(struct redis_slots *slots, const struct redisReply *reply,
                              const char *asked);
-
-/* The node of a slot, or NULL if it is nobody's. */
-static inline const struct redis_node *redis_slots_node(const struct redis_slots *slots,
-                                                        unsigned slot)
-{
-    uint16_t index = slots->of_slot[slot];
-    return index == REDIS_SLOT_NOBODYS ? NULL : &slots->nodes[index];
-}
-
-/* The index of the node at that place, or -1. With it an old map and a new one are compared: the
- * nodes of one that the other does not have. */
-int redis_slots_find(const struct redis_slots *slots, const char *host, uint16_t port);
 
 /* After MOVED: that slot is served by the node at that place from now on, which is added if it is
  * new; the node that served it stays in the map, be it without a slot, until the next

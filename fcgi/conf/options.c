@@ -100,7 +100,7 @@ const struct option option_table[] = {
              "Redis Cluster: cluster://[user:password@]host[:port],...; user and password are the "
              "servers' (Sentinels with a password are not supported); with TLS rediss://, "
              "sentinels:// and clusters://; \"\": memory only."},
-    {CACHE("namespace"), .kind = OPTION_STRING, AT(struct conf, cache.prefix),
+    {CACHE("namespace"), .kind = OPTION_STRING, AT(struct conf, cache.name_space),
      .preset = "worker", .check = check_namespace,
      .help = "Keys in Redis begin with this and a colon."},
     {CACHE("memory"), .kind = OPTION_SIZE, AT(struct conf, cache.memory_bytes),

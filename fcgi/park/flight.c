@@ -20,21 +20,14 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "base/buffer.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/table.h"
 #include "base/timeout.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
+#include "park/outcome.h"
 #include "park/purge.h"
-#include "render/text.h"
 #include "source/source.h"
-
-#define RENDERED_TYPE SLICE("text/html; charset=utf-8")
-
-/* Rendered text may grow by escaping; past that it is refused. */
-#define RENDERED_MAX ((size_t)64 << 20)
 
 /* Who does not want to wait at all still waits for Redis to say whether the entry is there. */
 #define NO_HOLD_S 0.1
@@ -102,20 +95,12 @@ struct flights {
 static void flight_claim(struct flight *flight);
 static void flight_check(struct flight *flight);
 
-/* In (0, 1]. */
-static double random_share(void)
-{
-    return 1 - drand48();
-}
-
 static void on_hold_over(void *context, struct timeout *hold)
 {
     struct waiter *waiter = (struct waiter *)((char *)hold - offsetof(struct waiter, hold));
     (void)context;
     waiter_settle(waiter, (struct settlement){.kind = SETTLED_NOT_READY});
 }
-
-/* --- the outcome --- */
 
 /* The flight has its outcome; the runner does the rest. */
 static void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned)
@@ -129,93 +114,13 @@ static void flight_land(struct flight *flight, enum settlement_kind kind, struct
     DL_APPEND(flight->flights->landed, flight);
 }
 
-static enum settlement_kind kind_of_entry(const struct entry *entry)
-{
-    return entry->status == 404   ? SETTLED_NOT_FOUND
-           : entry->status == 504 ? SETTLED_TIMED_OUT
-           : entry->status >= 400 ? SETTLED_FAILED
-                                  : SETTLED_ENTRY;
-}
-
-static int status_of_failure(enum settlement_kind kind)
-{
-    return kind == SETTLED_NOT_FOUND ? 404 : kind == SETTLED_TIMED_OUT ? 504 : 502;
-}
-
-static enum settlement_kind kind_of_failure(enum source_status status)
-{
-    switch (status) {
-    case SOURCE_NOT_FOUND:
-        return SETTLED_NOT_FOUND;
-    case SOURCE_TIMED_OUT:
-        return SETTLED_TIMED_OUT;
-    case SOURCE_CANCELLED:
-        return SETTLED_SHUTDOWN;
-    default:
-        return SETTLED_FAILED;
-    }
-}
-
 /* --- making it --- */
-
-/* What the source gave, as the HTML that is cached and sent. NULL, with the reason: none. */
-static struct entry *make_entry(const struct flight *flight, const struct source_result *result,
-                                const char **reason)
-{
-    int64_t fresh_ms = freshness_ttl_ms(&flight->recipe->freshness, random_share());
-    int64_t cost_ms = (int64_t)((clock_monotonic() - flight->started) * 1000);
-    int64_t now_ms = clock_wall_ms();
-    struct buffer html = {0};
-    struct entry *entry = NULL;
-
-    *reason = "no memory for the result, or too much text to escape";
-    if (text_is_html(result->type)) {
-        entry = entry_new(result->type, result->body, now_ms, fresh_ms, cost_ms);
-    } else if (!text_is_text(result->type)) {
-        *reason = "the result is neither HTML nor text";
-    } else if (text_render(&html, flight->name, result->body, RENDERED_MAX)) {
-        entry = entry_new(RENDERED_TYPE, buffer_slice(&html), now_ms, fresh_ms, cost_ms);
-    }
-    buffer_free(&html);
-    return entry;
-}
 
 static struct lease *take_lease(struct flight *flight)
 {
     struct lease *lease = flight->lease;
     flight->lease = NULL;
     return lease;
-}
-
-/* A failing source is asked once in a while by the whole fleet: for so long the failure is kept in
- * the place of the result; or the old result, if it may still be used, counts as fresh again,
- * though not beyond the time for which it may be used at all. */
-static void remember_failure(struct flight *flight, enum settlement_kind kind)
-{
-    const struct freshness *terms = &flight->recipe->freshness;
-    int64_t now_ms = clock_wall_ms(), until_ms = now_ms + (int64_t)(terms->negative * 1000);
-    struct entry *entry = NULL;
-    int64_t keep_until_ms = until_ms;
-    if (terms->negative > 0 && kind != SETTLED_SHUTDOWN && !flight->detached) {
-        if (flight->known && flight->known->fresh_until_ms > until_ms) {
-            /* It was to be made anew early; nothing is taken off it. */
-        } else if (flight->known) {
-            /* As it was before an earlier failure prolonged it. */
-            int64_t ttl_end_ms = flight->known->made_ms + (int64_t)(terms->ttl * 1000);
-            if (ttl_end_ms > flight->known->fresh_until_ms)
-                ttl_end_ms = flight->known->fresh_until_ms;
-            keep_until_ms = ttl_end_ms + freshness_extra_ms(terms);
-            entry = entry_with_freshness(flight->known,
-                                         until_ms < keep_until_ms ? until_ms : keep_until_ms);
-        } else {
-            entry = entry_of_failure(status_of_failure(kind), now_ms, until_ms - now_ms);
-        }
-    }
-    if (entry)
-        cache_store(flight->flights->cache, flight->key, take_lease(flight), entry, keep_until_ms);
-    else
-        cache_release(flight->flights->cache, take_lease(flight));
-    entry_unref(entry);
 }
 
 /* What is known is not there any longer, or another. */
@@ -226,21 +131,22 @@ static void forget_known(struct flight *flight)
     flight->doubted = false;
 }
 
-/* Whether the old entry may stand in for a result that can't be had. */
-static bool known_serves_as_stale(const struct flight *flight, enum settlement_kind failure)
-{
-    return flight->known && !flight->doubted && failure != SETTLED_NOT_FOUND &&
-           freshness_judge(&flight->recipe->freshness, flight->known, clock_wall_ms(), 1) !=
-               UNUSABLE;
-}
-
 /* The source failed: the old entry is the outcome, or the failure is. */
 static void flight_fall_back(struct flight *flight)
 {
+    const struct freshness *terms = &flight->recipe->freshness;
     enum settlement_kind kind = flight->outcome.kind;
-    if (!known_serves_as_stale(flight, kind))
+    int64_t keep_until_ms;
+    if (flight->known && (flight->doubted || !outcome_serves_stale(terms, flight->known, kind)))
         forget_known(flight);
-    remember_failure(flight, kind);
+    struct entry *kept = NULL;
+    if (!flight->detached) /* else it would come back */
+        kept = outcome_to_remember(terms, flight->known, kind, &keep_until_ms);
+    if (kept)
+        cache_store(flight->flights->cache, flight->key, take_lease(flight), kept, keep_until_ms);
+    else
+        cache_release(flight->flights->cache, take_lease(flight));
+    entry_unref(kept);
     flight->outcome.stale = flight->known != NULL;
     flight_land(flight, flight->known ? SETTLED_ENTRY : kind,
                 flight->known ? entry_ref(flight->known) : NULL);
@@ -249,11 +155,9 @@ static void flight_fall_back(struct flight *flight)
 /* Whether the old entry is still there is about to be known: so long the failure can wait. */
 static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
 {
-    enum log_level level =
-        status == SOURCE_FAILED || status == SOURCE_TIMED_OUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
-    log_message(level, "flight", "fragment \"%.*s\": %s", SLICE_ARGS(flight->name), reason);
+    outcome_log_failure(flight->name, status, reason);
     flight->failed = true;
-    flight->outcome.kind = kind_of_failure(status);
+    flight->outcome.kind = outcome_of_failure(status);
     if (!flight->known || !flight->doubted || !flight->asking || status == SOURCE_CANCELLED)
         flight_fall_back(flight);
 }
@@ -273,7 +177,7 @@ static void on_source_done(void *caller, const struct source_result *result)
     }
 
     const char *reason;
-    struct entry *entry = make_entry(flight, result, &reason);
+    struct entry *entry = outcome_make_entry(terms, flight->name, result, flight->started, &reason);
     if (!entry) {
         flight_fail(flight, SOURCE_FAILED, reason);
         return;
@@ -306,13 +210,12 @@ static void flight_generate(struct flight *flight, struct lease *lease)
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;
-    enum usability usability =
-        freshness_judge(&flight->recipe->freshness, entry, clock_wall_ms(), random_share());
-    if (usability == USABLE || usability == USABLE_REFRESH) {
+    enum usability usability = outcome_usability(&flight->recipe->freshness, entry);
+    if (usability_serves(usability)) {
         flight->outcome.hit = true;
         flight->outcome.detail = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
         flight->refresh = usability == USABLE_REFRESH;
-        flight_land(flight, kind_of_entry(entry), entry_ref(entry));
+        flight_land(flight, outcome_of_entry(entry), entry_ref(entry));
         return true;
     }
     forget_known(flight);
@@ -323,7 +226,7 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
 static void flight_wait(struct flight *flight, double seconds)
 {
     struct ev_loop *loop = flight->flights->loop;
-    double most = LOOK_AGAIN_S * (0.5 + random_share() / 2);
+    double most = LOOK_AGAIN_S * (0.5 + drand48() / 2);
     flight->state = FLIGHT_WAITING;
     flight->rounds = 0;
     ev_timer_stop(loop, &flight->look);
@@ -361,8 +264,7 @@ static void on_claim_answer(struct flight *flight, const struct cache_answer *an
         if (changed)
             flight_claim(flight);
         else if (!flight->waiters && flight->known &&
-                 freshness_judge(&flight->recipe->freshness, flight->known, clock_wall_ms(), 1) <=
-                     USABLE_REFRESH)
+                 usability_serves(outcome_usability(&flight->recipe->freshness, flight->known)))
             flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* they refresh it */
         else
             flight_wait(flight, answer->wait_s);
@@ -371,6 +273,7 @@ static void on_claim_answer(struct flight *flight, const struct cache_answer *an
         flight_claim_again(flight);
         break;
     case CACHE_SAME: /* never of a claim */
+    case CACHE_DONE: /* nor this */
     case CACHE_ALONE:
         flight->doubted = false; /* nobody can tell */
         flight_generate(flight, NULL);
@@ -415,9 +318,8 @@ static void on_lookup_answer(void *caller, const struct cache_answer *answer)
     bool changed = flight->changed;
     flight->changed = flight->value_changed = false;
     /* What was read before a change is not for those who joined after it. */
-    if (answer->outcome == CACHE_FOUND && !changed && flight_accept(flight, answer))
-        return;
-    flight_claim(flight);
+    if (answer->outcome != CACHE_FOUND || changed || !flight_accept(flight, answer))
+        flight_claim(flight);
 }
 
 static void flight_look(struct flight *flight)
@@ -672,11 +574,10 @@ bool flights_serve(struct flights *flights, const struct recipe *recipe, struct 
     }
     if (!entry)
         return false;
-    enum usability usability =
-        freshness_judge(&recipe->freshness, entry, clock_wall_ms(), random_share());
-    if (usability != USABLE && usability != USABLE_REFRESH)
+    enum usability usability = outcome_usability(&recipe->freshness, entry);
+    if (!usability_serves(usability))
         return false;
-    *settlement = (struct settlement){.kind = kind_of_entry(entry),
+    *settlement = (struct settlement){.kind = outcome_of_entry(entry),
                                       .entry = entry,
                                       .detail = FROM_MEMORY,
                                       .hit = true};
@@ -753,23 +654,27 @@ static void flight_purged(struct flight *flight)
 }
 
 struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
-                             struct waiter_address who)
+                             struct waiter_address who, enum join_refusal *refusal)
 {
+    struct flight *flight, *next;
+    *refusal = JOIN_TOO_MANY_PARKED;
+    if (flights->parking.parked >= flights->limits.max_parked ||
+        flights->purges.count >= flights->limits.max_parked)
+        return NULL;
+    *refusal = JOIN_NO_MEMORY;
     struct waiter *waiter = purges_start(&flights->purges, key, soft, who);
     if (!waiter)
         return NULL;
-    struct flight *flight, *next;
-    if (key.len == 0 || key.data[key.len - 1] != '*') {
-        flight = flights_find(flights, key);
-        if (flight)
-            flight_purged(flight);
-        return waiter;
-    }
-    struct slice prefix = {.data = key.data, .len = key.len - 1};
-    HASH_ITER(hh, flights->table, flight, next)
-    {
-        if (slice_starts(flight->key, prefix))
-            flight_purged(flight);
+    *refusal = JOIN_OK;
+    if (key.len > 0 && key.data[key.len - 1] == '*') {
+        key.len--;
+        HASH_ITER(hh, flights->table, flight, next)
+        {
+            if (slice_starts(flight->key, key))
+                flight_purged(flight);
+        }
+    } else if ((flight = flights_find(flights, key))) {
+        flight_purged(flight);
     }
     return waiter;
 }

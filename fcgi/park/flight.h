@@ -22,7 +22,7 @@ struct flights;
 struct source;
 
 struct flight_limits {
-    size_t max_parked; /* waiters, of all flights together */
+    size_t max_parked; /* waiters, of all flights and purges together */
     size_t max_flights;
 };
 
@@ -69,9 +69,10 @@ void flights_hold(struct flights *flights, struct waiter *waiter, unsigned secon
 bool flights_join_in(struct flights *flights, const struct recipe *recipe, struct slice key,
                      struct slice name, struct waiter *waiter);
 
-/* As purges_start. What is being made is given to those who wait for it already, and not kept. */
+/* As purges_start; a purge counts as parked. What is being made is given to those who wait for it
+ * already, and not kept. Returns NULL and sets *refusal if it is refused. */
 struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
-                             struct waiter_address who);
+                             struct waiter_address who, enum join_refusal *refusal);
 
 /* Flights not settled yet, and those who wait on them. */
 size_t flights_under_way(const struct flights *flights);

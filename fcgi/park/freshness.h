@@ -24,6 +24,12 @@ enum usability {
     UNUSABLE,
 };
 
+/* Whether it may be served without waiting. */
+static inline bool usability_serves(enum usability usability)
+{
+    return usability == USABLE || usability == USABLE_REFRESH;
+}
+
 /* `random` is in (0, 1]; with 1 there is no refreshing before the end of the ttl. */
 enum usability freshness_judge(const struct freshness *terms, const struct entry *entry,
                                int64_t now_ms, double random);

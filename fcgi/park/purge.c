@@ -17,7 +17,7 @@ struct purge {
 static void on_purged(void *caller, const struct cache_answer *answer)
 {
     struct purge *purge = caller;
-    purge->kind = answer->outcome == CACHE_ALONE ? SETTLED_NOT_PURGED : SETTLED_PURGED;
+    purge->kind = answer->outcome == CACHE_DONE ? SETTLED_PURGED : SETTLED_NOT_PURGED;
     DL_APPEND(purge->purges->answered, purge);
 }
 
@@ -33,6 +33,7 @@ struct waiter *purges_start(struct purges *purges, struct slice key, bool soft,
         free(purge);
         return NULL;
     }
+    purges->count++;
     cache_purge(purges->cache, key, soft, on_purged, purge);
     return waiter;
 }
@@ -42,6 +43,7 @@ void purges_run(struct purges *purges)
     struct purge *purge;
     while ((purge = purges->answered)) {
         DL_DELETE(purges->answered, purge);
+        purges->count--;
         if (purge->waiters)
             waiter_settle(purge->waiters, (struct settlement){.kind = purge->kind});
         free(purge);

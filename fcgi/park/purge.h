@@ -11,6 +11,7 @@ struct purge;
 struct purges { /* all zero but for `parking` and `cache`, which are borrowed */
     struct parking *parking;
     struct cache *cache;
+    size_t count; /* under way, whether those who asked are still there or not */
     struct purge *answered;
 };
 

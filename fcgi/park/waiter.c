@@ -6,16 +6,6 @@
 
 #include "base/alloc.h"
 
-int settlement_status(enum settlement_kind kind)
-{
-    static const short statuses[] = {
-        [SETTLED_ENTRY] = 200,     [SETTLED_NOT_FOUND] = 404,  [SETTLED_FAILED] = 502,
-        [SETTLED_TIMED_OUT] = 504, [SETTLED_NOT_READY] = 202,  [SETTLED_SHUTDOWN] = 503,
-        [SETTLED_PURGED] = 204,    [SETTLED_NOT_PURGED] = 503, [SETTLED_REFUSED] = 503,
-    };
-    return statuses[kind];
-}
-
 struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct waiter_address who)
 {
     struct waiter *waiter = alloc_zeroed(sizeof *waiter);

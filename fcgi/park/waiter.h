@@ -44,9 +44,6 @@ struct settlement {
     bool stored;         /* the result was given to the cache */
 };
 
-/* The HTTP status that says so, of an answer that is no fragment: 4xx, 5xx, or 202. */
-int settlement_status(enum settlement_kind kind);
-
 /* Called once for a waiter that has not left. The waiter is gone after it. */
 typedef void flight_settled_fn(void *context, const struct waiter_address *who,
                                const struct settlement *settlement);

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "cache/entry.h"
 #include "park/flight.h"
+#include "park/outcome.h"
 #include "park/stream.h"
 #include "web/route.h"
 
@@ -63,7 +64,7 @@ static struct slice body_of(const struct feed *feed, const struct stream_part *p
         return part->entry->body;
     const struct route *route = part->recipe ? &feed->routes[part->recipe->number] : NULL;
     return response_of_failure(route ? route->fallback : (struct slice){0},
-                               settlement_status(part->kind))
+                               outcome_status(part->kind))
         .body;
 }
 

@@ -7,10 +7,12 @@
 #include "web/service.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "cache/entry.h"
+#include "park/outcome.h"
 #include "park/stream.h"
 #include "web/feed.h"
 #include "web/query.h"
@@ -148,7 +150,7 @@ static struct response answer_settlement(const struct settlement *settlement,
     struct response response =
         settlement->kind == SETTLED_ENTRY
             ? answer_entry(settlement, route, if_none_match)
-            : response_of_failure(route->fallback, settlement_status(settlement->kind));
+            : response_of_failure(route->fallback, outcome_status(settlement->kind));
     response.head_only = head_only;
     response.origin = settlement->hit                             ? ORIGIN_HIT
                       : settlement->stale || settlement->replaced ? ORIGIN_STALE
@@ -171,43 +173,61 @@ static bool may_purge(const struct service *service, const struct web_request *r
 
 /* A name, or the beginning of one and '*'; into the key, or the beginning of keys and '*', for
  * which `key` has room for ROUTE_KEY_MAX + 1 bytes. Needs no route: what is gone from the config
- * can be purged too. */
-static bool purge_key(const struct web_request *request, char *key, size_t *len)
+ * can be purged too. Returns 0, or the status that says what is wrong. */
+static int purge_key(const struct web_request *request, char *key, size_t *len)
 {
     char path[PATH_MAX_LEN];
     size_t path_len;
-    if (!web_request_path(request, path, sizeof path, &path_len) ||
-        !slice_starts((struct slice){path, path_len}, FRAGMENT_PREFIX))
-        return false;
+    if (!web_request_path(request, path, sizeof path, &path_len))
+        return 400;
+    if (!slice_starts((struct slice){path, path_len}, FRAGMENT_PREFIX))
+        return 404;
     struct slice name = slice_from((struct slice){path, path_len}, FRAGMENT_PREFIX.len);
     bool all = name.len > 0 && name.data[name.len - 1] == '*';
     if (!all && !route_name_valid(name))
-        return false;
+        return 400;
     if (all)
         name.len--;
     *len = route_key(name, key);
     if (all)
         key[(*len)++] = '*';
-    return true;
+    return 0;
 }
 
-/* As service_start. 503: out of memory. */
+static bool is_soft(struct slice how)
+{
+    return how.len == strlen("soft") && strncasecmp(how.data, "soft", how.len) == 0;
+}
+
+static struct response answer_unknown_purge(const struct web_request *request)
+{
+    struct response response = answer_own(request, 400);
+    response.body = SLICE("Workerless-Purge may be \"soft\", or absent.\n");
+    response.type = BODY_PLAIN;
+    return response;
+}
+
+/* As service_start. */
 static enum service_outcome start_purge(struct service *service, const struct web_request *request,
                                         struct waiter_address who, union service_answer *answer)
 {
     char key[ROUTE_KEY_MAX + 1];
-    size_t len;
-    int status = 503;
-    struct waiter *waiter = NULL;
-    if (!may_purge(service, request))
-        status = 403;
-    else if (!purge_key(request, key, &len))
-        status = 400;
-    else
-        waiter = flights_purge(service->flights, (struct slice){key, len},
-                               slice_equal(request->purge, SLICE("soft")), who);
+    size_t len = 0;
+    enum join_refusal refusal;
+    bool soft = is_soft(request->purge);
+    int wrong = may_purge(service, request) ? purge_key(request, key, &len) : 403;
+    if (wrong) {
+        answer->response = answer_own(request, wrong);
+        return SERVICE_ANSWERED;
+    }
+    if (request->purge.len > 0 && !soft) {
+        answer->response = answer_unknown_purge(request);
+        return SERVICE_ANSWERED;
+    }
+    struct waiter *waiter =
+        flights_purge(service->flights, (struct slice){key, len}, soft, who, &refusal);
     if (!waiter) {
-        answer->response = answer_own(request, status);
+        answer->response = answer_refusal(request, refusal);
         return SERVICE_ANSWERED;
     }
     answer->wait = (struct wait){.waiter = waiter};
@@ -348,9 +368,8 @@ enum service_outcome service_start(struct service *service, const struct web_req
 struct response service_finish(struct wait *wait, const struct settlement *settlement)
 {
     struct response response =
-        settlement->kind == SETTLED_PURGED ? response_of_status(204)
-        : settlement->kind == SETTLED_NOT_PURGED
-            ? response_of_status(503)
+        settlement->kind == SETTLED_PURGED || settlement->kind == SETTLED_NOT_PURGED
+            ? response_of_status(outcome_status(settlement->kind))
             : answer_settlement(settlement, wait->route, slice_of(wait->if_none_match),
                                 wait->head_only);
     if (wait->route)

@@ -18,7 +18,7 @@ ORDER = [
     ("wire", ["listener", "connection", "inflight", "values", "request", "output", "record",
               "params"]),
     ("web", ["service", "feed", "event", "query", "request", "route", "response"]),
-    ("park", ["stream", "flight", "purge", "waiter", "freshness"]),
+    ("park", ["stream", "flight", "outcome", "purge", "waiter", "freshness"]),
     ("cache", ["cache", "lease", "redis", "redis_scan", "redis_nodes", "redis_scripts", "redis_link",
                "redis_sentinel", "memory", "entry"]),
     ("source", []),

@@ -6,7 +6,9 @@ from contextlib import ExitStack
 import pytest
 
 from harness import fcgi
+from harness.fakeredis import SILENCE, FakeRedis
 from harness.fcgi import Connection, ask
+from harness.fleet import fleet_config
 from harness.wait import scaled, stays, wait_until
 
 
@@ -214,6 +216,41 @@ def test_max_parked(daemon, api):
                                          (two, 3, "b")):
             assert f"result for {name}" in connection.response(number).text
         assert one.request("/fragment/c").status == 200
+
+
+def test_max_parked_purges(tmp, run, daemon, api):
+    """A purge is parked too; and while it goes on, though its sender left, it takes a place among
+    the purges."""
+    redis = run(FakeRedis(tmp))
+    redis.say("SCRIPT", b"-ERR no\r\n")  # so scripts come as EVAL
+    redis.say("EVAL", SILENCE)
+    redis.say("GET", SILENCE)
+    server = daemon(fleet_config(api, redis.url, cache='redis_timeout = "60s"',
+                                 extra='max_parked = 2\npurge = {"127.0.0.1"}'))
+    server.wait_log("redis: connected")
+    with Connection(server.address) as connection:
+        connection.send_raw(start("a", 1) + start("b", 2, method="PURGE"))
+        connection.sync()
+        connection.expect_silence()
+        assert_refused(connection.request("/fragment/c", 3, method="PURGE"))
+        assert_refused(connection.request("/fragment/c*", 3, method="PURGE"))
+        assert_refused(connection.request("/fragment/c", 3))
+        connection.send_raw(fcgi.abort(2))
+        connection.response(2)
+        connection.send_raw(start("d", 4, method="PURGE"))  # the second that is under way
+        connection.send_raw(fcgi.abort(4))
+        connection.response(4)
+        assert_refused(connection.request("/fragment/e", 5, method="PURGE"))
+        connection.send_raw(start("a", 6))  # there is room to wait, though
+        connection.sync()
+        assert not connection.responses[6].records
+        redis.say("EVAL", b":1\r\n")
+        redis.normal("GET")
+        redis.drop_all()  # which is the end of all that is under way
+        for number in (1, 6):
+            assert connection.response(number).status == 200
+        wait_until(lambda: connection.request("/fragment/e", 5, method="PURGE").status == 204,
+                   "Redis to be back")
 
 
 def test_what_is_cached_needs_no_parking(daemon, api):

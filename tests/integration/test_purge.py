@@ -8,6 +8,7 @@ import pytest
 from urllib.parse import quote
 
 from harness import fcgi
+from harness.fakeredis import FakeRedis
 from harness.fcgi import Connection, ask
 from harness.fleet import Fleet, cache_status, detail, is_hit
 from harness.peer import new_name
@@ -88,8 +89,8 @@ def test_a_header_gives_no_right(fleet, name):
 
 
 @pytest.mark.parametrize("path, status", [
-    ("/fragment/", 400), ("/fragment/a//b", 400), ("/fragment/../a", 400), ("/other", 400),
-    ("/fragment/" + "x" * 300, 400), ("/fragment/a\0b", 400), ("/fragment/\xff", 204),
+    ("/fragment/", 400), ("/fragment/a//b", 400), ("/fragment/../a", 400), ("/other", 404),
+    ("/workerless/health", 404), ("/fragment/" + "x" * 300, 400), ("/fragment/a\0b", 400), ("/fragment/\xff", 204),
     ("/fragment/not there", 204)])
 def test_paths(fleet, path, status):
     connection = fleet.connections[0]
@@ -119,12 +120,16 @@ def test_hard(fleet, name):
     assert f"worker:{name}" in fleet.redis.keys()
 
 
-@pytest.mark.parametrize("extra", ["", "x", "SOFT", "hard", "soft, x"])
-def test_only_soft_is_soft(fleet, name, extra):
+@pytest.mark.parametrize("value, status, kept", [
+    ("", 204, False), ("SOFT", 204, True), ("Soft", 204, True), ("x", 400, True),
+    ("hard", 400, True), ("soft, x", 400, True), ("softer", 400, True)])
+def test_how(fleet, name, value, status, kept):
+    """What is not understood does nothing, and says so."""
     fleet.ask(0, name)
     fleet.wait_value(name)
-    assert fleet.purge(0, name, headers={"Workerless-Purge": extra}).status == 204
-    assert fleet.value(name) is None
+    response = fleet.purge(0, name, headers={"Workerless-Purge": value})
+    assert response.status == status and ("Workerless-Purge" in response.text) == (status == 400)
+    assert (fleet.value(name) is not None) == kept
 
 
 def test_soft_with_stale(fleet, name):
@@ -179,6 +184,7 @@ def test_values_of_others(fleet, name, headers):
     assert fleet.purge(0, name, headers=headers).status == 204
     assert fleet.value(name) is None
     assert not is_hit(fleet.ask(0, name))
+    fleet.wait_value(name)
     fleet.redis.command("DEL", f"worker:{name}")
     fleet.redis.command("LPUSH", f"worker:{name}", "x")
     assert fleet.purge(0, name, headers=headers).status == 204
@@ -384,6 +390,22 @@ def test_memory_only_during_generation(daemon, api):
         assert connection.response(1).text == "first"
         assert connection.response(3).text == "second"
         assert connection.request("/fragment/a", 4).text == "second"
+
+
+def test_one_of_many_fails(tmp, run, daemon):
+    """It is told, though Redis is there and did the others."""
+    redis = run(FakeRedis(tmp))
+    redis.say("SCRIPT", b"-ERR no\r\n")  # so scripts come as EVAL
+    server = daemon(redis=redis.url, extra=OPEN)
+    server.wait_log("redis: connected")
+    keys = "".join(f"$9\r\nworker:x{number}\r\n" for number in range(3))
+    with Connection(server.address) as connection:
+        for sayings, status in (([b":1\r\n"], 204),
+                                ([b":1\r\n", b"-OOM no\r\n", b":1\r\n"], 503)):
+            redis.say("SCAN", f"*2\r\n$1\r\n0\r\n*3\r\n{keys}".encode(),
+                      b"*2\r\n$1\r\n0\r\n*0\r\n")
+            redis.say("EVAL", *sayings)
+            assert connection.request("/fragment/x*", method="PURGE").status == status
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])

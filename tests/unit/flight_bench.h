@@ -224,18 +224,22 @@ static inline enum join_refusal bench_join(struct flight_bench *bench, unsigned 
     return refusal;
 }
 
-/* A request's purge, which takes a number as well. */
-static inline void bench_purge(struct flight_bench *bench, const char *key, bool soft)
+/* A request's purge, which takes a number as well if it is parked. */
+static inline enum join_refusal bench_purge(struct flight_bench *bench, const char *key, bool soft)
 {
+    enum join_refusal refusal = JOIN_NO_MEMORY;
     struct note *note = &bench->notes[bench->joined];
     assert_true(bench->joined < LENGTH(bench->notes));
     struct slice exact = unit_exact(slice_of(key));
     bench->joining = true;
-    note->waiter = flights_purge(bench->flights, exact, soft, bench_address(bench->joined));
+    note->waiter =
+        flights_purge(bench->flights, exact, soft, bench_address(bench->joined), &refusal);
     bench->joining = false;
     unit_drop(exact);
-    assert_non_null(note->waiter);
-    bench->joined++;
+    assert_int_equal(note->waiter != NULL, refusal == JOIN_OK);
+    if (note->waiter)
+        bench->joined++;
+    return refusal;
 }
 
 /* What is served at once: the body ("" for a failure that is remembered), or NULL. */

@@ -119,12 +119,11 @@ void redis_store(struct redis *of, struct slice key, const char *token, struct e
     command->keep_ms = keep_ms;
 }
 
-void redis_renew(struct redis *of, struct slice key, const char *token, int64_t lease_ms,
-                 redis_answer_fn *answered, void *caller)
+void redis_renew(struct redis *of, struct slice key, const char *token, int64_t lease_ms)
 {
     (void)of;
     assert_int_equal(lease_ms, 60);
-    strcpy(command_add(RENEW, key, answered, caller)->token, token);
+    strcpy(command_add(RENEW, key, NULL, NULL)->token, token);
 }
 
 void redis_check(struct redis *of, struct slice key, const char *token, const struct entry *known,
@@ -180,7 +179,7 @@ static void on_changed(void *context, struct slice key, bool lease_only)
 static int setup(void **state)
 {
     static const struct cache_settings settings = {.redis = "redis://127.0.0.1",
-                                                   .prefix = "worker",
+                                                   .name_space = "worker",
                                                    .memory_bytes = 100000,
                                                    .lease = 0.06};
     (void)state;
@@ -365,7 +364,7 @@ static void test_claim(void **state)
     cache_release(cache, lease);
     assert_string_equal(redis.commands[0].token, token);
     assert_string_equal(redis.commands[0].key, "a");
-    reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
+    reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE});
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
     assert_string_not_equal(redis.commands[0].token, token);
     reply(CLAIM, (struct redis_answer){.outcome = REDIS_GONE});
@@ -409,7 +408,7 @@ static void test_check(void **state)
     assert_true(last.outcome == CACHE_ALONE && redis.count == 0);
     redis.usable = redis.tracking = true;
     cache_release(cache, lease);
-    reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
+    reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE});
     entry_unref(known);
 }
 
@@ -420,8 +419,8 @@ static void test_store(void **state)
         enum redis_outcome outcome;
         bool changed, lost, kept;
     } cases[] = {
-        {REDIS_FOUND, false, false, true},
-        {REDIS_FOUND, true, false, false}, /* somebody was there after us */
+        {REDIS_DONE, false, false, true},
+        {REDIS_DONE, true, false, false},  /* somebody was there after us */
         {REDIS_NONE, false, false, false}, /* purged: the lease was not ours any longer */
         {REDIS_GONE, false, false, false}, /* refused: memory would differ from Redis for good */
         {REDIS_GONE, false, true, true},   /* memory is all there is */
@@ -445,7 +444,7 @@ static void test_store(void **state)
         reply(STORE, (struct redis_answer){.outcome = cases[i / 2].outcome});
         assert_row(i, in_memory("a") == cases[i / 2].kept);
         if (i % 2 && cases[i / 2].outcome == REDIS_GONE && !cases[i / 2].lost)
-            reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND}); /* the next may try */
+            reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE}); /* the next may try */
         assert_false(cache_busy(cache));
         entry_unref(entry);
     }
@@ -462,8 +461,8 @@ static void test_purge(void **state)
     assert_false(in_memory("a"));
     assert_true(in_memory("user/1"));
     assert_int_equal(changes, 1); /* Redis does not tell us of what we do ourselves */
-    reply(PURGE, (struct redis_answer){.outcome = REDIS_FOUND});
-    assert_int_equal(last.outcome, CACHE_FOUND);
+    reply(PURGE, (struct redis_answer){.outcome = REDIS_DONE});
+    assert_int_equal(last.outcome, CACHE_DONE);
     cache_purge(cache, SLICE("user/*"), true, on_answer, &answers);
     assert_false(in_memory("user/1"));
     assert_string_equal(redis.commands[0].key, "user/");
@@ -484,7 +483,7 @@ static void test_purge_race(void **state)
         lookup("user/1");
         cache_purge(cache, all ? SLICE("user/*") : SLICE("user/1"), false, on_answer, &answers);
         reply_found(GET, 30000);
-        reply(all ? PURGE_PREFIX : PURGE, (struct redis_answer){.outcome = REDIS_FOUND});
+        reply(all ? PURGE_PREFIX : PURGE, (struct redis_answer){.outcome = REDIS_DONE});
         assert_false(in_memory("user/1"));
     }
 }
@@ -499,7 +498,8 @@ static void test_purge_steps(void **state)
     redis.count = 0;
     fill("user/1");
     redis.commands[redis.count++] = purge;
-    reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_FOUND});
+    reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_DONE});
+    assert_int_equal(last.outcome, CACHE_DONE);
     assert_false(in_memory("user/1"));
 }
 
@@ -548,7 +548,7 @@ static void test_no_memory(void **state)
     alloc_fail_after(-1);
     assert_true(last.outcome == CACHE_ALONE && !last.lease);
     assert_string_equal(redis.commands[0].token, token);
-    reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
+    reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE});
 
     /* What can't be stored for want of memory does not keep its lease for good. */
     claim_ours();
@@ -556,7 +556,7 @@ static void test_no_memory(void **state)
     assert_false(cache_store(cache, SLICE("a"), lease, entry, clock_wall_ms() + 1000));
     alloc_fail_after(-1);
     assert_int_equal(redis.count, 1);
-    reply(RELEASE, (struct redis_answer){.outcome = REDIS_FOUND});
+    reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE});
     entry_unref(entry);
 }
 

@@ -156,7 +156,7 @@ static void test_sample(void **state)
     assert_int_equal(conf->listen.count, 1);
     assert_string_equal(conf->listen.addresses[0], "unix:/run/workerless/workerless.sock");
     assert_string_equal(conf->cache.redis, "unix:/run/redis/redis-server.sock");
-    assert_string_equal(conf->cache.prefix, "worker");
+    assert_string_equal(conf->cache.name_space, "worker");
     assert_int_equal(conf->cache.memory_bytes, 64 << 20);
     assert_int_equal(conf->source_count, 2);
     assert_string_equal(conf->sources[0].name, "slow");
@@ -201,7 +201,7 @@ static void test_defaults(void **state)
     assert_true(conf->shutdown_timeout == 30);
     assert_false(conf->connections.tcp_half_close);
     assert_string_equal(conf->cache.redis, "");
-    assert_string_equal(conf->cache.prefix, "worker");
+    assert_string_equal(conf->cache.name_space, "worker");
     assert_int_equal(conf->cache.memory_bytes, 64 << 20);
     assert_true(conf->cache.redis_timeout == .25);
     assert_true(conf->cache.lease == 5);
@@ -243,7 +243,7 @@ static void test_written_otherwise(void **state)
     assert_string_equal(conf->listen.addresses[2], "fd:0");
     assert_int_equal(conf->cache.memory_bytes, 0);
     assert_true(conf->cache.redis_timeout == 1);
-    assert_string_equal(conf->cache.prefix, "a\"b:c");
+    assert_string_equal(conf->cache.name_space, "a\"b:c");
     assert_string_equal(conf->sources[0].url, "http://127.0.0.1/a//b");
     assert_int_equal(conf->sources[0].connections, 7);
     assert_true(conf->connections.tcp_half_close);
@@ -285,7 +285,7 @@ static void test_environment(void **state)
     setenv("TEST_CONF_NS", "ns", 1);
     struct conf *conf = load_good(text);
     assert_string_equal(conf->cache.redis, "redis://:p{#\"w@localhost");
-    assert_string_equal(conf->cache.prefix, "ns");
+    assert_string_equal(conf->cache.name_space, "ns");
     assert_int_equal(conf->flights.max_parked, 5);
     assert_string_equal(conf->routes[0].pattern, "${TEST_CONF_NONE}");
     assert_string_equal(conf->routes[1].pattern, "${TEST_CONF_NONE}x");

@@ -402,7 +402,7 @@ static void test_freed_under_way(void **state)
     join(BRIEF_HOLD, "c");
     join(BY_HAND, "landed");
     hand_give(&bench->hand, "landed", "<p>x</p>");
-    bench_purge(bench, "d", false);
+    assert_int_equal(bench_purge(bench, "d", false), JOIN_OK);
     flights_cancel_all(bench->flights);
     assert_int_equal(bench->settled, 4);
     assert_int_equal(bench->notes[0].how.kind, SETTLED_SHUTDOWN);
@@ -416,7 +416,7 @@ static void test_freed_under_way(void **state)
 static void purge(const char *key, bool soft)
 {
     uint32_t number = bench->joined;
-    bench_purge(bench, key, soft);
+    assert_int_equal(bench_purge(bench, key, soft), JOIN_OK);
     bench_turn(bench);
     assert_int_equal(bench->notes[number].settled, 1);
     assert_int_equal(bench->notes[number].how.kind, SETTLED_PURGED);

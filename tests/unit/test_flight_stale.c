@@ -414,18 +414,21 @@ static void test_negative_forever(void **state)
 
 /* --- purges --- */
 
+static void purge(const char *key, bool soft)
+{
+    assert_int_equal(bench_purge(bench, key, soft), JOIN_OK);
+}
+
 static void test_purge(void **state)
 {
     static const struct {
         enum cache_outcome outcome;
         enum settlement_kind kind;
-    } cases[] = {{CACHE_FOUND, SETTLED_PURGED},
-                 {CACHE_NONE, SETTLED_PURGED},
-                 {CACHE_ALONE, SETTLED_NOT_PURGED}};
+    } cases[] = {{CACHE_DONE, SETTLED_PURGED}, {CACHE_ALONE, SETTLED_NOT_PURGED}};
     (void)state;
     for (uint32_t i = 0; i < LENGTH(cases); i++) {
         const char *key = i % 2 ? "user/*" : "a";
-        bench_purge(bench, key, i % 2);
+        purge(key, i % 2);
         check_counts(0, 1);
         assert_int_equal(cache.questions[0].soft, i % 2);
         bench_turn(bench);
@@ -436,16 +439,42 @@ static void test_purge(void **state)
         check_counts(0, 0);
     }
     /* Who asked may leave before the answer, or between it and the settlement. */
-    bench_purge(bench, "a", false);
-    bench_purge(bench, "b", false);
-    bench_purge(bench, "c", false); /* and this one stays until the end: see teardown */
+    purge("a", false);
+    purge("b", false);
+    purge("c", false); /* and this one stays until the end: see teardown */
+    bench_leave(bench, 2);
+    answer_outcome(PURGE, "a", CACHE_DONE);
+    answer_outcome(PURGE, "b", CACHE_DONE);
     bench_leave(bench, 3);
-    answer_outcome(PURGE, "a", CACHE_FOUND);
-    answer_outcome(PURGE, "b", CACHE_FOUND);
-    bench_leave(bench, 4);
     bench_turn(bench);
     assert_int_equal(bench->settled, LENGTH(cases));
     check_counts(0, 1);
+}
+
+/* A purge is parked, and takes memory until it is over, be the one who asked gone. */
+static void test_purge_bound(void **state)
+{
+    (void)state;
+    fake_begin((struct flight_limits){2, 10});
+    join(BY_HAND, "x");
+    purge("a", false);
+    assert_int_equal(bench_purge(bench, "b", false), JOIN_TOO_MANY_PARKED);
+    assert_int_equal(bench_join(bench, BY_HAND, "y"), JOIN_TOO_MANY_PARKED);
+    assert_int_equal(cache.asked[PURGE], 1);
+    bench_leave(bench, 1);
+    purge("b*", false);
+    bench_leave(bench, 2);
+    check_counts(1, 1); /* there is room to park in, but two purges are under way */
+    assert_int_equal(bench_purge(bench, "c", false), JOIN_TOO_MANY_PARKED);
+    join(BY_HAND, "x");
+    bench_leave(bench, 3);
+    assert_int_equal(cache.asked[PURGE], 2);
+    answer_outcome(LOOKUP, "x", CACHE_NONE);
+    answer_outcome(PURGE, "a", CACHE_DONE);
+    bench_turn(bench);
+    purge("c", false);
+    check_counts(1, 2);
+    fake_end();
 }
 
 /* --- out of memory --- */
@@ -456,14 +485,13 @@ static void go(enum refused_path path)
 {
     struct settlement how;
     enum join_refusal refusal;
-    struct note *note = &bench->notes[0];
     switch (path) {
     case REFRESHING:
         assert_non_null(bench_serve(bench, STALE, "a", &how));
         break;
     case PURGING:
-        note->waiter = flights_purge(bench->flights, SLICE("a"), false, bench_address(0));
-        bench->joined = note->waiter != NULL;
+        refusal = bench_purge(bench, "a", false);
+        assert_true(refusal == JOIN_OK || refusal == JOIN_NO_MEMORY);
         break;
     default:
         refusal = bench_join(bench, path == JOINING ? BY_HAND : NEGATIVE, "a");
@@ -516,15 +544,17 @@ static struct cache_answer random_answer(enum question_kind kind, struct entry *
 {
     static const int64_t lefts[] = {LEFT_FRESH, LEFT_STALE, LEFT_NOTHING};
     static const enum cache_outcome of_lookup[] = {CACHE_FOUND, CACHE_NONE, CACHE_ALONE};
+    static const enum cache_outcome of_purge[] = {CACHE_DONE, CACHE_DONE, CACHE_ALONE};
     static const enum cache_outcome of_claim[] = {CACHE_FOUND,  CACHE_OURS,   CACHE_OURS,
                                                   CACHE_THEIRS, CACHE_THEIRS, CACHE_ALONE};
     struct cache_answer told = {
-        .outcome = kind == CLAIM ? of_claim[unit_random(LENGTH(of_claim))]
-                                 : of_lookup[unit_random(LENGTH(of_lookup))],
+        .outcome = kind == CLAIM   ? of_claim[unit_random(LENGTH(of_claim))]
+                   : kind == PURGE ? of_purge[unit_random(LENGTH(of_purge))]
+                                   : of_lookup[unit_random(LENGTH(of_lookup))],
         .wait_s = unit_random(2) ? 1000 : 0.0001,
     };
     *entry = NULL;
-    if (kind != PURGE && told.outcome == CACHE_FOUND)
+    if (told.outcome == CACHE_FOUND)
         *entry = unit_random(5)
                      ? entry_left("x", lefts[unit_random(LENGTH(lefts))])
                      : entry_of_failure(502, clock_wall_ms() - 1000, (int64_t)unit_random(2000));
@@ -583,7 +613,7 @@ static void random_step(void)
         break;
     case 7:
         if (unit_random(4) == 0)
-            bench_purge(bench, name, unit_random(2));
+            purge(name, unit_random(2));
         break;
     case 8:
     case 9:
@@ -650,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_negative_with_old),
         fake_test(test_negative_forever),
         fake_test(test_purge),
+        cmocka_unit_test(test_purge_bound),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_random),
     };

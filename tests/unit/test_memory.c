@@ -43,7 +43,7 @@ static void test_basics(void **state)
     assert_non_null(memory);
     assert_int_equal(memory_used(memory), 0);
     assert_null(memory_get(memory, SLICE("a"), 0));
-    memory_remove(memory, SLICE("a"));
+    memory_purge(memory, SLICE("a"), false, 0);
     memory_clear(memory);
 
     assert_true(memory_put(memory, SLICE("a"), one, 100));
@@ -66,7 +66,7 @@ static void test_basics(void **state)
 
     assert_true(memory_put(memory, SLICE("b"), other, 100)); /* one entry under two keys */
     assert_int_equal(other->references, 3);
-    memory_remove(memory, SLICE("a"));
+    memory_purge(memory, SLICE("a"), false, 0);
     assert_int_equal(other->references, 2);
     assert_null(memory_get(memory, SLICE("a"), 0));
     assert_ptr_equal(memory_get(memory, SLICE("b"), 0), other);
@@ -253,16 +253,16 @@ static void test_purge(void **state)
     struct entry *entry = make_entry(10, 100);
     (void)state;
     assert_non_null(memory);
-    assert_false(memory_purge(memory, SLICE("a"), false, 50));
-    assert_false(memory_purge(memory, SLICE("a"), true, 50));
+    memory_purge(memory, SLICE("a"), false, 50);
+    memory_purge(memory, SLICE("a"), true, 50);
     assert_true(memory_put(memory, SLICE("a"), entry, 1000));
     assert_true(memory_put(memory, SLICE("ab"), entry, 1000));
-    assert_true(memory_purge(memory, SLICE("a"), false, 50));
+    memory_purge(memory, SLICE("a"), false, 50);
     assert_false(has(memory, "a"));
     assert_int_equal(entry->references, 2);
 
     /* Softly: another entry with the same content, which is stale from now on. */
-    assert_true(memory_purge(memory, SLICE("ab"), true, 50));
+    memory_purge(memory, SLICE("ab"), true, 50);
     assert_int_equal(entry->references, 1);
     struct entry *stale = memory_get(memory, SLICE("ab"), 50);
     assert_non_null(stale);
@@ -274,7 +274,7 @@ static void test_purge(void **state)
     /* It is of use as long as it would have been. */
     assert_non_null(memory_get(memory, SLICE("ab"), 999));
     /* What is stale stays what it is. */
-    assert_true(memory_purge(memory, SLICE("ab"), true, 60));
+    memory_purge(memory, SLICE("ab"), true, 60);
     assert_ptr_equal(memory_get(memory, SLICE("ab"), 60), stale);
     assert_int_equal(stale->fresh_until_ms, 50);
     assert_null(memory_get(memory, SLICE("ab"), 1000));
@@ -283,7 +283,7 @@ static void test_purge(void **state)
     /* Without memory for the stale one it goes altogether: the fresh one must not stay. */
     assert_true(memory_put(memory, SLICE("a"), entry, 1000));
     alloc_fail_after(0);
-    assert_true(memory_purge(memory, SLICE("a"), true, 50));
+    memory_purge(memory, SLICE("a"), true, 50);
     alloc_fail_after(-1);
     assert_false(has(memory, "a"));
     assert_int_equal(entry->references, 1);
@@ -396,16 +396,6 @@ static size_t model_used(const struct model *model)
     return model->lists[PROBATION].used + model->lists[PROTECTED].used;
 }
 
-static bool model_remove(struct model *model, unsigned key)
-{
-    int list;
-    size_t at;
-    bool found = model_find(model, key, &list, &at);
-    if (found)
-        model_drop(model, list, at);
-    return found;
-}
-
 static void model_clear(struct model *model)
 {
     for (int list = PROBATION; list <= PROTECTED; list++)
@@ -512,22 +502,17 @@ static void step(struct memory *memory, struct model *model, unsigned keys, int6
     size_t at;
     switch (unit_random(12)) {
     case 0:
-        memory_remove(memory, name);
-        model_remove(model, key);
-        break;
     case 1:
+        memory_purge(memory, name, soft, now_ms);
+        if (model_find(model, key, &list, &at))
+            model_purge_at(model, list, at, soft, now_ms);
+        break;
+    case 2:
         if (unit_random(300) == 0) {
             memory_clear(memory);
             model_clear(model);
         }
         break;
-    case 2: {
-        bool found = model_find(model, key, &list, &at);
-        if (found)
-            model_purge_at(model, list, at, soft, now_ms);
-        assert_int_equal(memory_purge(memory, name, soft, now_ms), found);
-        break;
-    }
     case 3:
         if (unit_random(50) == 0) {
             const char *prefix = prefixes[unit_random(LENGTH(prefixes))];
@@ -620,7 +605,7 @@ static void test_no_memory(void **state)
     for (unsigned key = 0; key < 2000; key++) {
         char text[16];
         assert_ptr_equal(memory_get(memory, key_of(key, text), 0), entry);
-        memory_remove(memory, key_of(key, text));
+        memory_purge(memory, key_of(key, text), false, 0);
     }
     assert_int_equal(memory_used(memory), 0);
     memory_free(memory);

@@ -137,6 +137,22 @@ static redisReply *reply_of_short(const char *text)
     return reply;
 }
 
+/* NULL: it is nobody's. */
+static const struct redis_node *node_of(unsigned slot)
+{
+    uint16_t index = slots->of_slot[slot];
+    return index == REDIS_SLOT_NOBODYS ? NULL : &slots->nodes[index];
+}
+
+/* The index of the first node at that place, or -1. */
+static int find(const char *host, uint16_t port)
+{
+    for (unsigned i = 0; i < slots->node_count; i++)
+        if (slots->nodes[i].port == port && strcmp(slots->nodes[i].host, host) == 0)
+            return (int)i;
+    return -1;
+}
+
 /* What holds of every map, read well or not. */
 static void assert_sound(void)
 {
@@ -146,11 +162,11 @@ static void assert_sound(void)
     for (unsigned slot = 0; slot < REDIS_SLOTS; slot++) {
         uint16_t index = slots->of_slot[slot];
         if (index == REDIS_SLOT_NOBODYS) {
-            assert_null(redis_slots_node(slots, slot));
+            assert_null(node_of(slot));
             continue;
         }
         assert_true(index < slots->node_count);
-        assert_ptr_equal(redis_slots_node(slots, slot), &slots->nodes[index]);
+        assert_ptr_equal(node_of(slot), &slots->nodes[index]);
         serves[index] = true;
         served++;
     }
@@ -160,7 +176,7 @@ static void assert_sound(void)
         assert_true(serves[i]);
         assert_true(node->port > 0 && node->host_len > 0);
         assert_int_equal(strlen(node->host), node->host_len);
-        assert_int_equal(redis_slots_find(slots, node->host, node->port), i); /* none twice */
+        assert_int_equal(find(node->host, node->port), i); /* none twice */
     }
 }
 
@@ -237,7 +253,7 @@ static void test_read(void **state)
         }
         assert_row(i, slots->node_count == count);
         for (size_t j = 0; j < LENGTH(cases[i].looks) && (j == 0 || cases[i].looks[j].slot); j++) {
-            const struct redis_node *node = redis_slots_node(slots, cases[i].looks[j].slot);
+            const struct redis_node *node = node_of(cases[i].looks[j].slot);
             assert_row(i, !node == !cases[i].looks[j].host);
             if (node)
                 assert_slice(i, slice_of(node->host), slice_of(cases[i].looks[j].host));
@@ -325,7 +341,7 @@ static void test_read_long_hosts(void **state)
         assert_row(len, !redis_slots_read(slots, reply, "asked") == (len <= REDIS_HOST_MAX));
         freeReplyObject(reply);
         assert_sound();
-        assert_row(len, (redis_slots_find(slots, host, 7000) == 0) == (len <= REDIS_HOST_MAX));
+        assert_row(len, (find(host, 7000) == 0) == (len <= REDIS_HOST_MAX));
 
         snprintf(text, sizeof text, "ASK 1 %s:7000", host);
         struct redis_redirection ask = redis_redirection_read(slice_of(text), "asked");
@@ -432,15 +448,12 @@ static void test_set(void **state)
     assert_int_equal(redis_slots_set(slots, 1, "c", 1), 2); /* now "a" serves none */
     assert_int_equal(slots->node_count, 3);
     assert_int_equal(slots->served, 3);
-    assert_int_equal(redis_slots_find(slots, "a", 1), 0);
-    assert_int_equal(redis_slots_find(slots, "a", 2), -1);
-    assert_int_equal(redis_slots_find(slots, "aa", 1), -1);
-    assert_int_equal(redis_slots_find(slots, "", 1), -1);
+    assert_int_equal(find("a", 1), 0);
 
     assert_int_equal(redis_slots_set(slots, REDIS_SLOTS, "a", 1), -1);
     assert_int_equal(redis_slots_set(slots, 5, "", 1), -1);
     assert_int_equal(redis_slots_set(slots, 5, "a", 0), -1);
-    assert_null(redis_slots_node(slots, 5));
+    assert_null(node_of(5));
 }
 
 static void test_set_full(void **state)
@@ -450,7 +463,7 @@ static void test_set_full(void **state)
     for (int i = 0; i < REDIS_NODES_MAX; i++)
         assert_int_equal(redis_slots_set(slots, (unsigned)i, "a", (uint16_t)(i + 1)), i);
     assert_int_equal(redis_slots_set(slots, 0, "b", 1), -1);
-    assert_string_equal(redis_slots_node(slots, 0)->host, "a");
+    assert_string_equal(node_of(0)->host, "a");
     assert_int_equal(redis_slots_set(slots, 5000, "a", REDIS_NODES_MAX), REDIS_NODES_MAX - 1);
     assert_sound();
 }

@@ -257,7 +257,12 @@ static void test_purge(void **state)
         {"/fragment/a", "127.0.0.1", NULL, 0},
         {"/fragment/a", "::1", "soft", 0},
         {"/fragment/user/*", "::1", NULL, 0},
-        {"/fragment/*", "::1", "hard", 0},
+        {"/fragment/*", "::1", "", 0},
+        {"/fragment/a", "::1", "Soft", 0},
+        {"/fragment/a", "::1", "hard", 400},
+        {"/fragment/a", "::1", "sof", 400},
+        {"/fragment/a", "::1", "soft, soft", 400},
+        {"/fragment/a", "127.0.0.2", "hard", 403},
         {"/fragment/unknown", "::1", NULL, 0}, /* a route that was there once */
         {"/fragment/a", NULL, NULL, 403},
         {"/fragment/a", "", NULL, 403},
@@ -267,10 +272,10 @@ static void test_purge(void **state)
         {"/fragment/a", "::ffff:127.0.0.1", NULL, 403},
         {"/", "127.0.0.2", NULL, 403},
         {"/fragment/user/..", "127.0.0.2", NULL, 403},
-        {"/", "127.0.0.1", NULL, 400},
+        {"/", "127.0.0.1", NULL, 404},
         {"/fragment/", "127.0.0.1", NULL, 400},
         {"/fragment/user//1", "127.0.0.1", NULL, 400},
-        {"/workerless/health", "127.0.0.1", NULL, 400},
+        {"/workerless/health", "127.0.0.1", NULL, 404},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases) * FEED_WAYS; i++) {

@@ -1,0 +1,117 @@
+/* From a result to an entry, and what is made of a failure. */
+#include "park/outcome.h"
+
+#include <stdlib.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/entry.h"
+#include "render/text.h"
+
+#define RENDERED_TYPE SLICE("text/html; charset=utf-8")
+
+/* Rendered text may grow by escaping; past that it is refused. */
+#define RENDERED_MAX ((size_t)64 << 20)
+
+static const short statuses[] = {
+    [SETTLED_ENTRY] = 200,     [SETTLED_NOT_FOUND] = 404,  [SETTLED_FAILED] = 502,
+    [SETTLED_TIMED_OUT] = 504, [SETTLED_NOT_READY] = 202,  [SETTLED_SHUTDOWN] = 503,
+    [SETTLED_PURGED] = 204,    [SETTLED_NOT_PURGED] = 503, [SETTLED_REFUSED] = 503,
+};
+
+int outcome_status(enum settlement_kind kind)
+{
+    return statuses[kind];
+}
+
+enum settlement_kind outcome_of_entry(const struct entry *entry)
+{
+    static const enum settlement_kind kinds[] = {SETTLED_ENTRY, SETTLED_NOT_FOUND,
+                                                 SETTLED_TIMED_OUT};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (statuses[kinds[i]] == entry->status)
+            return kinds[i];
+    return SETTLED_FAILED;
+}
+
+enum settlement_kind outcome_of_failure(enum source_status status)
+{
+    switch (status) {
+    case SOURCE_NOT_FOUND:
+        return SETTLED_NOT_FOUND;
+    case SOURCE_TIMED_OUT:
+        return SETTLED_TIMED_OUT;
+    case SOURCE_CANCELLED:
+        return SETTLED_SHUTDOWN;
+    default:
+        return SETTLED_FAILED;
+    }
+}
+
+void outcome_log_failure(struct slice name, enum source_status status, const char *reason)
+{
+    enum log_level level =
+        status == SOURCE_FAILED || status == SOURCE_TIMED_OUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
+    log_message(level, "flight", "fragment \"%.*s\": %s", SLICE_ARGS(name), reason);
+}
+
+/* In (0, 1]. */
+static double random_share(void)
+{
+    return 1 - drand48();
+}
+
+enum usability outcome_usability(const struct freshness *terms, const struct entry *entry)
+{
+    return freshness_judge(terms, entry, clock_wall_ms(), random_share());
+}
+
+struct entry *outcome_make_entry(const struct freshness *terms, struct slice name,
+                                 const struct source_result *result, double started,
+                                 const char **reason)
+{
+    int64_t fresh_ms = freshness_ttl_ms(terms, random_share());
+    int64_t cost_ms = (int64_t)((clock_monotonic() - started) * 1000);
+    int64_t now_ms = clock_wall_ms();
+    struct buffer html = {0};
+    struct entry *entry = NULL;
+
+    *reason = "no memory for the result, or too much text to escape";
+    if (text_is_html(result->type)) {
+        entry = entry_new(result->type, result->body, now_ms, fresh_ms, cost_ms);
+    } else if (!text_is_text(result->type)) {
+        *reason = "the result is neither HTML nor text";
+    } else if (text_render(&html, name, result->body, RENDERED_MAX)) {
+        entry = entry_new(RENDERED_TYPE, buffer_slice(&html), now_ms, fresh_ms, cost_ms);
+    }
+    buffer_free(&html);
+    return entry;
+}
+
+bool outcome_serves_stale(const struct freshness *terms, const struct entry *old,
+                          enum settlement_kind failure)
+{
+    return failure != SETTLED_NOT_FOUND &&
+           freshness_judge(terms, old, clock_wall_ms(), 1) != UNUSABLE;
+}
+
+struct entry *outcome_to_remember(const struct freshness *terms, const struct entry *old,
+                                  enum settlement_kind failure, int64_t *keep_until_ms)
+{
+    int64_t now_ms = clock_wall_ms(), until_ms = now_ms + (int64_t)(terms->negative * 1000);
+    *keep_until_ms = until_ms;
+    if (terms->negative <= 0 || failure == SETTLED_SHUTDOWN)
+        return NULL;
+    if (!old)
+        return entry_of_failure(outcome_status(failure), now_ms, until_ms - now_ms);
+    if (old->fresh_until_ms > until_ms)
+        return NULL; /* it was to be made anew early: nothing is taken off it */
+
+    /* As it was before an earlier failure prolonged it. */
+    int64_t ttl_end_ms = old->made_ms + (int64_t)(terms->ttl * 1000);
+    if (ttl_end_ms > old->fresh_until_ms)
+        ttl_end_ms = old->fresh_until_ms;
+    *keep_until_ms = ttl_end_ms + freshness_extra_ms(terms);
+    return entry_with_freshness(old, until_ms < *keep_until_ms ? until_ms : *keep_until_ms);
+}
