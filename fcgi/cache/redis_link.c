@@ -33,14 +33,14 @@
 #include "cache/redis_reader.h"
 #include "cache/redis_sentinel.h"
 #include "cache/redis_tls.h"
+#include "cache/redis_tracker.h"
 
 #define RETRY_FIRST_S     0.05
 #define RETRY_LONGEST_S   2.0
 #define PENDING_MAX       ((size_t)64 << 20) /* bytes of commands without an answer */
 #define EXTENSIONS_MAX    20 /* of a deadline, by the timeout each: a large value on a slow line */
 #define COMPLAINT_EVERY_S 10.0
-#define TRACKER_TRY_S     1.0 /* for the tracker to be armed, and until the next try */
-#define CHANNEL           "__redis__:invalidate"
+#define WORDS_MAX         12
 
 enum link_state { LINK_DOWN, LINK_FINDING, LINK_RESOLVING, LINK_GREETING, LINK_READY };
 
@@ -66,14 +66,8 @@ struct redis_link {
     size_t seen_out, seen_in; /* bytes in hiredis' buffers at the last deadline */
     double complained_at;
 
-    redisAsyncContext *tracker; /* NULL: between two tries */
-    ev_timer tracker_timer;     /* while READY and not armed */
-    struct reader_guard guard, tracker_guard;
-    bool armed;
-    bool arming;           /* CLIENT TRACKING ON was sent for this tracker */
-    unsigned arms_pending; /* CLIENT TRACKING ON without an answer, for this one and earlier ones */
-    bool refused;          /* CLIENT TRACKING was, and that has been logged */
-    char value_prefix[128], lease_prefix[136];
+    struct redis_tracker *tracker;
+    struct reader_guard guard;
     char reason[128]; /* why the latest connection could not be opened */
 };
 
@@ -87,8 +81,6 @@ struct command {
 };
 
 static void link_lose(struct redis_link *link, const char *reason);
-static void tracker_start(struct redis_link *link);
-static void tracker_stop(struct redis_link *link);
 
 /* --- commands --- */
 
@@ -141,19 +133,19 @@ bool redis_link_busy(const struct redis_link *link)
     return link->deadlines.oldest != NULL;
 }
 
-/* A command of words. */
-static bool send_words(struct redis_link *link, redis_reply_fn *answered, int argc,
-                       const char **argv)
+bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, void *caller,
+                           int count, const char **words)
 {
-    size_t lens[12];
-    for (int i = 0; i < argc; i++)
-        lens[i] = strlen(argv[i]);
-    return redis_link_send(link, argc, argv, lens, answered, link);
+    size_t lens[WORDS_MAX];
+    for (int i = 0; i < count; i++)
+        lens[i] = strlen(words[i]);
+    return redis_link_send(link, count, words, lens, answered, caller);
 }
 
 #define SEND_WORDS(link, answered, ...)                                                            \
-    send_words(link, answered, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),             \
-               (const char *[]){__VA_ARGS__})
+    redis_link_send_words(link, answered, link,                                                    \
+                          sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),                  \
+                          (const char *[]){__VA_ARGS__})
 
 void redis_link_complain(struct redis_link *link, const char *what, const struct redisReply *reply)
 {
@@ -224,8 +216,7 @@ static void link_down(struct redis_link *link, const char *reason)
     link->lost = true;
     link->state = LINK_DOWN;
     link->context = NULL;
-    tracker_stop(link);
-    ev_timer_stop(link->loop, &link->tracker_timer);
+    redis_tracker_stop(link->tracker);
     ev_timer_set(&link->retry, link->retry_after * (0.5 + drand48() / 2), 0.);
     ev_timer_start(link->loop, &link->retry);
     link->retry_after *= 2;
@@ -246,8 +237,7 @@ static void link_lose(struct redis_link *link, const char *reason)
     redisAsyncFree(context);
 }
 
-/* Nothing has been sent yet. */
-static bool start_tls(struct redis_link *link, redisAsyncContext *context)
+bool redis_link_start_tls(const struct redis_link *link, redisAsyncContext *context)
 {
     return !link->owner.tls || redis_tls_start(link->owner.tls, context, link->host);
 }
@@ -259,7 +249,7 @@ static void on_connect(const redisAsyncContext *context, int status)
         return;
     if (status != REDIS_OK)
         link_down(link, context->errstr); /* hiredis frees the context next */
-    else if (!start_tls(link, link->context))
+    else if (!redis_link_start_tls(link, link->context))
         link_lose(link, context->c.errstr);
 }
 
@@ -305,7 +295,7 @@ static void on_greeted(void *caller, redisReply *reply)
              redis_link_name(link));
     link->lost = link->owner.quiet = false;
     link->owner.ready(link->owner.context, link);
-    tracker_start(link);
+    redis_tracker_start(link->tracker);
 }
 
 /* The answers before the last one count only if they are errors. */
@@ -334,15 +324,25 @@ static bool send_greeting(struct redis_link *link)
                                               : SEND_WORDS(link, on_greeted, "PING");
 }
 
+int redis_link_login(const struct redis_link *link, redisAsyncContext *context)
+{
+    const struct redis_address *address = &link->address;
+    if (address->user[0])
+        return redisAsyncCommand(context, NULL, NULL, "AUTH %s %s", address->user,
+                                 address->password);
+    if (address->password[0])
+        return redisAsyncCommand(context, NULL, NULL, "AUTH %s", address->password);
+    return REDIS_OK;
+}
+
 static bool is_awaited(const void *context)
 {
     const struct redis_link *link = context;
     return link->deadlines.oldest != NULL;
 }
 
-/* A connection to the server, or NULL with the reason. Its `data` is not set. */
-static redisAsyncContext *open_context(struct redis_link *link, struct reader_guard *guard,
-                                       const char **reason)
+redisAsyncContext *redis_link_connect(struct redis_link *link, struct reader_guard *guard,
+                                      const char **reason)
 {
     bool by_path = link->address.kind == REDIS_BY_PATH;
     redisAsyncContext *context = by_path ? redisAsyncConnectUnix(link->address.unix_path)
@@ -368,7 +368,7 @@ static redisAsyncContext *open_context(struct redis_link *link, struct reader_gu
 static void link_open(struct redis_link *link)
 {
     const char *reason;
-    redisAsyncContext *context = open_context(link, &link->guard, &reason);
+    redisAsyncContext *context = redis_link_connect(link, &link->guard, &reason);
     if (!context) {
         link_down(link, reason);
         return;
@@ -461,210 +461,12 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
     link_connect(link);
 }
 
-/* --- the connection for what the server tells --- */
+/* --- the link --- */
 
 bool redis_link_tracking(const struct redis_link *link)
 {
-    return link->armed;
+    return redis_tracker_armed(link->tracker);
 }
-
-static void tracker_set_armed(struct redis_link *link, bool armed)
-{
-    if (link->armed == armed)
-        return;
-    link->armed = armed;
-    link->owner.tracking(link->owner.context, link, armed);
-}
-
-static void tracker_within(struct redis_link *link, double seconds)
-{
-    ev_timer_stop(link->loop, &link->tracker_timer);
-    ev_timer_set(&link->tracker_timer, seconds, 0.);
-    ev_timer_start(link->loop, &link->tracker_timer);
-}
-
-static void tracker_try_later(struct redis_link *link)
-{
-    tracker_within(link, TRACKER_TRY_S * (0.1 + drand48() * 0.9));
-}
-
-/* Without a word to the context's own callbacks. */
-static void tracker_stop(struct redis_link *link)
-{
-    redisAsyncContext *tracker = link->tracker;
-    link->tracker = NULL;
-    link->arming = false;
-    tracker_set_armed(link, false);
-    if (tracker) {
-        tracker->data = NULL;
-        redisAsyncFree(tracker);
-    }
-}
-
-static void tracker_lose(struct redis_link *link, const char *reason)
-{
-    log_debug("redis", "%s: tracking: %s", redis_link_name(link), reason);
-    tracker_stop(link);
-    tracker_try_later(link);
-}
-
-static void on_tracker_connect(const redisAsyncContext *context, int status)
-{
-    struct redis_link *link = context->data;
-    if (!link)
-        return;
-    if (status == REDIS_OK) {
-        if (!start_tls(link, link->tracker))
-            tracker_lose(link, context->c.errstr);
-        return;
-    }
-    link->tracker = NULL; /* hiredis frees the context next */
-    tracker_try_later(link);
-}
-
-static void on_tracker_disconnect(const redisAsyncContext *context, int status)
-{
-    struct redis_link *link = context->data;
-    (void)status;
-    if (!link)
-        return;
-    log_debug("redis", "%s: the connection that tells of changes was lost", redis_link_name(link));
-    link->tracker = NULL;
-    link->arming = false;
-    tracker_set_armed(link, false);
-    tracker_try_later(link);
-}
-
-/* A name as the server has it, into the key that it is about: the value's, or its lease's. */
-static void tell_change(struct redis_link *link, struct slice name)
-{
-    struct slice value_prefix = slice_of(link->value_prefix);
-    struct slice lease_prefix = slice_of(link->lease_prefix);
-    bool is_value = slice_starts(name, value_prefix);
-    if (is_value) {
-        name = slice_from(name, value_prefix.len);
-    } else if (slice_starts(name, lease_prefix) && name.data[name.len - 1] == '}') {
-        name = slice_from(name, lease_prefix.len);
-        name.len--;
-    } else {
-        return;
-    }
-    link->owner.changed(link->owner.context, link, name, !is_value);
-}
-
-/* ["message", channel, [key, ...]], or nil in place of the keys after FLUSHALL and FLUSHDB. */
-static void on_message(struct redis_link *link, const redisReply *keys)
-{
-    if (keys->type != REDIS_REPLY_ARRAY) {
-        link->owner.changed(link->owner.context, link, (struct slice){0}, false);
-        return;
-    }
-    for (size_t i = 0; i < keys->elements && link->armed; i++)
-        if (keys->element[i]->type == REDIS_REPLY_STRING)
-            tell_change(link, (struct slice){keys->element[i]->str, keys->element[i]->len});
-}
-
-static void on_armed(void *caller, redisReply *reply)
-{
-    struct redis_link *link = caller;
-    link->arms_pending--;
-    if (!reply || !link->arming || link->arms_pending > 0)
-        return; /* it was about a tracker that is gone */
-    if (reply->type != REDIS_REPLY_ERROR) {
-        ev_timer_stop(link->loop, &link->tracker_timer);
-        link->refused = false;
-        tracker_set_armed(link, true);
-        return;
-    }
-    if (!link->refused)
-        log_warning("redis",
-                    "%s: CLIENT TRACKING is refused (%s): the memory cache is off, and waiting "
-                    "requests look again only now and then",
-                    redis_link_name(link), reply->str);
-    link->refused = true;
-    tracker_lose(link, reply->str);
-}
-
-/* OFF first: ON again with the same prefixes is refused. */
-static void arm(struct redis_link *link, long long id)
-{
-    char number[24];
-    snprintf(number, sizeof number, "%lld", id);
-    if (!SEND_WORDS(link, on_greeting, "CLIENT", "TRACKING", "OFF") ||
-        !SEND_WORDS(link, on_armed, "CLIENT", "TRACKING", "ON", "REDIRECT", number, "BCAST",
-                    "NOLOOP", "PREFIX", link->value_prefix, "PREFIX", link->lease_prefix)) {
-        tracker_lose(link, "out of memory");
-        return;
-    }
-    link->arming = true;
-    link->arms_pending++;
-}
-
-static void on_tracker_id(redisAsyncContext *context, void *answer, void *privdata)
-{
-    struct redis_link *link = context->data;
-    redisReply *reply = answer;
-    (void)privdata;
-    if (!link || !reply)
-        return;
-    if (reply->type != REDIS_REPLY_INTEGER) {
-        tracker_lose(link, reply->type == REDIS_REPLY_ERROR ? reply->str : "no CLIENT ID");
-        return;
-    }
-    arm(link, reply->integer);
-}
-
-static void on_tracker_message(redisAsyncContext *context, void *answer, void *privdata)
-{
-    struct redis_link *link = context->data;
-    redisReply *reply = answer;
-    (void)privdata;
-    if (!link || !reply)
-        return;
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 &&
-        reply->element[0]->type == REDIS_REPLY_STRING &&
-        strcasecmp(reply->element[0]->str, "message") == 0 && link->armed)
-        on_message(link, reply->element[2]);
-}
-
-/* SUBSCRIBE follows CLIENT ID without waiting, so it is in force before TRACKING ON is sent. */
-static void tracker_start(struct redis_link *link)
-{
-    const struct redis_address *address = &link->address;
-    const char *reason;
-    tracker_within(link, TRACKER_TRY_S); /* to be armed in */
-    redisAsyncContext *tracker = open_context(link, &link->tracker_guard, &reason);
-    if (!tracker)
-        return;
-    tracker->data = link;
-    link->tracker = tracker;
-    /* What the server has told before a request came is heard before the request is read, even if
-     * both are read in one turn of the loop. */
-    ev_set_priority(&((redisLibevEvents *)tracker->ev.data)->rev, EV_MAXPRI);
-    redisAsyncSetConnectCallback(tracker, on_tracker_connect);
-    redisAsyncSetDisconnectCallback(tracker, on_tracker_disconnect);
-    int status = REDIS_OK;
-    if (address->user[0])
-        status |=
-            redisAsyncCommand(tracker, NULL, NULL, "AUTH %s %s", address->user, address->password);
-    else if (address->password[0])
-        status |= redisAsyncCommand(tracker, NULL, NULL, "AUTH %s", address->password);
-    status |= redisAsyncCommand(tracker, on_tracker_id, NULL, "CLIENT ID");
-    status |= redisAsyncCommand(tracker, on_tracker_message, NULL, "SUBSCRIBE " CHANNEL);
-    if (status != REDIS_OK)
-        tracker_lose(link, "out of memory");
-}
-
-/* It was not armed in time, or it is time for the next try. */
-static void on_tracker_timer(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    struct redis_link *link = timer->data;
-    (void)loop, (void)events;
-    tracker_stop(link);
-    tracker_start(link);
-}
-
-/* --- both --- */
 
 struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_settings *settings,
                                   const struct redis_address *address,
@@ -673,19 +475,20 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_setti
     struct redis_link *link = alloc_zeroed(sizeof *link);
     if (!link)
         return NULL;
+    link->tracker = redis_tracker_new(loop, settings->name_space, link, &link->owner);
+    if (!link->tracker) {
+        free(link);
+        return NULL;
+    }
     link->loop = loop;
     link->settings = settings;
     link->address = *address;
     link->owner = *owner;
     link->retry_after = RETRY_FIRST_S;
-    snprintf(link->value_prefix, sizeof link->value_prefix, "%s:", settings->name_space);
-    snprintf(link->lease_prefix, sizeof link->lease_prefix, "lease:{%s:", settings->name_space);
     link->guard = (struct reader_guard){READER_COMMANDS, is_awaited, link};
-    link->tracker_guard = (struct reader_guard){.rule = READER_MESSAGES};
     timeout_queue_init(&link->deadlines, loop, settings->redis_timeout, on_deadline, link);
     ev_timer_init(&link->retry, on_retry, 0., 0.);
-    ev_timer_init(&link->tracker_timer, on_tracker_timer, 0., 0.);
-    link->retry.data = link->tracker_timer.data = link;
+    link->retry.data = link;
     link_connect(link);
     return link;
 }
@@ -710,7 +513,7 @@ void redis_link_free(struct redis_link *link)
     link->state = LINK_DOWN;
     link->lost = true;
     link->context = NULL;
-    tracker_stop(link);
+    redis_tracker_stop(link->tracker);
     if (context) {
         context->data = NULL;
         redisAsyncFree(context);
@@ -718,7 +521,7 @@ void redis_link_free(struct redis_link *link)
     redis_sentinel_cancel(link->search);
     resolve_cancel(link->resolve);
     ev_timer_stop(link->loop, &link->retry);
-    ev_timer_stop(link->loop, &link->tracker_timer);
     timeout_queue_stop(&link->deadlines);
+    redis_tracker_free(link->tracker);
     free(link);
 }

@@ -1,11 +1,8 @@
 /* One Redis server: a connection for commands, and one for what the server tells on its own.
  *
  * The server may be absent, hang, or come back at any time. A command is answered within the
- * timeout whatever happens, if only by NULL, and reconnecting goes on by itself.
- *
- * The second connection is subscribed to __redis__:invalidate, and the first one's CLIENT TRACKING
- * (BCAST, by prefix) is redirected to it: so every change of a key of ours is heard of, whoever
- * made it. This works in RESP2, so with every hiredis.
+ * timeout whatever happens, if only by NULL, and reconnecting goes on by itself. See
+ * redis_tracker.h for the second connection.
  */
 #ifndef WORKERLESS_CACHE_REDIS_LINK_H
 #define WORKERLESS_CACHE_REDIS_LINK_H
@@ -17,6 +14,8 @@
 
 struct cache_settings;
 struct ev_loop;
+struct reader_guard;
+struct redisAsyncContext;
 struct redisReply;
 struct redis_address;
 struct redis_link;
@@ -64,6 +63,19 @@ bool redis_link_busy(const struct redis_link *link);
  * sent, and `answered` is never called. */
 bool redis_link_send(struct redis_link *link, int argc, const char **argv, const size_t *lens,
                      redis_reply_fn *answered, void *caller);
+
+/* The same of words, 12 at the most. */
+bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, void *caller,
+                           int count, const char **words);
+
+/* For the tracker: a further connection to the same server, and what begins it. redis_link_connect
+ * returns NULL with the reason, which lives until the next call; its context's `data` is not set.
+ * redis_link_start_tls belongs into the callback that says that it stands; false: it can't be used.
+ * redis_link_login queues AUTH if that is needed; REDIS_OK or REDIS_ERR. */
+struct redisAsyncContext *redis_link_connect(struct redis_link *link, struct reader_guard *guard,
+                                             const char **reason);
+bool redis_link_start_tls(const struct redis_link *link, struct redisAsyncContext *context);
+int redis_link_login(const struct redis_link *link, struct redisAsyncContext *context);
 
 /* Logs an error reply, now and then: one may come with every command. */
 void redis_link_complain(struct redis_link *link, const char *what, const struct redisReply *reply);
