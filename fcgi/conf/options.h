@@ -42,7 +42,7 @@ struct option {
 };
 
 #define OPTIONS_MAX       64
-#define OPTION_WRONG_ROOM 240
+#define OPTION_WRONG_ROOM 320
 
 extern const struct option option_table[];
 extern const size_t option_count;
