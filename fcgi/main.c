@@ -158,9 +158,8 @@ static bool server_build(struct server *server)
     if (!(server->cache = cache_new(loop, &conf->cache)) ||
         !(server->flights = flights_new(loop, &conf->flights, server->cache, server->sources,
                                         server->recipes, conf->route_count)) ||
-        !(server->service =
-              service_new(conf->routes, conf->route_count, &conf->purge, conf->max_stream,
-                          server->flights)) ||
+        !(server->service = service_new(conf->routes, conf->route_count, &conf->purge,
+                                        conf->max_stream, server->flights)) ||
         !(server->connections = connections_new(loop, &server->limits, server->service)))
         return false;
     flights_on_settled(server->flights, connections_settled, server->connections);

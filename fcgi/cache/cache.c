@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 #include <xxhash.h>
 
 #include "base/alloc.h"
@@ -178,21 +177,24 @@ static void orphan_add(struct cache *cache, struct slice key, const char *token)
     orphan->key_len = key.len;
     orphan->over_at = clock_monotonic() + cache->settings->lease;
     cache->orphan_count++;
-    LL_PREPEND(cache->orphans, orphan);
+    orphan->next = cache->orphans;
+    cache->orphans = orphan;
 }
 
-/* Gives up those whose server is there (all: forgets them). */
+/* Gives up those whose server is there, and forgets those that have ended by themselves; or all. */
 static void orphans_release(struct cache *cache, bool all)
 {
-    struct orphan *orphan, *next;
     double now = clock_monotonic();
-    LL_FOREACH_SAFE(cache->orphans, orphan, next)
-    {
+    struct orphan **at = &cache->orphans;
+    while (*at) {
+        struct orphan *orphan = *at;
         struct slice key = {.data = orphan->key, .len = orphan->key_len};
         bool there = !all && redis_is_there(cache, key);
-        if (!there && !all && orphan->over_at > now)
+        if (!there && !all && orphan->over_at > now) {
+            at = &orphan->next;
             continue;
-        LL_DELETE(cache->orphans, orphan);
+        }
+        *at = orphan->next;
         cache->orphan_count--;
         if (there)
             redis_release(cache->redis, key, orphan->token);
