@@ -83,15 +83,22 @@ def pytest_runtest_protocol(item, nextitem):  # pylint: disable=unused-argument
     process.started[:] = [server for server in process.started if server.running]
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "seconds(count): what the test may take")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item):
     """Ends a test that hangs, and shows where."""
+    marker = item.get_closest_marker("seconds")
+    seconds = (marker.args[0] if marker else TEST_SECONDS) * SLOWNESS
+
     def give_up(_number, _frame):
         faulthandler.dump_traceback()
-        raise AssertionError(f"{item.nodeid} took more than {TEST_SECONDS * SLOWNESS:.0f} s")
+        raise AssertionError(f"{item.nodeid} took more than {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS * SLOWNESS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:

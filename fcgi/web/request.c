@@ -64,10 +64,10 @@ static int small_number(struct slice text)
     return number;
 }
 
-/* The first one counts. */
-int web_request_wait(const struct web_request *request)
+/* The value of a preference of a Prefer header (RFC 7240 2), of which the first one counts; empty if
+ * there is none. */
+static struct slice find_preference(struct slice rest, struct slice wanted)
 {
-    struct slice rest = request->prefer;
     while (rest.len > 0) {
         struct slice preference = take_item(&rest, ',');
         if (preference.len == 0)
@@ -76,10 +76,20 @@ int web_request_wait(const struct web_request *request)
         if (preference.len == 0)
             continue;
         struct slice name = take_item(&preference, '=');
-        if (equal_ignoring_case(name, SLICE("wait")))
-            return small_number(slice_trim(preference));
+        if (equal_ignoring_case(name, wanted))
+            return slice_trim(preference);
     }
-    return -1;
+    return SLICE("");
+}
+
+int web_request_wait(const struct web_request *request)
+{
+    return small_number(find_preference(request->prefer, SLICE("wait")));
+}
+
+bool web_request_wants_minimal(const struct web_request *request)
+{
+    return slice_equal(find_preference(request->prefer, SLICE("return")), SLICE("minimal"));
 }
 
 bool web_request_accepts(const struct web_request *request, struct slice type)

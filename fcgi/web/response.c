@@ -200,6 +200,22 @@ static char *put_type(char *at, const struct response *response)
     return put(at, SLICE("\r\n"));
 }
 
+/* What the request wished and got (RFC 7240 3). */
+static char *put_applied(char *at, const struct response *response)
+{
+    bool wait = response->applied >= 0;
+    if (!wait && !response->minimal)
+        return at;
+    at = put(at, SLICE("Preference-Applied: "));
+    if (wait) {
+        at = put(at, SLICE("wait="));
+        at = put_number(at, response->applied);
+    }
+    if (response->minimal)
+        at = put(at, wait ? SLICE(", return=minimal") : SLICE("return=minimal"));
+    return put(at, SLICE("\r\n"));
+}
+
 size_t response_head(const struct response *response, int64_t now_ms, char *out)
 {
     char *at = out;
@@ -218,11 +234,7 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
         at = put_number(at, response->retry_after);
         at = put(at, SLICE("\r\n"));
     }
-    if (response->applied >= 0) {
-        at = put(at, SLICE("Preference-Applied: wait="));
-        at = put_number(at, response->applied);
-        at = put(at, SLICE("\r\n"));
-    }
+    at = put_applied(at, response);
     at = response->entry ? put_freshness(at, response, now_ms)
                          : put(at, SLICE("Cache-Control: no-store\r\n"));
     at = put_cache_status(at, response, now_ms);

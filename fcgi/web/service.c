@@ -338,7 +338,8 @@ static enum service_outcome start_fragment(struct service *service,
     answer->wait = (struct wait){.waiter = waiter,
                                  .route = target->route,
                                  .applied = hold_s,
-                                 .head_only = is_head(request)};
+                                 .head_only = is_head(request),
+                                 .minimal = web_request_wants_minimal(request)};
     if (hold_s >= 0)
         flights_hold(service->flights, waiter, (unsigned)hold_s);
     if (request->if_none_match.len > 0 && request->if_none_match.len <= IF_NONE_MATCH_MAX)
@@ -374,6 +375,10 @@ struct response service_finish(struct wait *wait, const struct settlement *settl
                                 wait->head_only);
     if (wait->route)
         response.applied = wait->applied;
+    if (wait->minimal && settlement->kind == SETTLED_NOT_READY) {
+        response.body = SLICE("");
+        response.minimal = true;
+    }
     wait->waiter = NULL;
     service_leave(wait);
     return response;

@@ -120,6 +120,50 @@ def failures(result: Result) -> int:
     return sum(result["failures"].values())
 
 
+def _line(process: subprocess.Popen) -> bytes:
+    """The next line that it prints; empty if none comes."""
+    readable, _, _ = select.select([process.stdout], [], [], 4 * DEADLINE * SLOWNESS)
+    return process.stdout.readline() if readable else b""
+
+
+def _start(command: List[str]) -> subprocess.Popen:
+    """A program that says when it is ready."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    line = _line(process)
+    if line != b"ready\n":
+        process.kill()
+        process.communicate()
+        raise AssertionError(f"{command} did not get ready, but said {line!r}")
+    return process
+
+
+class Streams:
+    """A context manager: inside of it the load generator has streams open, whose heads have come.
+    With r and K it can release their fragments."""
+
+    def __init__(self, address: str, **options) -> None:
+        self._command = command_line("load", address, "streams", options)
+        self._process: Optional[subprocess.Popen] = None
+
+    def __enter__(self) -> Streams:
+        self._process = _start(self._command)
+        return self
+
+    def release(self, name: str) -> Result:
+        """Writes the fragment's value; returns when each stream has had its event."""
+        self._process.stdin.write(f"{name}\n".encode())
+        line = _line(self._process)
+        assert line, "the streams end before their events"
+        return json.loads(line)
+
+    def __exit__(self, *_error) -> None:
+        try:
+            self._process.communicate(timeout=DEADLINE * SLOWNESS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+
 class Parked:
     """A context manager: inside of it the requests of a program are parked (or should be). It is
     the load generator, unless told otherwise; its mode says what it does with them at the end.
@@ -132,14 +176,7 @@ class Parked:
         self.result: Result = {}
 
     def __enter__(self) -> Parked:
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, bufsize=0)
-        readable, _, _ = select.select([self._process.stdout], [], [], 4 * DEADLINE * SLOWNESS)
-        line = self._process.stdout.readline() if readable else b""
-        if line != b"ready\n":
-            self._process.kill()
-            self._process.communicate()
-            raise AssertionError(f"{self._command} did not get ready, but said {line!r}")
+        self._process = _start(self._command)
         return self
 
     def __exit__(self, kind, error, trace) -> None:

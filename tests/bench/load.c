@@ -1,8 +1,9 @@
 /* A FastCGI load generator: what a busy front server does, as fast as one thread can.
  *
  * This file has the options. throughput.c measures answers, to requests that it sends all the time
- * or that are released at once; park.c holds requests open. The result is one line of JSON. Exit
- * status: 0 if nothing failed, 1 if something did, 2 if it could not run.
+ * or that are released at once; park.c and streams.c hold requests open. The result is one line of
+ * JSON (streams: one for each release). Exit status: 0 if nothing failed, 1 if something did, 2 if
+ * it could not run.
  */
 #include "load.h"
 
@@ -18,7 +19,7 @@ void load_fail(const char *what)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: load -s ADDRESS [options] throughput | release | park\n"
+    fprintf(stderr, "usage: load -s ADDRESS [options] throughput | release | park | streams\n"
                     "  -s  unix:PATH or tcp:HOST:PORT of the FastCGI responder\n"
                     "  -c  connections (default 16)\n"
                     "  -m  requests in flight on each (default 1)\n"
@@ -29,9 +30,10 @@ static void usage(void)
                     "  -n  measure so many requests instead\n"
                     "  -o  write an answer, head and body, to this file\n"
                     "  -b  stay busy: do not sleep while no answer is there; takes a whole core\n"
-                    "release:\n"
+                    "release, streams:\n"
                     "  -r  unix:PATH or tcp:HOST:PORT of Redis\n"
-                    "  -K  the key there whose value releases all that is parked\n");
+                    "  -K  the key there whose value releases all that is parked; of streams, what "
+                    "stands before each name of a fragment that is read from stdin\n");
     exit(2);
 }
 
@@ -125,6 +127,8 @@ int main(int argc, char **argv)
         status = release_run(&options, &request);
     else if (strcmp(mode, "park") == 0)
         status = park_run(&options, &request);
+    else if (strcmp(mode, "streams") == 0 && !options.redis == !options.key)
+        status = streams_run(&options, &request);
     request_free(&request);
     if (status < 0)
         usage();

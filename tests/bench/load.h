@@ -13,8 +13,8 @@ struct load_options {
     const char *address; /* of the responder */
     const char *path;    /* to ask for */
     const char *save;    /* file for an answer, or NULL */
-    const char *redis;   /* release: the address of Redis, */
-    const char *key;     /* and the key there whose value releases them */
+    const char *redis;   /* release, streams: the address of Redis, */
+    const char *key;     /* and the key there whose value releases them, or how the keys begin */
     unsigned long connections;
     unsigned long ids;      /* requests in flight on each connection: ids 1 to this */
     unsigned long keys;     /* the numbers in the path run from 0 to this, exclusive */
@@ -27,6 +27,11 @@ struct load_options {
 int throughput_run(const struct load_options *wanted, const struct request *asked_for);
 int release_run(const struct load_options *wanted, const struct request *asked_for);
 int park_run(const struct load_options *options, const struct request *request);
+int streams_run(const struct load_options *wanted, const struct request *request);
+
+/* A new blocking connection, whose operations end after a stall; all of `out` was sent on it,
+ * unless the peer did not take it. */
+int load_open(const char *address, const unsigned char *out, size_t len);
 
 /* Ends the program: it could not run. */
 void load_fail(const char *what);

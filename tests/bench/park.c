@@ -23,8 +23,7 @@ static bool await_barrier(int fd)
     return rest == 0 || receive_exactly(fd, record + FCGI_HEADER_LEN, rest);
 }
 
-/* Returns the connection, on which all of `out` was sent. */
-static int open_connection(const char *address, const unsigned char *out, size_t len)
+int load_open(const char *address, const unsigned char *out, size_t len)
 {
     struct timeval limit = {.tv_sec = LOAD_STALL_MS / 1000};
     int fd = address_connect(address);
@@ -55,7 +54,7 @@ int park_run(const struct load_options *options, const struct request *request)
         for (unsigned id = 1; id <= options->ids; id++)
             request_copy(request, out + (id - 1) * request->frames.len, id,
                          asked++ % options->keys);
-        fds[i] = open_connection(options->address, out, requests_len + barrier.len);
+        fds[i] = load_open(options->address, out, requests_len + barrier.len);
     }
     for (size_t i = 0; i < options->connections; i++)
         parked[i] = await_barrier(fds[i]);

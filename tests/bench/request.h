@@ -1,6 +1,6 @@
 /* The request that the load generator sends: GET of a path, with the variables that nginx's
  * fastcgi_params and a browser give. Built once; each sending patches the id, and the number if
- * the path has one.
+ * the path has one. A path with a query is asked for as EventSource would.
  */
 #ifndef WORKERLESS_BENCH_REQUEST_H
 #define WORKERLESS_BENCH_REQUEST_H
@@ -37,7 +37,6 @@ static inline void request_add_param(struct frames *params, const char *name, co
 static inline void request_add_params(struct frames *params, const char *path)
 {
     static const char *const constant[][2] = {
-        {"QUERY_STRING", ""},
         {"REQUEST_METHOD", "GET"},
         {"CONTENT_TYPE", ""},
         {"CONTENT_LENGTH", ""},
@@ -55,14 +54,21 @@ static inline void request_add_params(struct frames *params, const char *path)
         {"HTTP_HOST", "localhost:8080"},
         {"HTTP_USER_AGENT",
          "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},
-        {"HTTP_ACCEPT", "text/html"},
         {"HTTP_ACCEPT_LANGUAGE", "en-US,en;q=0.5"},
         {"HTTP_ACCEPT_ENCODING", "gzip, deflate, br, zstd"},
         {"HTTP_REFERER", "http://localhost:8080/"},
     };
-    request_add_param(params, "SCRIPT_NAME", path);
+    const char *query = strchr(path, '?');
+    char *document = strdup(path);
+    if (!document)
+        exit(2);
+    document[strcspn(document, "?")] = '\0';
+    request_add_param(params, "SCRIPT_NAME", document);
     request_add_param(params, "REQUEST_URI", path);
-    request_add_param(params, "DOCUMENT_URI", path);
+    request_add_param(params, "DOCUMENT_URI", document);
+    request_add_param(params, "QUERY_STRING", query ? query + 1 : "");
+    request_add_param(params, "HTTP_ACCEPT", query ? "text/event-stream" : "text/html");
+    free(document);
     for (size_t i = 0; i < sizeof constant / sizeof constant[0]; i++)
         request_add_param(params, constant[i][0], constant[i][1]);
 }

@@ -10,7 +10,7 @@ several rounds; each figure is the median of its rounds. Only ratios mean someth
     by CPU   the same by processor time a request: what the ratio would be if the responder alone
              were the bottleneck; it hardly moves when the machine has other work
 
-What is measured is in scenarios.py (requests a second), latency.py and memory.py.
+What is measured is in scenarios.py (requests a second), latency.py, memory.py and streams.py.
 
 Goals that are missed are shown, but only wrong or lost answers make the exit status 1.
 
@@ -37,9 +37,11 @@ import bench_programs
 import latency
 import memory
 import scenarios
+import streams
 from harness.servers import need, workerless_binary
 
 LATENCY_ROUNDS = 3
+STREAM_ROUNDS = 10
 
 
 def first_line(*command: str) -> str:
@@ -91,6 +93,13 @@ def measure_memory(tmp: Path, quick: bool, million: bool) -> List[str]:
         [f"{row.title}: {row.wrong} answers are wrong or missing" for row in filled if row.wrong]
 
 
+def measure_streams(tmp: Path, quick: bool, rounds: int) -> List[str]:
+    streams.print_memory(streams.measure_all(tmp, quick))
+    delay = streams.measure_delay(tmp, quick, rounds)
+    streams.print_delay(delay)
+    return streams.failures_of(delay)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False, description="make bench")
     parser.add_argument("--quick", action="store_true", help="one short round, for a first look")
@@ -108,6 +117,7 @@ def main() -> int:
         wrong = measure_throughput(tmp, rounds, seconds)
         wrong += measure_latency(tmp, min(rounds, LATENCY_ROUNDS), 100 if options.quick else 400)
         wrong += measure_memory(tmp, options.quick, options.million)
+        wrong += measure_streams(tmp, options.quick, min(rounds, STREAM_ROUNDS))
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
     for line in wrong:

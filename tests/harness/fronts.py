@@ -41,11 +41,15 @@ def example(name: str, substitutions: Dict[str, str]) -> str:
 # --- the front servers. `socket_path` is where the daemon (or a Relay) listens. ---
 
 
-def nginx(tmp: Union[str, Path], socket_path: str, *, port: int = 0, www: Path = WWW) -> Nginx:
-    """conf/nginx.conf."""
+def nginx(tmp: Union[str, Path], socket_path: str, *, port: int = 0, www: Path = WWW,
+          whole: bool = False, changes: Optional[Dict[str, str]] = None) -> Nginx:
+    """conf/nginx.conf; with `whole` it includes conf/nginx-ssi.conf. `changes` are made first."""
     temporary = "\n".join(f"    {kind}_temp_path @DIR@/{kind};"
                           for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
+    include = "# include /usr/share/workerless/conf/nginx-ssi.conf;"
     return Nginx(tmp, example("nginx.conf", {
+        **(changes or {}),
+        include: example("nginx-ssi.conf", {}) if whole else "",
         "user www-data;": "",
         "pid /run/nginx.pid;": "pid @DIR@/pid;",
         "error_log /var/log/nginx/error.log;": "error_log stderr info;",

@@ -13,7 +13,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 import bench_programs  # noqa: E402
-from bench_programs import NullResponder, Parked, failures, latency, load  # noqa: E402
+from bench_programs import (NullResponder, Parked, Streams, failures, latency,  # noqa: E402
+                            load)
 from harness.process import Port  # noqa: E402
 from harness.servers import Redis, Workerless, wrapper_command  # noqa: E402
 from harness.wait import DEADLINE, SLOWNESS, scaled, wait_until  # noqa: E402
@@ -211,6 +212,47 @@ def test_a_value_is_not_waited_for_if_the_answers_are_there(tmp, run):
     assert only_failures(parked.result) == {"early": 20}
 
 
+# Streams.
+
+STREAMS = "/fragments?name=a&name=b&name=c"
+
+
+@pytest.fixture
+def streaming(tmp, run):
+    """A Redis, and a daemon whose fragments come from nowhere else."""
+    redis = run(Redis(tmp))
+    return redis, run(Workerless(tmp, 'shutdown_timeout = "0s"' + NEVER.format(redis=redis.url)))
+
+
+@pytest.mark.parametrize("connections, in_flight", [(15, 1), (3, 5)])
+def test_streams_are_told(streaming, connections, in_flight):
+    redis, daemon = streaming
+    with Streams(daemon.address, c=connections, m=in_flight, u=STREAMS, K="worker:",
+                 r=f"unix:{redis.address}") as streams:
+        wait_until(lambda: len(redis.keys()) == 3, "the leases")
+        for name in "ca":
+            result = streams.release(name)
+            assert (result["asked"], result["requests"], failures(result)) == (15, 15, 0)
+            assert 0 < result["latency_us"]["p50"] <= result["latency_us"]["max"]
+
+
+def test_events_that_are_not_of_the_release_are_counted(streaming):
+    redis, daemon = streaming
+    with Streams(daemon.address, c=2, u=STREAMS, K="worker:",
+                 r=f"unix:{redis.address}") as streams:
+        wait_until(lambda: len(redis.keys()) == 3, "the leases")
+        redis.command("SET", "worker:a", "by somebody else")
+        result = streams.release("b")
+        assert result["failures"]["bad"] >= 1
+
+
+def test_streams_that_end_are_none(tmp, run):
+    null = run(NullResponder(tmp))
+    with pytest.raises(AssertionError, match="failed"):
+        with Streams(null.address, c=2, u=STREAMS):
+            pass
+
+
 # Behind a source.
 
 API = """
@@ -262,5 +304,6 @@ def test_make_bench(tmp):
     assert done.returncode == 0, text
     for row in ("workerless, from memory", "workerless, from Redis", "released by one SET",
                 "after the source, with Redis", "parked at B: from before a client's SET",
-                "1,000 connections x 1 ", " results of 10,240 bytes"):
+                "1,000 connections x 1 ", " results of 10,240 bytes",
+                "1,000 connections x 1 stream", "with a slow reader among them"):
         assert row in text
