@@ -97,9 +97,10 @@ static void flight_check(struct flight *flight);
 
 static void on_hold_over(void *context, struct timeout *hold)
 {
-    struct waiter *waiter = (struct waiter *)((char *)hold - offsetof(struct waiter, hold));
+    struct held_waiter *held =
+        (struct held_waiter *)((char *)hold - offsetof(struct held_waiter, hold));
     (void)context;
-    waiter_settle(waiter, (struct settlement){.kind = SETTLED_NOT_READY});
+    waiter_settle(&held->waiter, (struct settlement){.kind = SETTLED_NOT_READY});
 }
 
 /* The flight has its outcome; the runner does the rest. */
@@ -622,7 +623,7 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
         return NULL;
     struct waiter *waiter = waiter_new(&flights->parking, &flight->waiters, who);
     if (waiter) {
-        timeout_start(&flights->holds[recipe->number], &waiter->hold);
+        timeout_start(&flights->holds[recipe->number], waiter_hold(waiter));
         *refusal = JOIN_OK;
     }
     joined(flight, waiter);
@@ -631,7 +632,7 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
 
 void flights_hold(struct flights *flights, struct waiter *waiter, unsigned seconds)
 {
-    timeout_start(&flights->brief_holds[seconds], &waiter->hold);
+    timeout_start(&flights->brief_holds[seconds], waiter_hold(waiter));
 }
 
 bool flights_join_in(struct flights *flights, const struct recipe *recipe, struct slice key,

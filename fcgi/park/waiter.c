@@ -8,13 +8,13 @@
 
 struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct waiter_address who)
 {
-    struct waiter *waiter = alloc_zeroed(sizeof *waiter);
-    if (!waiter)
+    struct held_waiter *held = alloc_zeroed(sizeof *held);
+    if (!held)
         return NULL;
-    waiter->who = who;
-    waiter_add(parking, list, waiter);
-    waiter->embedded = false;
-    return waiter;
+    held->waiter.who = who;
+    waiter_add(parking, list, &held->waiter);
+    held->waiter.embedded = false;
+    return &held->waiter;
 }
 
 void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter)
@@ -28,11 +28,12 @@ void waiter_add(struct parking *parking, struct waiter **list, struct waiter *wa
 
 void waiter_leave(struct waiter *waiter)
 {
-    timeout_stop(&waiter->hold);
     DL_DELETE(*waiter->list, waiter);
     waiter->parking->parked--;
-    if (!waiter->embedded)
-        free(waiter);
+    if (waiter->embedded)
+        return;
+    timeout_stop(waiter_hold(waiter));
+    free(waiter);
 }
 
 void waiter_settle(struct waiter *waiter, struct settlement settlement)

@@ -59,10 +59,15 @@ struct waiter {
     struct waiter *next, *prev; /* in *list, in the order of joining */
     struct waiter **list;       /* of the flight or of the purge that it waits on */
     struct parking *parking;
-    struct timeout hold; /* whoever makes the waiter may start it */
     struct waiter_address who;
     bool collapsed;
-    bool embedded; /* in something of its request's, which frees it */
+    bool embedded; /* in something of its request's, which frees it; it has no hold */
+};
+
+/* One that may be held for a time only. */
+struct held_waiter {
+    struct waiter waiter;
+    struct timeout hold;
 };
 
 /* Adds a waiter to the list. Returns NULL when out of memory. */
@@ -70,6 +75,12 @@ struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct 
 
 /* Adds one whose memory, and `who`, are the caller's. */
 void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter);
+
+/* Its hold, for whoever made it by waiter_new to start. */
+static inline struct timeout *waiter_hold(struct waiter *waiter)
+{
+    return &((struct held_waiter *)waiter)->hold;
+}
 
 /* The waiter is gone, and its request is told. */
 void waiter_settle(struct waiter *waiter, struct settlement settlement);
