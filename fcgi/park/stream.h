@@ -26,8 +26,7 @@ struct stream_part {
     struct slice name;           /* lives as long as the stream */
     const struct recipe *recipe; /* NULL: no route leads to it */
     enum settlement_kind kind;
-    struct entry
-        *entry; /* SETTLED_ENTRY: owned by the stream, until the next call of stream_next */
+    struct entry *entry; /* of SETTLED_ENTRY; the stream's, until the next call of stream_next */
 };
 
 /* For so many fragments, whose names have so many bytes together. `flights` is borrowed. Returns
@@ -36,8 +35,8 @@ struct stream *stream_new(struct flights *flights, struct waiter_address who, si
                           size_t names_len);
 
 /* One more fragment: it waits, or is ready at once; a fragment that is there already is not added
- * again. A fragment that can't wait, for a bound or for want of memory, is ready as SETTLED_REFUSED.
- * Key and name are copied. */
+ * again. A fragment that can't wait, for a bound or for want of memory, is ready as
+ * SETTLED_REFUSED. Key and name are copied. */
 void stream_add(struct stream *stream, const struct recipe *recipe, struct slice key,
                 struct slice name);
 

@@ -33,10 +33,10 @@ void event_begin(struct event *event, enum event_form form, struct slice name, b
 }
 
 /* From the beginning of *rest, up to one of the bytes. */
-static struct slice take_span(struct slice *rest, const char *bytes)
+static struct slice take_span(struct slice *rest, struct slice bytes)
 {
     struct slice span = {.data = rest->data};
-    while (span.len < rest->len && !strchr(bytes, rest->data[span.len]))
+    while (span.len < rest->len && !memchr(bytes.data, rest->data[span.len], bytes.len))
         span.len++;
     *rest = slice_from(*rest, span.len);
     return span;
@@ -68,7 +68,7 @@ static enum step next_of_stream(struct event *event)
         event->chunk = SLICE("\ndata: ");
         return STEP_LINE;
     case STEP_LINE:
-        event->chunk = take_span(&event->body, "\r\n");
+        event->chunk = take_span(&event->body, SLICE("\r\n"));
         return take_line_end(&event->body) ? STEP_LINE_START : STEP_LAST;
     default:
         event->chunk = SLICE("\n\n");
@@ -79,7 +79,7 @@ static enum step next_of_stream(struct event *event)
 /* The name is the value of an attribute. */
 static struct slice take_escaped(struct slice *name)
 {
-    struct slice span = take_span(name, "&<>\"");
+    struct slice span = take_span(name, SLICE("&<>\""));
     if (span.len > 0)
         return span;
     char byte = name->data[0];

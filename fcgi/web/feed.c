@@ -38,6 +38,7 @@ struct feed *feed_new(struct stream *stream, const struct route *routes, enum ev
     feed->routes = routes;
     feed->form = form;
     feed->head = feed_response(form);
+    feed->beat = true; /* nginx passes a head on only together with some of the body */
     return feed;
 }
 
@@ -68,8 +69,13 @@ static struct slice body_of(const struct feed *feed, const struct stream_part *p
         .body;
 }
 
-/* Finds something to write. */
-static void feed_advance(struct feed *feed)
+static bool is_writing(const struct feed *feed)
+{
+    return event_unfinished(&feed->event) || feed->tail.len > 0;
+}
+
+/* Begins what is to be written next, and lets go of what has been. False: there is nothing. */
+static bool feed_advance(struct feed *feed)
 {
     const struct stream_part *part = stream_next(feed->stream);
     if (part) {
@@ -83,19 +89,16 @@ static void feed_advance(struct feed *feed)
         feed->tail = event_heartbeat(feed->form);
         feed->beat = false;
     }
+    return is_writing(feed);
 }
 
-static bool is_writing(const struct feed *feed)
-{
-    return event_unfinished(&feed->event) || feed->tail.len > 0;
-}
-
+/* What is written to its last byte is let go of even if there is no room for more. So the end,
+ * which may have no bytes, is never all that is left, and no entry is kept while others are waited
+ * for. */
 size_t feed_write(struct feed *feed, char *out, size_t room)
 {
     size_t len = 0;
-    while (len < room && feed_is_ready(feed)) {
-        if (!is_writing(feed))
-            feed_advance(feed);
+    while ((is_writing(feed) || feed_advance(feed)) && len < room) {
         len += event_write(&feed->event, out + len, room - len);
         size_t part = feed->tail.len < room - len ? feed->tail.len : room - len;
         if (part > 0) {

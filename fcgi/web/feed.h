@@ -17,8 +17,9 @@ struct settlement;
 struct stream;
 struct waiter_address;
 
-/* Takes the stream. `routes` are borrowed; a recipe's number is the index of its route. Returns what
- * the caller owns, or NULL when out of memory. */
+/* Takes the stream. `routes` are borrowed; a recipe's number is the index of its route. It
+ * begins with a heartbeat, unless something is ready. Returns what the caller owns, or NULL when
+ * out of memory. */
 struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form);
 
 /* The response's head: it has a type, and no length. */

@@ -34,12 +34,18 @@ bool web_request_content_length(const struct web_request *request, uint64_t *len
     return true;
 }
 
-/* Takes what comes before the separator, without spaces around it. */
+/* Takes what comes before the separator, without spaces around it. Within quotes there is none. (A
+ * backslash before a quote is a byte like any other, as in entity tags.) */
 static struct slice take_item(struct slice *rest, char separator)
 {
-    const char *end = memchr(rest->data, separator, rest->len);
-    struct slice item = {.data = rest->data, .len = end ? (size_t)(end - rest->data) : rest->len};
-    *rest = slice_from(*rest, end ? item.len + 1 : item.len);
+    struct slice item = {.data = rest->data};
+    for (bool quoted = false; item.len < rest->len; item.len++) {
+        char byte = rest->data[item.len];
+        if (byte == separator && !quoted)
+            break;
+        quoted ^= byte == '"';
+    }
+    *rest = slice_from(*rest, item.len < rest->len ? item.len + 1 : item.len);
     return slice_trim(item);
 }
 

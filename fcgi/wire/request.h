@@ -74,8 +74,8 @@ static inline bool request_receiving(const struct request *request)
 bool request_has_output(const struct request *request);
 
 /* The next bytes of a stream, and its end. Each may bring the request into ANSWERING, with an error
- * if the bytes are bad or too many; request_end_input also into PARKED or STREAMING. `connection` is the number
- * for its waiter's address. */
+ * if the bytes are bad or too many; request_end_input also into PARKED or STREAMING. `connection`
+ * is the number for its waiter's address. */
 void request_add_params(struct request *request, struct slice bytes,
                         const struct connection_limits *limits);
 void request_end_params(struct request *request, const struct connection_limits *limits,
@@ -98,8 +98,7 @@ enum request_progress { REQUEST_MORE, REQUEST_DONE, REQUEST_WAITS, REQUEST_NO_ME
 
 /* Queues the next record of the answer: at most 32 KiB, so that requests of one connection
  * can take turns. REQUEST_DONE: END_REQUEST was queued with it. REQUEST_WAITS: that was all so far;
- * more is to come. REQUEST_NO_MEMORY: the record is
- * incomplete, the connection can't go on. */
+ * more is to come. REQUEST_NO_MEMORY: the record is incomplete, the connection can't go on. */
 enum request_progress request_emit(struct request *request, struct output *output);
 
 /* Queues an END_REQUEST that comes before the answer, or in its middle. False: no memory. */

@@ -1,4 +1,5 @@
-"""Other people's libraries with the same endpoint: a fragment is an ordinary URL."""
+"""Other people's libraries with the same endpoints: a fragment is an ordinary URL, and many of them
+are server-sent events."""
 
 from __future__ import annotations
 
@@ -27,24 +28,62 @@ LIBRARIES = {
 }
 
 
-@pytest.mark.parametrize("name", LIBRARIES)
-def test_fragments_arrive_in_any_order(tmp, api, browser, front, name):
-    """Under the policy of the examples for the front servers."""
-    file, head, element = LIBRARIES[name]
+URL = "/fragments?name=a&name=b&name=c"
+
+# One response for all of them.
+STREAMS = {
+    "htmx": (("htmx.org/dist/htmx.min.js", "htmx-ext-sse/sse.js"), """
+        <meta name="htmx-config" content='{"includeIndicatorStyles": false}'>
+        <script src="0.js"></script><script src="1.js"></script>""",
+             f'<div hx-ext="sse" sse-connect="{URL}" sse-close="end">',
+             '<div id="in-NAME" sse-swap="NAME">…</div>'),
+    "EventSource": ((), '<script src="own.js" defer></script>', "<div>",
+                    '<div id="in-NAME">…</div>'),
+}
+
+# Notes what is connected, by whomever.
+SPY = """
+window.sources = [];
+window.EventSource = class extends EventSource {
+  constructor(...parameters) {
+    super(...parameters);
+    sources.push(this);
+  }
+};
+"""
+
+OWN = f"""
+const source = new EventSource("{URL}");
+const show = ({{ type, data }}) => document.getElementById(`in-${{type}}`).innerHTML = data;
+for (const name of ["a", "b", "c"])
+  source.addEventListener(name, show);
+source.addEventListener("end", () => source.close());
+"""
+
+
+def put_page(tmp, head: str, body: str, **files) -> Path:
     www = Path(tmp) / "www"
     www.mkdir()
-    (www / "library.js").write_bytes(library(file).read_bytes())
+    for file, content in files.items():
+        (www / file.replace("_", ".")).write_bytes(content)
     (www / "favicon.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>", "utf-8")
     (www / "index.html").write_text(
-        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
-        f'<link rel="icon" href="favicon.svg">{head}' +
-        "".join(element.replace("NAME", fragment) for fragment in NAMES), "utf-8")
+        '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>test</title>'
+        f'<link rel="icon" href="favicon.svg">{head}{body}', "utf-8")
+    return www
 
+
+def elements(element: str) -> str:
+    return "".join(element.replace("NAME", name) for name in NAMES)
+
+
+def check_order(api, browser, server) -> None:
+    """They are shown as they arrive, and at once when they are asked for again; without a complaint
+    under the policy of the examples for the front servers."""
     def texts():
         return browser.script("return [...document.querySelectorAll('[id^=in-]')]"
                               ".map(it => it.innerText);")
 
-    server = front(www=www)
     api.hold(*NAMES)
     browser.open(server.url)
     for fragment in NAMES:
@@ -59,3 +98,24 @@ def test_fragments_arrive_in_any_order(tmp, api, browser, front, name):
     wait_until(lambda: texts() == shown, "the hits")
     assert [api.calls(fragment) for fragment in NAMES] == [1, 1, 1]
     assert [it for it in browser.complaints() if not STYLE.search(it)] == []
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_fragments_arrive_in_any_order(tmp, api, browser, front, name):
+    file, head, element = LIBRARIES[name]
+    www = put_page(tmp, head, elements(element), library_js=library(file).read_bytes())
+    check_order(api, browser, front(www=www))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams(tmp, api, browser, front, name):
+    """One request for all of a page; after its end, which it knows for one, none is made again."""
+    files, head, start, element = STREAMS[name]
+    scripts = {f"{number}_js": library(file).read_bytes() for number, file in enumerate(files)}
+    www = put_page(tmp, '<script src="spy.js"></script>' + head, start + elements(element),
+                   own_js=OWN.encode(), spy_js=SPY.encode(), **scripts)
+    server = front(www=www)
+    check_order(api, browser, server)
+    closed = "return sources.map(it => it.readyState === EventSource.CLOSED);"
+    wait_until(lambda: browser.script(closed) == [True], "it to be closed")
+    assert server.relay.begun() == server.relay.begun("/fragments") == 2

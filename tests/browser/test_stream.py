@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 
-from harness.httpc import get
 from harness.wait import stays, wait_until
 
 NAMES = ("a", "b/2", "c d")
@@ -174,65 +173,52 @@ def test_lazy_ones(site, browser):
 # --- the daemon ---
 
 
-@pytest.fixture
-def streaming(front):
-    """The front server before a daemon that has /fragments."""
-    def start(**options):
-        server = front(**options)
-        if get(server.address, "/fragments?name=probe", timeout=5).status == 404:
-            pytest.skip("this daemon or its front server has no /fragments")
-        return server
-
-    return start
-
-
-def test_daemon_streams(tmp, api, browser, streaming):
-    """40 fragments by one request, in the order in which they are ready; meanwhile the page's
-    images load, for which the six connections of HTTP/1.1 would not have been enough."""
-    del tmp
-    server = streaming()
-    names = [f"n{number}" for number in range(40)]
-    api.hold(*names)
-    browser.open(server.url)
+def add(browser, names) -> None:
+    """Puts the elements on the page, all at the same time."""
     browser.script("""
-        for (const name of arguments[0]) {
+        document.body.append(...arguments[0].map(name => {
             const it = document.createElement("page-fragment");
             it.setAttribute("name", name);
             it.setAttribute("stream", "");
-            document.body.append(it);
-        }
+            return it;
+        }));""", names)
+
+
+def test_daemon_streams(api, browser, front):
+    """40 fragments by one request, in the order in which they are ready; meanwhile the page's
+    images load, for which the six connections of HTTP/1.1 would not have been enough."""
+    server = front()
+    names = [f"n{number}" for number in range(40)]
+    api.hold(*names)
+    browser.open(server.url)
+    add(browser, names)
+    browser.script("""
         window.images = Array.from({ length: 10 }, (_, at) => {
             const image = new Image();
             image.src = `favicon.svg?${at}`;
             return image;
-        });""", names)
+        });""")
     for name in names:
         api.wait_calls(name, 1)
     wait_until(lambda: browser.script("return images.every(it => it.complete && it.width);"),
                "the images")
-    assert server.relay.begun("/fragments") == 2  # one was the probe
+    assert server.relay.begun("/fragments") == 1
     assert server.relay.begun("/fragment/n") == 0
     for name in reversed(names):
         api.release(name)
     for name in names:
         browser.wait_state(name, "loaded")
         assert browser.text(name) == f"result for {name}"
-    assert server.relay.begun("/fragments") == 2
+    assert server.relay.begun("/fragments") == 1
 
 
-def test_daemon_streams_one_at_a_time(api, browser, streaming):
+def test_daemon_streams_one_at_a_time(api, browser, front):
     """No buffer on the way holds one back, and a failure is one of its own."""
-    server = streaming()
+    server = front()
     api.hold("x", "y", "z")
     api.answer("y", 500)
     browser.open(server.url)
-    browser.script("""
-        for (const name of ["x", "y", "z"]) {
-            const it = document.createElement("page-fragment");
-            it.setAttribute("name", name);
-            it.setAttribute("stream", "");
-            document.body.append(it);
-        }""")
+    add(browser, ["x", "y", "z"])
     for name, state in (("z", "loaded"), ("y", "failed"), ("x", "loaded")):
         assert browser.state(name) == "loading"
         api.wait_calls(name, 1)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
 
+from .events import HttpStream, query
 from .fcgi import BEGIN_REQUEST, END_REQUEST, GET_VALUES, PARAMS
 from .httpc import get
 from .process import Address, connect
@@ -323,3 +324,39 @@ def check_flight_goes_on(front: FrontServer, api: SlowApi, name: str) -> None:
     wait_until(lambda: "hit" in get(front.address, f"/fragment/{name}").headers.get(
         "cache-status", ""), "the result of the flight that nobody waits for")
     assert api.calls(name) == 1
+
+
+def check_stream(front: FrontServer, api: SlowApi) -> None:
+    """What is ready reaches the client while others of the same stream are held: no buffer on the
+    way keeps it back, however small or large it is. A failure is an event too, as is the end."""
+    api.answer("large", type="text/html", body="<p>line</p>\n" * 50000)
+    api.answer("broken", 500)
+    api.hold("a", "b", "broken", "large")
+    names = ["a", "b", "broken", "large", "cached"]
+    assert get(front.address, "/fragment/cached").status == 200
+    with HttpStream(front.address, "/fragments?" + query(names)) as stream:
+        assert stream.status == 200
+        assert stream.headers["content-type"] == "text/event-stream"
+        assert stream.headers["cache-control"] == "no-store"
+        assert stream.headers["content-security-policy"] == "default-src 'self'"
+        assert stream.wait(1)[0] == ("cached", '<div id="cached">result for cached</div>')
+        for count, name in enumerate(("b", "large", "broken"), start=2):
+            api.wait_calls(name, 1)
+            api.release(name)
+            assert stream.wait(count)[-1][0] == (name if name != "broken" else "broken:error")
+        assert dict(stream.events)["large"] == "<p>line</p>\n" * 50000
+        assert not stream.over
+        api.release("a")
+        assert stream.wait(6)[-2:] == [("a", '<div id="a">result for a</div>'), ("end", "")]
+        stream.wait_over()
+
+    api.hold("a2")
+    with HttpStream(front.address, "/fragments?" + query(["a2", "b"]), "text/html") as stream:
+        assert stream.headers["content-type"] == "text/html; charset=utf-8"
+        stream.wait_body(b'<template for="b"><div id="b">result for b</div></template>')
+        assert b"a2" not in stream.body
+        api.release("a2")
+        stream.wait_over()
+        assert stream.body.endswith(b'<div id="a2">result for a2</div></template>\n')
+    assert get(front.address, "/fragments").status == 400
+    assert get(front.address, "/fragments?name=a", method="POST", body=b"x").status == 405

@@ -107,7 +107,7 @@ def test_no_method(get, method):
 
 
 @pytest.mark.parametrize("path", [
-    "/", "", "/fragment", "/fragments", "/Fragment/n", "/fragmentn", "/x/fragment/n",
+    "/", "", "/fragment", "/fragments/", "/Fragment/n", "/fragmentn", "/x/fragment/n",
     "/workerless", "/workerless/health/", "/fragment/unknown", "/fragment/only/", "/fragment/onl",
     "/fragment/onlyy"])
 def test_unknown(connection, path):

@@ -216,6 +216,9 @@ static void test_etag(void **state)
         {SLICE_INIT("*, \"x\""), false}, /* the star stands alone */
         {SLICE_INIT("**"), false},
         {SLICE_INIT("\"abc\"\0"), false},
+        {SLICE_INIT("\"x, \"abc\""), false},
+        {SLICE_INIT("\"x,\", \"abc\""), true},   /* a comma is a byte of a tag */
+        {SLICE_INIT("\"x,\\\", \"abc\""), true}, /* and so is a backslash */
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -245,6 +248,114 @@ static void test_etag_lists(void **state)
     }
 }
 
+/* The preference "wait" of RFC 7240. */
+static void test_wait(void **state)
+{
+    static const struct {
+        struct slice prefer;
+        int wait;
+    } cases[] = {
+        {SLICE_INIT(""), -1},
+        {SLICE_INIT("wait=10"), 10},
+        {SLICE_INIT("wait=0"), 0},
+        {SLICE_INIT("wait=007"), 7},
+        {SLICE_INIT("wait=999999999"), 999999999},
+        {SLICE_INIT("wait=9999999999"), -1},
+        {SLICE_INIT("Wait=10"), 10}, /* names know no case */
+        {SLICE_INIT("WAIT=10"), 10},
+        {SLICE_INIT("wait = 10"), 10},
+        {SLICE_INIT(" \twait\t=\t10 \t"), 10},
+        {SLICE_INIT("wait=\"10\""), 10},
+        {SLICE_INIT("wait=\"\""), -1},
+        {SLICE_INIT("wait=\""), -1},
+        {SLICE_INIT("wait=\"10"), -1},
+        {SLICE_INIT("wait=10\""), -1},
+        {SLICE_INIT("wait=\" 10\""), -1},
+        /* parameters of a preference are passed over, as nobody has defined any */
+        {SLICE_INIT("wait=10;foo"), 10},
+        {SLICE_INIT("wait=10 ; foo=\"a, wait=5; b\"; wait=3"), 10},
+        {SLICE_INIT("foo;wait=10"), -1},
+        {SLICE_INIT(";wait=10"), -1},
+        {SLICE_INIT("wait;wait=10"), -1},
+        /* others beside it */
+        {SLICE_INIT("respond-async, wait=10"), 10},
+        {SLICE_INIT("respond-async,wait=10,return=minimal"), 10},
+        {SLICE_INIT(",,wait=10,,"), 10},
+        {SLICE_INIT(", ;, wait=10"), 10},
+        {SLICE_INIT("foo=\"a, wait=5\", wait=10"), 10},
+        {SLICE_INIT("foo=\"a;\", wait=10"), 10},
+        {SLICE_INIT("foo=\"a, wait=5, b\""), -1},
+        {SLICE_INIT("foo=wait, bar=\"wait=5\""), -1},
+        {SLICE_INIT("await=10, waits=10, wai=10"), -1},
+        /* the first one counts, even if it is not sound */
+        {SLICE_INIT("wait=10, wait=5"), 10},
+        {SLICE_INIT("wait=x, wait=5"), -1},
+        {SLICE_INIT("wait, wait=5"), -1},
+        /* nonsense */
+        {SLICE_INIT("wait"), -1},
+        {SLICE_INIT("wait="), -1},
+        {SLICE_INIT("wait=;"), -1},
+        {SLICE_INIT("wait=-1"), -1},
+        {SLICE_INIT("wait=+1"), -1},
+        {SLICE_INIT("wait=1.5"), -1},
+        {SLICE_INIT("wait=1e1"), -1},
+        {SLICE_INIT("wait=1 0"), -1},
+        {SLICE_INIT("wait=10s"), -1},
+        {SLICE_INIT("wait==1"), -1},
+        {SLICE_INIT("wait=\xb2"), -1},
+        {SLICE_INIT("wait=1\0"), -1},
+        {SLICE_INIT("wait 10"), -1},
+        {SLICE_INIT("=10"), -1},
+        {SLICE_INIT("=,;,=;,"), -1},
+        {SLICE_INIT("\""), -1},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact = unit_exact(cases[i].prefer);
+        struct web_request request = {.prefer = exact};
+        assert_row(i, web_request_wait(&request) == cases[i].wait);
+        unit_drop(exact);
+    }
+    assert_int_equal(web_request_wait(&(struct web_request){0}), -1);
+}
+
+static void test_accepts(void **state)
+{
+    static const struct {
+        struct slice accept;
+        bool accepts; /* text/html, by name */
+    } cases[] = {
+        {SLICE_INIT("text/html"), true},
+        {SLICE_INIT("TEXT/Html"), true},
+        {SLICE_INIT("text/html;q=0.9"), true},
+        {SLICE_INIT(" text/html ; charset=utf-8"), true},
+        {SLICE_INIT("text/event-stream, text/html"), true},
+        {SLICE_INIT("text/html,application/xhtml+xml,*/*;q=0.8"), true},
+        {SLICE_INIT(",, text/html"), true},
+        {SLICE_INIT("a/b;c=\"d,e\",text/html"), true},
+        {SLICE_INIT("a/b;c=\"d,text/html,e\""), false},
+        {SLICE_INIT(""), false},
+        {SLICE_INIT(","), false},
+        {SLICE_INIT(";text/html"), false},
+        {SLICE_INIT("*/*"), false},
+        {SLICE_INIT("text/*"), false},
+        {SLICE_INIT("text/htm"), false},
+        {SLICE_INIT("text/html5"), false},
+        {SLICE_INIT("xtext/html"), false},
+        {SLICE_INIT("text/plain;x=text/html"), false},
+        {SLICE_INIT("text/html x"), false},
+        {SLICE_INIT("text/html\0"), false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact = unit_exact(cases[i].accept);
+        struct web_request request = {.accept = exact};
+        assert_row(i, web_request_accepts(&request, SLICE("text/html")) == cases[i].accepts);
+        unit_drop(exact);
+    }
+    assert_false(web_request_accepts(&(struct web_request){0}, SLICE("text/html")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +366,8 @@ int main(void)
         cmocka_unit_test(test_content_length),
         cmocka_unit_test(test_etag),
         cmocka_unit_test(test_etag_lists),
+        cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_accepts),
     };
     return cmocka_run_group_tests_name("request", tests, NULL, NULL);
 }
