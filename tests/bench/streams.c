@@ -56,10 +56,13 @@ static void open_all(const struct request *request)
     free(out);
 }
 
+/* The head, and the heartbeat with which a stream begins when nothing is ready. */
 static bool is_head(const struct frame *frame)
 {
-    return frame->content_len > 16 && memcmp(frame->content, "Status: 200 ", 12) == 0 &&
-           memcmp(frame->content + frame->content_len - 4, "\r\n\r\n", 4) == 0;
+    static const char end[] = "\r\n\r\n:\n\n";
+    size_t end_len = sizeof end - 1;
+    return frame->content_len > 12 + end_len && memcmp(frame->content, "Status: 200 ", 12) == 0 &&
+           memcmp(frame->content + frame->content_len - end_len, end, end_len) == 0;
 }
 
 static void take_record(size_t connection, const struct frame *frame, uint64_t now)
