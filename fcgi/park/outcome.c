@@ -64,7 +64,7 @@ static double random_share(void)
 
 enum usability outcome_usability(const struct freshness *terms, const struct entry *entry)
 {
-    return freshness_judge(terms, entry, clock_wall_ms(), random_share());
+    return freshness_judge(terms, entry, clock_wall_ms(), terms->early ? random_share() : 1);
 }
 
 struct entry *outcome_make_entry(const struct freshness *terms, struct slice name,

@@ -147,6 +147,8 @@ static void remove_request(struct connection *connection, struct request *reques
 static void note_state(struct connection *connection, struct request *request,
                        enum request_state before)
 {
+    if (request->state == before && before != REQUEST_STREAMING)
+        return;
     bool was_receiving = before == REQUEST_PARAMS || before == REQUEST_STDIN;
     if (was_receiving && !request_receiving(request))
         connection->receiving--;

@@ -89,19 +89,19 @@ static bool read_params(const struct request *request, struct web_request *web)
 void request_end_params(struct request *request, const struct connection_limits *limits,
                         const struct service *service)
 {
-    struct web_request web;
     struct response response;
     uint64_t content_len;
-    if (!read_params(request, &web) || !web_request_content_length(&web, &content_len))
+    latest.request = NULL;
+    if (!read_params(request, &latest.web) ||
+        !web_request_content_length(&latest.web, &content_len))
         request_refuse(request, 400);
     else if (content_len > limits->max_request_body)
         request_refuse(request, 413);
-    else if (content_len > 0 && service_check(service, &web, &response))
+    else if (content_len > 0 && service_check(service, &latest.web, &response))
         request_answer(request, response); /* why wait for a body that can't change it */
     else {
         request->state = REQUEST_STDIN;
         latest.request = request;
-        latest.web = web;
     }
 }
 
