@@ -191,9 +191,8 @@ static int serve(const struct conf *conf)
     struct server server = {.conf = conf, .loop = ev_loop_new(EVFLAG_AUTO)};
     int status = EXIT_FAILURE;
     fit_connections(conf, &server.limits);
-    if (server.loop)
-        watch_signals(
-            &server); /* first: FCGX_IsCGI sets handlers of its own where there are none */
+    if (server.loop) /* first: FCGX_IsCGI sets handlers of its own where there are none */
+        watch_signals(&server);
     if (!server.loop || !server_build(&server)) {
         log_error("main", "out of memory");
     } else if ((server.listeners = listeners_open(server.loop, &conf->listen, connections_accept,
@@ -214,7 +213,7 @@ static int serve(const struct conf *conf)
 static void usage(FILE *out)
 {
     fprintf(out,
-            "Usage: workerless [-c FILE] [-t] [-v]\n"
+            "Usage: workerless [-c FILE] [-t] [-v] | -V | -h\n"
             "\n"
             "A FastCGI responder that parks requests for slow page fragments until their results\n"
             "are there, and caches them in Redis. It runs in the foreground and logs to stderr.\n"

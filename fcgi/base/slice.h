@@ -44,6 +44,18 @@ static inline struct slice slice_from(struct slice text, size_t count)
     return (struct slice){.data = text.data + count, .len = text.len - count};
 }
 
+/* Copies the first bytes, `room` at the most, to `out`, and takes them off the slice. Returns how
+ * many. */
+static inline size_t slice_move(struct slice *from, char *out, size_t room)
+{
+    size_t count = from->len < room ? from->len : room;
+    if (count > 0) {
+        memcpy(out, from->data, count);
+        *from = slice_from(*from, count);
+    }
+    return count;
+}
+
 /* Without spaces and tabs at either end. */
 static inline struct slice slice_trim(struct slice text)
 {

@@ -26,7 +26,7 @@
 #define WAIT_MARGIN_S   0.02 /* after their lease's end, so that it is over for Redis too */
 #define ORPHANS_MAX     10000
 
-/* A lease that could not be given up, since Redis was gone; it may be there still when it is back. */
+/* A lease that could not be given up, since Redis was gone, and may be there still after that. */
 struct orphan {
     struct orphan *next;
     double over_at; /* by clock_monotonic(): it has ended by itself */
@@ -143,8 +143,8 @@ static void forget_prefix(struct cache *cache, struct slice prefix)
         cache->changed(cache->context, (struct slice){0}, false);
 }
 
-/* Whatever was told before this, or missed, everybody looks again. While nothing is told memory is
- * bypassed; it stays, since Redis may be going away altogether. */
+/* When it is on, everybody looks again, whatever was told before, or missed. While it is off memory
+ * is bypassed (memory_is_right); it stays, since Redis may be going away altogether. */
 static void on_tracking(void *context, bool on)
 {
     struct cache *cache = context;

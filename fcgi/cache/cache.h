@@ -97,8 +97,8 @@ struct entry *cache_peek(struct cache *cache, struct slice key);
 void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
                   cache_answer_fn *answered, void *caller);
 
-/* FOUND, OURS, THEIRS, NONE (what was there could not be read) or ALONE, as cache_lookup. `known` is
- * an entry that counts as missing, or NULL. */
+/* FOUND, OURS, THEIRS, NONE (what was there could not be read) or ALONE, as cache_lookup. `known`
+ * is an entry that counts as missing, or NULL. */
 void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller);
 
@@ -109,8 +109,8 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
                  int64_t until_ms);
 
 /* What has become of an entry that is being made, as cache_lookup: FOUND if another than `known`
- * (NULL: none) is there, SAME, NONE, or ALONE if nobody can tell; and of the lease (NULL: it is made
- * without one). */
+ * (NULL: none) is there, SAME, NONE, or ALONE if nobody can tell; and of the lease (NULL: it is
+ * made without one). */
 void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,
                  const struct entry *known, cache_answer_fn *answered, void *caller);
 

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timeout.h"
+#include "cache/cache.h"
 #include "cache/entry.h"
 #include "cache/redis_link.h"
 #include "cache/redis_nodes.h"
@@ -34,7 +35,7 @@
 #define REDIRECTIONS_MAX     5     /* in a row */
 #define TRIES_MAX            10    /* while a slot moves */
 #define TRY_AGAIN_S          0.05
-#define PENDING_MAX          1000 /* purges of one prefix, before more of its keys are looked for */
+#define PURGES_MAX           1000 /* of one prefix at a time, before more keys are looked for */
 
 enum operation_kind {
     GET,
@@ -232,7 +233,7 @@ static void answer_value(struct operation *operation, const redisReply *string,
         answer_entry(operation, plain_entry(value, ttl));
 }
 
-/* As the script says it. */
+/* [value, PTTL], or [whether the known one is there, CLAIMED or the PTTL of their lease]. */
 static void on_claim(struct operation *operation, redisReply *reply)
 {
     const redisReply *first, *ttl;
@@ -298,7 +299,7 @@ static void on_purge(struct operation *operation, redisReply *reply)
 static const struct {
     const char *name; /* for the log */
     enum redis_script script;
-    void (*answered)(struct operation *operation, redisReply *reply);
+    void (*replied)(struct operation *operation, redisReply *reply);
 } kinds[] = {
     [GET] = {"GET", NO_SCRIPT, on_get},
     [PTTL] = {"PTTL", NO_SCRIPT, on_pttl},
@@ -375,7 +376,7 @@ static void on_reply(void *caller, redisReply *reply)
     else if (reply->type == REDIS_REPLY_ERROR)
         on_error(operation, reply);
     else
-        kinds[operation->kind].answered(operation, reply);
+        kinds[operation->kind].replied(operation, reply);
 }
 
 /* --- sending --- */
@@ -572,7 +573,7 @@ static void on_one_purged(void *caller, const struct redis_answer *answer)
     struct redis_scan *paused = purge->paused;
     purge->pending--;
     purge->failed |= answer->outcome != REDIS_DONE;
-    if (paused && purge->pending < PENDING_MAX) {
+    if (paused && purge->pending < PURGES_MAX) {
         purge->paused = NULL;
         redis_scan_go_on(paused);
     } else {
@@ -590,7 +591,7 @@ static void on_found(void *caller, struct slice key)
 static void on_stepped(void *caller, struct redis_scan *scan)
 {
     struct prefix_purge *purge = caller;
-    if (purge->pending < PENDING_MAX)
+    if (purge->pending < PURGES_MAX)
         redis_scan_go_on(scan);
     else
         purge->paused = scan;

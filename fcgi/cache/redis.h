@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 #include "base/slice.h"
-#include "cache/cache.h"
 
 #define REDIS_TOKEN_LEN 32
 
+struct cache_settings;
 struct entry;
 struct ev_loop;
 struct redis;
@@ -70,14 +70,14 @@ typedef void redis_answer_fn(void *caller, const struct redis_answer *answer);
 void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered, void *caller);
 
 /* Reads the value again and, if it is still missing, takes the lease: FOUND, OURS, THEIRS, NONE
- * (the value could not be read, and is discarded) or GONE. The entry that is known already counts as
- * missing; NULL: there is none. */
+ * (the value could not be read, and is discarded) or GONE. The entry that is known already counts
+ * as missing; NULL: there is none. */
 void redis_claim(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
                  const struct entry *known, redis_answer_fn *answered, void *caller);
 
 /* Keeps the entry for keep_ms and gives the lease up, if the token is still that of the lease. With
- * a NULL token: if there is no value. DONE; NONE: not ours any longer; GONE, at once if it is larger
- * than 16 MiB: then the lease is still to be given up. */
+ * a NULL token: if there is no value. DONE; NONE: not ours any longer; GONE, at once if it is
+ * larger than 16 MiB: then the lease is still to be given up. */
 void redis_store(struct redis *redis, struct slice key, const char *token, struct entry *entry,
                  int64_t keep_ms, redis_answer_fn *answered, void *caller);
 

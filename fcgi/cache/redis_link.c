@@ -1,4 +1,4 @@
-/* The two connections to one server, and what becomes of commands when the first one breaks.
+/* The connection to one server, and what becomes of commands when it breaks.
  *
  *     DOWN --retry--> FINDING --> RESOLVING --> GREETING (AUTH, SELECT, PING or ROLE) --> READY
  *       ^                |            |             |                                      |
@@ -6,8 +6,7 @@
  *
  * FINDING is for Sentinels only: they are asked anew for every connection.
  *
- *     while READY:   tracker connects (AUTH, CLIENT ID, SUBSCRIBE) --> CLIENT TRACKING ON --> armed
- *                        ^------------------ tracker_lose ----------------------------------'
+ * While READY the tracker has a connection of its own to the same server: see redis_tracker.c.
  *
  * Commands are pipelined and answered in order, so the oldest one's deadline is enough: when it
  * passes, the connection is given up, and hiredis answers all that is pending with NULL.
@@ -50,12 +49,12 @@ struct redis_link {
     struct redis_address address;
     struct redis_link_owner owner;
     enum link_state state;
-    bool lost;                     /* since it was last ready, or ever: that has been logged */
+    bool lost;                     /* a try failed since it was last ready; that has been logged */
     redisAsyncContext *context;    /* while GREETING and READY */
     struct redis_sentinel *search; /* while FINDING */
     struct resolve *resolve;       /* while RESOLVING */
     char name[440];                /* for the log */
-    char host[256];                /* as its certificate has it, if there is TLS */
+    char host[256];                /* as the config or a Sentinel has it; for TLS */
     char literal[256];             /* the host's address, for the tracker to use too */
     int port;
     ev_timer retry; /* while DOWN */
@@ -161,7 +160,7 @@ const char *redis_link_name(const struct redis_link *link)
     return link->name;
 }
 
-const char *redis_link_host(const struct redis_link *link)
+const char *redis_link_literal(const struct redis_link *link)
 {
     return link->literal;
 }
@@ -337,8 +336,7 @@ int redis_link_login(const struct redis_link *link, redisAsyncContext *context)
 
 static bool is_awaited(const void *context)
 {
-    const struct redis_link *link = context;
-    return link->deadlines.oldest != NULL;
+    return redis_link_busy(context);
 }
 
 redisAsyncContext *redis_link_connect(struct redis_link *link, struct reader_guard *guard,

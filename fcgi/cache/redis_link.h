@@ -21,11 +21,11 @@ struct redis_address;
 struct redis_link;
 struct redis_tls;
 
-/* What the owner of links wants to know. `context` is the owner's. */
+/* What the owner of links has to say, and wants to know. `context` is the owner's. */
 struct redis_link_owner {
     void *context;
     struct redis_tls *tls; /* borrowed; NULL: the address is without */
-    bool quiet;            /* of a server that was never reached nothing is logged */
+    bool quiet;            /* until a server is reached, its absence is not logged */
     /* Commands can be sent again after they could not. */
     void (*ready)(void *context, struct redis_link *link);
     /* The server is gone. Called once for each time that it was ready. */
@@ -41,13 +41,13 @@ struct redis_link_owner {
  * connection broke. */
 typedef void redis_reply_fn(void *caller, struct redisReply *reply);
 
-/* All is borrowed but the address, which is copied. Begins to connect. Returns what the caller owns,
- * or NULL when out of memory. */
+/* The settings are borrowed; the address and the owner are copied. Begins to connect. Returns what
+ * the caller owns, or NULL when out of memory. */
 struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_settings *settings,
                                   const struct redis_address *address,
                                   const struct redis_link_owner *owner);
 
-/* Every command under way is answered with NULL. The owner is told nothing more. NULL is allowed. */
+/* Every command under way is answered with NULL. The owner is told no more. NULL is allowed. */
 void redis_link_free(struct redis_link *link);
 
 /* Whether commands are accepted now. False as soon as one went unanswered for the timeout. */
@@ -84,6 +84,6 @@ void redis_link_complain(struct redis_link *link, const char *what, const struct
 const char *redis_link_name(const struct redis_link *link);
 
 /* The literal address in use; empty for a unix socket, and before the first connection. */
-const char *redis_link_host(const struct redis_link *link);
+const char *redis_link_literal(const struct redis_link *link);
 
 #endif

@@ -51,8 +51,8 @@ struct redis_nodes {
 
     struct server *servers;
     struct redis_slots *slots, *spare;
-    struct server *by_index[REDIS_NODES_MAX],
-        *spare_by_index[REDIS_NODES_MAX]; /* of the slots' nodes */
+    struct server *by_index[REDIS_NODES_MAX]; /* of the slots' nodes */
+    struct server *spare_by_index[REDIS_NODES_MAX];
     unsigned seeds_tried;
     unsigned turn;            /* which server is asked for the map */
     struct redis_link *asked; /* for the map, without an answer yet; or NULL */
@@ -277,7 +277,8 @@ static void on_slots(void *caller, redisReply *reply)
     if (nodes->closing)
         return;
     const char *wrong =
-        reply ? redis_slots_read(nodes->spare, reply, redis_link_host(nodes->asked)) : "no answer";
+        reply ? redis_slots_read(nodes->spare, reply, redis_link_literal(nodes->asked))
+              : "no answer";
     if (!wrong && nodes->spare->served == 0)
         wrong = "no slot has a server";
     if (!wrong)
@@ -336,7 +337,6 @@ static void try_next_seed(struct redis_nodes *nodes)
 static void on_refresh(struct ev_loop *loop, ev_timer *timer, int events)
 {
     static const char *words[] = {"CLUSTER", "SLOTS"};
-    static const size_t lens[] = {7, 5};
     struct redis_nodes *nodes = timer->data;
     (void)loop, (void)events;
     servers_reap(nodes);
@@ -345,7 +345,7 @@ static void on_refresh(struct ev_loop *loop, ev_timer *timer, int events)
     if (!map_is_of_use(nodes))
         try_next_seed(nodes);
     nodes->asked = next_to_ask(nodes);
-    if (nodes->asked && redis_link_send(nodes->asked, 2, words, lens, on_slots, nodes))
+    if (nodes->asked && redis_link_send_words(nodes->asked, on_slots, nodes, 2, words))
         return;
     nodes->asked = NULL;
     refresh_within(nodes, next_look(nodes));
@@ -407,7 +407,8 @@ enum redis_redirection_kind redis_nodes_redirect(struct redis_nodes *nodes,
     *to = NULL;
     if (nodes->only || nodes->closing)
         return REDIS_NOT_REDIRECTED;
-    struct redis_redirection told = redis_redirection_read(slice_of(error), redis_link_host(link));
+    struct redis_redirection told =
+        redis_redirection_read(slice_of(error), redis_link_literal(link));
     if (told.kind == REDIS_CLUSTER_DOWN)
         refresh_within(nodes, REFRESH_SOON_S);
     if (told.kind != REDIS_MOVED && told.kind != REDIS_ASK)

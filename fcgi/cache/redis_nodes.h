@@ -18,9 +18,9 @@ struct cache_settings;
 struct ev_loop;
 struct redis_nodes;
 
-/* Settings are borrowed; settings->redis is valid and not empty. The owner is told of each link, and
- * of a change of any key (with a NULL link) when slots have moved. Begins to connect. Returns what
- * the caller owns, or NULL when out of memory. */
+/* Settings are borrowed; settings->redis is valid and not empty. The owner, which is copied, is
+ * told of each link, and of a change of any key (with a NULL link) when slots have moved. Begins to
+ * connect. Returns what the caller owns, or NULL when out of memory. */
 struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct cache_settings *settings,
                                     const struct redis_link_owner *owner);
 
@@ -28,8 +28,8 @@ struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct cache_set
  * allowed. */
 void redis_nodes_free(struct redis_nodes *nodes);
 
-/* The link to the server of a key, whose parts are concatenated; NULL: none is known. It lives until
- * the loop runs again, and longer while a command is under way on it. */
+/* The link to the server of a key, whose parts are concatenated; NULL: none is known. It lives
+ * until the loop runs again, and longer while a command is under way on it. */
 struct redis_link *redis_nodes_link(const struct redis_nodes *nodes, struct slice prefix,
                                     struct slice key);
 

@@ -23,8 +23,9 @@ struct redis_scan {
     const struct redis_scan_owner *owner;
     void *caller;
     size_t node; /* which of them, of that version */
-    unsigned version, times;
-    bool leases; /* not the values */
+    unsigned version;
+    unsigned times; /* that all was begun, as slots had moved: TIMES_MAX */
+    bool leases;    /* not the values */
     char cursor[24];
     size_t start_len; /* of "NAMESPACE:" */
     char pattern[];   /* of a lease: that of a value stands behind its first letters */

@@ -21,12 +21,12 @@ enum redis_script {
     REDIS_SCRIPTS
 };
 
+/* Of the text and the arguments: static. The hash: NULL while no server has told it. */
 const char *redis_script_text(enum redis_script script);
-
-/* The hash, or NULL while no server has told it. */
 const char *redis_script_hash(enum redis_script script);
 
-/* What follows the keys, a letter each: token, milliseconds, known (how a value begins), entry. */
+/* What follows the keys, a letter each: 't' the token, 'm' milliseconds, 'k' how the known value
+ * begins, 'e' the entry. */
 const char *redis_script_arguments(enum redis_script script);
 
 /* Sends them all to the server, which answers with their hashes. Best effort: until then, and if it

@@ -4,8 +4,8 @@
  *                 ^       (here)                          (on the link)          |
  *                 '------- a little later -------- lost <------------------------'
  *
- * The link's connection may break meanwhile, and the answer to a TRACKING ON come when it is about a
- * tracker that is gone: so the answers that are due are counted.
+ * The subscribed connection may break meanwhile, and the answer to a TRACKING ON come when it is
+ * about one that is gone: so the answers that are due are counted.
  */
 #include "cache/redis_tracker.h"
 

@@ -1,8 +1,9 @@
 /* The connection by which a server tells of changes.
  *
- * It is subscribed to __redis__:invalidate, and the CLIENT TRACKING (BCAST, by prefix) of the link's
- * own connection is redirected to it: so every change of a key of ours is heard of, whoever made it.
- * This works in RESP2, so with every hiredis.
+ * It is subscribed to __redis__:invalidate, and the CLIENT TRACKING (BCAST, by prefix) of the
+ * link's own connection is redirected to it: so every change of a key of ours is heard of, whoever
+ * made it, though perhaps not what the link itself changed (NOLOOP). This works in RESP2, so with
+ * every hiredis.
  */
 #ifndef WORKERLESS_CACHE_REDIS_TRACKER_H
 #define WORKERLESS_CACHE_REDIS_TRACKER_H

@@ -60,17 +60,17 @@ struct flight {
     struct lease *lease;       /* owned: while GENERATING, unless there is nobody to ask for it */
     struct source_call *call;  /* while GENERATING */
     double started;            /* when the generation was, by clock_monotonic() */
-    ev_timer look;             /* while WAITING */
+    ev_timer look_again;       /* while WAITING */
     struct settlement outcome; /* outcome.entry is an owned reference */
     enum flight_state state;
     unsigned rounds;    /* claims that found what is of no use; see ROUNDS_MAX */
     bool asking;        /* the cache owes an answer: until then the flight can't be freed */
     bool changed;       /* the key changed while the cache was asked: what it answers may be old */
     bool value_changed; /* and not only its lease */
-    bool doubted;  /* known may be another by now, or gone: not to be used until that is clear */
-    bool failed;   /* the source did; outcome.kind says how. It lands when known is not doubted */
-    bool refresh;  /* what landed is to be served, and made anew */
-    bool detached; /* purged meanwhile: no longer in the table, so nobody joins it */
+    bool doubted; /* known may be another by now, or gone: not to be used until that is clear */
+    bool failed;  /* the source did; outcome.kind says how. It lands when known is not doubted */
+    bool refresh_next; /* what landed is served, and made anew by a flight that follows */
+    bool detached;     /* purged meanwhile: no longer in the table, so nobody joins it */
     struct slice key, name;
     char text[]; /* key and name */
 };
@@ -106,7 +106,7 @@ static void on_hold_over(void *context, struct timeout *hold)
 /* The flight has its outcome; the runner does the rest. */
 static void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned)
 {
-    ev_timer_stop(flight->flights->loop, &flight->look);
+    ev_timer_stop(flight->flights->loop, &flight->look_again);
     if (flight->detached)
         DL_DELETE(flight->flights->detached, flight);
     flight->outcome.kind = kind;
@@ -207,7 +207,7 @@ static void flight_generate(struct flight *flight, struct lease *lease)
 
 /* --- finding it --- */
 
-/* An entry of the cache: it lands, or becomes the one that is to be replaced. */
+/* An entry of the cache: the flight lands with it (true), or it is what is to be replaced. */
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;
@@ -215,7 +215,7 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
     if (usability_serves(usability)) {
         flight->outcome.hit = true;
         flight->outcome.detail = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
-        flight->refresh = usability == USABLE_REFRESH;
+        flight->refresh_next = usability == USABLE_REFRESH;
         flight_land(flight, outcome_of_entry(entry), entry_ref(entry));
         return true;
     }
@@ -230,9 +230,9 @@ static void flight_wait(struct flight *flight, double seconds)
     double most = LOOK_AGAIN_S * (0.5 + drand48() / 2);
     flight->state = FLIGHT_WAITING;
     flight->rounds = 0;
-    ev_timer_stop(loop, &flight->look);
-    ev_timer_set(&flight->look, seconds < most ? seconds : most, 0.);
-    ev_timer_start(loop, &flight->look);
+    ev_timer_stop(loop, &flight->look_again);
+    ev_timer_set(&flight->look_again, seconds < most ? seconds : most, 0.);
+    ev_timer_start(loop, &flight->look_again);
 }
 
 /* What was there is of no use. */
@@ -244,7 +244,7 @@ static void flight_claim_again(struct flight *flight)
         flight_generate(flight, NULL);
 }
 
-static void on_claim_answer(struct flight *flight, const struct cache_answer *answer)
+static void conclude_claim(struct flight *flight, const struct cache_answer *answer)
 {
     bool changed = flight->changed;
     flight->doubted = flight->value_changed;
@@ -291,27 +291,27 @@ static void on_claimed(void *caller, const struct cache_answer *answer)
     struct flight *flight = caller;
     struct cache *cache = flight->flights->cache;
     if (flight_answered(flight))
-        on_claim_answer(flight, answer);
+        conclude_claim(flight, answer);
     else
         cache_release(cache, answer->lease);
 }
 
 static void flight_claim(struct flight *flight)
 {
-    ev_timer_stop(flight->flights->loop, &flight->look);
+    ev_timer_stop(flight->flights->loop, &flight->look_again);
     flight->state = FLIGHT_CLAIMING;
     flight->asking = true;
     cache_claim(flight->flights->cache, flight->key, freshness_extra_ms(&flight->recipe->freshness),
                 flight->known, on_claimed, flight);
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_look_again(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
     flight_claim(timer->data);
 }
 
-static void on_lookup_answer(void *caller, const struct cache_answer *answer)
+static void on_looked_up(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
     if (!flight_answered(flight))
@@ -328,7 +328,7 @@ static void flight_look(struct flight *flight)
     flight->state = FLIGHT_LOOKING;
     flight->asking = true;
     cache_lookup(flight->flights->cache, flight->key,
-                 freshness_extra_ms(&flight->recipe->freshness), on_lookup_answer, flight);
+                 freshness_extra_ms(&flight->recipe->freshness), on_looked_up, flight);
 }
 
 /* Those who wait get what was begun; nobody joins them, and nobody keeps it. */
@@ -339,8 +339,8 @@ static void flight_detach(struct flight *flight)
     DL_APPEND(flight->flights->detached, flight);
 }
 
-/* While we make it, somebody else wrote the value: then there is no need to go on. A value that merely
- * went away, by its expiry say, is none of that. */
+/* While we make it, somebody else wrote the value: then there is no need to go on. A value that
+ * merely went away, by its expiry say, is none of that. */
 static void conclude_check(struct flight *flight, const struct cache_answer *answer,
                            bool known_gone)
 {
@@ -362,8 +362,8 @@ static void conclude_check(struct flight *flight, const struct cache_answer *ans
         flight_fall_back(flight);
 }
 
-/* Whether it was purged the lease shows, since a key without a value has nothing else: then who comes
- * now is not to get what was begun before. */
+/* Whether it was purged the lease shows, since a key without a value has nothing else: then who
+ * comes now is not to get what was begun before. */
 static void on_checked(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
@@ -374,8 +374,8 @@ static void on_checked(void *caller, const struct cache_answer *answer)
     conclude_check(flight, answer, answer->outcome == CACHE_NONE);
 }
 
-/* It was begun without a lease, with nobody there to ask for one. If one is to be had by now, nobody
- * else begins, and the result takes the place of what is known. */
+/* It was begun without a lease, with nobody there to ask for one. If one is to be had by now,
+ * nobody else begins, and the result takes the place of what is known. */
 static void on_claimed_late(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
@@ -455,8 +455,8 @@ static struct flight *flight_new(struct flights *flights, const struct recipe *r
     memcpy(flight->text + key.len, name.data, name.len);
     flight->key = (struct slice){.data = flight->text, .len = key.len};
     flight->name = (struct slice){.data = flight->text + key.len, .len = name.len};
-    ev_timer_init(&flight->look, on_look, 0., 0.);
-    flight->look.data = flight;
+    ev_timer_init(&flight->look_again, on_look_again, 0., 0.);
+    flight->look_again.data = flight;
     HASH_ADD_KEYPTR(hh, flights->table, flight->key.data, flight->key.len, flight);
     if (!flight->hh.tbl) {
         free(flight);
@@ -489,7 +489,7 @@ static void flight_settle(struct flight *flight)
     while (flight->waiters)
         waiter_settle(flight->waiters, flight->outcome);
     flight->state = FLIGHT_SETTLED;
-    if (flight->refresh && !flight->detached)
+    if (flight->refresh_next && !flight->detached)
         flights_refresh(flights, flight->recipe, flight->key, flight->name, flight->outcome.entry);
 }
 
@@ -559,7 +559,7 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     return flights;
 }
 
-void flights_on_settled(struct flights *flights, flight_settled_fn *settled, void *context)
+void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, void *context)
 {
     flights->parking.settled = settled;
     flights->parking.context = context;
@@ -587,7 +587,7 @@ bool flights_serve(struct flights *flights, const struct recipe *recipe, struct 
     return true;
 }
 
-/* The key's flight, which is a new one if there was none; it has to look then. NULL: no, and why. */
+/* The key's flight, or a new one, which has yet to look. NULL: none, and *refusal says why. */
 static struct flight *flight_to_join(struct flights *flights, const struct recipe *recipe,
                                      struct slice key, struct slice name,
                                      enum join_refusal *refusal)
@@ -605,7 +605,7 @@ static struct flight *flight_to_join(struct flights *flights, const struct recip
 }
 
 /* A flight that was just made looks, even if nobody waits on it: it is in the table. */
-static void joined(struct flight *flight, struct waiter *waiter)
+static void flight_joined(struct flight *flight, struct waiter *waiter)
 {
     bool first = flight->state == FLIGHT_NEW;
     if (waiter)
@@ -626,7 +626,7 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
         timeout_start(&flights->holds[recipe->number], waiter_hold(waiter));
         *refusal = JOIN_OK;
     }
-    joined(flight, waiter);
+    flight_joined(flight, waiter);
     return waiter;
 }
 
@@ -643,7 +643,7 @@ bool flights_join_in(struct flights *flights, const struct recipe *recipe, struc
     if (!flight)
         return false;
     waiter_add(&flights->parking, &flight->waiters, waiter);
-    joined(flight, waiter);
+    flight_joined(flight, waiter);
     return true;
 }
 
@@ -715,7 +715,7 @@ void flights_cancel_all(struct flights *flights)
     struct flight *flight, *next;
     HASH_ITER(hh, flights->table, flight, next)
     {
-        flight->refresh = false;
+        flight->refresh_next = false;
         flight_cancel(flight);
     }
     while (flights->detached)

@@ -36,14 +36,14 @@ struct recipe {
 
 enum join_refusal { JOIN_OK, JOIN_TOO_MANY_PARKED, JOIN_TOO_MANY_FLIGHTS, JOIN_NO_MEMORY };
 
-/* `sources`, `cache` and `recipes` are borrowed for the flights' life. Returns NULL when out of
- * memory. */
+/* `sources`, `cache` and each recipe are borrowed for the flights' life. The number of a recipe is
+ * its index in `recipes`. Returns what the caller owns, or NULL when out of memory. */
 struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
                             struct cache *cache, struct source *const *sources,
                             const struct recipe *const *recipes, size_t recipe_count);
 
 /* Who is told about settlements. To be called before the first join. */
-void flights_on_settled(struct flights *flights, flight_settled_fn *settled, void *context);
+void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, void *context);
 
 /* What can be served without waiting: from memory, or the stale entry that a flight is about to
  * replace. Sees to it that what should be made anew is. The settlement is SETTLED_ENTRY, or the
@@ -60,8 +60,8 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
 /* The longest hold that a request may name. */
 #define HOLD_MAX_S 60
 
-/* In place of the route's hold the waiter has one of so many seconds, from now on: HOLD_MAX_S at the
- * most. With 0 it waits for no flight, only for what Redis has. */
+/* In place of the route's hold the waiter has one of so many seconds, from now on: HOLD_MAX_S at
+ * the most. With 0 it waits for no flight, only for what Redis has. */
 void flights_hold(struct flights *flights, struct waiter *waiter, unsigned seconds);
 
 /* As flights_join, for a waiter whose memory is the caller's, and whose address is set. It has no
@@ -74,7 +74,7 @@ bool flights_join_in(struct flights *flights, const struct recipe *recipe, struc
 struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
                              struct waiter_address who, enum join_refusal *refusal);
 
-/* Flights not settled yet, and those who wait on them. */
+/* Flights not settled yet; and those who wait, on them and on purges. */
 size_t flights_under_way(const struct flights *flights);
 size_t flights_parked(const struct flights *flights);
 
@@ -84,8 +84,8 @@ void flights_leave_to_others(struct flights *flights);
 /* Cancels every flight: each waiter is settled with SETTLED_SHUTDOWN, each lease is given up. */
 void flights_cancel_all(struct flights *flights);
 
-/* All has been cancelled, and the cache is gone: it may owe an answer until then. NULL is allowed.
- */
+/* To be called when all has been cancelled and the cache is freed: it may owe an answer until then.
+ * NULL is allowed. */
 void flights_free(struct flights *flights);
 
 #endif

@@ -27,8 +27,8 @@ void outcome_log_failure(struct slice name, enum source_status status, const cha
 /* freshness_judge of this moment, and by chance. */
 enum usability outcome_usability(const struct freshness *terms, const struct entry *entry);
 
-/* What the source gave, which was asked at that time by clock_monotonic(), as the HTML that is cached
- * and sent. Returns an entry that the caller owns; NULL, with the reason: none. */
+/* What the source gave, which was asked at that time by clock_monotonic(), as the HTML that is
+ * cached and sent. Returns an entry that the caller owns; NULL, with the reason (static): none. */
 struct entry *outcome_make_entry(const struct freshness *terms, struct slice name,
                                  const struct source_result *result, double started,
                                  const char **reason);
@@ -40,7 +40,8 @@ bool outcome_serves_stale(const struct freshness *terms, const struct entry *old
 /* A failing source is asked once in a while by the whole fleet: for so long this is kept in the
  * place of the result. It is the failure; or the old entry, if it may still be used (else NULL),
  * which counts as fresh again, though not beyond the time for which it may be used at all. Returns
- * an entry that the caller owns, and how long to keep it; NULL: nothing is to be kept. */
+ * an entry that the caller owns, and until when to keep it, by clock_wall_ms(); NULL: nothing is to
+ * be kept. */
 struct entry *outcome_to_remember(const struct freshness *terms, const struct entry *old,
                                   enum settlement_kind failure, int64_t *keep_until_ms);
 

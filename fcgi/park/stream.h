@@ -29,8 +29,8 @@ struct stream_part {
     struct entry *entry; /* of SETTLED_ENTRY; the stream's, until the next call of stream_next */
 };
 
-/* For so many fragments, whose names have so many bytes together. `flights` is borrowed. Returns
- * what the caller owns, or NULL when out of memory. */
+/* For so many fragments, fewer than 65,535, whose names have so many bytes together. `flights` is
+ * borrowed. Returns what the caller owns, or NULL when out of memory. */
 struct stream *stream_new(struct flights *flights, struct waiter_address who, size_t fragments,
                           size_t names_len);
 

@@ -44,14 +44,14 @@ struct settlement {
     bool stored;         /* the result was given to the cache */
 };
 
-/* Called once for a waiter that has not left. The waiter is gone after it. */
-typedef void flight_settled_fn(void *context, const struct waiter_address *who,
+/* Called once for a waiter that has not left. The waiter is gone already. */
+typedef void waiter_settled_fn(void *context, const struct waiter_address *who,
                                const struct settlement *settlement);
 
 /* All that wait in this process, and who is told when they are settled. */
 struct parking {
     size_t parked;
-    flight_settled_fn *settled;
+    waiter_settled_fn *settled;
     void *context;
 };
 

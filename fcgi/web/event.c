@@ -118,12 +118,7 @@ size_t event_write(struct event *event, char *out, size_t room)
         if (event->chunk.len == 0)
             event->step = (unsigned char)(event->form == EVENT_STREAM ? next_of_stream(event)
                                                                       : next_of_templates(event));
-        size_t part = event->chunk.len < room - len ? event->chunk.len : room - len;
-        if (part > 0) {
-            memcpy(out + len, event->chunk.data, part);
-            event->chunk = slice_from(event->chunk, part);
-        }
-        len += part;
+        len += slice_move(&event->chunk, out + len, room - len);
     }
     return len;
 }

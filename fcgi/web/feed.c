@@ -100,12 +100,7 @@ size_t feed_write(struct feed *feed, char *out, size_t room)
     size_t len = 0;
     while ((is_writing(feed) || feed_advance(feed)) && len < room) {
         len += event_write(&feed->event, out + len, room - len);
-        size_t part = feed->tail.len < room - len ? feed->tail.len : room - len;
-        if (part > 0) {
-            memcpy(out + len, feed->tail.data, part);
-            feed->tail = slice_from(feed->tail, part);
-        }
-        len += part;
+        len += slice_move(&feed->tail, out + len, room - len);
     }
     return len;
 }

@@ -17,12 +17,12 @@ struct settlement;
 struct stream;
 struct waiter_address;
 
-/* Takes the stream. `routes` are borrowed; a recipe's number is the index of its route. It
- * begins with a heartbeat, unless something is ready. Returns what the caller owns, or NULL when
- * out of memory. */
+/* Takes the stream, which may still be empty, unless it returns NULL. `routes` are borrowed; a
+ * recipe's number is the index of its route. What is written begins with a heartbeat, unless
+ * something is ready. Returns what the caller owns, or NULL when out of memory. */
 struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form);
 
-/* The response's head: it has a type, and no length. */
+/* The response's head: it has a type, and no length. That of a feed lives as long as the feed. */
 struct response feed_response(enum event_form form);
 const struct response *feed_head(const struct feed *feed);
 

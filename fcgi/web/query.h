@@ -8,7 +8,7 @@
 #include "base/slice.h"
 
 enum query_step {
-    QUERY_VALUE, /* the next value is in `out` */
+    QUERY_VALUE, /* the next value is in `out`, and its length in *len */
     QUERY_END,
     QUERY_BAD, /* the next value has a broken percent-encoding, or is longer than `size` */
 };

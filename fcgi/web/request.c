@@ -54,7 +54,7 @@ static bool equal_ignoring_case(struct slice a, struct slice b)
     return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
 }
 
-/* At most so many digits that no sum overflows; a quoted number is as good. */
+/* At most so many digits that no sum overflows; a quoted number is as good. -1: it is none. */
 static int small_number(struct slice text)
 {
     int number = 0;
@@ -70,8 +70,8 @@ static int small_number(struct slice text)
     return number;
 }
 
-/* The value of a preference of a Prefer header (RFC 7240 2), of which the first one counts; empty if
- * there is none. */
+/* The value of a preference of a Prefer header (RFC 7240 2), of which the first one counts; empty
+ * if there is none. */
 static struct slice find_preference(struct slice rest, struct slice wanted)
 {
     while (rest.len > 0) {

@@ -23,7 +23,7 @@ struct web_request {
 };
 
 /* Notes one variable. When a name comes twice, the last value counts. Most variables are none of
- * ours, so the length of the name comes first: it is a number at hand, the name a memory to read. */
+ * ours, so the length of the name comes first: it is at hand, the name has yet to be read. */
 static inline void web_request_set(struct web_request *request, struct slice name,
                                    struct slice value)
 {

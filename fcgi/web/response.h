@@ -19,7 +19,7 @@ enum response_origin {
     ORIGIN_NONE, /* it is not about the cache: there is no such header */
     ORIGIN_HIT,
     ORIGIN_MISS,
-    ORIGIN_STALE, /* making it anew failed, and this is the old one */
+    ORIGIN_STALE, /* there was one past its time: this is it, or what has replaced it */
 };
 
 /* What a body that is not an entry's is. Of the last two the length is not known beforehand. */

@@ -1,7 +1,8 @@
-/* From a path to a fragment.
+/* From a path to a fragment, or to many.
  *
  *     GET    path --> route, key --> in memory? --> answered at once
  *                                `-> its flight --> parked --> settled --> answered
+ *            query --> names ------> stream, feed --> answered as they get ready
  *     PURGE  path --> key -------------> purge ---> parked --> settled --> answered
  */
 #include "web/service.h"
@@ -57,12 +58,14 @@ static bool is_purge(const struct web_request *request)
     return slice_equal(request->method, SLICE("PURGE"));
 }
 
-/* What a path leads to: a fragment, or else the status of an answer of our own. */
+enum target_kind { TARGET_NONE, TARGET_FRAGMENT, TARGET_STREAM, TARGET_HEALTH };
+
+/* What a path leads to. */
 struct target {
-    const struct route *route; /* NULL: no fragment */
-    struct slice name;         /* of the fragment; points into path */
-    bool is_stream;            /* many of them */
-    int status;                /* if it is neither */
+    enum target_kind kind;
+    int status;                /* NONE: that of the error */
+    const struct route *route; /* FRAGMENT */
+    struct slice name;         /* the same: its own; points into path */
     char path[PATH_MAX_LEN];
 };
 
@@ -70,8 +73,7 @@ static void find_target(const struct service *service, const struct web_request 
                         struct target *target)
 {
     size_t len;
-    target->route = NULL;
-    target->is_stream = false;
+    target->kind = TARGET_NONE;
     target->status = 400;
     if (!web_request_path(request, target->path, sizeof target->path, &len))
         return;
@@ -81,25 +83,33 @@ static void find_target(const struct service *service, const struct web_request 
         if (!route_name_valid(target->name))
             return;
         target->route = route_find(service->routes, service->route_count, target->name);
+        target->kind = target->route ? TARGET_FRAGMENT : TARGET_NONE;
+    } else if (slice_equal(path, STREAM_PATH)) {
+        target->kind = TARGET_STREAM;
+    } else if (slice_equal(path, HEALTH_PATH)) {
+        target->kind = TARGET_HEALTH;
     }
-    target->is_stream = slice_equal(path, STREAM_PATH);
-    target->status = target->is_stream || slice_equal(path, HEALTH_PATH) ? 200 : 404;
-    if ((target->route || target->status == 200) && !is_head(request) &&
+    target->status = 404;
+    if (target->kind != TARGET_NONE && !is_head(request) &&
         !slice_equal(request->method, SLICE("GET"))) {
-        target->route = NULL;
-        target->is_stream = false;
+        target->kind = TARGET_NONE;
         target->status = 405;
     }
 }
 
+/* A short text of our own. */
 static struct response answer_own(const struct web_request *request, int status)
 {
     struct response response = response_of_status(status);
-    if (status == 200) {
-        response.body = SLICE("ok\n");
-        response.type = BODY_PLAIN;
-    }
     response.head_only = is_head(request);
+    return response;
+}
+
+static struct response answer_health(const struct web_request *request)
+{
+    struct response response = answer_own(request, 200);
+    response.body = SLICE("ok\n");
+    response.type = BODY_PLAIN;
     return response;
 }
 
@@ -108,7 +118,7 @@ bool service_check(const struct service *service, const struct web_request *requ
 {
     struct target target;
     find_target(service, request, &target);
-    if (target.route || target.status < 400 || is_purge(request))
+    if (target.kind != TARGET_NONE || is_purge(request))
         return false;
     *response = answer_own(request, target.status);
     return true;
@@ -173,7 +183,8 @@ static bool may_purge(const struct service *service, const struct web_request *r
 
 /* A name, or the beginning of one and '*'; into the key, or the beginning of keys and '*', for
  * which `key` has room for ROUTE_KEY_MAX + 1 bytes. Needs no route: what is gone from the config
- * can be purged too. Returns 0, or the status that says what is wrong. */
+ * can be purged too. Returns 0, or the status that says what is wrong. (A fragment whose own name
+ * ends in '*' is purged with all that begin so.) */
 static int purge_key(const struct web_request *request, char *key, size_t *len)
 {
     char path[PATH_MAX_LEN];
@@ -246,8 +257,8 @@ static enum query_step next_name(struct slice *query, char *buffer, struct slice
                                                                                          : step;
 }
 
-/* How many names the query has, and how many bytes they have. False: none, or one of them is bad, or
- * they are too many. */
+/* How many names the query has, and how many bytes they have. False: none, or one of them is bad,
+ * or they are too many. */
 static bool count_names(const struct service *service, struct slice query, size_t *count,
                         size_t *bytes)
 {
@@ -358,11 +369,18 @@ enum service_outcome service_start(struct service *service, const struct web_req
 
     struct target target;
     find_target(service, request, &target);
-    if (target.route)
+    switch (target.kind) {
+    case TARGET_FRAGMENT:
         return start_fragment(service, request, &target, who, answer);
-    if (target.is_stream)
+    case TARGET_STREAM:
         return start_stream(service, request, who, answer);
-    answer->response = answer_own(request, target.status);
+    case TARGET_HEALTH:
+        answer->response = answer_health(request);
+        break;
+    case TARGET_NONE:
+        answer->response = answer_own(request, target.status);
+        break;
+    }
     return SERVICE_ANSWERED;
 }
 

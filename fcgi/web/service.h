@@ -35,7 +35,7 @@ void service_free(struct service *service);
 
 /* What a parked request has to remember. */
 struct wait {
-    struct waiter *waiter;     /* lives until it is left, or settled by service_finish */
+    struct waiter *waiter;     /* gone when it is left, or settled: then service_finish follows */
     const struct route *route; /* NULL: a purge */
     char *if_none_match;       /* owned copy, or NULL */
     short applied;             /* of the preference "wait"; negative: none is */

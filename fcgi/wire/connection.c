@@ -5,8 +5,8 @@
  *     socket <-writev-- output <--records-- ANSWERING <-----'
  *
  * What was read is answered at once. Other events only change states and mark the connection as
- * dirty. One runner, before the loop sleeps, lets every dirty connection write, and frees those that
- * are doomed: nothing is freed inside its own callback.
+ * dirty. One runner, before the loop sleeps, lets every dirty connection write, and frees those
+ * that are doomed: nothing is freed inside its own callback.
  */
 #include "wire/connection.h"
 
@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "base/table.h"
 #include "base/timeout.h"
-#include "park/flight.h"
+#include "park/waiter.h"
 #include "web/feed.h"
 #include "web/service.h"
 #include "wire/inflight.h"
@@ -34,7 +34,7 @@
 #define READ_ROUNDS    4                 /* reads until the others have their turn */
 #define OUTPUT_MARK    65536             /* queued bytes at which answers wait */
 #define WRITE_TURN     ((size_t)1 << 20) /* bytes until the others have their turn */
-#define REPLIES_MAX    ((size_t)1 << 20) /* queued bytes at which a peer that only asks is given up */
+#define REPLIES_MAX    ((size_t)1 << 20) /* queued bytes at which one that only asks is given up */
 #define LINGER_S       5.0
 #define HANG_UP_LOOK_S 1.0
 
@@ -52,14 +52,13 @@ struct connection {
     ev_io io;
     struct record_decoder decoder;
     struct buffer management; /* content of the GET_VALUES that is arriving */
-    unsigned char begin[sizeof(FCGI_BeginRequestBody)]; /* or of the BEGIN_REQUEST */
+    unsigned char begin[sizeof(FCGI_BeginRequestBody)]; /* the same of a BEGIN_REQUEST */
     struct inflight inflight;
     struct request *answering; /* those with something to send, in the order of their turns */
     struct output output;
     struct timeout timeout; /* in the queue for what the connection waits for */
     uint32_t number;
     uint32_t next_generation;
-    uint32_t receiving; /* requests whose input is arriving */
     enum connection_state state;
     bool local; /* a unix socket */
     bool dirty;
@@ -67,7 +66,7 @@ struct connection {
     bool unread;      /* a request ended before its input had */
     bool write_later; /* output is left: the socket is full, or the turn is over */
     bool sent;        /* the peer has taken bytes in this turn */
-    bool finished;    /* a request has ended in this turn */
+    bool answered;    /* a request has ended in this turn */
 };
 
 struct connections {
@@ -121,7 +120,6 @@ static struct request *add_request(struct connection *connection, uint16_t id, b
         request_free(request);
         return NULL;
     }
-    connection->receiving++;
     request->arriving.owner = connection;
     timeout_start(&connection->all->receiving, &request->arriving.deadline);
     return request;
@@ -130,15 +128,13 @@ static struct request *add_request(struct connection *connection, uint16_t id, b
 /* After END_REQUEST was queued, or because the peer is gone. */
 static void remove_request(struct connection *connection, struct request *request)
 {
-    if (request_receiving(request))
-        connection->receiving--;
     if (request->listed)
         DL_DELETE(connection->answering, request);
     if (!request->input_ended)
         connection->unread = true;
     if (!request->keep_conn)
         connection_set_state(connection, FINISHING, "a request was its last");
-    connection->finished = true;
+    connection->answered = true;
     inflight_remove(&connection->inflight, request);
     request_free(request);
 }
@@ -149,9 +145,6 @@ static void note_state(struct connection *connection, struct request *request,
 {
     if (request->state == before && before != REQUEST_STREAMING)
         return;
-    bool was_receiving = before == REQUEST_PARAMS || before == REQUEST_STDIN;
-    if (was_receiving && !request_receiving(request))
-        connection->receiving--;
     if (before != REQUEST_STREAMING && request->state == REQUEST_STREAMING)
         request->stream.owner = connection;
     if (!request->listed && request_has_output(request)) {
@@ -173,9 +166,12 @@ static bool may_reply(struct connection *connection)
     return false;
 }
 
+/* NULL: the connection is given up. */
 static char *reply_room(struct connection *connection, size_t len)
 {
-    char *room = may_reply(connection) ? output_reserve(&connection->output, len) : NULL;
+    if (!may_reply(connection))
+        return NULL;
+    char *room = output_reserve(&connection->output, len);
     if (!room)
         connection_doom(connection, "out of memory");
     return room;
@@ -371,10 +367,11 @@ static void on_end_of_input(struct connection *connection)
 {
     bool listens =
         connection->local ? !peer_hung_up(connection) : connection->all->limits->tcp_half_close;
-    for (uint32_t i = connection->inflight.count; i-- > 0;)
-        if (request_receiving(connection->inflight.requests[i]))
-            remove_request(connection,
-                           connection->inflight.requests[i]); /* it will never be complete */
+    for (uint32_t i = connection->inflight.count; i-- > 0;) {
+        struct request *request = connection->inflight.requests[i];
+        if (request_receiving(request)) /* it will never be complete */
+            remove_request(connection, request);
+    }
     if (listens && connection->state < LINGERING &&
         (connection->inflight.count > 0 || connection->output.queued > 0)) {
         connection->half_closed = true;
@@ -500,9 +497,9 @@ static void connection_watch(struct connection *connection)
         timeout_stop(&connection->timeout);
     else if (queue != connection->timeout.queue ||
              (queue == &connection->all->sending && connection->sent) ||
-             (queue == &connection->all->idle && connection->finished))
+             (queue == &connection->all->idle && connection->answered))
         timeout_start(queue, &connection->timeout);
-    connection->sent = connection->finished = false;
+    connection->sent = connection->answered = false;
 }
 
 /* One turn of a dirty connection. */
@@ -719,7 +716,9 @@ void connections_drain(struct connections *connections)
     struct connection *connection, *next;
     connections->draining = true;
     HASH_ITER(hh, connections->table, connection, next)
-    connection_mark(connection);
+    {
+        connection_mark(connection);
+    }
 }
 
 size_t connections_count(const struct connections *connections)
@@ -733,7 +732,9 @@ void connections_free(struct connections *connections)
         return;
     struct connection *connection, *next;
     HASH_ITER(hh, connections->table, connection, next)
-    connection_free(connection);
+    {
+        connection_free(connection);
+    }
     struct timeout_queue *queues[] = {&connections->idle,      &connections->record,
                                       &connections->sending,   &connections->lingering,
                                       &connections->receiving, &connections->half_closed,

@@ -13,8 +13,8 @@ struct service;
 struct settlement;
 struct waiter_address;
 
-/* Called with false when the last place is taken: no more may be accepted; and with true when a
- * connection has ended, so that another one has room. */
+/* Called with false when the last place is taken: no more may be accepted; and with true when any
+ * connection has ended, whether there was room before or not. */
 typedef void connections_room_fn(void *context, bool room);
 
 /* `limits` and `service` are borrowed; limits->max_connections is not 0. Returns what the caller
@@ -25,10 +25,11 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
 /* Who is told about room. */
 void connections_on_room(struct connections *connections, connections_room_fn *room, void *context);
 
-/* A listener_accepted_fn, `context` being the connections: takes the descriptor, or returns false when out of memory. */
+/* A listener_accepted_fn, `context` being the connections: takes the descriptor, or returns false
+ * when out of memory. `local`: it is a unix socket. */
 bool connections_accept(void *context, int fd, bool local);
 
-/* A flight_settled_fn, `context` being the connections: the request at that address is answered. */
+/* A waiter_settled_fn, `context` being the connections: the request at that address is answered. */
 void connections_settled(void *context, const struct waiter_address *who,
                          const struct settlement *settlement);
 

@@ -1,4 +1,4 @@
-/* One FastCGI request: its streams come together, it is asked of the service, its answer is framed. */
+/* One FastCGI request: its streams come together, the service is asked, its answer is framed. */
 #include "wire/request.h"
 
 #include <stdlib.h>
@@ -220,8 +220,8 @@ static bool emit_back(const struct request *request, struct output *output, uint
     return true;
 }
 
-/* The next record of a response that goes on: its head, if that is still to come, and what is ready.
- * All of it is copied, since a line of the body here and there needs something before it. */
+/* The next record of a response that goes on: its head, if that is still to come, and what is
+ * ready. All of it is copied, since lines of the body may need something before them. */
 static enum request_progress emit_stream(struct request *request, struct output *output)
 {
     struct feed *feed = request->stream.feed;

@@ -63,7 +63,7 @@ def print_machine() -> None:
 
 
 def measure_throughput(tmp: Path, rounds: int, seconds: float) -> List[str]:
-    """Prints the tables; returns what went wrong. So do the two below."""
+    """Prints the tables; returns what went wrong. So do the others below."""
     with ExitStack() as stack:
         found = scenarios.scenarios(tmp, stack.enter_context, seconds)
         scenarios.run_rounds(found, rounds)

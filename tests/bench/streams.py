@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, List, Optional
 
-from bench_programs import Result, Streams
+from bench_programs import Result, Streams, failures
 from harness import fcgi
 from harness.servers import Redis, Workerless
 from harness.wait import wait_until
@@ -170,6 +170,7 @@ def measure_delay(tmp: Path, quick: bool, rounds: int) -> Delay:
                          r=f"unix:{redis.address}") as opened:
                 wait_until(lambda at=prefix: len(redis.command("KEYS", f"lease:*{at}*")) ==
                            FRAGMENTS, "the leases")
+                # In pairs, one of each kind; which one is first changes from pair to pair.
                 for at in range(FRAGMENTS - 2):
                     if at % 2 == 0:
                         kinds.reverse()
@@ -199,4 +200,4 @@ def print_delay(delay: Delay) -> None:
 
 def failures_of(delay: Delay) -> List[str]:
     return [f"streams: {result['failures']}" for result in delay.without + delay.with_one
-            if sum(result["failures"].values())]
+            if failures(result)]

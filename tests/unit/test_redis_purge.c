@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "cache/cache.h"
 #include "cache/redis.h"
 #include "cache/redis_nodes.h"
 #include "unit.h"
