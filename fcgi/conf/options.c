@@ -80,7 +80,7 @@ const struct option option_table[] = {
      .preset = "30s", .min = "0", .max = "365d",
      .help = "Time that requests in flight get to finish when the daemon is told to stop."},
     {TOP("max_stream"), .kind = OPTION_COUNT, AT(struct conf, max_stream), .preset = "64",
-     .min = "1", .max = "10000",
+     .min = "1", .max = "1000",
      .help = "Fragments of one request for /fragments, at most; beyond it the answer is 400."},
     {TOP("heartbeat"), .kind = OPTION_DURATION, AT(struct conf, connections.heartbeat),
      .preset = "15s", .min = "10ms", .max = "1d",
