@@ -40,7 +40,7 @@ struct server {
     struct service *service;
     struct connections *connections;
     struct listeners *listeners;
-    ev_signal signals[3];
+    ev_signal signals[3], hangup;
     ev_timer shutdown_look; /* active: shutting down */
     double shutdown_at;     /* when patience ends, by clock_monotonic() */
     bool given_up;          /* what did not finish in time has been cancelled */
@@ -92,9 +92,18 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
     ev_timer_start(loop, &server->shutdown_look);
 }
 
+/* Sent to reload, or by a terminal that is closed. */
+static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
+{
+    (void)loop, (void)signal, (void)events;
+    log_info("main", "SIGHUP: going on; the config is read only at the start, so restart for that");
+}
+
 static void watch_signals(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    ev_signal_init(&server->hangup, on_hangup, SIGHUP);
+    ev_signal_start(server->loop, &server->hangup);
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         ev_signal_init(&server->signals[i], on_signal, numbers[i]);

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "cache/entry.h"
 #include "park/outcome.h"
@@ -23,6 +24,7 @@
 #define STREAM_PATH       SLICE("/fragments")
 #define HEALTH_PATH       SLICE("/workerless/health")
 #define PATH_MAX_LEN      (sizeof("/fragment/") + ROUTE_NAME_MAX)
+#define COMPLAINT_EVERY_S 10.0
 #define IF_NONE_MATCH_MAX 1024 /* a longer header is ignored: the answer is a full one */
 
 struct service {
@@ -31,6 +33,7 @@ struct service {
     const struct purge_settings *purge;
     size_t max_stream;
     struct flights *flights;
+    double complained_at; /* by clock_monotonic(); 0: never */
 };
 
 struct service *service_new(const struct route *routes, size_t route_count,
@@ -39,7 +42,11 @@ struct service *service_new(const struct route *routes, size_t route_count,
 {
     struct service *service = alloc_zeroed(sizeof *service);
     if (service)
-        *service = (struct service){routes, route_count, purge, max_stream, flights};
+        *service = (struct service){.routes = routes,
+                                    .route_count = route_count,
+                                    .purge = purge,
+                                    .max_stream = max_stream,
+                                    .flights = flights};
     return service;
 }
 
@@ -124,15 +131,42 @@ bool service_check(const struct service *service, const struct web_request *requ
     return true;
 }
 
-static struct response answer_refusal(const struct web_request *request, enum join_refusal refusal)
+/* Said now and then: it may concern every request. */
+static void complain(struct service *service, const char *what)
+{
+    double now = clock_monotonic();
+    if (service->complained_at > 0 && now - service->complained_at < COMPLAINT_EVERY_S)
+        return;
+    service->complained_at = now;
+    log_warning("service", "%s", what);
+}
+
+static struct response answer_refusal(struct service *service, const struct web_request *request,
+                                      enum join_refusal refusal)
 {
     static const char *const reasons[] = {
-        [JOIN_TOO_MANY_PARKED] = "max_parked is reached",
-        [JOIN_TOO_MANY_FLIGHTS] = "max_flights is reached",
-        [JOIN_NO_MEMORY] = "out of memory",
+        [JOIN_TOO_MANY_PARKED] = "max_parked is reached: requests are refused with 503",
+        [JOIN_TOO_MANY_FLIGHTS] = "max_flights is reached: requests are refused with 503",
+        [JOIN_NO_MEMORY] = "out of memory: requests are refused with 503",
     };
-    log_debug("service", "request refused: %s", reasons[refusal]);
+    complain(service, reasons[refusal]);
     return answer_own(request, 503);
+}
+
+/* An error that the operator may have to know the reason of. */
+static struct response answer_error(struct service *service, const struct web_request *request,
+                                    int status)
+{
+    char path[PATH_MAX_LEN];
+    size_t len;
+    if (!web_request_path(request, path, sizeof path, &len))
+        len = 0;
+    if (len == 0 && request->document_uri.len + request->script_name.len == 0)
+        complain(service, "a request comes without DOCUMENT_URI and without SCRIPT_NAME: the front "
+                          "server has to pass one of them");
+    log_debug("service", "%d: %.*s %.*s of %.*s", status, SLICE_ARGS(request->method), (int)len,
+              path, SLICE_ARGS(request->remote_addr));
+    return answer_own(request, status);
 }
 
 /* --- what a settlement is answered with --- */
@@ -228,7 +262,7 @@ static enum service_outcome start_purge(struct service *service, const struct we
     bool soft = is_soft(request->purge);
     int wrong = may_purge(service, request) ? purge_key(request, key, &len) : 403;
     if (wrong) {
-        answer->response = answer_own(request, wrong);
+        answer->response = answer_error(service, request, wrong);
         return SERVICE_ANSWERED;
     }
     if (request->purge.len > 0 && !soft) {
@@ -238,7 +272,7 @@ static enum service_outcome start_purge(struct service *service, const struct we
     struct waiter *waiter =
         flights_purge(service->flights, (struct slice){key, len}, soft, who, &refusal);
     if (!waiter) {
-        answer->response = answer_refusal(request, refusal);
+        answer->response = answer_refusal(service, request, refusal);
         return SERVICE_ANSWERED;
     }
     answer->wait = (struct wait){.waiter = waiter};
@@ -294,7 +328,7 @@ static enum service_outcome start_stream(struct service *service, const struct w
                                : EVENT_STREAM;
     size_t count, bytes;
     if (!count_names(service, request->query, &count, &bytes)) {
-        answer->response = answer_own(request, 400);
+        answer->response = answer_error(service, request, 400);
         return SERVICE_ANSWERED;
     }
     if (is_head(request)) {
@@ -306,7 +340,7 @@ static enum service_outcome start_stream(struct service *service, const struct w
     answer->feed = stream ? feed_new(stream, service->routes, form) : NULL;
     if (!answer->feed) {
         stream_free(stream);
-        answer->response = answer_refusal(request, JOIN_NO_MEMORY);
+        answer->response = answer_refusal(service, request, JOIN_NO_MEMORY);
         return SERVICE_ANSWERED;
     }
     add_names(service, request->query, stream);
@@ -343,7 +377,7 @@ static enum service_outcome start_fragment(struct service *service,
     struct waiter *waiter =
         flights_join(service->flights, recipe, key, target->name, who, &refusal);
     if (!waiter) {
-        answer->response = answer_refusal(request, refusal);
+        answer->response = answer_refusal(service, request, refusal);
         return SERVICE_ANSWERED;
     }
     answer->wait = (struct wait){.waiter = waiter,
@@ -378,7 +412,7 @@ enum service_outcome service_start(struct service *service, const struct web_req
         answer->response = answer_health(request);
         break;
     case TARGET_NONE:
-        answer->response = answer_own(request, target.status);
+        answer->response = answer_error(service, request, target.status);
         break;
     }
     return SERVICE_ANSWERED;

@@ -462,3 +462,29 @@ def test_a_response_of_a_connection_of_its_own(peer):
     with Connection(peer.server.address) as connection:
         assert connection.request(f"/fragment/{new_name()}", keep=False).status == 200
         connection.expect_close()
+
+
+# What the operator is told.
+
+
+def test_a_request_without_a_path(daemon):
+    """As by an nginx without fastcgi_param lines: said once."""
+    server = daemon()
+    with Connection(server.address) as connection:
+        for _ in range(3):
+            response = connection.request(params={"REQUEST_METHOD": "GET"})
+            assert response.status == 404
+    assert server.log().count("without DOCUMENT_URI and without SCRIPT_NAME") == 1
+
+
+def test_a_bound_that_is_reached(daemon, api):
+    server = daemon(extra="max_parked = 1")
+    api.hold("a")
+    with Connection(server.address) as connection:
+        connection.send_raw(fcgi.request("/fragment/a", 1))
+        api.wait_calls("a", 1)
+        for name in ("b", "c"):
+            assert connection.request(f"/fragment/{name}", 2).status == 503
+        api.release("a")
+        assert connection.response(1).status == 200
+    assert server.log().count("max_parked is reached: requests are refused with 503") == 1

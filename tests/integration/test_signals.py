@@ -122,6 +122,14 @@ def test_a_signal_right_after_the_start(tmp, api):
             server.kill()
 
 
+def test_hangup(daemon):
+    """Of a terminal that is closed, or of somebody who wants the config to be read again."""
+    server = daemon()
+    server.signal(signal.SIGHUP)
+    server.wait_log("SIGHUP: going on; the config is read only at the start")
+    assert ask(server.address, "/fragment/a").status == 200
+
+
 def test_other_signals(daemon):
     """SIGPIPE ends nothing; SIGINT ends it as SIGTERM does."""
     server = daemon()
