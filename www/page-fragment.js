@@ -1,30 +1,27 @@
-// <page-fragment>: a part of a page that is shown as soon as it is ready.
+// A part of a page, shown as soon as it is ready:
 //
 //   <script type="module" src="page-fragment.js"></script>
-//   <page-fragment name="user/7">Loading…</page-fragment>
-//
-// is filled by /fragment/user/7. More attributes:
+//   <page-fragment name="a">Loading…</page-fragment>
 //
 //   src      the URL, if not /fragment/NAME
-//   loading  "lazy": not before it is nearly in sight
-//   stream   (without src) shares one request, /fragments?name=…, with others
-//   swap     "replace" replaces the element, a selector ("tr") that ancestor
-//   retries  after network errors, 5xx and 429 (3)
-//   state    is set: "loading", then "loaded" or "failed"
+//   loading  "lazy": when nearly in sight
+//   stream   (without src) shares one request
+//   swap     "replace", or an ancestor's selector ("tr")
+//   retries  after network errors, 5xx, 429 (3)
+//   state    is set: "loading", "loaded", "failed"
 //
-// A failed one shows its <template slot="error">, or else the server's HTML for the error. reload()
-// asks again, and promises the state.
+// A failed one shows its <template slot="error"> or the server's HTML. reload() promises a state.
 //
 // Events: loadstart, load or error, loadend; bubbling, fragment:beforeswap (cancelable) and
 // fragment:swap. Detail: name, response, error, content.
 //
-// Scripts in fragments do not run. To sanitize, set PageFragment.policy, by default a Trusted Types
-// policy "page-fragment" that changes nothing.
+// Scripts do not run. PageFragment.policy may sanitize; by default it is a Trusted Types policy of
+// the element's name.
 
 const TAG = "page-fragment";
-const MINUTE = 60000; // the longest wait
+const MINUTE = 60000;
 
-const flights = new Map(); // by URL
+const flights = new Map();
 
 // One request and those who wait for it; aborted when they have left.
 class Flight extends AbortController {
@@ -36,7 +33,10 @@ class Flight extends AbortController {
     this.url = url;
     this.name = element.getAttribute("name");
     this.retries = element.getAttribute("retries") ?? 3;
-    const settled = new Promise(resolve => this.settle = resolve);
+    const settled = new Promise(resolve => this.settle = result => {
+      if (flights.get(url) === this) flights.delete(url);
+      resolve(result);
+    });
     this.answer = settled.then(({ response, html, error }) => {
       error ||= !response.ok ? `HTTP status ${response.status}` : html == null ? "no fragment" : "";
       return { response, error, content: html || !error ? parse(html) : null };
@@ -47,7 +47,6 @@ class Flight extends AbortController {
   leave(waiter) {
     this.waiters.delete(waiter);
     if (this.waiters.size) return;
-    flights.delete(this.url);
     this.abort();
     this.settle({ error: "aborted" });
   }
@@ -56,22 +55,22 @@ class Flight extends AbortController {
 function parse(html) {
   const asIs = { createHTML: it => it };
   PageFragment.policy ??= window.trustedTypes?.createPolicy(TAG, asIs) ?? asIs;
-  const template = document.createElement("template"); // keeps table rows
+  const template = document.createElement("template");
   template.innerHTML = PageFragment.policy.createHTML(html);
   return template.content;
 }
 
-// Asks until an answer is final; `read` may replace it. A network error has status 0.
+// Asks until an answer is final. A network error has status 0.
 async function persist(url, Accept, read, { retries, signal }) {
   for (let failures = 0; ;) {
     const asked = performance.now();
     const response = await fetch(url(), { headers: { Accept }, signal, cache: "no-cache" })
       .then(read).catch(() => Response.error());
     const { status, headers } = response;
-    const after = headers.get("Retry-After"); // seconds or a date
+    const after = headers.get("Retry-After");
     let wait = (after >= 0 ? after * 1000 : Date.parse(after) - Date.now()) || 0;
-    if (status === 202) // at once if it was parked
-      wait = Math.max(wait, asked + 1000 - performance.now());
+    if (status === 202) // at once if parked
+      wait = Math.min(MINUTE, Math.max(wait, asked + 1000 - performance.now()));
     else if (!(failures < retries) || wait > MINUTE || status && status < 500 && status !== 429)
       return response;
     else
@@ -88,45 +87,50 @@ async function fetchOne(flight) {
     return reply;
   }, flight);
   if (!/^text\/html\b/i.test(response.headers.get("Content-Type"))
-    || /^\s*<(!doctype|html|\?xml)\b/i.test(html)) html = null; // a login page, a proxy's error
+    || /^\s*<(!doctype|html|\?xml)\b/i.test(html)) html = null; // a login page, say
   flight.settle({ response, html });
 }
 
-const gathered = []; // in this task
+const gathered = [];
 
 function gather(flight) {
   if (gathered.push(flight) === 1) queueMicrotask(() => {
-    while (gathered.length) fetchStream(gathered.splice(0, 64)); // the server's bound
+    while (gathered.length) fetchStream(gathered.splice(0, 64));
   });
 }
 
 async function fetchStream(wanted) {
   const all = new AbortController();
+  let left;
   const open = new Map(wanted.map(flight => [flight.name, flight]));
   for (const { name, signal } of wanted)
-    signal.onabort = () => open.delete(name) && !open.size && all.abort();
+    signal.onabort = () => (left = open.delete(name) || left) && !open.size && all.abort();
   const url = () => "/fragments?name=" + [...open.keys()].map(encodeURIComponent).join("&name=");
   const response = await persist(url, "text/event-stream", async reply => {
     const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "", status = 503;
     while (reply.ok) {
       const { done, value } = await reader.read().catch(() => ({ done: true }));
-      if (done) return new Response("", { status }); // cut
+      if (done) return open.size ? new Response("", { status }) : reply;
       const events = (rest + value).split(/\r?\n\r?\n/);
       rest = events.pop();
       for (const event of events) {
         const field = key => Array.from(event.matchAll(
-          RegExp(`(?<![^\n])${key}: ?([^\r\n]*)`, "g")), found => found[1]).join("\n");
+          RegExp(`(?<![^\n])${key}: ?([^\r\n]*)`, "g")), m => m[1]).join("\n");
         const [name, error] = field("event").split(/:(error)$/);
         if (name === "end") return reply;
-        if (name) status = 202; // what is missing is not ready yet
-        open.get(name)?.settle({ response: reply, html: field("data"), error });
+        if (name) status = 202;
+        const one = open.get(name);
         open.delete(name);
+        if (error) one && fetchOne(one); // may try again
+        else one?.settle({ response: reply, html: field("data") });
+        if (left && !open.size) all.abort();
       }
     }
     return reply;
-  }, { retries: wanted[0].retries, signal: all.signal });
-  open.forEach(flight => flight.settle({ response }));
+  }, { retries: Math.max(...wanted.map(it => +it.retries || 0)), signal: all.signal });
+  const alone = /400|4.4/.test(response.status);
+  open.forEach(flight => alone ? fetchOne(flight) : flight.settle({ response }));
 }
 
 const nearby = new IntersectionObserver(
@@ -135,7 +139,7 @@ const nearby = new IntersectionObserver(
 class PageFragment extends HTMLElement {
   #state;
   #leave;
-  #within = []; // URLs
+  #within = [];
   #placeholder;
 
   get #url() {
@@ -153,7 +157,7 @@ class PageFragment extends HTMLElement {
   }
 
   connectedCallback() {
-    queueMicrotask(() => { // later: to be moved is no removal
+    queueMicrotask(() => { // moved is not removed
       if (!this.isConnected) this.#state === "loading" && this.#become("");
       else if (this.#state) return;
       else if (this.matches("[loading=lazy]")) nearby.observe(this);
@@ -176,7 +180,7 @@ class PageFragment extends HTMLElement {
     flight.waiters.add(detail);
     this.#leave = () => flight.leave(detail);
     tell("loadstart");
-    const answer = await flight.answer, { error } = answer;
+    let answer = await flight.answer, { error } = answer;
     if (!flight.waiters.has(detail)) return this.#state;
 
     this.#placeholder ??= [...this.childNodes];
@@ -189,12 +193,15 @@ class PageFragment extends HTMLElement {
     });
     Object.assign(detail, answer, { content });
     let place;
-    if (content && tell("fragment:beforeswap")) {
+    if (content && tell("fragment:beforeswap")) try {
       const swap = this.getAttribute("swap") ?? "inner";
       const old = !error && swap !== "inner" && (swap === "replace" ? this : this.closest(swap));
       place = old ? old.parentNode : this;
       if (old) old.replaceWith(detail.content);
       else this.replaceChildren(detail.content);
+    } catch ({ message }) {
+      place = null;
+      detail.error = error = message;
     }
     this.#become(error ? "failed" : "loaded");
     if (place) tell("fragment:swap", place);

@@ -32,11 +32,13 @@ void event_begin(struct event *event, enum event_form form, struct slice name, b
     };
 }
 
-/* From the beginning of *rest, up to one of the bytes. */
-static struct slice take_span(struct slice *rest, struct slice bytes)
+/* From the beginning of *rest, up to one of the bytes, and no more than there is room for: what is
+ * looked at in one turn has a bound, however long the line. */
+static struct slice take_span(struct slice *rest, struct slice bytes, size_t room)
 {
     struct slice span = {.data = rest->data};
-    while (span.len < rest->len && !memchr(bytes.data, rest->data[span.len], bytes.len))
+    size_t most = rest->len < room ? rest->len : room;
+    while (span.len < most && !memchr(bytes.data, rest->data[span.len], bytes.len))
         span.len++;
     *rest = slice_from(*rest, span.len);
     return span;
@@ -52,7 +54,12 @@ static bool take_line_end(struct slice *rest)
     return true;
 }
 
-static enum step next_of_stream(struct event *event)
+static bool at_line_end(struct slice rest)
+{
+    return rest.len == 0 || rest.data[0] == '\r' || rest.data[0] == '\n';
+}
+
+static enum step next_of_stream(struct event *event, size_t room)
 {
     switch ((enum step)event->step) {
     case STEP_START:
@@ -68,7 +75,9 @@ static enum step next_of_stream(struct event *event)
         event->chunk = SLICE("\ndata: ");
         return STEP_LINE;
     case STEP_LINE:
-        event->chunk = take_span(&event->body, SLICE("\r\n"));
+        event->chunk = take_span(&event->body, SLICE("\r\n"), room);
+        if (!at_line_end(event->body))
+            return STEP_LINE;
         return take_line_end(&event->body) ? STEP_LINE_START : STEP_LAST;
     default:
         event->chunk = SLICE("\n\n");
@@ -77,9 +86,9 @@ static enum step next_of_stream(struct event *event)
 }
 
 /* The name is the value of an attribute. */
-static struct slice take_escaped(struct slice *name)
+static struct slice take_escaped(struct slice *name, size_t room)
 {
-    struct slice span = take_span(name, SLICE("&<>\""));
+    struct slice span = take_span(name, SLICE("&<>\""), room);
     if (span.len > 0)
         return span;
     char byte = name->data[0];
@@ -90,14 +99,14 @@ static struct slice take_escaped(struct slice *name)
                          : SLICE("&quot;");
 }
 
-static enum step next_of_templates(struct event *event)
+static enum step next_of_templates(struct event *event, size_t room)
 {
     switch ((enum step)event->step) {
     case STEP_START:
         event->chunk = SLICE("<template for=\"");
         return STEP_NAME;
     case STEP_NAME:
-        event->chunk = take_escaped(&event->name);
+        event->chunk = take_escaped(&event->name, room);
         return event->name.len > 0 ? STEP_NAME : STEP_KIND;
     case STEP_KIND:
         event->chunk = event->failed ? SLICE("\" data-failed>") : SLICE("\">");
@@ -116,8 +125,9 @@ size_t event_write(struct event *event, char *out, size_t room)
     size_t len = 0;
     while (len < room && event_unfinished(event)) {
         if (event->chunk.len == 0)
-            event->step = (unsigned char)(event->form == EVENT_STREAM ? next_of_stream(event)
-                                                                      : next_of_templates(event));
+            event->step =
+                (unsigned char)(event->form == EVENT_STREAM ? next_of_stream(event, room - len)
+                                                            : next_of_templates(event, room - len));
         len += slice_move(&event->chunk, out + len, room - len);
     }
     return len;

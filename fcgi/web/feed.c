@@ -20,6 +20,7 @@ struct feed {
     struct slice tail;  /* literal bytes that are being written */
     bool beat;          /* a heartbeat is due */
     bool ended;         /* the end has been written, or is in tail */
+    bool cut;           /* there is no end: some of it did not come, and is to be asked for again */
 };
 
 struct response feed_response(enum event_form form)
@@ -74,16 +75,25 @@ static bool is_writing(const struct feed *feed)
     return event_unfinished(&feed->event) || feed->tail.len > 0;
 }
 
+/* What this process gives up another one may have: that is no failure to be told of. */
+static const struct stream_part *next_part(struct feed *feed)
+{
+    const struct stream_part *part;
+    while ((part = stream_next(feed->stream)) && part->kind == SETTLED_SHUTDOWN)
+        feed->cut = true;
+    return part;
+}
+
 /* Begins what is to be written next, and lets go of what has been. False: there is nothing. */
 static bool feed_advance(struct feed *feed)
 {
-    const struct stream_part *part = stream_next(feed->stream);
+    const struct stream_part *part = next_part(feed);
     if (part) {
         event_begin(&feed->event, feed->form, part->name, part->kind != SETTLED_ENTRY,
                     body_of(feed, part));
         feed->beat = false;
     } else if (stream_is_over(feed->stream) && !feed->ended) {
-        feed->tail = event_end(feed->form);
+        feed->tail = feed->cut ? SLICE("") : event_end(feed->form);
         feed->ended = true;
     } else if (feed->beat && !feed->ended) {
         feed->tail = event_heartbeat(feed->form);

@@ -233,8 +233,9 @@ static enum request_progress emit_stream(struct request *request, struct output 
     if (!request->head_sent)
         len = response_head(feed_head(feed), clock_wall_ms(), content);
     len += feed_write(feed, content + len, room - len);
-    output_return(output, room - len);
-    record_encode_header(out, FCGI_STDOUT, request->id, (uint16_t)len, record_padding(len));
+    output_return(output, len > 0 ? room - len : FCGI_HEADER_LEN + room); /* no empty record */
+    if (len > 0)
+        record_encode_header(out, FCGI_STDOUT, request->id, (uint16_t)len, record_padding(len));
     request->head_sent = true;
 
     bool over = feed_is_over(feed);

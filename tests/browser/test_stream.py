@@ -62,8 +62,11 @@ def test_bytes_in_any_pieces(site, browser, end):
 
 
 def test_failure_of_one(site, browser):
-    """Its event has the fallback of the server, or nothing. No other one suffers."""
+    """It is asked for once more, by itself, which says why. No other one suffers."""
     slot = '<template slot="error"><p>our words</p></template>'
+    site.fragment("a", "<p>their words</p>", 404)
+    site.fragment("b", "…", 404, type="text/plain")
+    site.fragment("d", "<p>their words</p>", 404)
     browser.open(site.page(elements("a", "b", "c") +
                            f'<page-fragment name="d" stream>…{slot}</page-fragment>'))
     stream = site.stream()

@@ -253,6 +253,23 @@ static void test_others(void **state)
     assert_int_equal(event_end(EVENT_TEMPLATES).len, 0);
 }
 
+/* A turn looks at no more of a long line than it writes: others wait meanwhile. */
+static void test_long_line(void **state)
+{
+    struct buffer body = {0};
+    struct event event;
+    char out[100];
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        unit_append(&body, "xxxxxxxxxxxxxxxxxxxx", 20);
+    event_begin(&event, EVENT_STREAM, SLICE("a"), false, buffer_slice(&body));
+    for (size_t turn = 1; turn <= 10; turn++) {
+        assert_int_equal(event_write(&event, out, sizeof out), sizeof out);
+        assert_true(body.len - event.body.len <= turn * sizeof out);
+    }
+    buffer_free(&body);
+}
+
 static void test_names(void **state)
 {
     static const struct {
@@ -277,7 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events),   cmocka_unit_test(test_templates),
         cmocka_unit_test(test_any_body), cmocka_unit_test(test_others),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_long_line),
     };
     return cmocka_run_group_tests_name("event", tests, NULL, NULL);
 }

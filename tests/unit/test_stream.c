@@ -401,7 +401,7 @@ static void test_feed(void **state)
     }
 }
 
-/* What the source's failures, a bound and the shutdown are told as. */
+/* What the source's failures are told as. After the shutdown there is nothing, not even an end. */
 static void test_feed_failures(void **state)
 {
     static const struct {
@@ -412,11 +412,11 @@ static void test_feed_failures(void **state)
         {BY_HAND, SOURCE_FAILED, "could not be loaded"},
         {BY_HAND, SOURCE_TIMED_OUT, "took too long"},
         {BY_HAND, SOURCE_NOT_FOUND, "no such fragment"},
-        {BY_HAND, SOURCE_CANCELLED, "try again"},
+        {BY_HAND, SOURCE_CANCELLED, NULL},
         {STALE_ERROR, SOURCE_FAILED, FALLBACK},
         {STALE_ERROR, SOURCE_TIMED_OUT, FALLBACK},
         {STALE_ERROR, SOURCE_NOT_FOUND, "no such fragment"},
-        {STALE_ERROR, SOURCE_CANCELLED, "try again"},
+        {STALE_ERROR, SOURCE_CANCELLED, NULL},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -426,8 +426,8 @@ static void test_feed_failures(void **state)
         hand_fail(&bench->hand, "b", cases[i].status);
         bench_turn(bench);
         text[feed_write(feed, text, sizeof text - 1)] = '\0';
-        assert_row(i, strncmp(text, "event: b:error\ndata: <p", 23) == 0);
-        assert_row(i, strstr(text, cases[i].says));
+        assert_row(i, strncmp(text, "event: b:error\ndata: <p", cases[i].says ? 23 : 0) == 0);
+        assert_row(i, cases[i].says ? strstr(text, cases[i].says) != NULL : text[0] == '\0');
         assert_row(i, feed_is_over(feed));
         feed_free(feed);
         feed = NULL;

@@ -1,0 +1,123 @@
+"""<page-fragment> where things go wrong: refusals, cuts, orphans, and what can't be."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from harness.wait import stays, wait_until
+
+
+def element(name: str, attributes: str = "", inside: str = "…") -> str:
+    return f'<page-fragment name="{name}" {attributes}>{inside}</page-fragment>'
+
+
+OWN = '<script type="module" src="own.js"></script>'
+
+
+def test_reload_asks_again_while_another_shares(site, browser):
+    """Who is told that it has loaded and reloads is not given the same answer again."""
+    site.fragment("a")
+    site.answer("own.js", type="text/javascript", body="""
+        window.loads = 0;
+        window.answers = new Set();
+        document.addEventListener("load", ({ target, detail }) => {
+            if (!detail) return;
+            answers.add(detail.response);
+            if (++loads < 20) target.reload();
+        }, true);""")
+    browser.open(site.page(OWN + element("a") * 2))
+    wait_until(lambda: browser.script("return window.loads >= 20;"), "them to load")
+    assert browser.script("return answers.size;") > 5
+    assert site.asked("a") > 5
+
+
+@pytest.mark.parametrize("swap", ["((", "html"])
+def test_swap_that_can_not_be(site, browser, swap):
+    """It is no spinner for ever."""
+    site.fragment("a", "text")
+    browser.open(site.page(element("a", f'swap="{swap}"')))
+    wait_until(lambda: browser.state("a") in ("loaded", "failed"), "the end")
+    assert browser.busy("a") is False
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("status", [400, 404, 414])
+def test_stream_refused(site, browser, status):
+    """One bad name among them, or a URL that is too long, takes nothing from the others."""
+    site.stream_status = status
+    for path in ("fragments?name=end&name=b", "fragments?name=end"):
+        site.answer(path, status, type="text/html")
+    site.fragment("end")
+    site.fragment("b")
+    browser.open(site.page(element("end", "stream") + element("b", "stream")))
+    browser.wait_state("b", "loaded")
+    browser.wait_state("end", "loaded")
+
+
+def test_stream_that_nobody_waits_for(site, browser):
+    """The first leaves, the second is filled: nobody is left."""
+    browser.open(site.page(element("a", "stream") + element("b", "stream")))
+    stream = site.stream()
+    browser.script("document.querySelector('page-fragment').remove();")
+    stream.send("b", "<p>b</p>")
+    browser.wait_state("b", "loaded")
+    stream.wait_left()
+
+
+def test_cut_before_the_end(site, browser):
+    """All had come: there is nothing to ask for."""
+    browser.open(site.page(element("a", "stream")))
+    stream = site.stream()
+    stream.send("a", "<p>a</p>")
+    browser.wait_state("a", "loaded")
+    stream.cut()
+    stays(lambda: len(site.streams) == 1, "no other request", seconds=1.5)
+
+
+def test_retry_after_of_a_month(site, browser):
+    """More than a timer can take is no storm."""
+    site.fragment("a", status=202, headers={"Retry-After": "2592000"})
+    browser.open(site.page(element("a")))
+    site.wait_asked("a")
+    stays(lambda: site.asked("a") <= 2, "no storm", seconds=0.5)
+
+
+def test_stream_failure_is_tried_again(site, browser):
+    """`retries` are for all elements."""
+    browser.open(site.page(element("a", "stream retries=2")))
+    site.fragment("a")
+    stream = site.stream()
+    stream.send("a:error", "<p>too much is going on</p>")
+    stream.end()
+    browser.wait_state("a", "loaded")
+
+
+def test_daemon_ends_while_a_stream_waits(api, browser, front, daemon):
+    """Long work does not die with the process: who comes after it is asked."""
+    server = front(extra='shutdown_timeout = "100ms"')
+    api.hold("x")
+    browser.open(server.url)
+    browser.script("""
+        const it = document.createElement("page-fragment");
+        it.setAttribute("name", "x");
+        it.setAttribute("stream", "");
+        document.body.append(it);""")
+    api.wait_calls("x", 1)
+    server.daemon.signal(signal.SIGTERM)
+    server.daemon.wait()
+    server.daemon.start()
+    api.wait_calls("x", 2)
+    api.release("x")
+    browser.wait_state("x", "loaded")
+
+
+def test_retries_of_those_that_share_a_stream(site, browser):
+    """The first one's wish not to be tried again is not the others'."""
+    browser.open(site.page(element("a", "stream retries=0") + element("b", "stream")))
+    site.stream().cut()
+    stream = site.stream(1)
+    assert "b" in stream.names
+    stream.send("b", "<p>b</p>")
+    browser.wait_state("b", "loaded")
