@@ -69,6 +69,8 @@ static void drop(struct memory *memory, struct item *item)
 /* An item that was asked for. Who is protected longest without use is on probation again. */
 static void promote(struct memory *memory, struct item *item)
 {
+    if (item->segment == PROTECTED && !item->next)
+        return; /* the latest one was asked for again */
     unlink_item(memory, item);
     link_item(memory, item, PROTECTED);
     while (memory->segments[PROTECTED].used > memory->limit / 100 * PROTECTED_SHARE &&

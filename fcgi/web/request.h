@@ -33,14 +33,17 @@ static inline void web_request_set(struct web_request *request, struct slice nam
             request->path_info = value;
         break;
     case 11:
-        if (slice_equal(name, SLICE("SCRIPT_NAME")))
-            request->script_name = value;
-        else if (slice_equal(name, SLICE("REMOTE_ADDR")))
-            request->remote_addr = value;
-        else if (slice_equal(name, SLICE("HTTP_ACCEPT")))
+        if (name.data[0] == 'S') { /* as of many others that a front server sends */
+            if (slice_equal(name, SLICE("SCRIPT_NAME")))
+                request->script_name = value;
+        } else if (name.data[0] == 'R') {
+            if (slice_equal(name, SLICE("REMOTE_ADDR")))
+                request->remote_addr = value;
+        } else if (slice_equal(name, SLICE("HTTP_ACCEPT"))) {
             request->accept = value;
-        else if (slice_equal(name, SLICE("HTTP_PREFER")))
+        } else if (slice_equal(name, SLICE("HTTP_PREFER"))) {
             request->prefer = value;
+        }
         break;
     case 12:
         if (slice_equal(name, SLICE("DOCUMENT_URI")))

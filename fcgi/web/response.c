@@ -143,9 +143,9 @@ static char *put_cache_status(char *at, const struct response *response, int64_t
         at = put(at, SLICE("; ttl="));
         at = put_signed_seconds(at, response->entry->fresh_until_ms - now_ms);
     }
-    if (response->detail) {
+    if (response->detail.len > 0) {
         at = put(at, SLICE("; detail="));
-        at = put(at, slice_of(response->detail));
+        at = put(at, response->detail);
     }
     return put(at, SLICE("\r\n"));
 }

@@ -29,7 +29,7 @@ struct response {
     struct entry *entry; /* owned reference; NULL: `body` is static or belongs to the config */
     struct slice body;   /* empty when there is an entry, or when it is streamed */
     const struct freshness *terms; /* of the route, borrowed; NULL: none of RFC 5861's */
-    const char *detail;            /* for Cache-Status; NULL: none */
+    struct slice detail;           /* for Cache-Status; empty: none */
     short status;
     short retry_after; /* seconds; negative: no such header */
     short applied;     /* Preference-Applied: wait=N; negative: no such header */

@@ -188,8 +188,9 @@ static struct response answer_settlement(const struct settlement *settlement,
                                          const struct route *route, struct slice if_none_match,
                                          bool head_only)
 {
-    static const char *const details[] =
-        {[FROM_SOURCE] = "source", [FROM_REDIS] = "redis", [FROM_MEMORY] = "memory"};
+    static const struct slice details[] = {[FROM_SOURCE] = SLICE_INIT("source"),
+                                           [FROM_REDIS] = SLICE_INIT("redis"),
+                                           [FROM_MEMORY] = SLICE_INIT("memory")};
     bool answered = settlement->kind != SETTLED_NOT_READY && settlement->kind != SETTLED_SHUTDOWN;
     struct response response =
         settlement->kind == SETTLED_ENTRY
@@ -199,7 +200,8 @@ static struct response answer_settlement(const struct settlement *settlement,
     response.origin = settlement->hit                             ? ORIGIN_HIT
                       : settlement->stale || settlement->replaced ? ORIGIN_STALE
                                                                   : ORIGIN_MISS;
-    response.detail = answered ? details[settlement->detail] : NULL;
+    if (answered)
+        response.detail = details[settlement->detail];
     response.stored = settlement->stored;
     response.collapsed = settlement->collapsed && !settlement->hit;
     return response;
@@ -352,6 +354,8 @@ static enum service_outcome start_stream(struct service *service, const struct w
 /* The seconds of the request's own hold, if it is shorter than the route's; or -1. */
 static short preferred_hold(const struct web_request *request, const struct recipe *recipe)
 {
+    if (request->prefer.len == 0)
+        return -1;
     int seconds = web_request_wait(request);
     return seconds >= 0 && seconds <= HOLD_MAX_S && seconds < recipe->hold ? (short)seconds : -1;
 }

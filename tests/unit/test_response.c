@@ -300,33 +300,45 @@ static void test_cache_status(void **state)
         bool entry;
         const char *value; /* NULL: no such header */
     } cases[] = {
-        {{.origin = ORIGIN_NONE, .detail = "memory", .stored = true}, 0, true, NULL},
+        {{.origin = ORIGIN_NONE, .detail = SLICE_INIT("memory"), .stored = true}, 0, true, NULL},
         {{.origin = ORIGIN_NONE}, 0, false, NULL},
         {{.origin = ORIGIN_HIT}, 37000, true, "hit; ttl=37"},
-        {{.origin = ORIGIN_HIT, .detail = "memory"}, 37999, true, "hit; ttl=37; detail=memory"},
-        {{.origin = ORIGIN_HIT, .detail = "redis"}, 999, true, "hit; ttl=0; detail=redis"},
+        {{.origin = ORIGIN_HIT, .detail = SLICE_INIT("memory")},
+         37999,
+         true,
+         "hit; ttl=37; detail=memory"},
+        {{.origin = ORIGIN_HIT, .detail = SLICE_INIT("redis")},
+         999,
+         true,
+         "hit; ttl=0; detail=redis"},
         {{.origin = ORIGIN_HIT}, 0, true, "hit; ttl=0"},
         {{.origin = ORIGIN_HIT}, -1, true, "hit; ttl=-1"},
         {{.origin = ORIGIN_HIT}, -999, true, "hit; ttl=-1"},
         {{.origin = ORIGIN_HIT}, -1000, true, "hit; ttl=-1"},
         {{.origin = ORIGIN_HIT}, -1001, true, "hit; ttl=-2"},
         {{.origin = ORIGIN_HIT}, -60000, true, "hit; ttl=-60"},
-        {{.origin = ORIGIN_STALE, .detail = "source"},
+        {{.origin = ORIGIN_STALE, .detail = SLICE_INIT("source")},
          -5000,
          true,
          "fwd=stale; ttl=-5; detail=source"},
         {{.origin = ORIGIN_STALE, .collapsed = true}, -5000, true, "fwd=stale; collapsed; ttl=-5"},
-        {{.origin = ORIGIN_MISS, .detail = "source"}, 60000, true, "fwd=miss; detail=source"},
-        {{.origin = ORIGIN_MISS, .detail = "source", .stored = true},
+        {{.origin = ORIGIN_MISS, .detail = SLICE_INIT("source")},
+         60000,
+         true,
+         "fwd=miss; detail=source"},
+        {{.origin = ORIGIN_MISS, .detail = SLICE_INIT("source"), .stored = true},
          60000,
          true,
          "fwd=miss; stored; ttl=60; detail=source"},
-        {{.origin = ORIGIN_MISS, .detail = "source", .stored = true, .collapsed = true},
+        {{.origin = ORIGIN_MISS, .detail = SLICE_INIT("source"), .stored = true, .collapsed = true},
          60000,
          true,
          "fwd=miss; stored; collapsed; ttl=60; detail=source"},
-        {{.origin = ORIGIN_MISS, .detail = "source"}, 0, false, "fwd=miss; detail=source"},
-        {{.origin = ORIGIN_HIT, .detail = "memory"}, 0, false, "hit; detail=memory"},
+        {{.origin = ORIGIN_MISS, .detail = SLICE_INIT("source")},
+         0,
+         false,
+         "fwd=miss; detail=source"},
+        {{.origin = ORIGIN_HIT, .detail = SLICE_INIT("memory")}, 0, false, "hit; detail=memory"},
         {{.origin = ORIGIN_MISS}, 0, false, "fwd=miss"},
     };
     (void)state;
@@ -374,7 +386,7 @@ static void test_longest(void **state)
         assert_non_null(entry);
         struct response response = response_of_entry(entry);
         response.origin = ORIGIN_STALE;
-        response.detail = "memory";
+        response.detail = SLICE("memory");
         response.terms = &longest_terms;
         response.stored = response.collapsed = true;
         response.retry_after = 32767;
@@ -405,7 +417,7 @@ static void test_combinations(void **state)
         response.stored = i & 4;
         response.head_only = i & 8;
         response.origin = (unsigned char)(i / 16 % 4); /* all four of them */
-        response.detail = i & 3 ? "memory" : NULL;
+        response.detail = slice_of(i & 3 ? "memory" : NULL);
         response.retry_after = i & 64 ? 32767 : i & 128 ? 0 : -1;
         struct slice head = head_of(&response, NOW_MS, out);
         check_shape(head);
