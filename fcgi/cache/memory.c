@@ -26,7 +26,7 @@ struct item {
 
 struct memory {
     struct item *table;
-    struct {
+    struct segment {
         struct item *items;
         size_t used;
     } segments[SEGMENTS];
@@ -69,13 +69,14 @@ static void drop(struct memory *memory, struct item *item)
 /* An item that was asked for. Who is protected longest without use is on probation again. */
 static void promote(struct memory *memory, struct item *item)
 {
-    if (item->segment == PROTECTED && !item->next)
+    struct segment *protected = &memory->segments[PROTECTED];
+    size_t most = memory->limit / 100 * PROTECTED_SHARE;
+    if (item->segment == PROTECTED && !item->next && protected->used <= most)
         return; /* the latest one was asked for again */
     unlink_item(memory, item);
     link_item(memory, item, PROTECTED);
-    while (memory->segments[PROTECTED].used > memory->limit / 100 * PROTECTED_SHARE &&
-           memory->segments[PROTECTED].items != item) {
-        struct item *oldest = memory->segments[PROTECTED].items;
+    while (protected->used > most && protected->items != item) {
+        struct item *oldest = protected->items;
         unlink_item(memory, oldest);
         link_item(memory, oldest, PROBATION);
     }
