@@ -152,8 +152,8 @@ def one_more(daemon: Workerless, name: str, reads: bool) -> Iterator[None]:
         settled_bytes(daemon)
         waiting = bytes_waiting(sock)
         yield
-        if not reads:   # it was left alone, neither fed nor dropped
-            assert 0 < bytes_waiting(sock) == waiting < LARGE_BYTES, "its socket was not full"
+        if not reads:   # it was not dropped, and most of it still waits in the daemon
+            assert 0 < waiting <= bytes_waiting(sock) < LARGE_BYTES, "its socket was not full"
 
 
 def measure_delay(tmp: Path, quick: bool, rounds: int) -> Delay:
