@@ -54,7 +54,8 @@ static void reply_with(redisReply *reply)
     assert_true(servers.pending > 0);
     struct command command = servers.commands[0];
     servers.pending--;
-    memmove(servers.commands, servers.commands + 1, servers.pending * sizeof *servers.commands);
+    for (size_t i = 0; i < servers.pending; i++)
+        servers.commands[i] = servers.commands[i + 1];
     command.answered(command.caller, reply);
 }
 
