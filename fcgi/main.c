@@ -112,6 +112,20 @@ static void watch_signals(struct server *server)
     }
 }
 
+/* What comes while the process ends finds no loop any longer. */
+static void ignore_signal(struct ev_loop *loop, ev_signal *watcher)
+{
+    ev_signal_stop(loop, watcher);
+    signal(watcher->signum, SIG_IGN);
+}
+
+static void ignore_signals(struct server *server)
+{
+    for (size_t i = 0; i < sizeof server->signals / sizeof server->signals[0]; i++)
+        ignore_signal(server->loop, &server->signals[i]);
+    ignore_signal(server->loop, &server->hangup);
+}
+
 /* --- building up --- */
 
 static void on_room(void *context, bool room)
@@ -191,8 +205,10 @@ static void server_free(struct server *server)
         source_destroy(server->sources[i]);
     free(server->sources);
     free(server->recipes);
-    if (server->loop)
+    if (server->loop) {
+        ignore_signals(server);
         ev_loop_destroy(server->loop);
+    }
 }
 
 static int serve(const struct conf *conf)
