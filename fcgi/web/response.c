@@ -1,11 +1,9 @@
 /* Status, headers and body of an answer, as CGI has them (RFC 3875 6.2). Pure. */
 #include "web/response.h"
 
-#include "cache/entry.h"
 #include "park/freshness.h"
 
-#define NO_RETRY      (-1)
-#define NO_PREFERENCE (-1)
+#define NO_RETRY RESPONSE_NO_HEADER
 
 static const struct status {
     short code;
@@ -55,7 +53,7 @@ struct response response_of_status(int status)
     return (struct response){.status = row->code,
                              .body = row->body,
                              .retry_after = row->retry_after,
-                             .applied = NO_PREFERENCE};
+                             .applied = RESPONSE_NO_HEADER};
 }
 
 struct response response_of_failure(struct slice fallback, int status)
@@ -64,14 +62,6 @@ struct response response_of_failure(struct slice fallback, int status)
     if (fallback.data && (status == 502 || status == 504))
         response.body = fallback;
     return response;
-}
-
-struct response response_of_entry(struct entry *entry)
-{
-    return (struct response){.status = (short)entry->status,
-                             .entry = entry_ref(entry),
-                             .retry_after = NO_RETRY,
-                             .applied = NO_PREFERENCE};
 }
 
 /* What a GET would be sent. */

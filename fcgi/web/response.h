@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "cache/entry.h"
 
-struct entry;
 struct freshness;
 
 /* A response's head never takes more: it has to fit the front server's first buffer, which is one
@@ -24,6 +24,8 @@ enum response_origin {
 
 /* What a body that is not an entry's is. Of the last two the length is not known beforehand. */
 enum response_type { BODY_HTML, BODY_PLAIN, BODY_EVENTS, BODY_TEMPLATES };
+
+#define RESPONSE_NO_HEADER (-1) /* of a number that is a header's */
 
 struct response {
     struct entry *entry; /* owned reference; NULL: `body` is static or belongs to the config */
@@ -47,8 +49,15 @@ struct response response_of_status(int status);
  * its data is NULL if not. */
 struct response response_of_failure(struct slice fallback, int status);
 
-/* A fragment. Takes one more reference to the entry. `origin`, `collapsed`, `stored` are zero. */
-struct response response_of_entry(struct entry *entry);
+/* A fragment, set in its place, as every hit needs one: a copy costs more than all of this. Takes
+ * one more reference to the entry. `origin`, `collapsed`, `stored` are zero. */
+static inline void response_set_entry(struct response *response, struct entry *entry)
+{
+    memset(response, 0, sizeof *response);
+    response->entry = entry_ref(entry);
+    response->status = (short)entry->status;
+    response->retry_after = response->applied = RESPONSE_NO_HEADER;
+}
 
 /* The bytes that follow the head; empty for a HEAD or a 304. They live as long as the response. */
 struct slice response_body(const struct response *response);

@@ -172,39 +172,35 @@ static struct response answer_error(struct service *service, const struct web_re
 /* --- what a settlement is answered with --- */
 
 /* A fragment's answer, or its 304. */
-static struct response answer_entry(const struct settlement *settlement, const struct route *route,
-                                    struct slice if_none_match)
+static void answer_entry(struct entry *entry, const struct route *route, struct slice if_none_match,
+                         struct response *response)
 {
-    struct entry *entry = settlement->entry;
-    struct response response = response_of_entry(entry);
     struct slice etag = {.data = entry->etag, .len = ENTRY_ETAG_LEN};
-    if (web_request_etag_matches(if_none_match, etag))
-        response.status = 304;
-    response.terms = &route->recipe.freshness;
-    return response;
+    response_set_entry(response, entry);
+    if (if_none_match.len > 0 && web_request_etag_matches(if_none_match, etag))
+        response->status = 304;
+    response->terms = &route->recipe.freshness;
 }
 
-static struct response answer_settlement(const struct settlement *settlement,
-                                         const struct route *route, struct slice if_none_match,
-                                         bool head_only)
+static void answer_settlement(const struct settlement *settlement, const struct route *route,
+                              struct slice if_none_match, bool head_only, struct response *response)
 {
     static const struct slice details[] = {[FROM_SOURCE] = SLICE_INIT("source"),
                                            [FROM_REDIS] = SLICE_INIT("redis"),
                                            [FROM_MEMORY] = SLICE_INIT("memory")};
     bool answered = settlement->kind != SETTLED_NOT_READY && settlement->kind != SETTLED_SHUTDOWN;
-    struct response response =
-        settlement->kind == SETTLED_ENTRY
-            ? answer_entry(settlement, route, if_none_match)
-            : response_of_failure(route->fallback, outcome_status(settlement->kind));
-    response.head_only = head_only;
-    response.origin = settlement->hit                             ? ORIGIN_HIT
-                      : settlement->stale || settlement->replaced ? ORIGIN_STALE
-                                                                  : ORIGIN_MISS;
+    if (settlement->kind == SETTLED_ENTRY)
+        answer_entry(settlement->entry, route, if_none_match, response);
+    else
+        *response = response_of_failure(route->fallback, outcome_status(settlement->kind));
+    response->head_only = head_only;
+    response->origin = settlement->hit                             ? ORIGIN_HIT
+                       : settlement->stale || settlement->replaced ? ORIGIN_STALE
+                                                                   : ORIGIN_MISS;
     if (answered)
-        response.detail = details[settlement->detail];
-    response.stored = settlement->stored;
-    response.collapsed = settlement->collapsed && !settlement->hit;
-    return response;
+        response->detail = details[settlement->detail];
+    response->stored = settlement->stored;
+    response->collapsed = settlement->collapsed && !settlement->hit;
 }
 
 /* --- purging --- */
@@ -371,8 +367,8 @@ static enum service_outcome start_fragment(struct service *service,
     short hold_s = preferred_hold(request, recipe);
     struct settlement settlement;
     if (flights_serve(service->flights, recipe, key, target->name, &settlement)) {
-        answer->response =
-            answer_settlement(&settlement, target->route, request->if_none_match, is_head(request));
+        answer_settlement(&settlement, target->route, request->if_none_match, is_head(request),
+                          &answer->response);
         answer->response.applied = hold_s;
         return SERVICE_ANSWERED;
     }
@@ -422,22 +418,22 @@ enum service_outcome service_start(struct service *service, const struct web_req
     return SERVICE_ANSWERED;
 }
 
-struct response service_finish(struct wait *wait, const struct settlement *settlement)
+void service_finish(struct wait *wait, const struct settlement *settlement,
+                    struct response *response)
 {
-    struct response response =
-        settlement->kind == SETTLED_PURGED || settlement->kind == SETTLED_NOT_PURGED
-            ? response_of_status(outcome_status(settlement->kind))
-            : answer_settlement(settlement, wait->route, slice_of(wait->if_none_match),
-                                wait->head_only);
+    if (settlement->kind == SETTLED_PURGED || settlement->kind == SETTLED_NOT_PURGED)
+        *response = response_of_status(outcome_status(settlement->kind));
+    else
+        answer_settlement(settlement, wait->route, slice_of(wait->if_none_match), wait->head_only,
+                          response);
     if (wait->route)
-        response.applied = wait->applied;
+        response->applied = wait->applied;
     if (wait->minimal && settlement->kind == SETTLED_NOT_READY) {
-        response.body = SLICE("");
-        response.minimal = true;
+        response->body = SLICE("");
+        response->minimal = true;
     }
     wait->waiter = NULL;
     service_leave(wait);
-    return response;
 }
 
 void service_leave(struct wait *wait)

@@ -63,7 +63,8 @@ enum service_outcome service_start(struct service *service, const struct web_req
                                    struct waiter_address who, union service_answer *answer);
 
 /* The answer after the flight's settlement. The wait is over. The response is the caller's. */
-struct response service_finish(struct wait *wait, const struct settlement *settlement);
+void service_finish(struct wait *wait, const struct settlement *settlement,
+                    struct response *response);
 
 /* The request went away: its wait is over, the flight goes on. */
 void service_leave(struct wait *wait);

@@ -389,6 +389,7 @@ static void connection_read(struct connection *connection)
         if (len > 0) {
             if (connection->state != LINGERING)
                 connection_feed(connection, (struct slice){.data = scratch, .len = (size_t)len});
+            request_keep_params();
             if (len < SCRATCH_LEN)
                 return;
         } else if (len == 0) {

@@ -16,35 +16,48 @@
 
 struct request *request_new(uint16_t id, uint32_t generation, bool keep_conn)
 {
-    struct request *request = alloc_zeroed(sizeof *request);
+    struct request *request = alloc_bytes(sizeof *request);
     if (!request)
         return NULL;
-    request->id = id;
-    request->generation = generation;
-    request->keep_conn = keep_conn;
+    *request = (struct request){.id = id, .generation = generation, .keep_conn = keep_conn};
     return request;
 }
 
-/* What the PARAMS that ended last said. The end of that request's STDIN nearly always comes next,
- * and they need not be decoded twice. */
+/* The bytes of PARAMS that came last. Mostly they are all of a request's PARAMS, and the rest of it
+ * comes with them: then they are used where they were read. */
 static struct {
-    const struct request *request; /* in state STDIN; NULL: of none */
-    struct web_request web;        /* points into its PARAMS */
+    struct request *request; /* in state PARAMS or STDIN; NULL: of none */
+    struct slice params;     /* the only ones that it has; borrowed until request_keep_params */
+    struct web_request web;  /* in state STDIN: what they say */
 } latest;
+
+void request_keep_params(void)
+{
+    struct request *request = latest.request;
+    latest.request = NULL;
+    if (request && !buffer_append(&request->arriving.params, latest.params.data, latest.params.len,
+                                  latest.params.len))
+        request->params_lost = true;
+}
+
+static struct slice params_of(const struct request *request)
+{
+    return request == latest.request ? latest.params : buffer_slice(&request->arriving.params);
+}
 
 /* Lets go of what the present state holds. */
 static void leave_state(struct request *request)
 {
-    if (latest.request == request)
-        latest.request = NULL;
     switch ((enum request_state)request->state) {
     case REQUEST_PARAMS:
     case REQUEST_STDIN:
+        if (latest.request == request)
+            latest.request = NULL;
         timeout_stop(&request->arriving.deadline);
         buffer_free(&request->arriving.params);
         break;
     case REQUEST_PARKED:
-        service_leave(&request->wait);
+        service_leave(&request->answer.wait);
         break;
     case REQUEST_ANSWERING:
         response_release(&request->answer.response);
@@ -69,21 +82,27 @@ void request_free(struct request *request)
 void request_add_params(struct request *request, struct slice bytes,
                         const struct connection_limits *limits)
 {
-    if (bytes.len > limits->max_params - request->arriving.params.len)
+    size_t len = params_of(request).len;
+    request_keep_params();
+    if (bytes.len > limits->max_params - len)
         request_refuse(request, 431);
-    else if (!buffer_append(&request->arriving.params, bytes.data, bytes.len, limits->max_params))
-        request_refuse(request, 503);
+    else if (len == 0) {
+        latest.request = request;
+        latest.params = bytes;
+    } else if (!buffer_append(&request->arriving.params, bytes.data, bytes.len, limits->max_params))
+        request->params_lost = true;
 }
 
 /* False if the stream holds no pair, or a broken one. */
-static bool read_params(const struct request *request, struct web_request *web)
+static bool read_params(struct slice params, struct web_request *web)
 {
-    struct slice rest = buffer_slice(&request->arriving.params), name, value;
+    struct slice name, value;
     enum params_step step;
+    bool any = params.len > 0;
     *web = (struct web_request){0};
-    while ((step = params_next(&rest, &name, &value)) == PARAMS_PAIR)
+    while ((step = params_next(&params, &name, &value)) == PARAMS_PAIR)
         web_request_set(web, name, value);
-    return step == PARAMS_END && request->arriving.params.len > 0;
+    return step == PARAMS_END && any;
 }
 
 void request_end_params(struct request *request, const struct connection_limits *limits,
@@ -91,65 +110,76 @@ void request_end_params(struct request *request, const struct connection_limits 
 {
     struct response response;
     uint64_t content_len;
-    latest.request = NULL;
-    if (!read_params(request, &latest.web) ||
-        !web_request_content_length(&latest.web, &content_len))
+    if (latest.request != request)
+        request_keep_params(); /* another's; what these say takes the place of what those do */
+    if (request->params_lost)
+        request_refuse(request, 503);
+    else if (!read_params(params_of(request), &latest.web) ||
+             !web_request_content_length(&latest.web, &content_len))
         request_refuse(request, 400);
     else if (content_len > limits->max_request_body)
         request_refuse(request, 413);
     else if (content_len > 0 && service_check(service, &latest.web, &response))
         request_answer(request, response); /* why wait for a body that can't change it */
-    else {
+    else
         request->state = REQUEST_STDIN;
-        latest.request = request;
-    }
 }
 
 void request_add_input(struct request *request, struct slice bytes,
                        const struct connection_limits *limits)
 {
-    request->body_len += bytes.len;
-    if (request->body_len > limits->max_request_body)
+    request->arriving.body_len += bytes.len;
+    if (request->arriving.body_len > limits->max_request_body)
         request_refuse(request, 413);
+}
+
+/* The service's answer takes the place of what has arrived, but for the PARAMS that it is about. */
+static void start_service(struct request *request, const struct web_request *web,
+                          struct service *service, uint32_t connection)
+{
+    struct waiter_address who = {
+        .connection = connection,
+        .request_id = request->id,
+        .generation = request->generation,
+    };
+    struct buffer params = request->arriving.params;
+    struct feed *feed;
+    timeout_stop(&request->arriving.deadline);
+    if (latest.request == request)
+        latest.request = NULL;
+    switch (service_start(service, web, who, &request->answer)) {
+    case SERVICE_ANSWERED:
+        request->state = REQUEST_ANSWERING;
+        break;
+    case SERVICE_PARKED:
+        request->state = REQUEST_PARKED;
+        break;
+    case SERVICE_STREAMS:
+        feed = request->answer.feed;
+        memset(&request->stream, 0, sizeof request->stream);
+        request->stream.feed = feed;
+        request->state = REQUEST_STREAMING;
+        break;
+    }
+    buffer_free(&params);
 }
 
 void request_end_input(struct request *request, struct service *service, uint32_t connection)
 {
     struct web_request decoded;
     const struct web_request *web = &latest.web;
-    union service_answer answer;
-    struct waiter_address who = {
-        .connection = connection,
-        .request_id = request->id,
-        .generation = request->generation,
-    };
     uint64_t content_len;
-
     if (latest.request != request) {
-        read_params(request, &decoded); /* sound, as request_end_params found */
+        read_params(params_of(request), &decoded); /* sound, as request_end_params found */
         web = &decoded;
     }
     web_request_content_length(web, &content_len);
-    if (request->body_len < content_len) {
+    if (request->params_lost)
+        request_refuse(request, 503);
+    else if (request->arriving.body_len < content_len)
         request_refuse(request, 400);
-        return;
-    }
-    switch (service_start(service, web, who, &answer)) {
-    case SERVICE_ANSWERED:
-        request_answer(request, answer.response);
-        break;
-    case SERVICE_PARKED:
-        leave_state(request);
-        request->state = REQUEST_PARKED;
-        request->wait = answer.wait;
-        break;
-    case SERVICE_STREAMS:
-        leave_state(request);
-        request->state = REQUEST_STREAMING;
-        memset(&request->stream, 0, sizeof request->stream);
-        request->stream.feed = answer.feed;
-        break;
-    }
+    else
+        start_service(request, web, service, connection);
 }
 
 /* --- to the answer --- */
@@ -159,7 +189,6 @@ void request_answer(struct request *request, struct response response)
     leave_state(request);
     request->state = REQUEST_ANSWERING;
     request->answer.response = response;
-    request->answer.sent = 0;
 }
 
 void request_refuse(struct request *request, int status)
@@ -172,8 +201,11 @@ void request_settle(struct request *request, const struct waiter_address *who,
 {
     if (request->state == REQUEST_STREAMING)
         feed_settle(request->stream.feed, who, settlement);
-    else if (request->state == REQUEST_PARKED)
-        request_answer(request, service_finish(&request->wait, settlement));
+    else if (request->state == REQUEST_PARKED) {
+        struct wait wait = request->answer.wait;
+        service_finish(&wait, settlement, &request->answer.response);
+        request->state = REQUEST_ANSWERING;
+    }
 }
 
 bool request_has_output(const struct request *request)
@@ -250,12 +282,12 @@ enum request_progress request_emit(struct request *request, struct output *outpu
         return emit_stream(request, output);
 
     const struct response *response = &request->answer.response;
-    struct slice part = slice_from(response_body(response), request->answer.sent);
+    struct slice part = slice_from(response_body(response), request->sent);
     size_t room = RECORD_CONTENT_MAX - (request->head_sent ? 0 : RESPONSE_HEAD_MAX);
     bool last = part.len <= room;
     if (!last)
         part.len = room;
-    request->answer.sent += part.len;
+    request->sent += part.len;
 
     size_t before = output->queued;
     if (!emit_front(request, output, part.len) || !output_append(output, part, response->entry))

@@ -4,7 +4,8 @@
  *        `---------`-------------------^                 ^
  *                   `-----> STREAMING -------------------'
  *
- * A request holds memory only for the state that it is in: PARAMS are dropped when it parks.
+ * A request holds memory only for the state that it is in: PARAMS are dropped when it parks; they
+ * are not even copied if all of the request comes with one read.
  */
 #ifndef WORKERLESS_WIRE_REQUEST_H
 #define WORKERLESS_WIRE_REQUEST_H
@@ -32,25 +33,23 @@ enum request_state {
 
 struct request {
     struct request *next, *prev; /* in the connection's list of those that take turns */
-    uint64_t body_len;           /* bytes of STDIN so far */
+    size_t sent;                 /* bytes of the answer's body */
     uint32_t generation;         /* tells this use of the id from an earlier one */
     uint16_t id;
     unsigned char state;
     bool keep_conn;
     bool input_ended; /* its STDIN stream has ended: no more records of it will come */
     bool head_sent;
-    bool listed; /* it takes turns: see request_has_output */
+    bool listed;      /* it takes turns: see request_has_output */
+    bool params_lost; /* there was no memory for them */
     union {
         struct {
-            struct buffer params;
+            struct buffer params;     /* but for those that request_keep_params is to copy */
+            uint64_t body_len;        /* bytes of STDIN so far */
             struct timeout deadline;  /* for all of it; its owner starts it */
             struct connection *owner; /* for whoever gets the deadline */
         } arriving;                   /* PARAMS, STDIN */
-        struct wait wait;             /* PARKED */
-        struct {
-            struct response response;
-            size_t sent; /* bytes of its body */
-        } answer;        /* ANSWERING */
+        union service_answer answer;  /* PARKED: wait; ANSWERING: response */
         struct {
             struct feed *feed;
             struct timeout beat;      /* until a heartbeat is due; its owner starts it */
@@ -72,6 +71,9 @@ static inline bool request_receiving(const struct request *request)
 
 /* Whether request_emit has anything to do. */
 bool request_has_output(const struct request *request);
+
+/* To be called before the bytes that were added go away: those that are still needed are copied. */
+void request_keep_params(void);
 
 /* The next bytes of a stream, and its end. Each may bring the request into ANSWERING, with an error
  * if the bytes are bad or too many; request_end_input also into PARKED or STREAMING. `connection`

@@ -5,6 +5,7 @@
 
 #include "cache/entry.h"
 #include "park/freshness.h"
+#include "responses.h"
 #include "unit.h"
 
 #define NOW_MS 1700000000000

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "cache/entry.h"
+#include "responses.h"
 #include "unit.h"
 #include "wire/output.h"
 #include "wire/record.h"

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "flight_bench.h"
+#include "responses.h"
 #include "web/route.h"
 #include "wire/connection.h"
 #include "wire/output.h"
@@ -93,6 +94,7 @@ static void feed(struct request *request, struct slice params, size_t body_len, 
     while (request->state == REQUEST_PARAMS && params.len > 0) {
         struct slice piece = unit_exact(unit_piece(&params, how));
         request_add_params(request, piece, &limits);
+        request_keep_params();
         unit_drop(piece);
     }
     if (request->state == REQUEST_PARAMS)
@@ -364,6 +366,45 @@ static void test_early(void **state)
     }
 }
 
+/* Two requests whose PARAMS stay where they were read, which is overwritten after each '|'. Each
+ * gets its own answer in whichever order its parts come: 'a' and 'b' are the PARAMS, 'A' and 'B'
+ * their ends, 'x' and 'y' those of the requests. */
+static void test_params_in_place(void **state)
+{
+    static const char *const orders[] = {"aAxbBy",  "abABxy",  "abBAyx",  "aAbBxy",
+                                         "aAbBx|y", "aAbxBy",  "baABxy",  "a|AxbB|y",
+                                         "ab|ABxy", "aA|bByx", "aAb|xBy", "aAbB|xy"};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(orders); i++) {
+        struct request *requests[2] = {request_new(1, 77, true), request_new(2, 78, true)};
+        char bytes[2][64];
+        assert_non_null(requests[0]);
+        assert_non_null(requests[1]);
+        for (const char *step = orders[i]; *step; step++) {
+            size_t which = *step == 'b' || *step == 'B' || *step == 'y';
+            struct request *request = requests[which];
+            struct slice params = which ? SLICE("\x0e\3REQUEST_METHODGET\x0c\5DOCUMENT_URI/none")
+                                        : SLICE("\x0e\3REQUEST_METHODGET\x0c\x0b"
+                                                "DOCUMENT_URI/fragment/a");
+            if (*step == '|') {
+                request_keep_params();
+                memset(bytes, 'x', sizeof bytes);
+            } else if (*step == 'a' || *step == 'b') {
+                memcpy(bytes[which], params.data, params.len);
+                request_add_params(request, (struct slice){bytes[which], params.len}, &limits);
+            } else if (*step == 'A' || *step == 'B') {
+                request_end_params(request, &limits, service);
+            } else {
+                request_end_input(request, service, 4711);
+            }
+        }
+        assert_row(i, requests[0]->state == REQUEST_PARKED);
+        assert_row(i, status_of(requests[1]) == 404);
+        request_free(requests[0]);
+        request_free(requests[1]);
+    }
+}
+
 /* --- settled --- */
 
 static const struct response *answer(void)
@@ -607,6 +648,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
         cmocka_unit_test_setup_teardown(test_params_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(test_params_cap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_params_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_early, setup, teardown),

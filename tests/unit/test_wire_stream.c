@@ -90,6 +90,7 @@ static void ask(const char *method, const char *query, const char *accept)
     put_pair(&params, "HTTP_ACCEPT", accept);
     struct slice exact = unit_exact(buffer_slice(&params));
     request_add_params(request, exact, &limits);
+    request_keep_params();
     unit_drop(exact);
     if (request->state == REQUEST_PARAMS)
         request_end_params(request, &limits, service);
