@@ -10,7 +10,7 @@ static inline double clock_monotonic(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 #define CLOCK_COARSE_S 0.011 /* more than what the coarse one may be behind (CONFIG_HZ is >= 100) */
@@ -20,7 +20,7 @@ static inline double clock_monotonic_coarse(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 /* What clock_wall_ms returns while a turn holds it; 0: nothing is held. */

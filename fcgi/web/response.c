@@ -8,35 +8,35 @@
 static const struct status {
     short code;
     short retry_after; /* seconds, or NO_RETRY */
-    struct slice reason;
+    struct slice line;
     struct slice body; /* used when there is nothing better to show */
 } statuses[] = {
-    {200, NO_RETRY, SLICE_INIT("OK"), SLICE_INIT("")},
-    {202, 0, SLICE_INIT("Accepted"),
+    {200, NO_RETRY, SLICE_INIT("200 OK"), SLICE_INIT("")},
+    {202, 0, SLICE_INIT("202 Accepted"),
      SLICE_INIT("<span class=\"fragment-pending\" aria-busy=\"true\"></span>\n")},
-    {204, NO_RETRY, SLICE_INIT("No Content"), SLICE_INIT("")},
-    {304, NO_RETRY, SLICE_INIT("Not Modified"), SLICE_INIT("")},
-    {400, NO_RETRY, SLICE_INIT("Bad Request"),
+    {204, NO_RETRY, SLICE_INIT("204 No Content"), SLICE_INIT("")},
+    {304, NO_RETRY, SLICE_INIT("304 Not Modified"), SLICE_INIT("")},
+    {400, NO_RETRY, SLICE_INIT("400 Bad Request"),
      SLICE_INIT("<p class=\"fragment-error\">The request is malformed.</p>\n")},
-    {403, NO_RETRY, SLICE_INIT("Forbidden"),
+    {403, NO_RETRY, SLICE_INIT("403 Forbidden"),
      SLICE_INIT("<p class=\"fragment-error\">This is not allowed from here.</p>\n")},
-    {404, NO_RETRY, SLICE_INIT("Not Found"),
+    {404, NO_RETRY, SLICE_INIT("404 Not Found"),
      SLICE_INIT("<p class=\"fragment-error\">There is no such fragment.</p>\n")},
-    {405, NO_RETRY, SLICE_INIT("Method Not Allowed"),
+    {405, NO_RETRY, SLICE_INIT("405 Method Not Allowed"),
      SLICE_INIT("<p class=\"fragment-error\">Only GET and HEAD are allowed.</p>\n")},
-    {408, NO_RETRY, SLICE_INIT("Request Timeout"),
+    {408, NO_RETRY, SLICE_INIT("408 Request Timeout"),
      SLICE_INIT("<p class=\"fragment-error\">The request took too long to arrive.</p>\n")},
-    {413, NO_RETRY, SLICE_INIT("Content Too Large"),
+    {413, NO_RETRY, SLICE_INIT("413 Content Too Large"),
      SLICE_INIT("<p class=\"fragment-error\">The request's body is too large.</p>\n")},
-    {431, NO_RETRY, SLICE_INIT("Request Header Fields Too Large"),
+    {431, NO_RETRY, SLICE_INIT("431 Request Header Fields Too Large"),
      SLICE_INIT("<p class=\"fragment-error\">The request's headers are too large.</p>\n")},
-    {502, NO_RETRY, SLICE_INIT("Bad Gateway"),
+    {502, NO_RETRY, SLICE_INIT("502 Bad Gateway"),
      SLICE_INIT("<p class=\"fragment-error\">This part of the page could not be loaded.</p>\n")},
-    {503, 1, SLICE_INIT("Service Unavailable"),
+    {503, 1, SLICE_INIT("503 Service Unavailable"),
      SLICE_INIT("<p class=\"fragment-error\">Too much is going on; please try again.</p>\n")},
-    {504, NO_RETRY, SLICE_INIT("Gateway Timeout"),
+    {504, NO_RETRY, SLICE_INIT("504 Gateway Timeout"),
      SLICE_INIT("<p class=\"fragment-error\">This part of the page took too long.</p>\n")},
-    {500, NO_RETRY, SLICE_INIT("Internal Server Error"), SLICE_INIT("")}, /* what has no row */
+    {500, NO_RETRY, SLICE_INIT("500 Internal Server Error"), SLICE_INIT("")}, /* what has no row */
 };
 
 static const struct status *status_find(int code)
@@ -87,16 +87,13 @@ static char *put(char *at, struct slice text)
 
 static char *put_number(char *at, int64_t number)
 {
-    char digits[20];
-    size_t count = 0;
     uint64_t rest = number > 0 ? (uint64_t)number : 0;
-    do {
-        digits[count++] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
-    while (count > 0)
-        *at++ = digits[--count];
-    return at;
+    size_t count = 1;
+    for (uint64_t bound = 10; rest >= bound && count < 19; bound *= 10)
+        count++;
+    for (size_t i = count; i-- > 0; rest /= 10)
+        at[i] = (char)('0' + rest % 10);
+    return at + count;
 }
 
 /* Milliseconds as whole seconds; a moment that has not begun yet counts as none. */
@@ -210,9 +207,7 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
 {
     char *at = out;
     at = put(at, SLICE("Status: "));
-    at = put_number(at, response->status);
-    at = put(at, SLICE(" "));
-    at = put(at, status_find(response->status)->reason);
+    at = put(at, status_find(response->status)->line);
     at = put(at, SLICE("\r\n"));
 
     if (response->status != 304 && response->status != 204)

@@ -221,6 +221,7 @@ static void answer_get_values(struct connection *connection)
     char answer[VALUES_ANSWER_MAX];
     size_t len =
         values_answer(buffer_slice(&connection->management), connection->all->limits, answer);
+    buffer_free(&connection->management);
     if (len == 0) {
         connection_doom(connection, "malformed GET_VALUES");
         return;
@@ -327,7 +328,6 @@ static void on_record_end(struct connection *connection)
         answer_get_values(connection);
     else if (!is_application_type(header->type))
         answer_unknown_type(connection, header->type);
-    buffer_free(&connection->management);
 }
 
 static void connection_feed(struct connection *connection, struct slice input)

@@ -16,6 +16,8 @@ static uint32_t slot_of(const struct inflight *inflight, uint16_t id)
     uint32_t low = 0, high = inflight->count;
     if (high > 0 && inflight->requests[high - 1]->id < id)
         return high;
+    if (high > 0 && inflight->requests[0]->id >= id) /* the oldest is often the first to go */
+        return 0;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
         if (inflight->requests[middle]->id < id)

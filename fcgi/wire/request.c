@@ -19,7 +19,11 @@ struct request *request_new(uint16_t id, uint32_t generation, bool keep_conn)
     struct request *request = alloc_bytes(sizeof *request);
     if (!request)
         return NULL;
-    *request = (struct request){.id = id, .generation = generation, .keep_conn = keep_conn};
+    memset(request, 0, offsetof(struct request, arriving));
+    memset(&request->arriving, 0, sizeof request->arriving);
+    request->id = id;
+    request->generation = generation;
+    request->keep_conn = keep_conn;
     return request;
 }
 
@@ -128,8 +132,8 @@ void request_end_params(struct request *request, const struct connection_limits 
 void request_add_input(struct request *request, struct slice bytes,
                        const struct connection_limits *limits)
 {
-    request->arriving.body_len += bytes.len;
-    if (request->arriving.body_len > limits->max_request_body)
+    request->body_len += bytes.len;
+    if (request->body_len > limits->max_request_body)
         request_refuse(request, 413);
 }
 
@@ -142,7 +146,7 @@ static void start_service(struct request *request, const struct web_request *web
         .request_id = request->id,
         .generation = request->generation,
     };
-    struct buffer params = request->arriving.params;
+    char *params = request->arriving.params.data; /* owned; NULL if they are where they were read */
     struct feed *feed;
     timeout_stop(&request->arriving.deadline);
     if (latest.request == request)
@@ -150,6 +154,7 @@ static void start_service(struct request *request, const struct web_request *web
     switch (service_start(service, web, who, &request->answer)) {
     case SERVICE_ANSWERED:
         request->state = REQUEST_ANSWERING;
+        request->sent = 0;
         break;
     case SERVICE_PARKED:
         request->state = REQUEST_PARKED;
@@ -161,7 +166,7 @@ static void start_service(struct request *request, const struct web_request *web
         request->state = REQUEST_STREAMING;
         break;
     }
-    buffer_free(&params);
+    free(params);
 }
 
 void request_end_input(struct request *request, struct service *service, uint32_t connection)
@@ -176,7 +181,7 @@ void request_end_input(struct request *request, struct service *service, uint32_
     web_request_content_length(web, &content_len);
     if (request->params_lost)
         request_refuse(request, 503);
-    else if (request->arriving.body_len < content_len)
+    else if (request->body_len < content_len)
         request_refuse(request, 400);
     else
         start_service(request, web, service, connection);
@@ -189,6 +194,7 @@ void request_answer(struct request *request, struct response response)
     leave_state(request);
     request->state = REQUEST_ANSWERING;
     request->answer.response = response;
+    request->sent = 0;
 }
 
 void request_refuse(struct request *request, int status)
@@ -205,6 +211,7 @@ void request_settle(struct request *request, const struct waiter_address *who,
         struct wait wait = request->answer.wait;
         service_finish(&wait, settlement, &request->answer.response);
         request->state = REQUEST_ANSWERING;
+        request->sent = 0;
     }
 }
 

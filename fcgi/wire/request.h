@@ -33,7 +33,7 @@ enum request_state {
 
 struct request {
     struct request *next, *prev; /* in the connection's list of those that take turns */
-    size_t sent;                 /* bytes of the answer's body */
+    uint64_t body_len;           /* bytes of STDIN so far */
     uint32_t generation;         /* tells this use of the id from an earlier one */
     uint16_t id;
     unsigned char state;
@@ -45,11 +45,13 @@ struct request {
     union {
         struct {
             struct buffer params;     /* but for those that request_keep_params is to copy */
-            uint64_t body_len;        /* bytes of STDIN so far */
             struct timeout deadline;  /* for all of it; its owner starts it */
             struct connection *owner; /* for whoever gets the deadline */
         } arriving;                   /* PARAMS, STDIN */
-        union service_answer answer;  /* PARKED: wait; ANSWERING: response */
+        struct {
+            union service_answer answer; /* PARKED: wait; ANSWERING: response */
+            size_t sent;                 /* ANSWERING: bytes of its body */
+        };
         struct {
             struct feed *feed;
             struct timeout beat;      /* until a heartbeat is due; its owner starts it */
