@@ -103,7 +103,7 @@ static bool read_params(struct slice params, struct web_request *web)
     struct slice name, value;
     enum params_step step;
     bool any = params.len > 0;
-    *web = (struct web_request){0};
+    memset(web, 0, sizeof *web);
     while ((step = params_next(&params, &name, &value)) == PARAMS_PAIR)
         web_request_set(web, name, value);
     return step == PARAMS_END && any;
