@@ -227,7 +227,7 @@ def test_max_parked_purges(tmp, run, daemon, api):
     redis.say("GET", SILENCE)
     server = daemon(fleet_config(api, redis.url, cache='redis_timeout = "60s"',
                                  extra='max_parked = 2\npurge = {"127.0.0.1"}'))
-    server.wait_log("redis: connected")
+    wait_until(lambda: "CLIENT TRACKING" in redis.commands, "the last reply that is not of a test")
     with Connection(server.address) as connection:
         connection.send_raw(start("a", 1) + start("b", 2, method="PURGE"))
         connection.sync()
