@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import process  # noqa: E402
 from harness.config import api_config  # noqa: E402
+from harness.peer import new_name  # noqa: E402
 from harness.servers import Redis, SlowApi, Workerless  # noqa: E402
 from harness.wait import SLOWNESS  # noqa: E402
 
@@ -38,6 +39,12 @@ def run(tmp):  # pylint: disable=redefined-outer-name,unused-argument
     after the test; returns it."""
     with ExitStack() as stack:
         yield stack.enter_context
+
+
+@pytest.fixture
+def name():
+    """A fragment's name that is new."""
+    return new_name()
 
 
 @pytest.fixture

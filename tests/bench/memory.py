@@ -47,23 +47,23 @@ def settled_bytes(server: Server) -> int:
 
 
 @dataclass
-class ParkedMemory:
-    """What some parked requests cost the daemon."""
+class HeldMemory:
+    """What some requests cost the daemon that are parked, or streams that are open."""
 
     title: str
     asked: int
-    parked: int
+    held: int
     bytes_before: int
-    bytes_parked: int
-    goal: Optional[int] = None      # at most so many bytes a request
+    bytes_held: int
+    goal: Optional[int] = None      # at most so many bytes for each
 
     @property
     def each(self) -> float:
-        return (self.bytes_parked - self.bytes_before) / max(1, self.parked)
+        return (self.bytes_held - self.bytes_before) / max(1, self.held)
 
 
 def park(tmp: Path, title: str, connections: int, in_flight: int, *, keys: int = 1,
-         goal: Optional[int] = None) -> ParkedMemory:
+         goal: Optional[int] = None) -> HeldMemory:
     """Parks so many requests in a daemon of its own."""
     options: Dict[str, object] = {"m": in_flight, "u": "/fragment/park-%"}
     with Workerless(tmp, CONFIG.format(redis="", cache="")) as daemon:
@@ -72,11 +72,11 @@ def park(tmp: Path, title: str, connections: int, in_flight: int, *, keys: int =
         before = settled_bytes(daemon)
         with Parked(daemon.address, c=connections, k=keys, **options) as parked:
             resident = settled_bytes(daemon)
-    return ParkedMemory(title, parked.result["asked"], parked.result["parked"], before, resident,
-                        goal)
+    return HeldMemory(title, parked.result["asked"], parked.result["parked"], before, resident,
+                      goal)
 
 
-def park_all(tmp: Path, quick: bool, million: bool) -> List[ParkedMemory]:
+def park_all(tmp: Path, quick: bool, million: bool) -> List[HeldMemory]:
     wanted = 1000 if quick else 10000
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     plain = min(wanted, max(1, files - SPARE_DESCRIPTORS))
@@ -94,11 +94,11 @@ def park_all(tmp: Path, quick: bool, million: bool) -> List[ParkedMemory]:
     return found
 
 
-def print_parked(found: List[ParkedMemory]) -> None:
-    print(f"resident memory of the daemon, before and with parked requests\n"
-          f"{'':<58}before KiB  parked KiB  bytes each   goal")
+def print_held(what: str, found: List[HeldMemory]) -> None:
+    print(f"resident memory of the daemon, before and with {what}\n"
+          f"{'':<58}before KiB    with KiB  bytes each   goal")
     for row in found:
-        cells = f"{row.bytes_before // 1024:>12,}{row.bytes_parked // 1024:>12,}{row.each:>12,.0f}"
+        cells = f"{row.bytes_before // 1024:>12,}{row.bytes_held // 1024:>12,}{row.each:>12,.0f}"
         if row.goal is not None:
             cells += f"   <= {row.goal} {verdict(row.each <= row.goal)}"
         print(f"  {row.title:<54}{cells}")

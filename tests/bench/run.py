@@ -85,16 +85,17 @@ def measure_latency(tmp: Path, rounds: int, count: int) -> List[str]:
 
 def measure_memory(tmp: Path, quick: bool, million: bool) -> List[str]:
     parked = memory.park_all(tmp, quick, million)
-    memory.print_parked(parked)
+    memory.print_held("parked requests", parked)
     filled = memory.fill_all(tmp, quick)
     memory.print_cache(filled)
-    return [f"{row.title}: {row.parked} of {row.asked} were parked"
-            for row in parked if row.parked != row.asked] + \
+    return [f"{row.title}: {row.held} of {row.asked} were parked"
+            for row in parked if row.held != row.asked] + \
         [f"{row.title}: {row.wrong} answers are wrong or missing" for row in filled if row.wrong]
 
 
 def measure_streams(tmp: Path, quick: bool, rounds: int) -> List[str]:
-    streams.print_memory(streams.measure_all(tmp, quick))
+    memory.print_held(f"streams of {streams.FRAGMENTS} fragments each",
+                      streams.measure_all(tmp, quick))
     delay = streams.measure_delay(tmp, quick, rounds)
     streams.print_delay(delay)
     return streams.failures_of(delay)

@@ -24,7 +24,7 @@ from bench_programs import Result, Streams, failures
 from harness import fcgi
 from harness.servers import Redis, Workerless
 from harness.wait import wait_until
-from memory import SPARE_DESCRIPTORS, settled_bytes
+from memory import SPARE_DESCRIPTORS, HeldMemory, settled_bytes
 from scenarios import verdict
 
 FRAGMENTS = 10
@@ -56,35 +56,20 @@ def most_connections(wanted: int) -> int:
 # --- memory
 
 
-@dataclass
-class StreamMemory:
-    """What some streams cost the daemon."""
-
-    title: str
-    streams: int
-    bytes_before: int
-    bytes_open: int
-    goal: Optional[int] = None      # at most so many bytes a stream
-
-    @property
-    def each(self) -> float:
-        return (self.bytes_open - self.bytes_before) / self.streams
-
-
 def measure(tmp: Path, title: str, connections: int, in_flight: int, *, prefix: str = "park-",
-            keys: int = 1, goal: Optional[int] = None) -> StreamMemory:
+            keys: int = 1, goal: Optional[int] = None) -> HeldMemory:
     """Opens so many streams at a daemon of its own."""
-    path = path_of(prefix)
+    path, count = path_of(prefix), connections * in_flight
     with Workerless(tmp, CONFIG.format(redis="")) as daemon:
         with Streams(daemon.address, c=4, m=1, u=path):   # touches the code that it takes
             pass
         before = settled_bytes(daemon)
         with Streams(daemon.address, c=connections, m=in_flight, k=keys, u=path):
             resident = settled_bytes(daemon)
-    return StreamMemory(title, connections * in_flight, before, resident, goal)
+    return HeldMemory(title, count, count, before, resident, goal)
 
 
-def measure_all(tmp: Path, quick: bool) -> List[StreamMemory]:
+def measure_all(tmp: Path, quick: bool) -> List[HeldMemory]:
     wanted, ids = 1000 if quick else 5000, 100
     plain = most_connections(wanted)
     return [
@@ -94,17 +79,6 @@ def measure_all(tmp: Path, quick: bool) -> List[StreamMemory]:
         measure(tmp, f"{wanted // ids:,} connections x {ids} streams, each its own fragments",
                 wanted // ids, ids, prefix="park-%-", keys=wanted),
     ]
-
-
-def print_memory(found: List[StreamMemory]) -> None:
-    print(f"resident memory of the daemon, before and with streams of {FRAGMENTS} fragments each\n"
-          f"{'':<58}before KiB    open KiB  bytes each   goal")
-    for row in found:
-        cells = f"{row.bytes_before // 1024:>12,}{row.bytes_open // 1024:>12,}{row.each:>12,.0f}"
-        if row.goal is not None:
-            cells += f"   <= {row.goal} {verdict(row.each <= row.goal)}"
-        print(f"  {row.title:<54}{cells}")
-    print()
 
 
 # --- a slow reader

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterable, List, Optional, Union
+from typing import Callable, Iterable, Iterator, List, Optional, Union
 
 from . import fcgi
 from .fcgi import Connection, Response
@@ -84,6 +86,15 @@ class Fleet:
             connection.close()
         self.connections = [Connection(server.address) if server.running else connection
                             for server, connection in zip(self.servers, self.connections)]
+
+    @contextmanager
+    def lent(self) -> Iterator["Fleet"]:
+        """For a test that leaves all daemons running, and no lease behind."""
+        self.reconnect()
+        yield self
+        self.api.release_all()
+        assert self.running() == list(range(len(self)))
+        wait_until(lambda: not self.leases(), "all leases to be given up")
 
     def __len__(self) -> int:
         return len(self.servers)
@@ -172,3 +183,11 @@ def detail(response: Response) -> str:
 def is_hit(response: Response) -> bool:
     assert response.status == 200, response.stdout
     return "hit" in cache_status(response)
+
+
+@contextmanager
+def own_fleet(**options) -> Iterator[Fleet]:
+    """A Fleet of these options with an API and a Redis of its own."""
+    with tempfile.TemporaryDirectory(prefix="wl-") as tmp, SlowApi() as api, Redis(tmp) as redis, \
+            Fleet(tmp, redis, api, **options) as fleet:
+        yield fleet

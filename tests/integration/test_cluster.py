@@ -51,12 +51,9 @@ def shared(shared_cluster):
 def fleet(shared, cluster):
     """Three daemons on them."""
     shared.wait_armed()
-    shared.reconnect()
-    yield shared
-    shared.api.release_all()
-    assert shared.running() == [0, 1, 2]
-    cluster.wait_settled()
-    wait_until(lambda: not shared.leases(), "all leases to be given up")
+    with shared.lent():
+        yield shared
+        cluster.wait_settled()
 
 
 @pytest.fixture

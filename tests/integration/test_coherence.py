@@ -2,24 +2,21 @@
 
 import itertools
 import signal
-import tempfile
 import time
 
 import pytest
 
 from harness import fcgi
 from harness.fcgi import Connection
-from harness.fleet import Fleet, detail, fleet_config, is_hit, trackers, wait_armed
-from harness.peer import new_name
+from harness.fleet import Fleet, detail, fleet_config, is_hit, own_fleet, trackers, wait_armed
 from harness.relay import Relay
-from harness.servers import Redis, SlowApi, Workerless
+from harness.servers import Redis, Workerless
 from harness.wait import scaled, stays, wait_until
 
 
 @pytest.fixture(scope="module")
 def shared():
-    with tempfile.TemporaryDirectory(prefix="wl-") as tmp, SlowApi() as source, \
-            Redis(tmp) as redis, Fleet(tmp, redis, source) as members:
+    with own_fleet() as members:
         yield members
 
 
@@ -27,15 +24,8 @@ def shared():
 def fleet(shared):
     """Three daemons on one Redis."""
     shared.wait_armed()
-    shared.reconnect()
-    yield shared
-    shared.api.release_all()
-    assert shared.running() == [0, 1, 2]
-
-
-@pytest.fixture
-def name():
-    return new_name()
+    with shared.lent():
+        yield shared
 
 
 def in_memory(fleet, *names: str) -> None:

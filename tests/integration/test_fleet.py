@@ -4,7 +4,6 @@ hangs, fails or is overtaken."""
 import os
 import re
 import signal
-import tempfile
 import time
 from contextlib import ExitStack
 
@@ -12,9 +11,8 @@ import pytest
 
 from harness import fcgi
 from harness.fcgi import Connection
-from harness.fleet import Fleet, cache_status, detail, fleet_config, is_hit
-from harness.peer import new_name
-from harness.servers import Redis, SlowApi, SpawnFcgi, Workerless
+from harness.fleet import Fleet, cache_status, detail, fleet_config, is_hit, own_fleet
+from harness.servers import SpawnFcgi, Workerless
 from harness.wait import scaled, stays, wait_until
 
 NEGATIVE_S = 2
@@ -28,24 +26,15 @@ fragment "*"         {{ source = "api" ttl = "60s" }}
 
 @pytest.fixture(scope="module")
 def shared():
-    with tempfile.TemporaryDirectory(prefix="wl-") as tmp, SlowApi() as source, \
-            Redis(tmp) as redis, Fleet(tmp, redis, source, routes=ROUTES) as members:
+    with own_fleet(routes=ROUTES) as members:
         yield members
 
 
 @pytest.fixture
 def fleet(shared):
     """Three daemons on one Redis, for the tests that leave all of them running."""
-    shared.reconnect()
-    yield shared
-    shared.api.release_all()
-    assert shared.running() == [0, 1, 2]
-    wait_until(lambda: not shared.leases(), "all leases to be given up")
-
-
-@pytest.fixture
-def name():
-    return new_name()
+    with shared.lent():
+        yield shared
 
 
 def park(fleet, number: int, name: str, ids=(1,)) -> None:

@@ -2,15 +2,12 @@
 told of it (RFC 5861, RFC 9211)."""
 
 import re
-import tempfile
 import time
 
 import pytest
 
 from harness.fcgi import Connection
-from harness.fleet import Fleet, cache_status, detail, is_hit
-from harness.peer import new_name
-from harness.servers import Redis, SlowApi
+from harness.fleet import cache_status, detail, is_hit, own_fleet
 from harness.wait import stays, wait_until
 
 ROUTES = """
@@ -30,24 +27,15 @@ fragment "neg/*"    { source = "api" ttl = "60s" negative = "30s" }
 
 @pytest.fixture(scope="module")
 def shared():
-    with tempfile.TemporaryDirectory(prefix="wl-") as tmp, SlowApi() as source, \
-            Redis(tmp) as redis, Fleet(tmp, redis, source, routes=ROUTES) as members:
+    with own_fleet(routes=ROUTES) as members:
         yield members
 
 
 @pytest.fixture
 def fleet(shared):
     """Three daemons on one Redis."""
-    shared.reconnect()
-    yield shared
-    shared.api.release_all()
-    assert shared.running() == [0, 1, 2]
-    wait_until(lambda: not shared.leases(), "all leases to be given up")
-
-
-@pytest.fixture
-def name():
-    return new_name()
+    with shared.lent():
+        yield shared
 
 
 def put(fleet, name: str, body: str, *, made: float = -10, fresh: float = 60, keep: float = 600,

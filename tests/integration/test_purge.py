@@ -2,7 +2,6 @@
 
 import re
 import signal
-import tempfile
 
 import pytest
 from urllib.parse import quote
@@ -10,9 +9,8 @@ from urllib.parse import quote
 from harness import fcgi
 from harness.fakeredis import FakeRedis
 from harness.fcgi import Connection, ask
-from harness.fleet import Fleet, cache_status, detail, is_hit
-from harness.peer import new_name
-from harness.servers import Redis, SlowApi
+from harness.fleet import Fleet, cache_status, detail, is_hit, own_fleet
+from harness.servers import Redis
 from harness.wait import scaled, wait_until
 
 SOFT = {"Workerless-Purge": "soft"}
@@ -27,25 +25,15 @@ OPEN = 'purge = {"127.0.0.1", "::1"}\n'
 
 @pytest.fixture(scope="module")
 def shared():
-    with tempfile.TemporaryDirectory(prefix="wl-") as tmp, SlowApi() as source, \
-            Redis(tmp) as redis, Fleet(tmp, redis, source, size=2, routes=ROUTES,
-                                       extra=OPEN) as members:
+    with own_fleet(size=2, routes=ROUTES, extra=OPEN) as members:
         yield members
 
 
 @pytest.fixture
 def fleet(shared):
     """Two daemons on one Redis that may be purged."""
-    shared.reconnect()
-    yield shared
-    shared.api.release_all()
-    assert shared.running() == [0, 1]
-    wait_until(lambda: not shared.leases(), "all leases to be given up")
-
-
-@pytest.fixture
-def name():
-    return new_name()
+    with shared.lent():
+        yield shared
 
 
 def html(fleet, name: str, body: str) -> None:

@@ -3,7 +3,6 @@ never ends what it says."""
 
 import os
 import signal
-import socket
 import socketserver
 import threading
 import time
@@ -13,7 +12,7 @@ import pytest
 from harness import fcgi
 from harness.fakeredis import NORMAL, FakeRedis
 from harness.fcgi import Connection, ask
-from harness.fleet import cache_status, detail, fleet_config, is_hit, wait_armed
+from harness.fleet import cache_status, detail, fleet_config, wait_armed
 from harness.relay import Relay
 from harness.servers import Workerless
 from harness.wait import wait_until

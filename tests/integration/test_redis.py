@@ -10,7 +10,7 @@ import pytest
 
 from harness import fcgi
 from harness.fcgi import Connection, ask
-from harness.peer import Peer, new_name
+from harness.peer import Peer
 from harness.servers import Redis
 from harness.wait import wait_until
 
@@ -59,12 +59,6 @@ def store(peer, shared):  # pylint: disable=unused-argument
 def connection(peer):
     with peer.connect() as opened:
         yield opened
-
-
-@pytest.fixture
-def name():
-    """A fragment's name that is new."""
-    return new_name()
 
 
 def first_line(store: Redis, name: str) -> str:
