@@ -88,13 +88,15 @@ void request_add_params(struct request *request, struct slice bytes,
 {
     size_t len = params_of(request).len;
     request_keep_params();
-    if (bytes.len > limits->max_params - len)
+    if (bytes.len > limits->max_params - len) {
         request_refuse(request, 431);
-    else if (len == 0) {
+    } else if (len == 0) {
         latest.request = request;
         latest.params = bytes;
-    } else if (!buffer_append(&request->arriving.params, bytes.data, bytes.len, limits->max_params))
-        request->params_lost = true;
+    } else if (!buffer_append(&request->arriving.params, bytes.data, bytes.len,
+                              limits->max_params)) {
+        request->params_lost = true; /* it is refused at their end */
+    }
 }
 
 /* False if the stream holds no pair, or a broken one. */
@@ -205,9 +207,9 @@ void request_refuse(struct request *request, int status)
 void request_settle(struct request *request, const struct waiter_address *who,
                     const struct settlement *settlement)
 {
-    if (request->state == REQUEST_STREAMING)
+    if (request->state == REQUEST_STREAMING) {
         feed_settle(request->stream.feed, who, settlement);
-    else if (request->state == REQUEST_PARKED) {
+    } else if (request->state == REQUEST_PARKED) {
         struct wait wait = request->answer.wait;
         service_finish(&wait, settlement, &request->answer.response);
         request->state = REQUEST_ANSWERING;
