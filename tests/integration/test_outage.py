@@ -13,7 +13,7 @@ from harness import fcgi
 from harness.fakeredis import CLOSE, SILENCE, FakeRedis
 from harness.fcgi import Connection
 from harness.fleet import detail, fleet_config, is_hit, wait_armed
-from harness.servers import Redis, Workerless
+from harness.servers import Redis, Workerless, wrapper_command
 from harness.wait import SLOWNESS, scaled, stays, wait_until
 
 TIMEOUT_S = 0.25
@@ -233,10 +233,11 @@ def test_too_many_clients(tmp, run, redis, api):
 def test_a_user_without_scripts(tmp, run, redis, api):
     """No EVAL: no leases; but what is there is served."""
     redis.command("ACL", "SETUSER", "default", "-@scripting")
+    redis.command("SET", "worker:there", "kept", "EX", 600)
     server = run(Workerless(tmp, config(api, redis.url)))
     server.wait_log(CONNECTED)
+    wait_armed(redis)  # a change while it looks makes it look again, and that takes a script
     with Connection(server.address) as connection:
-        redis.command("SET", "worker:there", "kept", "EX", 600)
         assert connection.request("/fragment/there").text == "kept"
         answered(connection, [f"a{number}" for number in range(20)])
         redis.command("ACL", "SETUSER", "default", "+@scripting")
@@ -419,7 +420,8 @@ def test_nothing_leaks(victim):
     """After all of the above."""
     server, redis = victim
     recovers(server, redis)
-    wait_until(lambda: descriptors(server) <= 15, "few descriptors")
+    few = 20 if wrapper_command() else 15  # valgrind has some of its own
+    wait_until(lambda: descriptors(server) <= few, "few descriptors")
     if server.memory_is_telling:
         assert server.resident_bytes() < 64 << 20
 
