@@ -93,9 +93,9 @@ int web_request_wait(const struct web_request *request)
     return small_number(find_preference(request->prefer, SLICE("wait")));
 }
 
-bool web_request_wants_minimal(const struct web_request *request)
+bool web_request_is_strict(const struct web_request *request)
 {
-    return slice_equal(find_preference(request->prefer, SLICE("return")), SLICE("minimal"));
+    return slice_equal(find_preference(request->prefer, SLICE("handling")), SLICE("strict"));
 }
 
 bool web_request_accepts(const struct web_request *request, struct slice type)

@@ -81,8 +81,8 @@ bool web_request_content_length(const struct web_request *request, uint64_t *len
 /* The seconds of the preference "wait" (RFC 7240 4.3), or -1: there is none, or not a sound one. */
 int web_request_wait(const struct web_request *request);
 
-/* Whether it has the preference "return=minimal" (RFC 7240 4.2). */
-bool web_request_wants_minimal(const struct web_request *request);
+/* Whether it has the preference "handling=strict" (RFC 7240 4.4). */
+bool web_request_is_strict(const struct web_request *request);
 
 /* Whether an Accept header names the media type, with any parameters (RFC 9110 12.5.1). */
 bool web_request_accepts(const struct web_request *request, struct slice type);

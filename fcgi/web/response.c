@@ -191,15 +191,15 @@ static char *put_type(char *at, const struct response *response)
 static char *put_applied(char *at, const struct response *response)
 {
     bool wait = response->applied >= 0;
-    if (!wait && !response->minimal)
+    if (!wait && !response->strict)
         return at;
     at = put(at, SLICE("Preference-Applied: "));
     if (wait) {
         at = put(at, SLICE("wait="));
         at = put_number(at, response->applied);
     }
-    if (response->minimal)
-        at = put(at, wait ? SLICE(", return=minimal") : SLICE("return=minimal"));
+    if (response->strict)
+        at = put(at, wait ? SLICE(", handling=strict") : SLICE("handling=strict"));
     return put(at, SLICE("\r\n"));
 }
 

@@ -39,7 +39,7 @@ struct response {
     bool collapsed; /* waited on a flight that another request had started */
     bool stored;
     bool head_only; /* the request was a HEAD */
-    bool minimal;   /* Preference-Applied: return=minimal; `body` is empty */
+    bool strict;    /* Preference-Applied: handling=strict */
 };
 
 /* A short HTML body of our own, with a status, and the Retry-After that goes with that. */

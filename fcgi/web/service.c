@@ -384,7 +384,7 @@ static enum service_outcome start_fragment(struct service *service,
                                  .route = target->route,
                                  .applied = hold_s,
                                  .head_only = is_head(request),
-                                 .minimal = web_request_wants_minimal(request)};
+                                 .strict = web_request_is_strict(request)};
     if (hold_s >= 0)
         flights_hold(service->flights, waiter, (unsigned)hold_s);
     if (request->if_none_match.len > 0 && request->if_none_match.len <= IF_NONE_MATCH_MAX)
@@ -428,9 +428,9 @@ void service_finish(struct wait *wait, const struct settlement *settlement,
                           response);
     if (wait->route)
         response->applied = wait->applied;
-    if (wait->minimal && settlement->kind == SETTLED_NOT_READY) {
-        response->body = SLICE("");
-        response->minimal = true;
+    if (wait->strict && settlement->kind == SETTLED_NOT_READY) {
+        response->status = 503;
+        response->strict = true;
     }
     wait->waiter = NULL;
     service_leave(wait);

@@ -40,7 +40,7 @@ struct wait {
     char *if_none_match;       /* owned copy, or NULL */
     short applied;             /* of the preference "wait"; negative: none is */
     bool head_only;
-    bool minimal; /* the preference "return=minimal": a 202 is to have no body */
+    bool strict; /* the preference "handling=strict": what is not ready is an error, not a 202 */
 };
 
 /* True if the answer is known from the headers: an error that needs no look at the body. */

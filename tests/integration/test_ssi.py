@@ -114,18 +114,39 @@ def test_page_is_not_late(site, api):
     assert (api.calls("a"), api.calls("b")) == (1, 1)
 
 
+@pytest.mark.parametrize("first", "ab")
+def test_each_placeholder_is_there_once(site, api, first):
+    """In whichever order nginx hears that its fragments are not ready: the second one's answer has to
+    wait until the first one's place is filled, and is looked at again then."""
+    front = site(extra=f'fragment "{first}" {{ source = "api"  hold = "500ms" }}')
+    api.hold("a", "b")
+    body = check_whole(Visit(front).reply)
+    assert body.count(LOADING) == 2
+    assert body.count(LOADING, 0, body.index('name="b"')) == 1
+
+
+def test_include_without_a_stub(site, api, www):
+    """It is empty while the fragment is not ready."""
+    page = (www / "index.html").read_text("utf-8")
+    (www / "index.html").write_text(page.replace(' stub="a"', ""), "utf-8")
+    front = site()
+    api.hold("a")
+    body = check_whole(Visit(front).reply)
+    assert LOADING not in body and "result for b" in body and "<center>" not in body
+
+
 def test_other_requests_keep_their_own_preferences(site, api):
     front = site(extra='fragment "a" { source = "api"  hold = "1s" }')
     api.hold("a")
     reply = get(front.address, "/fragment/a")
     assert reply.status == 202 and "preference-applied" not in reply.headers
     assert "fragment-pending" in reply.text
-    reply = get(front.address, "/fragment/a", headers={"Prefer": "return=minimal, wait=0"})
-    assert (reply.status, reply.headers["content-length"]) == (202, "0")
-    assert reply.headers["preference-applied"] == "wait=0, return=minimal"
-    reply = get(front.address, "/fragment/a", headers={"Prefer": "return=minimal"})
-    assert (reply.status, reply.body) == (202, b"")
-    assert reply.headers["preference-applied"] == "return=minimal"
+    for prefer, applied in (("handling=strict, wait=0", "wait=0, handling=strict"),
+                            ("handling=strict", "handling=strict")):
+        reply = get(front.address, "/fragment/a", headers={"Prefer": prefer})
+        assert (reply.status, reply.headers["retry-after"]) == (503, "0")
+        assert reply.headers["preference-applied"] == applied
+        assert "fragment-pending" in reply.text
     assert get(front.address, "/whole/fragment/a").status == 404  # for the page only
 
 
