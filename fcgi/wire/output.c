@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 #include "cache/entry.h"
 
-#define FIRST_CAPACITY 960   /* bytes of an own segment: a response's framing and a small body */
+#define FIRST_CAPACITY 2000  /* bytes of an own segment: a response's framing and a small body */
 #define NEXT_CAPACITY  16320 /* of those that follow: many responses leave together */
 #define COPY_MAX       1024  /* bytes that are cheaper to copy than to refer to */
 #define WRITE_BATCH    64    /* segments of one writev */
@@ -24,18 +24,23 @@ struct segment {
     char own[];
 };
 
-/* The last one of NEXT_CAPACITY that was dropped. A busy process needs it again at once, and the
- * allocator makes much of a block of that size. */
-static struct segment *spare;
+/* Of the segments with room, the last one of each capacity that was dropped. A busy process needs
+ * it again at once, and the allocator makes much of blocks of their size. */
+static struct segment *spare_first, *spare_next;
+
+static struct segment **spare_of(size_t capacity)
+{
+    return capacity == FIRST_CAPACITY  ? &spare_first
+           : capacity == NEXT_CAPACITY ? &spare_next
+                                       : NULL;
+}
 
 static struct segment *append_segment(struct output *output, size_t capacity)
 {
-    struct segment *segment = NULL;
-    if (capacity == NEXT_CAPACITY) {
-        segment = spare;
-        spare = NULL;
-    }
-    if (!segment)
+    struct segment **spare = spare_of(capacity), *segment = spare ? *spare : NULL;
+    if (segment)
+        *spare = NULL;
+    else
         segment = alloc_bytes(sizeof *segment + capacity);
     if (!segment)
         return NULL;
@@ -56,8 +61,9 @@ static void drop_first(struct output *output)
     if (!output->first)
         output->last = NULL;
     entry_unref(segment->entry);
-    if (segment->capacity == NEXT_CAPACITY && !spare)
-        spare = segment;
+    struct segment **spare = spare_of(segment->capacity);
+    if (spare && !*spare)
+        *spare = segment;
     else
         free(segment);
 }
@@ -119,17 +125,25 @@ static void consume(struct output *output, size_t count)
     }
 }
 
+/* What the kernel took, or -1. */
+static ssize_t send_segments(const struct output *output, int fd)
+{
+    const struct segment *segment = output->first;
+    if (!segment->next) /* the most frequent case, and the cheaper call */
+        return send(fd, segment->data, segment->len, MSG_NOSIGNAL);
+
+    struct iovec parts[WRITE_BATCH];
+    struct msghdr message = {.msg_iov = parts};
+    for (; segment && message.msg_iovlen < WRITE_BATCH; segment = segment->next)
+        parts[message.msg_iovlen++] =
+            (struct iovec){.iov_base = (void *)segment->data, .iov_len = segment->len};
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 enum output_state output_write(struct output *output, int fd)
 {
     while (output->first) {
-        struct iovec parts[WRITE_BATCH];
-        struct msghdr message = {.msg_iov = parts};
-        for (struct segment *segment = output->first; segment && message.msg_iovlen < WRITE_BATCH;
-             segment = segment->next)
-            parts[message.msg_iovlen++] =
-                (struct iovec){.iov_base = (void *)segment->data, .iov_len = segment->len};
-
-        ssize_t written = sendmsg(fd, &message, MSG_NOSIGNAL);
+        ssize_t written = send_segments(output, fd);
         if (written >= 0)
             consume(output, (size_t)written);
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
