@@ -3,23 +3,22 @@
 
 #include <strings.h>
 
-static bool append(char *path, size_t size, size_t *len, struct slice part)
+bool web_request_path(const struct web_request *request, char *joined, size_t size,
+                      struct slice *path)
 {
-    if (part.len > size - *len)
-        return false;
-    if (part.len > 0)
-        memcpy(path + *len, part.data, part.len);
-    *len += part.len;
-    return true;
-}
-
-bool web_request_path(const struct web_request *request, char *path, size_t size, size_t *len)
-{
-    *len = 0;
-    if (request->document_uri.len > 0)
-        return append(path, size, len, request->document_uri);
-    return append(path, size, len, request->script_name) &&
-           append(path, size, len, request->path_info);
+    struct slice script = request->script_name, info = request->path_info;
+    if (request->document_uri.len > 0) {
+        *path = request->document_uri;
+    } else if (script.len == 0 || info.len == 0) {
+        *path = info.len == 0 ? script : info;
+    } else {
+        if (script.len > size || info.len > size - script.len)
+            return false;
+        memcpy(joined, script.data, script.len);
+        memcpy(joined + script.len, info.data, info.len);
+        *path = (struct slice){.data = joined, .len = script.len + info.len};
+    }
+    return path->len <= size;
 }
 
 bool web_request_content_length(const struct web_request *request, uint64_t *len)

@@ -72,19 +72,18 @@ struct target {
     enum target_kind kind;
     int status;                /* NONE: that of the error */
     const struct route *route; /* FRAGMENT */
-    struct slice name;         /* the same: its own; points into path */
-    char path[PATH_MAX_LEN];
+    struct slice name;         /* the same: its own; points into the request, or into joined */
+    char joined[PATH_MAX_LEN];
 };
 
 static void find_target(const struct service *service, const struct web_request *request,
                         struct target *target)
 {
-    size_t len;
+    struct slice path;
     target->kind = TARGET_NONE;
     target->status = 400;
-    if (!web_request_path(request, target->path, sizeof target->path, &len))
+    if (!web_request_path(request, target->joined, sizeof target->joined, &path))
         return;
-    struct slice path = {.data = target->path, .len = len};
     if (slice_starts(path, FRAGMENT_PREFIX)) {
         target->name = slice_from(path, FRAGMENT_PREFIX.len);
         if (!route_name_valid(target->name))
@@ -157,15 +156,15 @@ static struct response answer_refusal(struct service *service, const struct web_
 static struct response answer_error(struct service *service, const struct web_request *request,
                                     int status)
 {
-    char path[PATH_MAX_LEN];
-    size_t len;
-    if (!web_request_path(request, path, sizeof path, &len))
-        len = 0;
-    if (len == 0 && request->document_uri.len + request->script_name.len == 0)
+    char joined[PATH_MAX_LEN];
+    struct slice path;
+    if (!web_request_path(request, joined, sizeof joined, &path))
+        path = SLICE("");
+    if (path.len == 0 && request->document_uri.len + request->script_name.len == 0)
         complain(service, "a request comes without DOCUMENT_URI and without SCRIPT_NAME: the front "
                           "server has to pass one of them");
-    log_debug("service", "%d: %.*s %.*s of %.*s", status, SLICE_ARGS(request->method), (int)len,
-              path, SLICE_ARGS(request->remote_addr));
+    log_debug("service", "%d: %.*s %.*s of %.*s", status, SLICE_ARGS(request->method),
+              SLICE_ARGS(path), SLICE_ARGS(request->remote_addr));
     return answer_own(request, status);
 }
 
@@ -219,13 +218,13 @@ static bool may_purge(const struct service *service, const struct web_request *r
  * ends in '*' is purged with all that begin so.) */
 static int purge_key(const struct web_request *request, char *key, size_t *len)
 {
-    char path[PATH_MAX_LEN];
-    size_t path_len;
-    if (!web_request_path(request, path, sizeof path, &path_len))
+    char joined[PATH_MAX_LEN];
+    struct slice path;
+    if (!web_request_path(request, joined, sizeof joined, &path))
         return 400;
-    if (!slice_starts((struct slice){path, path_len}, FRAGMENT_PREFIX))
+    if (!slice_starts(path, FRAGMENT_PREFIX))
         return 404;
-    struct slice name = slice_from((struct slice){path, path_len}, FRAGMENT_PREFIX.len);
+    struct slice name = slice_from(path, FRAGMENT_PREFIX.len);
     bool all = name.len > 0 && name.data[name.len - 1] == '*';
     if (!all && !route_name_valid(name))
         return 400;
@@ -252,7 +251,8 @@ static struct response answer_unknown_purge(const struct web_request *request)
 
 /* As service_start. */
 static enum service_outcome start_purge(struct service *service, const struct web_request *request,
-                                        struct waiter_address who, union service_answer *answer)
+                                        const struct waiter_address *who,
+                                        union service_answer *answer)
 {
     char key[ROUTE_KEY_MAX + 1];
     size_t len = 0;
@@ -268,7 +268,7 @@ static enum service_outcome start_purge(struct service *service, const struct we
         return SERVICE_ANSWERED;
     }
     struct waiter *waiter =
-        flights_purge(service->flights, (struct slice){key, len}, soft, who, &refusal);
+        flights_purge(service->flights, (struct slice){key, len}, soft, *who, &refusal);
     if (!waiter) {
         answer->response = answer_refusal(service, request, refusal);
         return SERVICE_ANSWERED;
@@ -318,7 +318,8 @@ static void add_names(struct service *service, struct slice query, struct stream
 }
 
 static enum service_outcome start_stream(struct service *service, const struct web_request *request,
-                                         struct waiter_address who, union service_answer *answer)
+                                         const struct waiter_address *who,
+                                         union service_answer *answer)
 {
     enum event_form form = web_request_accepts(request, SLICE("text/html")) &&
                                    !web_request_accepts(request, SLICE("text/event-stream"))
@@ -334,7 +335,7 @@ static enum service_outcome start_stream(struct service *service, const struct w
         answer->response.head_only = true;
         return SERVICE_ANSWERED;
     }
-    struct stream *stream = stream_new(service->flights, who, count, bytes);
+    struct stream *stream = stream_new(service->flights, *who, count, bytes);
     answer->feed = stream ? feed_new(stream, service->routes, form) : NULL;
     if (!answer->feed) {
         stream_free(stream);
@@ -358,7 +359,8 @@ static short preferred_hold(const struct web_request *request, const struct reci
 
 static enum service_outcome start_fragment(struct service *service,
                                            const struct web_request *request,
-                                           const struct target *target, struct waiter_address who,
+                                           const struct target *target,
+                                           const struct waiter_address *who,
                                            union service_answer *answer)
 {
     char bytes[ROUTE_KEY_MAX];
@@ -375,7 +377,7 @@ static enum service_outcome start_fragment(struct service *service,
 
     enum join_refusal refusal;
     struct waiter *waiter =
-        flights_join(service->flights, recipe, key, target->name, who, &refusal);
+        flights_join(service->flights, recipe, key, target->name, *who, &refusal);
     if (!waiter) {
         answer->response = answer_refusal(service, request, refusal);
         return SERVICE_ANSWERED;
@@ -396,7 +398,7 @@ static enum service_outcome start_fragment(struct service *service,
 /* --- a request's way --- */
 
 enum service_outcome service_start(struct service *service, const struct web_request *request,
-                                   struct waiter_address who, union service_answer *answer)
+                                   const struct waiter_address *who, union service_answer *answer)
 {
     if (is_purge(request))
         return start_purge(service, request, who, answer);

@@ -60,7 +60,7 @@ union service_answer {
 };
 
 enum service_outcome service_start(struct service *service, const struct web_request *request,
-                                   struct waiter_address who, union service_answer *answer);
+                                   const struct waiter_address *who, union service_answer *answer);
 
 /* The answer after the flight's settlement. The wait is over. The response is the caller's. */
 void service_finish(struct wait *wait, const struct settlement *settlement,

@@ -83,6 +83,7 @@ struct connections {
     struct timeout_queue receiving, beats;                              /* of requests */
     connections_room_fn *room;
     void *room_context;
+    struct request *youngest;  /* of what was just read: see expect_rest */
     char scratch[SCRATCH_LEN]; /* what was just read, of whichever connection */
 };
 
@@ -113,6 +114,16 @@ static void connection_doom(struct connection *connection, const char *why)
 
 /* --- the requests of a connection --- */
 
+/* Starts the deadline of the request that began last, unless it is over already, as most are: to be
+ * called before the next one, and at the end of what was read. */
+static void expect_rest(struct connection *connection)
+{
+    struct request *request = connection->all->youngest;
+    if (request && request_receiving(request))
+        timeout_start(&connection->all->receiving, &request->arriving.deadline);
+    connection->all->youngest = NULL;
+}
+
 static struct request *add_request(struct connection *connection, uint16_t id, bool keep_conn)
 {
     struct request *request = request_new(id, connection->next_generation++, keep_conn);
@@ -121,7 +132,8 @@ static struct request *add_request(struct connection *connection, uint16_t id, b
         return NULL;
     }
     request->arriving.owner = connection;
-    timeout_start(&connection->all->receiving, &request->arriving.deadline);
+    expect_rest(connection);
+    connection->all->youngest = request;
     return request;
 }
 
@@ -134,6 +146,8 @@ static void remove_request(struct connection *connection, struct request *reques
         connection->unread = true;
     if (!request->keep_conn)
         connection_set_state(connection, FINISHING, "a request was its last");
+    if (connection->all->youngest == request)
+        connection->all->youngest = NULL;
     connection->answered = true;
     inflight_remove(&connection->inflight, request);
     request_free(request);
@@ -151,6 +165,34 @@ static void note_state(struct connection *connection, struct request *request,
         request->listed = true;
         DL_APPEND(connection->answering, request);
     }
+}
+
+/* --- records out --- */
+
+/* Queues a record of the answer that is next. False if there is none, or the mark is reached. */
+static bool take_turn(struct connection *connection)
+{
+    struct request *request = connection->answering;
+    if (!request || connection->output.queued >= OUTPUT_MARK)
+        return false;
+    switch (request_emit(request, &connection->output)) {
+    case REQUEST_DONE:
+        remove_request(connection, request);
+        return true;
+    case REQUEST_MORE:
+        DL_DELETE(connection->answering, request);
+        DL_APPEND(connection->answering, request);
+        return true;
+    case REQUEST_WAITS:
+        DL_DELETE(connection->answering, request);
+        request->listed = false;
+        timeout_start(&connection->all->beats, &request->stream.beat);
+        return true;
+    case REQUEST_NO_MEMORY:
+        break;
+    }
+    connection_doom(connection, "out of memory");
+    return false;
 }
 
 /* --- records in --- */
@@ -345,6 +387,7 @@ static void connection_feed(struct connection *connection, struct slice input)
             break;
         case RECORD_END:
             on_record_end(connection);
+            take_turn(connection); /* what it is about is still in the processor's cache */
             break;
         case RECORD_BAD:
             connection_doom(connection, "not FastCGI 1");
@@ -390,6 +433,7 @@ static void connection_read(struct connection *connection)
             if (connection->state != LINGERING)
                 connection_feed(connection, (struct slice){.data = scratch, .len = (size_t)len});
             request_keep_params();
+            expect_rest(connection);
             if (len < SCRATCH_LEN)
                 return;
         } else if (len == 0) {
@@ -403,39 +447,15 @@ static void connection_read(struct connection *connection)
     }
 }
 
-/* --- records out --- */
-
-/* Queues answers, a record of each in turn, until the mark is reached. */
-static void connection_fill(struct connection *connection)
-{
-    while (connection->answering && connection->output.queued < OUTPUT_MARK) {
-        struct request *request = connection->answering;
-        switch (request_emit(request, &connection->output)) {
-        case REQUEST_DONE:
-            remove_request(connection, request);
-            break;
-        case REQUEST_MORE:
-            DL_DELETE(connection->answering, request);
-            DL_APPEND(connection->answering, request);
-            break;
-        case REQUEST_WAITS:
-            DL_DELETE(connection->answering, request);
-            request->listed = false;
-            timeout_start(&connection->all->beats, &request->stream.beat);
-            break;
-        case REQUEST_NO_MEMORY:
-            connection_doom(connection, "out of memory");
-            return;
-        }
-    }
-}
+/* --- bytes out --- */
 
 static void connection_write(struct connection *connection)
 {
     size_t sent = 0;
     connection->write_later = false;
     for (;;) {
-        connection_fill(connection);
+        while (take_turn(connection))
+            continue;
         size_t queued = connection->output.queued;
         if (connection->state == DOOMED || queued == 0)
             return;

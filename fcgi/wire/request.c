@@ -105,7 +105,7 @@ static bool read_params(struct slice params, struct web_request *web)
     struct slice name, value;
     enum params_step step;
     bool any = params.len > 0;
-    memset(web, 0, sizeof *web);
+    web_request_clear(web);
     while ((step = params_next(&params, &name, &value)) == PARAMS_PAIR)
         web_request_set(web, name, value);
     return step == PARAMS_END && any;
@@ -153,7 +153,7 @@ static void start_service(struct request *request, const struct web_request *web
     timeout_stop(&request->arriving.deadline);
     if (latest.request == request)
         latest.request = NULL;
-    switch (service_start(service, web, who, &request->answer)) {
+    switch (service_start(service, web, &who, &request->answer)) {
     case SERVICE_ANSWERED:
         request->state = REQUEST_ANSWERING;
         request->sent = 0;

@@ -9,16 +9,15 @@
 
 static void use(const struct web_request *request)
 {
-    char path[512];
-    size_t len = 0;
+    char joined[512];
+    struct slice name;
     uint64_t content_len;
-    if (web_request_path(request, path, sizeof path, &len)) {
-        FUZZ_CHECK(len <= sizeof path);
-        struct slice name = {.data = path, .len = len};
+    if (web_request_path(request, joined, sizeof joined, &name)) {
+        FUZZ_CHECK(name.len <= sizeof joined);
         if (route_name_valid(name)) {
             char key[ROUTE_KEY_MAX];
             size_t key_len = route_key(name, key);
-            FUZZ_CHECK(key_len >= len && key_len <= sizeof key);
+            FUZZ_CHECK(key_len >= name.len && key_len <= sizeof key);
             FUZZ_CHECK(!memchr(key, ' ', key_len) && !memchr(key, '{', key_len));
         }
     }

@@ -398,15 +398,17 @@ static void test_no_memory(void **state)
             entry_unref(entry);
         }
     }
-    struct output output = {0};
+    struct output output = {0}, other = {0};
     struct request *request = request_new(ID, 1, true);
     assert_non_null(request);
+    assert_non_null(output_reserve(&other, 1)); /* no spare segment is left now */
     alloc_fail_after(0);
     assert_false(request_emit_end(request, &output));
     assert_null(request_new(ID, 1, true));
     alloc_fail_after(-1);
     request_free(request);
     output_free(&output);
+    output_free(&other);
 }
 
 int main(void)

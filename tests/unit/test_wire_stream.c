@@ -252,7 +252,7 @@ static void test_long_names(void **state)
                                   .query = buffer_slice(&query)};
         union service_answer answer;
         struct waiter_address who = {4711, 77, ID, 0};
-        enum service_outcome outcome = service_start(service, &web, who, &answer);
+        enum service_outcome outcome = service_start(service, &web, &who, &answer);
         assert_int_equal(outcome, over ? SERVICE_ANSWERED : SERVICE_STREAMS);
         if (over)
             assert_int_equal(answer.response.status, 400);
