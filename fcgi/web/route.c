@@ -42,12 +42,14 @@ bool route_name_valid(struct slice name)
 
 static bool matches(const char *pattern, struct slice name)
 {
-    struct slice text = slice_of(pattern);
-    if (text.len > 0 && text.data[text.len - 1] == '*') {
-        text.len--;
-        return slice_starts(name, text);
+    for (size_t i = 0;; i++) {
+        if (pattern[i] == '*' && pattern[i + 1] == '\0')
+            return true;
+        if (i == name.len || pattern[i] == '\0')
+            return i == name.len && pattern[i] == '\0';
+        if (pattern[i] != name.data[i])
+            return false;
     }
-    return slice_equal(name, text);
 }
 
 const struct route *route_find(const struct route *routes, size_t count, struct slice name)
