@@ -303,12 +303,33 @@ static void read_fallback(const struct builder *builder, const struct place *pla
     free(path);
 }
 
+/* The first pattern that matches wins, so an earlier one may leave nothing for this. */
+static void check_reached(const struct builder *builder, const struct place *place)
+{
+    const char *title = place->section->title;
+    char called[2 * QUOTE_ROOM], quote[QUOTE_ROOM];
+    for (const struct place *earlier = builder->places; earlier < place; earlier++) {
+        const struct section *section = earlier->section;
+        if (section->kind != SECTION_FRAGMENT || strcmp(section->title, title) == 0)
+            continue;
+        const char *star = strchr(section->title, '*');
+        if (star && star[1] == '\0' &&
+            strncmp(section->title, title, (size_t)(star - section->title)) == 0) {
+            problems_add(builder->problems, place->section->line,
+                         "%s is never used: %s in line %d comes before it and takes all of it",
+                         call(place, called), problem_quote(quote, section->title), section->line);
+            return;
+        }
+    }
+}
+
 static void build_fragment(struct builder *builder, struct place *place)
 {
     struct route *route = place->target;
     char called[2 * QUOTE_ROOM];
     const char *wrong = check_pattern(route->pattern);
     check_unique(builder, place);
+    check_reached(builder, place);
     if (wrong)
         problems_add(builder->problems, place->section->line, "%s: %s", call(place, called), wrong);
     route->recipe.number = (unsigned)(route - builder->conf->routes);

@@ -129,6 +129,7 @@ BAD = {
                                     "tll"),
     "option of another type": ('source "s" {\n type = "simulated"\n url = "http://x/"\n}\n' + ROUTE,
                                3, "url"),
+    "never used": (SOURCE + ROUTE + 'fragment "a" { source = "s" }\n', 3, '"*" in line 2'),
     "no such source": (SOURCE + 'fragment "*" { source = "none" }\n', 2, "none"),
     "no source": (SOURCE + 'fragment "*" { ttl = "5s" }\n', 2, "source"),
     "no type": ('source "s" { delay = "1s" }\n' + ROUTE, 1, "type"),
@@ -231,10 +232,10 @@ def test_what_is_right(check, line):
 def test_the_first_matching_route_wins(daemon, api):
     server = daemon(f'source "one" {{ type = "http" url = "{api.url}/one/{{name}}" }}\n'
                     f'source "two" {{ type = "http" url = "{api.url}/two/{{name}}" }}\n'
-                    'fragment "a" { source = "one" }\nfragment "a*" { source = "two" }\n'
-                    'fragment "a/b" { source = "one" }\nfragment "c/*" { source = "one" }\n')
+                    'fragment "a" { source = "one" }\nfragment "a/*" { source = "one" }\n'
+                    'fragment "a*" { source = "two" }\nfragment "c/*" { source = "one" }\n')
     with Connection(server.address) as connection:
-        for name, seen in (("a", "one/a"), ("ab", "two/ab"), ("a/b", "two/a/b"),
+        for name, seen in (("a", "one/a"), ("ab", "two/ab"), ("a/b", "one/a/b"),
                            ("c/d/e", "one/c/d/e")):
             assert f"result for {seen}<" in connection.request(f"/fragment/{name}").text
         assert connection.request("/fragment/c").status == 404

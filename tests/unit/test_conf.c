@@ -471,8 +471,16 @@ static void test_bad_sections(void **state)
         {"source s { type = simulated }\nsource t { type = simulated }\n"
          "source s { type = http url = 'http://h/' }\n" FRAGMENT,
          "3: source \"s\" is there twice; first in line 1"},
-        {SIMULATED "fragment \"a*\" { source = s }\n" FRAGMENT "fragment \"a*\" {\n source = s }\n",
-         "4: fragment \"a*\" is there twice; first in line 2"},
+        {SIMULATED FRAGMENT "fragment \"a*\" { source = s }\nfragment \"a*\" {\n source = s }\n",
+         "4: fragment \"a*\" is there twice; first in line 3"},
+        {SIMULATED "fragment \"u*\" { source = s }\nfragment user { source = s }\n"
+                   "fragment \"user/*\" { source = s }\nfragment \"v*\" { source = s }\n",
+         "3: fragment \"user\" is never used: \"u*\" in line 2 comes before it and takes all of "
+         "it\n"
+         "4: fragment \"user/*\" is never used: \"u*\" in line 2 comes before it and takes all of "
+         "it"},
+        {SIMULATED "fragment \"*\" { source = s }\nfragment a { source = s }\n",
+         "3: fragment \"a\" is never used: \"*\" in line 2 comes before it and takes all of it"},
         {SIMULATED "fragment \"a*b\" { source = s }\n",
          "2: fragment \"a*b\": '*' can only be the last character"},
         {SIMULATED "fragment \"a**\" { source = s }\n",
