@@ -1,8 +1,6 @@
-/* A connection of a front server: one descriptor, many requests.
+/* A connection of a front server: one descriptor, and what is said on it.
  *
- *     socket --read--> decoder --records--> requests --> service
- *                                                           | answered now, or settled later
- *     socket <-writev-- output <--records-- ANSWERING <-----'
+ *     socket --read--> exchange (records, requests, answers) --write--> socket
  *
  * What was read is answered at once. Other events only change states and mark the connection as
  * dirty. One runner, before the loop sleeps, lets every dirty connection write, and frees those
@@ -22,19 +20,11 @@
 #include "base/table.h"
 #include "base/timeout.h"
 #include "park/waiter.h"
-#include "web/feed.h"
-#include "web/service.h"
-#include "wire/inflight.h"
-#include "wire/output.h"
-#include "wire/record.h"
-#include "wire/request.h"
-#include "wire/values.h"
+#include "wire/exchange.h"
 
 #define SCRATCH_LEN    65536             /* bytes of one read */
 #define READ_ROUNDS    4                 /* reads until the others have their turn */
-#define OUTPUT_MARK    65536             /* queued bytes at which answers wait */
 #define WRITE_TURN     ((size_t)1 << 20) /* bytes until the others have their turn */
-#define REPLIES_MAX    ((size_t)1 << 20) /* queued bytes at which one that only asks is given up */
 #define LINGER_S       5.0
 #define HANG_UP_LOOK_S 1.0
 
@@ -46,44 +36,33 @@ enum connection_state {
 };
 
 struct connection {
-    UT_hash_handle hh; /* in connections->table, by number */
+    UT_hash_handle hh; /* in connections->table, by exchange.number */
     struct connections *all;
     struct connection *next, *prev; /* in connections->dirty */
     ev_io io;
-    struct record_decoder decoder;
-    struct buffer management; /* content of the GET_VALUES that is arriving */
-    unsigned char begin[sizeof(FCGI_BeginRequestBody)]; /* the same of a BEGIN_REQUEST */
-    struct inflight inflight;
-    struct request *answering; /* those with something to send, in the order of their turns */
-    struct output output;
-    struct timeout timeout; /* in the queue for what the connection waits for */
-    uint32_t number;
-    uint32_t next_generation;
+    struct exchange exchange; /* its number is the connection's */
+    struct timeout timeout;   /* in the queue for what the connection waits for */
     enum connection_state state;
     bool local; /* a unix socket */
     bool dirty;
     bool half_closed; /* the peer sends no more; what is in flight is answered */
-    bool unread;      /* a request ended before its input had */
     bool write_later; /* output is left: the socket is full, or the turn is over */
     bool sent;        /* the peer has taken bytes in this turn */
-    bool answered;    /* a request has ended in this turn */
 };
 
 struct connections {
     struct ev_loop *loop;
     const struct connection_limits *limits;
-    struct service *service;
+    struct exchanges exchanges;
     struct connection *table; /* by number */
     struct connection *dirty;
     size_t count;
     uint32_t next_number;
     bool draining;
     ev_prepare runner;
-    struct timeout_queue idle, record, sending, lingering, half_closed; /* of connections */
-    struct timeout_queue receiving, beats;                              /* of requests */
+    struct timeout_queue idle, receiving, sending, lingering, half_closed;
     connections_room_fn *room;
     void *room_context;
-    struct request *youngest;  /* of what was just read: see expect_rest */
     char scratch[SCRATCH_LEN]; /* what was just read, of whichever connection */
 };
 
@@ -102,7 +81,7 @@ static void connection_set_state(struct connection *connection, enum connection_
     static const char *const names[] = {"open", "finishing", "lingering", "doomed"};
     if (state <= connection->state)
         return;
-    log_debug("connection", "%u: %s: %s", connection->number, names[state], why);
+    log_debug("connection", "%u: %s: %s", connection->exchange.number, names[state], why);
     connection->state = state;
     connection_mark(connection);
 }
@@ -112,288 +91,19 @@ static void connection_doom(struct connection *connection, const char *why)
     connection_set_state(connection, DOOMED, why);
 }
 
-/* --- the requests of a connection --- */
-
-/* Starts the deadline of the request that began last, unless it is over already, as most are: to be
- * called before the next one, and at the end of what was read. */
-static void expect_rest(struct connection *connection)
+static void on_exchange_ready(struct exchange *exchange)
 {
-    struct request *request = connection->all->youngest;
-    if (request && request_receiving(request))
-        timeout_start(&connection->all->receiving, &request->arriving.deadline);
-    connection->all->youngest = NULL;
+    connection_mark(
+        (struct connection *)((char *)exchange - offsetof(struct connection, exchange)));
 }
 
-static struct request *add_request(struct connection *connection, uint16_t id, bool keep_conn)
+/* To be called after everything that may have ended a request, or the exchange. */
+static void note_exchange(struct connection *connection)
 {
-    struct request *request = request_new(id, connection->next_generation++, keep_conn);
-    if (!request || !inflight_insert(&connection->inflight, request)) {
-        request_free(request);
-        return NULL;
-    }
-    request->arriving.owner = connection;
-    expect_rest(connection);
-    connection->all->youngest = request;
-    return request;
-}
-
-/* After END_REQUEST was queued, or because the peer is gone. */
-static void remove_request(struct connection *connection, struct request *request)
-{
-    if (request->listed)
-        DL_DELETE(connection->answering, request);
-    if (!request->input_ended)
-        connection->unread = true;
-    if (!request->keep_conn)
+    if (connection->exchange.broken)
+        connection_doom(connection, connection->exchange.broken);
+    else if (connection->exchange.closing)
         connection_set_state(connection, FINISHING, "a request was its last");
-    if (connection->all->youngest == request)
-        connection->all->youngest = NULL;
-    connection->answered = true;
-    inflight_remove(&connection->inflight, request);
-    request_free(request);
-}
-
-/* To be called after everything that may change a request's state. */
-static void note_state(struct connection *connection, struct request *request,
-                       enum request_state before)
-{
-    if (request->state == before && before != REQUEST_STREAMING)
-        return;
-    if (before != REQUEST_STREAMING && request->state == REQUEST_STREAMING)
-        request->stream.owner = connection;
-    if (!request->listed && request_has_output(request)) {
-        request->listed = true;
-        DL_APPEND(connection->answering, request);
-    }
-}
-
-/* --- records out --- */
-
-/* Queues a record of the answer that is next. False if there is none, or the mark is reached. */
-static bool take_turn(struct connection *connection)
-{
-    struct request *request = connection->answering;
-    if (!request || connection->output.queued >= OUTPUT_MARK)
-        return false;
-    switch (request_emit(request, &connection->output)) {
-    case REQUEST_DONE:
-        remove_request(connection, request);
-        return true;
-    case REQUEST_MORE:
-        DL_DELETE(connection->answering, request);
-        DL_APPEND(connection->answering, request);
-        return true;
-    case REQUEST_WAITS:
-        DL_DELETE(connection->answering, request);
-        request->listed = false;
-        timeout_start(&connection->all->beats, &request->stream.beat);
-        return true;
-    case REQUEST_NO_MEMORY:
-        break;
-    }
-    connection_doom(connection, "out of memory");
-    return false;
-}
-
-/* --- records in --- */
-
-/* Records that no request accounts for: a peer that asks without reading is given up. */
-static bool may_reply(struct connection *connection)
-{
-    if (connection->output.queued >= REPLIES_MAX)
-        output_write(&connection->output, connection->io.fd); /* perhaps it does read */
-    if (connection->output.queued < REPLIES_MAX)
-        return true;
-    connection_doom(connection, "replies pile up unread");
-    return false;
-}
-
-/* NULL: the connection is given up. */
-static char *reply_room(struct connection *connection, size_t len)
-{
-    if (!may_reply(connection))
-        return NULL;
-    char *room = output_reserve(&connection->output, len);
-    if (!room)
-        connection_doom(connection, "out of memory");
-    return room;
-}
-
-static void end_unknown_role(struct connection *connection, uint16_t id)
-{
-    char *out = reply_room(connection, RECORD_END_LEN);
-    if (out)
-        record_encode_end(out, id, FCGI_UNKNOWN_ROLE);
-}
-
-/* A request too many is answered without being kept; its later records find no request. */
-static void refuse_begin(struct connection *connection, uint16_t id)
-{
-    struct request request = {.id = id};
-    request_refuse(&request, 503);
-    if (may_reply(connection) && request_emit(&request, &connection->output) != REQUEST_DONE)
-        connection_doom(connection, "out of memory");
-}
-
-static void on_begin(struct connection *connection)
-{
-    uint16_t id = connection->decoder.header.request_id;
-    struct record_begin begin = record_decode_begin(connection->begin);
-    if (inflight_find(&connection->inflight, id)) {
-        connection_doom(connection, "BEGIN_REQUEST with an id that is in use");
-        return;
-    }
-
-    bool refused = true;
-    if (begin.role != FCGI_RESPONDER)
-        end_unknown_role(connection, id);
-    else if (connection->inflight.count >= connection->all->limits->max_connection_requests ||
-             !add_request(connection, id, begin.keep_conn))
-        refuse_begin(connection, id);
-    else
-        refused = false;
-    if (refused && !begin.keep_conn) {
-        connection->unread = true;
-        connection_set_state(connection, FINISHING, "a request was its last");
-    }
-}
-
-static void answer_get_values(struct connection *connection)
-{
-    char answer[VALUES_ANSWER_MAX];
-    size_t len =
-        values_answer(buffer_slice(&connection->management), connection->all->limits, answer);
-    buffer_free(&connection->management);
-    if (len == 0) {
-        connection_doom(connection, "malformed GET_VALUES");
-        return;
-    }
-    char *out = reply_room(connection, len);
-    if (out)
-        memcpy(out, answer, len);
-}
-
-static void answer_unknown_type(struct connection *connection, uint8_t type)
-{
-    char *out = reply_room(connection, RECORD_UNKNOWN_LEN);
-    if (out)
-        record_encode_unknown_type(out, type);
-}
-
-static void abort_request(struct connection *connection, struct request *request)
-{
-    if (may_reply(connection) && !request_emit_end(request, &connection->output))
-        connection_doom(connection, "out of memory");
-    remove_request(connection, request);
-}
-
-/* Those that belong to a request. With id 0 they mean nothing and are ignored; any other type gets
- * UNKNOWN_TYPE (FastCGI 1.0, section 4.2). */
-static bool is_application_type(uint8_t type)
-{
-    return type >= FCGI_BEGIN_REQUEST && type <= FCGI_DATA;
-}
-
-/* A record's content: to whom it goes. */
-static void on_content(struct connection *connection, struct slice bytes)
-{
-    const struct record_header *header = &connection->decoder.header;
-    const struct connection_limits *limits = connection->all->limits;
-    if (header->type == FCGI_BEGIN_REQUEST) {
-        size_t end = sizeof connection->begin - connection->decoder.content_left;
-        memcpy(connection->begin + end - bytes.len, bytes.data, bytes.len);
-        return;
-    }
-    if (header->type == FCGI_GET_VALUES && header->request_id == FCGI_NULL_REQUEST_ID) {
-        if (!buffer_append(&connection->management, bytes.data, bytes.len, FCGI_MAX_LENGTH))
-            connection_doom(connection, "out of memory");
-        return;
-    }
-
-    struct request *request = inflight_find(&connection->inflight, header->request_id);
-    if (!request)
-        return;
-    enum request_state before = request->state;
-    if (header->type == FCGI_PARAMS && before == REQUEST_PARAMS)
-        request_add_params(request, bytes, limits);
-    else if (header->type == FCGI_STDIN && before == REQUEST_STDIN)
-        request_add_input(request, bytes, limits);
-    else if (header->type == FCGI_STDIN && before == REQUEST_PARAMS)
-        request_refuse(request, 400);
-    note_state(connection, request, before);
-}
-
-/* The end of a record that belongs to a request. An empty record ends its stream. */
-static void on_request_record(struct connection *connection, const struct record_header *header)
-{
-    struct request *request = inflight_find(&connection->inflight, header->request_id);
-    if (!request)
-        return;
-    if (header->type == FCGI_ABORT_REQUEST) {
-        abort_request(connection, request);
-        return;
-    }
-    if (header->content_len > 0)
-        return;
-    enum request_state before = request->state;
-    if (header->type == FCGI_PARAMS && before == REQUEST_PARAMS) {
-        request_end_params(request, connection->all->limits, connection->all->service);
-    } else if (header->type == FCGI_STDIN) {
-        request->input_ended = true;
-        if (before == REQUEST_STDIN)
-            request_end_input(request, connection->all->service, connection->number);
-        else if (before == REQUEST_PARAMS)
-            request_refuse(request, 400);
-    }
-    note_state(connection, request, before);
-}
-
-static void on_record_start(struct connection *connection)
-{
-    const struct record_header *header = &connection->decoder.header;
-    if (header->type != FCGI_BEGIN_REQUEST)
-        return;
-    if (header->request_id == FCGI_NULL_REQUEST_ID)
-        connection_doom(connection, "BEGIN_REQUEST with id 0");
-    else if (header->content_len != sizeof(FCGI_BeginRequestBody))
-        connection_doom(connection, "BEGIN_REQUEST of a wrong length");
-}
-
-static void on_record_end(struct connection *connection)
-{
-    const struct record_header *header = &connection->decoder.header;
-    if (header->type == FCGI_BEGIN_REQUEST)
-        on_begin(connection);
-    else if (header->request_id != FCGI_NULL_REQUEST_ID)
-        on_request_record(connection, header);
-    else if (header->type == FCGI_GET_VALUES)
-        answer_get_values(connection);
-    else if (!is_application_type(header->type))
-        answer_unknown_type(connection, header->type);
-}
-
-static void connection_feed(struct connection *connection, struct slice input)
-{
-    struct slice content;
-    while (connection->state != DOOMED) {
-        switch (record_decode(&connection->decoder, &input, &content)) {
-        case RECORD_NEED_MORE:
-            return;
-        case RECORD_START:
-            on_record_start(connection);
-            break;
-        case RECORD_CONTENT:
-            on_content(connection, content);
-            break;
-        case RECORD_END:
-            on_record_end(connection);
-            take_turn(connection); /* what it is about is still in the processor's cache */
-            break;
-        case RECORD_BAD:
-            connection_doom(connection, "not FastCGI 1");
-            break;
-        }
-    }
 }
 
 /* --- bytes in --- */
@@ -410,18 +120,26 @@ static void on_end_of_input(struct connection *connection)
 {
     bool listens =
         connection->local ? !peer_hung_up(connection) : connection->all->limits->tcp_half_close;
-    for (uint32_t i = connection->inflight.count; i-- > 0;) {
-        struct request *request = connection->inflight.requests[i];
-        if (request_receiving(request)) /* it will never be complete */
-            remove_request(connection, request);
-    }
-    if (listens && connection->state < LINGERING &&
-        (connection->inflight.count > 0 || connection->output.queued > 0)) {
+    exchange_end_input(&connection->exchange);
+    if (listens && connection->state < LINGERING && !exchange_is_quiet(&connection->exchange)) {
         connection->half_closed = true;
         connection_set_state(connection, FINISHING, "the peer sends no more");
     } else {
         connection_doom(connection, "closed by the peer");
     }
+}
+
+static void connection_feed(struct connection *connection, struct slice input)
+{
+    struct exchange *exchange = &connection->exchange;
+    while (exchange_feed(exchange, &input)) {
+        output_write(&exchange->output, connection->io.fd); /* perhaps the peer does read */
+        if (exchange_is_full(exchange)) {
+            connection_doom(connection, "replies pile up unread");
+            return;
+        }
+    }
+    note_exchange(connection);
 }
 
 static void connection_read(struct connection *connection)
@@ -432,8 +150,6 @@ static void connection_read(struct connection *connection)
         if (len > 0) {
             if (connection->state != LINGERING)
                 connection_feed(connection, (struct slice){.data = scratch, .len = (size_t)len});
-            request_keep_params();
-            expect_rest(connection);
             if (len < SCRATCH_LEN)
                 return;
         } else if (len == 0) {
@@ -451,23 +167,24 @@ static void connection_read(struct connection *connection)
 
 static void connection_write(struct connection *connection)
 {
+    struct exchange *exchange = &connection->exchange;
     size_t sent = 0;
     connection->write_later = false;
     for (;;) {
-        while (take_turn(connection))
-            continue;
-        size_t queued = connection->output.queued;
+        exchange_fill(exchange);
+        note_exchange(connection);
+        size_t queued = exchange->output.queued;
         if (connection->state == DOOMED || queued == 0)
             return;
-        enum output_state state = output_write(&connection->output, connection->io.fd);
+        enum output_state state = output_write(&exchange->output, connection->io.fd);
         if (state == OUTPUT_FAILED) {
             connection_doom(connection, "writing failed");
             return;
         }
-        sent += queued - connection->output.queued;
+        sent += queued - exchange->output.queued;
         connection->sent = sent > 0;
         if (state == OUTPUT_BLOCKED || sent > WRITE_TURN) {
-            connection->write_later = state == OUTPUT_BLOCKED || connection->answering != NULL;
+            connection->write_later = state == OUTPUT_BLOCKED || exchange_has_more(exchange);
             return;
         }
     }
@@ -478,7 +195,7 @@ static void connection_write(struct connection *connection)
 static void connection_close(struct connection *connection)
 {
     if (!connection->half_closed &&
-        (connection->unread || !record_at_boundary(&connection->decoder))) {
+        (connection->exchange.unread || !record_at_boundary(&connection->exchange.decoder))) {
         connection_set_state(connection, LINGERING, "there may be input left");
         shutdown(connection->io.fd, SHUT_WR);
     } else {
@@ -496,9 +213,9 @@ static struct timeout_queue *timeout_for(const struct connection *connection)
         return &all->sending;
     if (connection->half_closed)
         return connection->local ? &all->half_closed : NULL;
-    if (connection->inflight.count > 0)
+    if (connection->exchange.inflight.count > 0)
         return NULL; /* each request has its own */
-    return record_at_boundary(&connection->decoder) ? &all->idle : &all->record;
+    return record_at_boundary(&connection->exchange.decoder) ? &all->idle : &all->receiving;
 }
 
 static void connection_watch(struct connection *connection)
@@ -518,9 +235,9 @@ static void connection_watch(struct connection *connection)
         timeout_stop(&connection->timeout);
     else if (queue != connection->timeout.queue ||
              (queue == &connection->all->sending && connection->sent) ||
-             (queue == &connection->all->idle && connection->answered))
+             (queue == &connection->all->idle && connection->exchange.answered))
         timeout_start(queue, &connection->timeout);
-    connection->sent = connection->answered = false;
+    connection->sent = connection->exchange.answered = false;
 }
 
 /* One turn of a dirty connection. */
@@ -529,8 +246,7 @@ static void connection_run(struct connection *connection)
     if (connection->state < LINGERING) {
         connection_write(connection);
         bool wanted = connection->state == OPEN && !connection->all->draining;
-        if (connection->state < LINGERING && !wanted && connection->inflight.count == 0 &&
-            connection->output.queued == 0)
+        if (connection->state < LINGERING && !wanted && exchange_is_quiet(&connection->exchange))
             connection_close(connection);
     }
     if (connection->state != DOOMED)
@@ -564,33 +280,10 @@ static void on_idle_timeout(void *context, struct timeout *timeout)
     connection_doom(connection_of(timeout), "idle");
 }
 
-static void on_record_timeout(void *context, struct timeout *timeout)
+static void on_receive_timeout(void *context, struct timeout *timeout)
 {
     (void)context;
     connection_doom(connection_of(timeout), "a record did not arrive in time");
-}
-
-static void on_receive_timeout(void *context, struct timeout *deadline)
-{
-    struct request *request =
-        (struct request *)((char *)deadline - offsetof(struct request, arriving.deadline));
-    struct connection *connection = request->arriving.owner;
-    enum request_state before = request->state;
-    (void)context;
-    request_refuse(request, 408);
-    note_state(connection, request, before);
-    connection_mark(connection);
-}
-
-static void on_beat(void *context, struct timeout *beat)
-{
-    struct request *request =
-        (struct request *)((char *)beat - offsetof(struct request, stream.beat));
-    struct connection *connection = request->stream.owner;
-    (void)context;
-    feed_beat(request->stream.feed);
-    note_state(connection, request, REQUEST_STREAMING);
-    connection_mark(connection);
 }
 
 static void on_send_timeout(void *context, struct timeout *timeout)
@@ -620,14 +313,10 @@ static void on_half_closed_timeout(void *context, struct timeout *timeout)
 static void connection_free(struct connection *connection)
 {
     struct connections *all = connection->all;
-    while (connection->inflight.count > 0)
-        remove_request(connection, connection->inflight.requests[connection->inflight.count - 1]);
-    inflight_free(&connection->inflight);
+    exchange_free(&connection->exchange);
     timeout_stop(&connection->timeout);
     ev_io_stop(all->loop, &connection->io);
     close(connection->io.fd);
-    buffer_free(&connection->management);
-    output_free(&connection->output);
     if (connection->dirty)
         DL_DELETE(all->dirty, connection);
     HASH_DEL(all->table, connection);
@@ -666,12 +355,10 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
         return NULL;
     all->loop = loop;
     all->limits = limits;
-    all->service = service;
+    exchanges_init(&all->exchanges, loop, limits, service, on_exchange_ready);
     timeout_queue_init(&all->idle, loop, limits->idle_timeout, on_idle_timeout, all);
     timeout_queue_init(&all->receiving, loop, limits->receive_timeout, on_receive_timeout, all);
-    timeout_queue_init(&all->record, loop, limits->receive_timeout, on_record_timeout, all);
     timeout_queue_init(&all->sending, loop, limits->send_timeout, on_send_timeout, all);
-    timeout_queue_init(&all->beats, loop, limits->heartbeat, on_beat, all);
     timeout_queue_init(&all->lingering, loop, LINGER_S, on_linger_timeout, all);
     timeout_queue_init(&all->half_closed, loop, HANG_UP_LOOK_S, on_half_closed_timeout, all);
     ev_prepare_init(&all->runner, on_prepare);
@@ -701,9 +388,10 @@ bool connections_accept(void *context, int fd, bool local)
     if (!connection)
         return false;
     do
-        connection->number = ++all->next_number;
-    while (connections_find(all, connection->number));
-    HASH_ADD(hh, all->table, number, sizeof connection->number, connection);
+        all->next_number++;
+    while (connections_find(all, all->next_number));
+    exchange_init(&connection->exchange, &all->exchanges, all->next_number);
+    HASH_ADD(hh, all->table, exchange.number, sizeof connection->exchange.number, connection);
     if (!connection->hh.tbl) {
         free(connection);
         return false;
@@ -722,13 +410,9 @@ void connections_settled(void *context, const struct waiter_address *who,
                          const struct settlement *settlement)
 {
     struct connection *connection = connections_find(context, who->connection);
-    struct request *request =
-        connection ? inflight_find(&connection->inflight, who->request_id) : NULL;
-    if (!request || request->generation != who->generation)
+    if (!connection)
         return;
-    enum request_state before = request->state;
-    request_settle(request, who, settlement);
-    note_state(connection, request, before);
+    exchange_settle(&connection->exchange, who, settlement);
     connection_mark(connection);
 }
 
@@ -756,12 +440,12 @@ void connections_free(struct connections *connections)
     {
         connection_free(connection);
     }
-    struct timeout_queue *queues[] = {&connections->idle,      &connections->record,
-                                      &connections->sending,   &connections->lingering,
-                                      &connections->receiving, &connections->half_closed,
-                                      &connections->beats};
+    struct timeout_queue *queues[] = {&connections->idle, &connections->receiving,
+                                      &connections->sending, &connections->lingering,
+                                      &connections->half_closed};
     for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
         timeout_queue_stop(queues[i]);
+    exchanges_stop(&connections->exchanges);
     ev_prepare_stop(connections->loop, &connections->runner);
     free(connections);
 }

@@ -18,8 +18,8 @@
 #include "web/response.h"
 #include "web/service.h"
 
-struct connection;
 struct connection_limits;
+struct exchange;
 struct feed;
 struct output;
 
@@ -44,19 +44,19 @@ struct request {
     bool params_lost; /* there was no memory for them */
     union {
         struct {
-            struct buffer params;     /* but for those that request_keep_params is to copy */
-            struct timeout deadline;  /* for all of it; its owner starts it */
-            struct connection *owner; /* for whoever gets the deadline */
-        } arriving;                   /* PARAMS, STDIN */
+            struct buffer params;    /* but for those that request_keep_params is to copy */
+            struct timeout deadline; /* for all of it; its owner starts it */
+            struct exchange *owner;  /* for whoever gets the deadline */
+        } arriving;                  /* PARAMS, STDIN */
         struct {
             union service_answer answer; /* PARKED: wait; ANSWERING: response */
             size_t sent;                 /* ANSWERING: bytes of its body */
         };
         struct {
             struct feed *feed;
-            struct timeout beat;      /* until a heartbeat is due; its owner starts it */
-            struct connection *owner; /* for whoever gets the timeout */
-        } stream;                     /* STREAMING */
+            struct timeout beat;    /* until a heartbeat is due; its owner starts it */
+            struct exchange *owner; /* for whoever gets the timeout */
+        } stream;                   /* STREAMING */
     };
 };
 

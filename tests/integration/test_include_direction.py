@@ -15,8 +15,8 @@ FCGI = TOP / "fcgi"
 ORDER = [
     ("main", []),
     ("conf", ["conf"]),
-    ("wire", ["listener", "connection", "inflight", "values", "request", "output", "record",
-              "params"]),
+    ("wire", ["listener", "connection", "exchange", "inflight", "values", "request", "output",
+              "record", "params"]),
     ("web", ["service", "feed", "event", "query", "request", "route", "response"]),
     ("park", ["stream", "flight", "outcome", "purge", "waiter", "freshness"]),
     ("cache", ["cache", "lease", "redis", "redis_scan", "redis_nodes", "redis_scripts",

@@ -1,0 +1,376 @@
+/* Records to requests, and the requests' answers to records. */
+#include "wire/exchange.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "web/feed.h"
+#include "wire/limits.h"
+#include "wire/request.h"
+#include "wire/values.h"
+
+#define OUTPUT_MARK 65536 /* queued bytes at which answers wait */
+
+static void exchange_break(struct exchange *exchange, const char *why)
+{
+    if (!exchange->broken)
+        exchange->broken = why;
+}
+
+/* --- the requests --- */
+
+/* Starts the deadline of the request that began last, unless it is over already, as most are: to be
+ * called before the next one, and at the end of what was read. */
+static void expect_rest(struct exchange *exchange)
+{
+    struct request *request = exchange->inflight.latest;
+    if (request && request_receiving(request) && !timeout_active(&request->arriving.deadline))
+        timeout_start(&exchange->all->receiving, &request->arriving.deadline);
+}
+
+static struct request *add_request(struct exchange *exchange, uint16_t id, bool keep_conn)
+{
+    expect_rest(exchange);
+    struct request *request = request_new(id, exchange->next_generation++, keep_conn);
+    if (!request || !inflight_insert(&exchange->inflight, request)) {
+        request_free(request);
+        return NULL;
+    }
+    request->arriving.owner = exchange;
+    return request;
+}
+
+/* After END_REQUEST was queued, or because the peer is gone. */
+static void remove_request(struct exchange *exchange, struct request *request)
+{
+    if (request->listed)
+        DL_DELETE(exchange->answering, request);
+    if (!request->input_ended)
+        exchange->unread = true;
+    if (!request->keep_conn)
+        exchange->closing = true;
+    exchange->answered = true;
+    inflight_remove(&exchange->inflight, request);
+    request_free(request);
+}
+
+/* To be called after everything that may change a request's state. */
+static void note_state(struct exchange *exchange, struct request *request,
+                       enum request_state before)
+{
+    if (request->state == before && before != REQUEST_STREAMING)
+        return;
+    if (before != REQUEST_STREAMING && request->state == REQUEST_STREAMING)
+        request->stream.owner = exchange;
+    if (!request->listed && request_has_output(request)) {
+        request->listed = true;
+        DL_APPEND(exchange->answering, request);
+    }
+}
+
+/* --- records out --- */
+
+/* Queues a record of the answer that is next. False if there is none, or the mark is reached. */
+static bool take_turn(struct exchange *exchange)
+{
+    struct request *request = exchange->answering;
+    if (!request || exchange->output.queued >= OUTPUT_MARK)
+        return false;
+    switch (request_emit(request, &exchange->output)) {
+    case REQUEST_DONE:
+        remove_request(exchange, request);
+        return true;
+    case REQUEST_MORE:
+        DL_DELETE(exchange->answering, request);
+        DL_APPEND(exchange->answering, request);
+        return true;
+    case REQUEST_WAITS:
+        DL_DELETE(exchange->answering, request);
+        request->listed = false;
+        timeout_start(&exchange->all->beats, &request->stream.beat);
+        return true;
+    case REQUEST_NO_MEMORY:
+        break;
+    }
+    exchange_break(exchange, "out of memory");
+    return false;
+}
+
+void exchange_fill(struct exchange *exchange)
+{
+    while (take_turn(exchange))
+        continue;
+}
+
+/* --- records in --- */
+
+/* For a record that no request accounts for. NULL: the exchange is broken. */
+static char *reply_room(struct exchange *exchange, size_t len)
+{
+    char *room = output_reserve(&exchange->output, len);
+    if (!room)
+        exchange_break(exchange, "out of memory");
+    return room;
+}
+
+static void end_unknown_role(struct exchange *exchange, uint16_t id)
+{
+    char *out = reply_room(exchange, RECORD_END_LEN);
+    if (out)
+        record_encode_end(out, id, FCGI_UNKNOWN_ROLE);
+}
+
+/* A request too many is answered without being kept; its later records find no request. */
+static void refuse_begin(struct exchange *exchange, uint16_t id)
+{
+    struct request request = {.id = id};
+    request_refuse(&request, 503);
+    if (request_emit(&request, &exchange->output) != REQUEST_DONE)
+        exchange_break(exchange, "out of memory");
+}
+
+static void on_begin(struct exchange *exchange)
+{
+    uint16_t id = exchange->decoder.header.request_id;
+    struct record_begin begin = record_decode_begin(exchange->begin);
+    if (inflight_find(&exchange->inflight, id)) {
+        exchange_break(exchange, "BEGIN_REQUEST with an id that is in use");
+        return;
+    }
+
+    bool refused = true;
+    if (begin.role != FCGI_RESPONDER)
+        end_unknown_role(exchange, id);
+    else if (exchange->inflight.count >= exchange->all->limits->max_connection_requests ||
+             !add_request(exchange, id, begin.keep_conn))
+        refuse_begin(exchange, id);
+    else
+        refused = false;
+    if (refused && !begin.keep_conn) {
+        exchange->unread = true;
+        exchange->closing = true;
+    }
+}
+
+static void answer_get_values(struct exchange *exchange)
+{
+    char answer[VALUES_ANSWER_MAX];
+    size_t len = values_answer(buffer_slice(&exchange->management), exchange->all->limits, answer);
+    buffer_free(&exchange->management);
+    if (len == 0) {
+        exchange_break(exchange, "malformed GET_VALUES");
+        return;
+    }
+    char *out = reply_room(exchange, len);
+    if (out)
+        memcpy(out, answer, len);
+}
+
+static void answer_unknown_type(struct exchange *exchange, uint8_t type)
+{
+    char *out = reply_room(exchange, RECORD_UNKNOWN_LEN);
+    if (out)
+        record_encode_unknown_type(out, type);
+}
+
+static void abort_request(struct exchange *exchange, struct request *request)
+{
+    if (!request_emit_end(request, &exchange->output))
+        exchange_break(exchange, "out of memory");
+    remove_request(exchange, request);
+}
+
+/* Those that belong to a request. With id 0 they mean nothing and are ignored; any other type gets
+ * UNKNOWN_TYPE (FastCGI 1.0, section 4.2). */
+static bool is_application_type(uint8_t type)
+{
+    return type >= FCGI_BEGIN_REQUEST && type <= FCGI_DATA;
+}
+
+/* A record's content: to whom it goes. */
+static void on_content(struct exchange *exchange, struct slice bytes)
+{
+    const struct record_header *header = &exchange->decoder.header;
+    const struct connection_limits *limits = exchange->all->limits;
+    if (header->type == FCGI_BEGIN_REQUEST) {
+        size_t end = sizeof exchange->begin - exchange->decoder.content_left;
+        memcpy(exchange->begin + end - bytes.len, bytes.data, bytes.len);
+        return;
+    }
+    if (header->type == FCGI_GET_VALUES && header->request_id == FCGI_NULL_REQUEST_ID) {
+        if (!buffer_append(&exchange->management, bytes.data, bytes.len, FCGI_MAX_LENGTH))
+            exchange_break(exchange, "out of memory");
+        return;
+    }
+
+    struct request *request = inflight_find(&exchange->inflight, header->request_id);
+    if (!request)
+        return;
+    enum request_state before = request->state;
+    if (header->type == FCGI_PARAMS && before == REQUEST_PARAMS)
+        request_add_params(request, bytes, limits);
+    else if (header->type == FCGI_STDIN && before == REQUEST_STDIN)
+        request_add_input(request, bytes, limits);
+    else if (header->type == FCGI_STDIN && before == REQUEST_PARAMS)
+        request_refuse(request, 400);
+    note_state(exchange, request, before);
+}
+
+/* The end of a record that belongs to a request. An empty record ends its stream. */
+static void on_request_record(struct exchange *exchange, const struct record_header *header)
+{
+    struct request *request = inflight_find(&exchange->inflight, header->request_id);
+    if (!request)
+        return;
+    if (header->type == FCGI_ABORT_REQUEST) {
+        abort_request(exchange, request);
+        return;
+    }
+    if (header->content_len > 0)
+        return;
+    enum request_state before = request->state;
+    if (header->type == FCGI_PARAMS && before == REQUEST_PARAMS) {
+        request_end_params(request, exchange->all->limits, exchange->all->service);
+    } else if (header->type == FCGI_STDIN) {
+        request->input_ended = true;
+        if (before == REQUEST_STDIN)
+            request_end_input(request, exchange->all->service, exchange->number);
+        else if (before == REQUEST_PARAMS)
+            request_refuse(request, 400);
+    }
+    note_state(exchange, request, before);
+}
+
+static void on_record_start(struct exchange *exchange)
+{
+    const struct record_header *header = &exchange->decoder.header;
+    if (header->type != FCGI_BEGIN_REQUEST)
+        return;
+    if (header->request_id == FCGI_NULL_REQUEST_ID)
+        exchange_break(exchange, "BEGIN_REQUEST with id 0");
+    else if (header->content_len != sizeof(FCGI_BeginRequestBody))
+        exchange_break(exchange, "BEGIN_REQUEST of a wrong length");
+}
+
+static void on_record_end(struct exchange *exchange)
+{
+    const struct record_header *header = &exchange->decoder.header;
+    if (header->type == FCGI_BEGIN_REQUEST)
+        on_begin(exchange);
+    else if (header->request_id != FCGI_NULL_REQUEST_ID)
+        on_request_record(exchange, header);
+    else if (header->type == FCGI_GET_VALUES)
+        answer_get_values(exchange);
+    else if (!is_application_type(header->type))
+        answer_unknown_type(exchange, header->type);
+}
+
+bool exchange_feed(struct exchange *exchange, struct slice *input)
+{
+    enum record_event event = RECORD_START;
+    struct slice content;
+    while (event != RECORD_NEED_MORE && !exchange->broken && !exchange_is_full(exchange)) {
+        event = record_decode(&exchange->decoder, input, &content);
+        switch (event) {
+        case RECORD_NEED_MORE:
+            break;
+        case RECORD_START:
+            on_record_start(exchange);
+            break;
+        case RECORD_CONTENT:
+            on_content(exchange, content);
+            break;
+        case RECORD_END:
+            on_record_end(exchange);
+            take_turn(exchange); /* what it is about is still in the processor's cache */
+            break;
+        case RECORD_BAD:
+            exchange_break(exchange, "not FastCGI 1");
+            break;
+        }
+    }
+    request_keep_params();
+    expect_rest(exchange);
+    return event != RECORD_NEED_MORE && !exchange->broken;
+}
+
+void exchange_end_input(struct exchange *exchange)
+{
+    for (uint32_t i = exchange->inflight.count; i-- > 0;) {
+        struct request *request = exchange->inflight.requests[i];
+        if (request_receiving(request))
+            remove_request(exchange, request);
+    }
+}
+
+/* --- other events --- */
+
+void exchange_settle(struct exchange *exchange, const struct waiter_address *who,
+                     const struct settlement *settlement)
+{
+    struct request *request = inflight_find(&exchange->inflight, who->request_id);
+    if (!request || request->generation != who->generation)
+        return;
+    enum request_state before = request->state;
+    request_settle(request, who, settlement);
+    note_state(exchange, request, before);
+}
+
+static void on_receive_timeout(void *context, struct timeout *deadline)
+{
+    struct request *request =
+        (struct request *)((char *)deadline - offsetof(struct request, arriving.deadline));
+    struct exchange *exchange = request->arriving.owner;
+    enum request_state before = request->state;
+    (void)context;
+    request_refuse(request, 408);
+    note_state(exchange, request, before);
+    exchange->all->ready(exchange);
+}
+
+static void on_beat(void *context, struct timeout *beat)
+{
+    struct request *request =
+        (struct request *)((char *)beat - offsetof(struct request, stream.beat));
+    struct exchange *exchange = request->stream.owner;
+    (void)context;
+    feed_beat(request->stream.feed);
+    note_state(exchange, request, REQUEST_STREAMING);
+    exchange->all->ready(exchange);
+}
+
+/* --- beginning and end --- */
+
+void exchanges_init(struct exchanges *exchanges, struct ev_loop *loop,
+                    const struct connection_limits *limits, struct service *service,
+                    exchange_ready_fn *ready)
+{
+    exchanges->limits = limits;
+    exchanges->service = service;
+    exchanges->ready = ready;
+    timeout_queue_init(&exchanges->receiving, loop, limits->receive_timeout, on_receive_timeout,
+                       NULL);
+    timeout_queue_init(&exchanges->beats, loop, limits->heartbeat, on_beat, NULL);
+}
+
+void exchanges_stop(struct exchanges *exchanges)
+{
+    timeout_queue_stop(&exchanges->receiving);
+    timeout_queue_stop(&exchanges->beats);
+}
+
+void exchange_init(struct exchange *exchange, struct exchanges *all, uint32_t number)
+{
+    exchange->all = all;
+    exchange->number = number;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    while (exchange->inflight.count > 0)
+        remove_request(exchange, exchange->inflight.requests[exchange->inflight.count - 1]);
+    inflight_free(&exchange->inflight);
+    buffer_free(&exchange->management);
+    output_free(&exchange->output);
+}

@@ -1,0 +1,102 @@
+/* What is said on one connection: records in, answers out. Who carries the bytes is not its matter.
+ *
+ *     bytes --> decoder --records--> requests --> service
+ *                                                    | answered now, or settled later
+ *     output <--records-- those that take turns <----'
+ */
+#ifndef WORKERLESS_WIRE_EXCHANGE_H
+#define WORKERLESS_WIRE_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <fastcgi.h>
+
+#include "base/buffer.h"
+#include "base/timeout.h"
+#include "wire/inflight.h"
+#include "wire/output.h"
+#include "wire/record.h"
+
+#define EXCHANGE_OUTPUT_MAX ((size_t)1 << 20) /* bytes */
+
+struct connection_limits;
+struct exchange;
+struct service;
+struct settlement;
+struct waiter_address;
+
+/* Called when time has passed: there is more to send. */
+typedef void exchange_ready_fn(struct exchange *exchange);
+
+/* What all exchanges have in common. */
+struct exchanges {
+    const struct connection_limits *limits;
+    struct service *service;
+    struct timeout_queue receiving, beats; /* of requests */
+    exchange_ready_fn *ready;
+};
+
+struct exchange {
+    struct exchanges *all;
+    struct record_decoder decoder;
+    struct buffer management; /* content of the GET_VALUES that is arriving */
+    unsigned char begin[sizeof(FCGI_BeginRequestBody)]; /* the same of a BEGIN_REQUEST */
+    struct inflight inflight;
+    struct request *answering; /* those with something to send, in the order of their turns */
+    struct output output;
+    const char *broken; /* why it can't go on; NULL: it can */
+    uint32_t number;    /* of the connection, for its waiters' addresses */
+    uint32_t next_generation;
+    bool closing;  /* a request wants to be the connection's last */
+    bool unread;   /* a request ended before its input had */
+    bool answered; /* a request has ended; whoever looks sets it back */
+};
+
+/* `limits` and `service` are borrowed. */
+void exchanges_init(struct exchanges *exchanges, struct ev_loop *loop,
+                    const struct connection_limits *limits, struct service *service,
+                    exchange_ready_fn *ready);
+
+/* After the last exchange. */
+void exchanges_stop(struct exchanges *exchanges);
+
+/* `exchange` is all zero. */
+void exchange_init(struct exchange *exchange, struct exchanges *all, uint32_t number);
+
+/* Its requests leave their flights. */
+void exchange_free(struct exchange *exchange);
+
+/* Takes what was read; those bytes are not needed afterwards. True: the exchange is full, and what
+ * is left of the input has to wait until some of its output is written. */
+bool exchange_feed(struct exchange *exchange, struct slice *input);
+
+/* Whether its peer asks and does not read: there is that much output which no request accounts for,
+ * as their answers take turns. */
+static inline bool exchange_is_full(const struct exchange *exchange)
+{
+    return exchange->output.queued >= EXCHANGE_OUTPUT_MAX;
+}
+
+/* No more will be read: requests that are not complete go away. */
+void exchange_end_input(struct exchange *exchange);
+
+/* The request at that address gets its settlement, if it is still there. */
+void exchange_settle(struct exchange *exchange, const struct waiter_address *who,
+                     const struct settlement *settlement);
+
+/* Queues what is to be sent, up to a mark: when it is written there may be more. */
+void exchange_fill(struct exchange *exchange);
+
+/* Whether it would queue anything. */
+static inline bool exchange_has_more(const struct exchange *exchange)
+{
+    return exchange->answering != NULL;
+}
+
+/* Whether nothing is in flight, or left to be written. */
+static inline bool exchange_is_quiet(const struct exchange *exchange)
+{
+    return exchange->inflight.count == 0 && exchange->output.queued == 0;
+}
+
+#endif
