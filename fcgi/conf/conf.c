@@ -329,9 +329,10 @@ static void build_fragment(struct builder *builder, struct place *place)
     char called[2 * QUOTE_ROOM];
     const char *wrong = check_pattern(route->pattern);
     check_unique(builder, place);
-    check_reached(builder, place);
     if (wrong)
         problems_add(builder->problems, place->section->line, "%s: %s", call(place, called), wrong);
+    else
+        check_reached(builder, place);
     route->recipe.number = (unsigned)(route - builder->conf->routes);
     find_source(builder, place, &route->recipe);
     read_fallback(builder, place, &route->fallback);

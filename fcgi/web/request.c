@@ -53,12 +53,17 @@ static bool equal_ignoring_case(struct slice a, struct slice b)
     return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
 }
 
-/* At most so many digits that no sum overflows; a quoted number is as good. -1: it is none. */
+static struct slice unquote(struct slice text)
+{
+    if (text.len >= 2 && text.data[0] == '"' && text.data[text.len - 1] == '"')
+        return (struct slice){.data = text.data + 1, .len = text.len - 2};
+    return text;
+}
+
+/* At most so many digits that no sum overflows. -1: it is none. */
 static int small_number(struct slice text)
 {
     int number = 0;
-    if (text.len >= 2 && text.data[0] == '"' && text.data[text.len - 1] == '"')
-        text = (struct slice){.data = text.data + 1, .len = text.len - 2};
     if (text.len == 0 || text.len > 9)
         return -1;
     for (size_t i = 0; i < text.len; i++) {
@@ -69,8 +74,8 @@ static int small_number(struct slice text)
     return number;
 }
 
-/* The value of a preference of a Prefer header (RFC 7240 2), of which the first one counts; empty
- * if there is none. */
+/* The value of a preference of a Prefer header (RFC 7240 2), a word or quoted; the first one counts.
+ * Empty if there is none. */
 static struct slice find_preference(struct slice rest, struct slice wanted)
 {
     while (rest.len > 0) {
@@ -82,7 +87,7 @@ static struct slice find_preference(struct slice rest, struct slice wanted)
             continue;
         struct slice name = take_item(&preference, '=');
         if (equal_ignoring_case(name, wanted))
-            return slice_trim(preference);
+            return unquote(slice_trim(preference));
     }
     return SLICE("");
 }

@@ -283,7 +283,8 @@ bool exchange_feed(struct exchange *exchange, struct slice *input)
             break;
         case RECORD_END:
             on_record_end(exchange);
-            take_turn(exchange); /* what it is about is still in the processor's cache */
+            if (exchange->answering && exchange->answering->input_ended)
+                take_turn(exchange); /* while all that it takes is in the processor's cache */
             break;
         case RECORD_BAD:
             exchange_break(exchange, "not FastCGI 1");

@@ -549,6 +549,23 @@ def test_45_an_early_reply_to_a_body_that_is_too_large(daemon, transport):
                 assert not connection.reset
 
 
+@pytest.mark.parametrize("values", [
+    fcgi.environment("/nothing", method="POST", body=b"abc"),
+    fcgi.environment("/fragment/a", extra={"CONTENT_LENGTH": "9999999999"}),
+    fcgi.environment("/fragment/a", extra={"CONTENT_LENGTH": "three"}),
+    fcgi.environment("/fragment/a", extra={"HTTP_COOKIE": "x" * 5000}),
+], ids=["404", "413", "400", "431"])
+def test_45_an_early_reply_when_nothing_is_left(daemon, values):
+    """All of the request has come, so the connection is closed, not kept for more input. (A closed
+    unix socket refuses what is sent to it.)"""
+    with Connection(daemon(extra='max_params = "4KiB"').address) as connection:
+        connection.send_raw(fcgi.request(params=values, body=b"abc", keep=False))
+        assert connection.response().status in (400, 404, 413, 431)
+        connection.expect_close()
+        with pytest.raises(BrokenPipeError):
+            connection.socket.send(fcgi.begin(2))
+
+
 def test_46_abort_of_a_parked_request(peer, connection):
     held = peer.held()
     connection.send_raw(start(held, 1) + start(held, 2))
