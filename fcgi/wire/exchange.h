@@ -70,8 +70,8 @@ void exchange_free(struct exchange *exchange);
  * is left of the input has to wait until some of its output is written. */
 bool exchange_feed(struct exchange *exchange, struct slice *input);
 
-/* Whether its peer asks and does not read: there is that much output which no request accounts for,
- * as their answers take turns. */
+/* Whether so much waits to be written that reading has to stop. Answers alone never bring it there,
+ * as they wait at a lower mark; what does is a peer that asks and does not read. */
 static inline bool exchange_is_full(const struct exchange *exchange)
 {
     return exchange->output.queued >= EXCHANGE_OUTPUT_MAX;
