@@ -6,9 +6,11 @@
 #include "config.h"
 
 #include <ev.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -235,6 +237,39 @@ static int serve(const struct conf *conf)
 
 /* --- the command line --- */
 
+/* A socket that took the number of a closed stderr would be sent the log. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* What is wrong with the config is told where it is seen. */
+static struct conf *load_conf(const char *file)
+{
+    if (!log_goes_to_syslog())
+        return conf_load(file, stderr);
+
+    char *text = NULL;
+    size_t len = 0;
+    FILE *errors = open_memstream(&text, &len);
+    if (!errors) {
+        log_error("main", "out of memory");
+        return NULL;
+    }
+    struct conf *conf = conf_load(file, errors);
+    fclose(errors);
+    for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
+        if (*line)
+            log_error("conf", "%s", line);
+    free(text);
+    return conf;
+}
+
 static void usage(FILE *out)
 {
     fprintf(out,
@@ -256,6 +291,7 @@ int main(int argc, char **argv)
     const char *file = CONF_DEFAULT;
     bool check_only = false, verbose = false;
     int option;
+    open_standard_descriptors();
     while ((option = getopt(argc, argv, "c:tvVh")) != -1) {
         switch (option) {
         case 'c':
@@ -287,7 +323,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
 
-    struct conf *conf = conf_load(file, stderr);
+    struct conf *conf = load_conf(file);
     if (!conf)
         return EXIT_FAILURE;
     log_configure(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, conf->log_to_syslog);

@@ -5,12 +5,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 static enum log_level most_detailed = LOG_LEVEL_INFO;
-static bool syslog_open;
+static enum { UNDECIDED, TO_STDERR, TO_SYSLOG } target;
 
 static const struct {
     const char *name;
@@ -22,12 +23,26 @@ static const struct {
     [LOG_LEVEL_DEBUG] = {"debug", LOG_DEBUG},
 };
 
+static bool stderr_is_null(void)
+{
+    struct stat here, null;
+    return fstat(STDERR_FILENO, &here) == 0 && stat("/dev/null", &null) == 0 &&
+           S_ISCHR(here.st_mode) && here.st_rdev == null.st_rdev;
+}
+
 void log_configure(enum log_level most, bool to_syslog)
 {
     most_detailed = most;
-    if (to_syslog && !syslog_open)
+    target = to_syslog || stderr_is_null() ? TO_SYSLOG : TO_STDERR;
+    if (target == TO_SYSLOG)
         openlog("workerless", LOG_PID, LOG_DAEMON);
-    syslog_open = to_syslog;
+}
+
+bool log_goes_to_syslog(void)
+{
+    if (target == UNDECIDED)
+        log_configure(most_detailed, false);
+    return target == TO_SYSLOG;
 }
 
 bool log_enabled(enum log_level level)
@@ -82,7 +97,7 @@ void log_message(enum log_level level, const char *room, const char *format, ...
     va_end(arguments);
     escape(safe, sizeof safe, text);
 
-    if (syslog_open) {
+    if (log_goes_to_syslog()) {
         syslog(levels[level].priority, "%s: %s", room, safe);
         return;
     }

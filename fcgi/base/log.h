@@ -6,8 +6,11 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Until it is called: messages up to INFO go to stderr. */
+/* Until it is called: messages up to INFO go to stderr. What would be lost there, as it is
+ * /dev/null under spawn-fcgi, goes to syslog in any case. */
 void log_configure(enum log_level most, bool to_syslog);
+
+bool log_goes_to_syslog(void);
 
 bool log_enabled(enum log_level level);
 

@@ -1,0 +1,90 @@
+"""Where messages go: stderr, or syslog. Here syslog is a socket of our own at its place, /dev/log."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.fcgi import ask
+from harness.servers import (SpawnFcgi, Workerless, need, sanitizer_environment, workerless_binary,
+                             wrapper_command)
+from harness.wait import DEADLINE, wait_until
+
+CONFIG = """source "s" { type = "simulated"  delay = "0" }
+fragment "a" { source = "s" }
+"""
+PLACE = Path("/dev/log")
+
+
+class Syslog:
+    """What programs send to syslog, as one text."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(PLACE))
+        PLACE.chmod(0o666)
+
+    def close(self) -> None:
+        self._socket.close()
+        PLACE.unlink()
+
+    def read(self) -> str:
+        while select.select([self._socket], [], [], 0)[0]:
+            self.text += self._socket.recv(8192).decode() + "\n"
+        return self.text
+
+    def wait(self, what: str) -> None:
+        wait_until(lambda: what in self.read(), f"{what!r} in syslog")
+
+
+@pytest.fixture
+def syslog():
+    if PLACE.exists() or not os.access(PLACE.parent, os.W_OK):
+        pytest.skip("syslog's place is taken, or not ours to take")
+    ear = Syslog()
+    yield ear
+    ear.close()
+
+
+def test_spawn_fcgi(tmp, run, syslog):
+    """It makes stderr /dev/null."""
+    server = run(SpawnFcgi(tmp, CONFIG, args=["-v"]))
+    assert ask(server.address).status == 200
+    syslog.wait("workerless[%d]: main: workerless " % server.pids[0])
+    syslog.wait("connection: ")
+    server.stop()
+    syslog.wait("main: stopped")
+
+
+def test_wrong_config_under_spawn_fcgi(tmp, syslog):
+    config = tmp / "wrong.conf"
+    config.write_text(CONFIG + "\ntll = 5s\nlog = everywhere\n", "utf-8")
+    subprocess.run([need("spawn-fcgi"), "-s", str(tmp / "socket"), "--", *wrapper_command(),
+                    workerless_binary(), "-c", str(config)],
+                   env={**os.environ, **sanitizer_environment()}, stdout=subprocess.DEVNULL, timeout=DEADLINE)
+    syslog.wait(f'conf: {config}:4: no option "tll"')
+    syslog.wait(f'conf: {config}:5: log = "everywhere": must be stderr or syslog')
+
+
+def test_closed_descriptors(tmp, run, syslog):
+    """None of our sockets becomes stderr, where a client would be sent the log."""
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    server = run(Workerless(tmp, CONFIG, args=["-v"], wrapper=[*shell, *wrapper_command()]))
+    assert "result for a" in ask(server.address).text
+    syslog.wait("connection: ")
+    assert {os.readlink(f"/proc/{server.pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
+
+
+def test_stderr_that_is_seen(tmp, run, syslog):
+    server = run(Workerless(tmp, CONFIG))
+    assert "main: workerless " in server.log()
+    assert syslog.read() == ""
+    asked = run(Workerless(tmp, CONFIG + 'log = "syslog"\n'))
+    syslog.wait("main: workerless ")
+    assert "main: workerless " not in asked.log()
