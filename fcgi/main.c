@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "cache/cache.h"
 #include "conf/conf.h"
-#include "park/flight.h"
+#include "park/flights.h"
 #include "source/source.h"
 #include "web/service.h"
 #include "wire/connection.h"

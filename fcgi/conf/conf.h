@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "cache/cache.h"
-#include "park/flight.h"
+#include "park/flights.h"
 #include "source/source.h"
 #include "web/route.h"
 #include "web/service.h"

@@ -1,91 +1,100 @@
-/* The heart: key -> flight -> waiters.
+/* One flight: from the first question about its key to its outcome. For flights.c alone.
  *
- * A flight is the one ongoing attempt to obtain the entry of a key. Any number of requests wait on
- * it; it goes on whether they stay or leave, and settles them all at once. Between processes it is
- * the lease in Redis that makes it the only one.
+ *     new --> LOOKING --none--> CLAIMING --ours, alone--> GENERATING --completed--> LANDED
+ *                 |   refresh----^ |  |  ^                     |                       ^
+ *                 |                |  |  '-changed, or time-.  '--somebody wrote it----|
+ *                 |                |  |        to look      |                          |
+ *                 |                |  '--theirs--> WAITING -'                          |
+ *                 '----found-------'-----found-----------------------------------------'
+ *
+ * A refresh knows the old entry, which is served meanwhile. A flight that is purged while
+ * GENERATING is detached: it goes on for those who wait, out of the table.
  */
 #ifndef WORKERLESS_PARK_FLIGHT_H
 #define WORKERLESS_PARK_FLIGHT_H
 
+#include <ev.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "base/slice.h"
-#include "park/freshness.h"
+#include "base/table.h"
+#include "park/recipe.h"
 #include "park/waiter.h"
 
 struct cache;
 struct entry;
-struct ev_loop;
-struct flights;
+struct lease;
 struct source;
+struct source_call;
 
-struct flight_limits {
-    size_t max_parked; /* waiters, of all flights and purges together */
-    size_t max_flights;
+enum flight_state {
+    FLIGHT_NEW,        /* it has just been made */
+    FLIGHT_LOOKING,    /* the value is asked for */
+    FLIGHT_CLAIMING,   /* the value or the lease is asked for */
+    FLIGHT_WAITING,    /* another process makes it */
+    FLIGHT_GENERATING, /* our source makes it */
+    FLIGHT_LANDED,     /* the outcome is there */
+    FLIGHT_SETTLED,    /* and everybody has it; what remains is to be freed */
 };
 
-/* How the fragments of one route are made. Belongs to the config. */
-struct recipe {
-    unsigned source; /* index into the sources given to flights_new */
-    unsigned number; /* of the recipe: index of its route */
-    double hold;     /* seconds that a request is parked at the most */
-    struct freshness freshness;
+/* What all flights have in common. */
+struct flight_shared {
+    struct ev_loop *loop;
+    struct cache *cache;
+    struct source *const *sources;
+    struct flight *table;    /* by key */
+    struct flight *landed;   /* to be settled by whoever looks next */
+    struct flight *detached; /* still GENERATING */
 };
 
-enum join_refusal { JOIN_OK, JOIN_TOO_MANY_PARKED, JOIN_TOO_MANY_FLIGHTS, JOIN_NO_MEMORY };
+struct flight {
+    UT_hash_handle hh; /* in shared->table until it is settled, or detached */
+    struct flight_shared *shared;
+    const struct recipe *recipe;
+    struct flight *next, *prev; /* in shared->landed, or in shared->detached */
+    struct waiter *waiters;
+    struct entry *known;       /* owned: the old entry that is to be replaced, or NULL */
+    struct lease *lease;       /* owned: while GENERATING, unless there is nobody to ask for it */
+    struct source_call *call;  /* while GENERATING */
+    double started;            /* when the generation was, by clock_monotonic() */
+    ev_timer look_again;       /* while WAITING */
+    struct settlement outcome; /* outcome.entry is an owned reference */
+    enum flight_state state;
+    unsigned rounds;    /* claims that found what is of no use; see ROUNDS_MAX */
+    bool asking;        /* the cache owes an answer: until then the flight can't be freed */
+    bool changed;       /* the key changed while the cache was asked: what it answers may be old */
+    bool value_changed; /* and not only its lease */
+    bool doubted; /* known may be another by now, or gone: not to be used until that is clear */
+    bool failed;  /* the source did; outcome.kind says how. It lands when known is not doubted */
+    bool refresh_next; /* what landed is served, and made anew by a flight that follows */
+    bool detached;     /* purged meanwhile: no longer in the table, so nobody joins it */
+    struct slice key, name;
+    char text[]; /* key and name */
+};
 
-/* `sources`, `cache` and each recipe are borrowed for the flights' life. The number of a recipe is
- * its index in `recipes`. Returns what the caller owns, or NULL when out of memory. */
-struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
-                            struct cache *cache, struct source *const *sources,
-                            const struct recipe *const *recipes, size_t recipe_count);
+/* NULL when out of memory. It is in the table, and has yet to look, or to claim. */
+struct flight *flight_new(struct flight_shared *shared, const struct recipe *recipe,
+                          struct slice key, struct slice name);
 
-/* Who is told about settlements. To be called before the first join. */
-void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, void *context);
+/* The first question: is the value there? */
+void flight_look(struct flight *flight);
 
-/* What can be served without waiting: from memory, or the stale entry that a flight is about to
- * replace. Sees to it that what should be made anew is. The settlement is SETTLED_ENTRY, or the
- * failure that is remembered; its entry is valid until the next call. False: there is none. */
-bool flights_serve(struct flights *flights, const struct recipe *recipe, struct slice key,
-                   struct slice name, struct settlement *settlement);
+/* The same for one who knows that it is not, or that it is `known`: may we make it? */
+void flight_claim(struct flight *flight);
 
-/* Waits on the key's flight, which is started if there is none. Key and name are copied. Never
- * settles the waiter before it returns. Returns NULL and sets *refusal if it can't be parked. */
-struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
-                            struct slice name, struct waiter_address who,
-                            enum join_refusal *refusal);
+/* Somebody wrote or purged the value, or something happened to the lease. */
+void flight_changed(struct flight *flight, bool lease_only);
 
-/* The longest hold that a request may name. */
-#define HOLD_MAX_S 60
+/* We were asked to purge it. */
+void flight_purged(struct flight *flight);
 
-/* In place of the route's hold the waiter has one of so many seconds, from now on: HOLD_MAX_S at
- * the most. With 0 it waits for no flight, only for what Redis has. */
-void flights_hold(struct flights *flights, struct waiter *waiter, unsigned seconds);
+/* It has its outcome, `owned` being the entry or NULL, and is in shared->landed. */
+void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned);
 
-/* As flights_join, for a waiter whose memory is the caller's, and whose address is set. It has no
- * hold. False: it does not wait. */
-bool flights_join_in(struct flights *flights, const struct recipe *recipe, struct slice key,
-                     struct slice name, struct waiter *waiter);
+/* It lands with SETTLED_SHUTDOWN, if it has not landed yet. */
+void flight_cancel(struct flight *flight);
 
-/* As purges_start; a purge counts as parked. What is being made is given to those who wait for it
- * already, and not kept. Returns NULL and sets *refusal if it is refused. */
-struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
-                             struct waiter_address who, enum join_refusal *refusal);
-
-/* Flights not settled yet; and those who wait, on them and on purges. */
-size_t flights_under_way(const struct flights *flights);
-size_t flights_parked(const struct flights *flights);
-
-/* Gives up those on which nobody waits while another process makes what they are for. */
-void flights_leave_to_others(struct flights *flights);
-
-/* Cancels every flight: each waiter is settled with SETTLED_SHUTDOWN, each lease is given up. */
-void flights_cancel_all(struct flights *flights);
-
-/* To be called when all has been cancelled and the cache is freed: it may owe an answer until then.
- * NULL is allowed. */
-void flights_free(struct flights *flights);
+/* All who waited have been told. It is freed, now or when the cache has answered. */
+void flight_settled(struct flight *flight);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "cache/entry.h"
-#include "park/flight.h"
+#include "park/flights.h"
 
 #define NONE UINT16_MAX
 

@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "cache/entry.h"
-#include "park/flight.h"
+#include "park/flights.h"
 #include "park/outcome.h"
 #include "park/stream.h"
 #include "web/route.h"

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "base/slice.h"
-#include "park/flight.h"
+#include "park/recipe.h"
 
 #define ROUTE_NAME_MAX 255                  /* bytes of a fragment's name */
 #define ROUTE_KEY_MAX  (3 * ROUTE_NAME_MAX) /* every byte of it percent-encoded */

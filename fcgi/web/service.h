@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "park/flight.h"
+#include "park/flights.h"
 #include "web/request.h"
 #include "web/response.h"
 

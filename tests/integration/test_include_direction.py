@@ -18,7 +18,7 @@ ORDER = [
     ("wire", ["listener", "connection", "exchange", "inflight", "values", "request", "output",
               "record", "params"]),
     ("web", ["service", "feed", "event", "query", "request", "route", "response"]),
-    ("park", ["stream", "flight", "outcome", "purge", "waiter", "freshness"]),
+    ("park", ["stream", "flights", "flight", "outcome", "purge", "recipe", "waiter", "freshness"]),
     ("cache", ["cache", "lease", "redis", "redis_scan", "redis_nodes", "redis_scripts",
                "redis_link redis_tracker", "redis_sentinel", "memory", "entry"]),
     ("source", []),

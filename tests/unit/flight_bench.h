@@ -8,7 +8,7 @@
 
 #include "cache/cache.h"
 #include "cache/entry.h"
-#include "park/flight.h"
+#include "park/flights.h"
 #include "source/source.h"
 #include "unit.h"
 

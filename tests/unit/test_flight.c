@@ -1,6 +1,6 @@
-/* park/flight: one call for all who wait, and for each of them exactly one settlement. The cache is
+/* park/flights: one call for all who wait, and for each of them exactly one settlement. The cache is
  * the real one, in memory only; one that answers later is in test_flight_cache.c. */
-#include "park/flight.h"
+#include "park/flights.h"
 
 #include "base/alloc.h"
 #include "base/log.h"

@@ -1,6 +1,6 @@
-/* park/flight while the cache answers in its own time: looking, claiming, waiting for another
+/* park/flights while the cache answers in its own time: looking, claiming, waiting for another
  * process, and what may happen while our source works. Staleness is in test_flight_stale.c. */
-#include "park/flight.h"
+#include "park/flights.h"
 
 #include "fake_cache.h"
 

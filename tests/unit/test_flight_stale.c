@@ -1,7 +1,7 @@
-/* park/flight and entries past their time: served while one flight makes them anew, served when
+/* park/flights and entries past their time: served while one flight makes them anew, served when
  * that fails, failures that are remembered, purges; memory that is refused; and anything in any
  * order. */
-#include "park/flight.h"
+#include "park/flights.h"
 
 #include "fake_cache.h"
 

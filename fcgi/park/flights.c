@@ -1,0 +1,309 @@
+/* The table of flights, and who waits on them.
+ *
+ * What happens only makes flights land; one runner, before the loop sleeps, settles their waiters.
+ * So nothing is settled while somebody is still parking it.
+ */
+#include "park/flights.h"
+
+#include <ev.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "base/table.h"
+#include "base/timeout.h"
+#include "cache/cache.h"
+#include "cache/entry.h"
+#include "park/flight.h"
+#include "park/outcome.h"
+#include "park/purge.h"
+
+/* Who does not want to wait at all still waits for Redis to say whether the entry is there. */
+#define NO_HOLD_S 0.1
+
+struct flights {
+    struct flight_limits limits;
+    struct flight_shared shared;
+    struct purges purges;
+    struct parking parking;
+    size_t count;
+    ev_prepare runner;
+    struct timeout_queue brief_holds[HOLD_MAX_S + 1]; /* by seconds */
+    size_t recipe_count;
+    struct timeout_queue holds[]; /* by recipe number */
+};
+
+static void on_hold_over(void *context, struct timeout *hold)
+{
+    struct held_waiter *held =
+        (struct held_waiter *)((char *)hold - offsetof(struct held_waiter, hold));
+    (void)context;
+    waiter_settle(&held->waiter, (struct settlement){.kind = SETTLED_NOT_READY});
+}
+
+/* --- flights --- */
+
+static struct flight *flights_find(struct flights *flights, struct slice key)
+{
+    struct flight *flight;
+    HASH_FIND(hh, flights->shared.table, key.data, key.len, flight);
+    return flight;
+}
+
+static struct flight *flights_add(struct flights *flights, const struct recipe *recipe,
+                                  struct slice key, struct slice name)
+{
+    struct flight *flight = flight_new(&flights->shared, recipe, key, name);
+    if (flight)
+        flights->count++;
+    return flight;
+}
+
+/* Makes an entry anew that is served meanwhile. Best effort. */
+static void flights_refresh(struct flights *flights, const struct recipe *recipe, struct slice key,
+                            struct slice name, struct entry *known)
+{
+    if (flights->count >= flights->limits.max_flights || flights_find(flights, key))
+        return;
+    struct flight *flight = flights_add(flights, recipe, key, name);
+    if (!flight)
+        return;
+    flight->known = entry_ref(known);
+    flight_claim(flight);
+}
+
+/* Settles the waiters of a landed flight and takes it out of the table. */
+static void flights_settle(struct flights *flights, struct flight *flight)
+{
+    if (!flight->detached)
+        HASH_DEL(flights->shared.table, flight);
+    flights->count--;
+    while (flight->waiters)
+        waiter_settle(flight->waiters, flight->outcome);
+    if (flight->refresh_next && !flight->detached)
+        flights_refresh(flights, flight->recipe, flight->key, flight->name, flight->outcome.entry);
+    flight_settled(flight);
+}
+
+static void flights_run(struct flights *flights)
+{
+    struct flight *landed;
+    while ((landed = flights->shared.landed)) {
+        DL_DELETE(flights->shared.landed, landed);
+        flights_settle(flights, landed);
+    }
+}
+
+static void on_prepare(struct ev_loop *loop, ev_prepare *runner, int events)
+{
+    struct flights *flights = runner->data;
+    (void)loop, (void)events;
+    flights_run(flights);
+    purges_run(&flights->purges);
+}
+
+/* --- all flights --- */
+
+static void on_changed(void *context, struct slice key, bool lease_only)
+{
+    struct flights *flights = context;
+    struct flight *flight, *next;
+    if (key.data) {
+        flight = flights_find(flights, key);
+        if (flight)
+            flight_changed(flight, lease_only);
+        return;
+    }
+    HASH_ITER(hh, flights->shared.table, flight, next)
+    {
+        flight_changed(flight, lease_only);
+    }
+}
+
+struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
+                            struct cache *cache, struct source *const *sources,
+                            const struct recipe *const *recipes, size_t recipe_count)
+{
+    struct flights *flights =
+        alloc_zeroed(sizeof *flights + recipe_count * sizeof(struct timeout_queue));
+    if (!flights)
+        return NULL;
+    flights->shared.loop = loop;
+    flights->limits = *limits;
+    flights->shared.cache = cache;
+    flights->shared.sources = sources;
+    flights->recipe_count = recipe_count;
+    flights->purges = (struct purges){.parking = &flights->parking, .cache = cache};
+    for (size_t i = 0; i < recipe_count; i++)
+        timeout_queue_init(&flights->holds[i], loop, recipes[i]->hold, on_hold_over, flights);
+    for (unsigned i = 0; i <= HOLD_MAX_S; i++)
+        timeout_queue_init(&flights->brief_holds[i], loop, i > 0 ? i : NO_HOLD_S, on_hold_over,
+                           flights);
+
+    /* Before the connections' runner, which writes what is settled here. */
+    ev_prepare_init(&flights->runner, on_prepare);
+    flights->runner.data = flights;
+    ev_set_priority(&flights->runner, EV_MAXPRI);
+    ev_prepare_start(loop, &flights->runner);
+    cache_on_changed(cache, on_changed, flights);
+    return flights;
+}
+
+void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, void *context)
+{
+    flights->parking.settled = settled;
+    flights->parking.context = context;
+}
+
+bool flights_serve(struct flights *flights, const struct recipe *recipe, struct slice key,
+                   struct slice name, struct settlement *settlement)
+{
+    struct entry *entry = cache_peek(flights->shared.cache, key);
+    if (!entry) {
+        struct flight *flight = flights_find(flights, key);
+        entry = flight && !flight->doubted ? flight->known : NULL;
+    }
+    if (!entry)
+        return false;
+    enum usability usability = outcome_usability(&recipe->freshness, entry);
+    if (!usability_serves(usability))
+        return false;
+    *settlement = (struct settlement){.kind = outcome_of_entry(entry),
+                                      .entry = entry,
+                                      .detail = FROM_MEMORY,
+                                      .hit = true};
+    if (usability == USABLE_REFRESH)
+        flights_refresh(flights, recipe, key, name, entry);
+    return true;
+}
+
+/* The key's flight, or a new one, which has yet to look. NULL: none, and *refusal says why. */
+static struct flight *flight_to_join(struct flights *flights, const struct recipe *recipe,
+                                     struct slice key, struct slice name,
+                                     enum join_refusal *refusal)
+{
+    struct flight *flight = flights_find(flights, key);
+
+    *refusal = JOIN_TOO_MANY_PARKED;
+    if (flights->parking.parked >= flights->limits.max_parked)
+        return NULL;
+    *refusal = JOIN_TOO_MANY_FLIGHTS;
+    if (!flight && flights->count >= flights->limits.max_flights)
+        return NULL;
+    *refusal = JOIN_NO_MEMORY;
+    return flight ? flight : flights_add(flights, recipe, key, name);
+}
+
+/* A flight that was just made looks, even if nobody waits on it: it is in the table. */
+static void flight_joined(struct flight *flight, struct waiter *waiter)
+{
+    bool first = flight->state == FLIGHT_NEW;
+    if (waiter)
+        waiter->collapsed = !first;
+    if (first)
+        flight_look(flight);
+}
+
+struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
+                            struct slice name, struct waiter_address who,
+                            enum join_refusal *refusal)
+{
+    struct flight *flight = flight_to_join(flights, recipe, key, name, refusal);
+    if (!flight)
+        return NULL;
+    struct waiter *waiter = waiter_new(&flights->parking, &flight->waiters, who);
+    if (waiter) {
+        timeout_start(&flights->holds[recipe->number], waiter_hold(waiter));
+        *refusal = JOIN_OK;
+    }
+    flight_joined(flight, waiter);
+    return waiter;
+}
+
+void flights_hold(struct flights *flights, struct waiter *waiter, unsigned seconds)
+{
+    timeout_start(&flights->brief_holds[seconds], waiter_hold(waiter));
+}
+
+bool flights_join_in(struct flights *flights, const struct recipe *recipe, struct slice key,
+                     struct slice name, struct waiter *waiter)
+{
+    enum join_refusal refusal;
+    struct flight *flight = flight_to_join(flights, recipe, key, name, &refusal);
+    if (!flight)
+        return false;
+    waiter_add(&flights->parking, &flight->waiters, waiter);
+    flight_joined(flight, waiter);
+    return true;
+}
+
+struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
+                             struct waiter_address who, enum join_refusal *refusal)
+{
+    struct flight *flight, *next;
+    *refusal = JOIN_TOO_MANY_PARKED;
+    if (flights->parking.parked >= flights->limits.max_parked ||
+        flights->purges.count >= flights->limits.max_parked)
+        return NULL;
+    *refusal = JOIN_NO_MEMORY;
+    struct waiter *waiter = purges_start(&flights->purges, key, soft, who);
+    if (!waiter)
+        return NULL;
+    *refusal = JOIN_OK;
+    if (key.len > 0 && key.data[key.len - 1] == '*') {
+        key.len--;
+        HASH_ITER(hh, flights->shared.table, flight, next)
+        {
+            if (slice_starts(flight->key, key))
+                flight_purged(flight);
+        }
+    } else if ((flight = flights_find(flights, key))) {
+        flight_purged(flight);
+    }
+    return waiter;
+}
+
+size_t flights_under_way(const struct flights *flights)
+{
+    return flights->count;
+}
+
+size_t flights_parked(const struct flights *flights)
+{
+    return flights->parking.parked;
+}
+
+void flights_leave_to_others(struct flights *flights)
+{
+    struct flight *flight, *next;
+    HASH_ITER(hh, flights->shared.table, flight, next)
+    {
+        if (flight->state == FLIGHT_WAITING && !flight->waiters)
+            flight_land(flight, SETTLED_SHUTDOWN, NULL);
+    }
+}
+
+void flights_cancel_all(struct flights *flights)
+{
+    struct flight *flight, *next;
+    HASH_ITER(hh, flights->shared.table, flight, next)
+    {
+        flight->refresh_next = false;
+        flight_cancel(flight);
+    }
+    while (flights->shared.detached)
+        flight_cancel(flights->shared.detached);
+    flights_run(flights);
+}
+
+void flights_free(struct flights *flights)
+{
+    if (!flights)
+        return;
+    purges_run(&flights->purges);
+    for (size_t i = 0; i < flights->recipe_count; i++)
+        timeout_queue_stop(&flights->holds[i]);
+    for (unsigned i = 0; i <= HOLD_MAX_S; i++)
+        timeout_queue_stop(&flights->brief_holds[i]);
+    ev_prepare_stop(flights->shared.loop, &flights->runner);
+    free(flights);
+}
