@@ -158,15 +158,21 @@ def test_full(server, connection, redis):
     stored(redis, connection, "b")
 
 
-def test_readonly_replica(tmp, run, api):
-    """Nothing can be written, and nothing is."""
+def beside_a_replica(tmp, run, api, name, value):
+    """A daemon whose Redis is a read-only replica, in step with a primary that has this value."""
     primary, replica = run(Redis(tmp, tcp=True)), run(Redis(tmp, tcp=True))
     primary.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
-    primary.command("SET", "worker:there", "from the primary", "EX", 600)
+    primary.command("SET", f"worker:{name}", value, "EX", 600)
     replica.command("REPLICAOF", "127.0.0.1", primary.address[1])
-    wait_until(lambda: replica.command("GET", "worker:there"), "the replica to be in step")
+    wait_until(lambda: replica.command("GET", f"worker:{name}"), "the replica to be in step")
     server = run(Workerless(tmp, config(api, replica.url)))
     server.wait_log(CONNECTED)
+    return server, replica
+
+
+def test_readonly_replica(tmp, run, api):
+    """Nothing can be written, and nothing is."""
+    server, replica = beside_a_replica(tmp, run, api, "there", "from the primary")
     with Connection(server.address) as connection:
         assert connection.request("/fragment/there").text == "from the primary"
         answered(connection, [f"a{number}" for number in range(20)])
@@ -178,13 +184,7 @@ def test_readonly_replica(tmp, run, api):
 
 def test_damaged_and_readonly(tmp, run, api):
     """A damaged entry that can't be removed: made anew, and Redis is not asked without end."""
-    primary, replica = run(Redis(tmp, tcp=True)), run(Redis(tmp, tcp=True))
-    primary.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
-    primary.command("SET", "worker:a", "workerless/1 damaged", "EX", 600)
-    replica.command("REPLICAOF", "127.0.0.1", primary.address[1])
-    wait_until(lambda: replica.command("GET", "worker:a"), "the replica to be in step")
-    server = run(Workerless(tmp, config(api, replica.url)))
-    server.wait_log(CONNECTED)
+    server, replica = beside_a_replica(tmp, run, api, "a", "workerless/1 damaged")
     with Connection(server.address) as connection:
         for number in range(3):
             assert "result for a" in connection.request("/fragment/a", number + 1).text

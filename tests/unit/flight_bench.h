@@ -267,6 +267,16 @@ static inline void bench_leave(struct flight_bench *bench, uint32_t number)
     waiter_leave(waiter);
 }
 
+/* Any one of those that have joined leaves, if it still waits; it must not be settled then. */
+static inline void bench_leave_any(struct flight_bench *bench)
+{
+    uint32_t number = bench->joined > 0 ? (uint32_t)unit_random(bench->joined) : 0;
+    if (bench->joined == 0 || !bench->notes[number].waiter)
+        return;
+    bench_leave(bench, number);
+    bench->notes[number].settled = 100; /* must not become 101 */
+}
+
 /* One turn of the loop, which does not wait. */
 static inline void bench_turn(struct flight_bench *bench)
 {

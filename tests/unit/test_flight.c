@@ -647,13 +647,7 @@ static void random_step(char name[2])
         join(unit_random(2) ? BY_HAND : UNCACHED, name);
         break;
     case 3:
-        if (bench->joined > 0) {
-            uint32_t number = (uint32_t)unit_random(bench->joined);
-            if (bench->notes[number].waiter) {
-                bench_leave(bench, number);
-                bench->notes[number].settled = 100; /* must not become 101 */
-            }
-        }
+        bench_leave_any(bench);
         break;
     case 4:
         if (bench->hand.calls)
