@@ -30,6 +30,7 @@
 #define PAUSE_S       1.0
 #define SYSTEMD_FIRST 3 /* SD_LISTEN_FDS_START */
 #define ADDRESS_MAX   256
+#define ADDRESSES_MAX 8 /* of one host name that are listened on */
 
 struct listener {
     struct listeners *all;
@@ -229,25 +230,15 @@ static int open_unix(const char *path, unsigned mode, const char **why)
     return -1;
 }
 
-static int open_tcp(const char *text, const char **why)
+/* The same, of a TCP socket. */
+static int open_tcp(const struct addrinfo *address, const char **why)
 {
-    char host[ADDRESS_MAX];
-    const char *port;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
     int on = 1;
-    split_tcp(text, host, &port);
-    int error = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &found);
-    if (error) {
-        *why = gai_strerror(error);
-        return -1;
-    }
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool listens = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                   (found->ai_family != AF_INET6 ||
-                    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
-                   bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
-    freeaddrinfo(found);
-    if (listens)
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        (address->ai_family != AF_INET6 ||
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
+        bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
     *why = strerror(errno);
     if (fd >= 0)
@@ -295,14 +286,58 @@ static bool add(struct listeners *all, int fd, const char *made_path)
     return true;
 }
 
+/* Whether the list has that address before already: /etc/hosts makes it so. */
+static bool is_repeated(const struct addrinfo *list, const struct addrinfo *address)
+{
+    for (; list != address; list = list->ai_next)
+        if (list->ai_addrlen == address->ai_addrlen &&
+            memcmp(list->ai_addr, address->ai_addr, address->ai_addrlen) == 0)
+            return true;
+    return false;
+}
+
+/* All addresses of the host, but those of a protocol that this machine does not speak: a front
+ * server may try any of them. */
+static bool open_host(struct listeners *all, const char *text, const char **why)
+{
+    char host[ADDRESS_MAX];
+    const char *port;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+    size_t opened = 0;
+    bool failed = false;
+    split_tcp(text, host, &port);
+    int error = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &found);
+    if (error) {
+        *why = gai_strerror(error);
+        return false;
+    }
+    for (const struct addrinfo *at = found; at && !failed && opened < ADDRESSES_MAX;
+         at = at->ai_next) {
+        if (is_repeated(found, at))
+            continue;
+        int fd = open_tcp(at, why);
+        if (fd >= 0 && add(all, fd, NULL))
+            opened++;
+        else
+            failed = fd >= 0 || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL);
+    }
+    freeaddrinfo(found);
+    return opened > 0 && !failed;
+}
+
+static bool open_one(struct listeners *all, const char *address, unsigned mode, const char **why)
+{
+    const char *path = strncmp(address, "unix:", 5) == 0 ? address + 5 : NULL;
+    if (strncmp(address, "tcp:", 4) == 0)
+        return open_host(all, address + 4, why);
+    int fd = path ? open_unix(path, mode, why) : adopt(atoi(address + 3), why);
+    return fd >= 0 && add(all, fd, path);
+}
+
 static bool open_address(struct listeners *all, const char *address, unsigned mode)
 {
     const char *why = "out of memory";
-    const char *path = strncmp(address, "unix:", 5) == 0 ? address + 5 : NULL;
-    int fd = path                               ? open_unix(path, mode, &why)
-             : strncmp(address, "tcp:", 4) == 0 ? open_tcp(address + 4, &why)
-                                                : adopt(atoi(address + 3), &why);
-    if (fd >= 0 && add(all, fd, path)) {
+    if (open_one(all, address, mode, &why)) {
         log_info("listener", "listening on %s", address);
         return true;
     }
@@ -351,7 +386,9 @@ struct listeners *listeners_open(struct ev_loop *loop, const struct listener_set
                                  listener_accepted_fn *accepted, void *context)
 {
     size_t from_systemd = systemd_count();
-    size_t most = from_systemd > settings->count ? from_systemd : settings->count;
+    size_t most = settings->count * ADDRESSES_MAX;
+    if (most < from_systemd)
+        most = from_systemd;
     struct listeners *all = alloc_zeroed(sizeof *all + (most + 1) * sizeof(struct listener));
     if (!all) {
         log_error("listener", "out of memory");

@@ -8,9 +8,10 @@
 struct ev_loop;
 struct listeners;
 
+/* An address is "unix:PATH", "tcp:HOST:PORT", "tcp:[V6]:PORT" or "fd:N". A host stands for all of
+ * its addresses, and * for any. */
 struct listener_settings {
-    const char *const
-        *addresses; /* "unix:PATH", "tcp:HOST:PORT" (* for any host), "tcp:[V6]:PORT", "fd:N" */
+    const char *const *addresses;
     size_t count;
     unsigned socket_mode; /* of unix sockets that we make */
 };

@@ -2,12 +2,14 @@
 
 import os
 import re
+import socket
 import subprocess
 
 import pytest
 
-from harness.fcgi import Connection
-from harness.servers import Workerless, sanitizer_environment, workerless_binary, wrapper_command
+from harness.fcgi import Connection, ask
+from harness.servers import (Port, Workerless, accepts, sanitizer_environment, workerless_binary,
+                             wrapper_command)
 from harness.wait import DEADLINE, SLOWNESS
 
 GOOD = """
@@ -240,6 +242,31 @@ def test_the_first_matching_route_wins(daemon, api):
             assert f"result for {seen}<" in connection.request(f"/fragment/{name}").text
         assert connection.request("/fragment/c").status == 404
         assert connection.request("/fragment/b").status == 404
+
+
+def has_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("host, answers", [
+    ("*", ["127.0.0.1", "::1"]), ("localhost", ["127.0.0.1"]), ("127.0.0.1", ["127.0.0.1"]),
+    ("[::1]", ["::1"])])
+def test_all_addresses_of_a_host(tmp, run, host, answers):
+    """A front server may try any of them."""
+    if not has_ipv6():
+        answers = [address for address in answers if ":" not in address]
+        if not answers:
+            pytest.skip("this machine has no IPv6")
+    port = Port().number
+    run(Workerless(tmp, f'listen = {{"tcp:{host}:{port}"}}\n' + SOURCE + ROUTE, listen="none",
+                   address=(answers[0], port)))
+    for address in answers:
+        assert ask((address, port)).status == 200
+    assert accepts(("127.0.0.2", port)) == (host == "*")
 
 
 def test_settings_take_effect(tmp, run):
