@@ -1,0 +1,370 @@
+/* conf/: bad files, with the exact messages that they get. */
+#include "conf_bench.h"
+
+struct bad {
+    const char *text;
+    const char *messages; /* see assert_messages */
+};
+
+static void assert_bad(const struct bad *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *messages;
+        struct conf *conf = load_bytes(cases[i].text, strlen(cases[i].text), &messages);
+        assert_messages(cases[i].text, messages, cases[i].messages);
+        assert_null(conf);
+        free(messages);
+        conf_free(load_good(sample)); /* libconfuse's lexer is global: nothing of it is stuck */
+    }
+}
+
+static void test_bad_values(void **state)
+{
+    static const struct bad cases[] = {
+        {SIMULATED "fragment \"a\" {\n  source = \"s\"\n  # how long\n  ttl = \"60\"\n}\n",
+         "5: ttl = \"60\": a bare number; write it with a unit: 60s, 5m, 250ms"},
+        {"# one\n// two\n/* three\n * four */\nmax_params = 64\n" SIMULATED FRAGMENT,
+         "5: max_params = \"64\": a bare number; write it with a unit: 512B, 64KiB, 1MiB"},
+        {"max_params = \"64KB\"\n" SIMULATED FRAGMENT,
+         "1: max_params = \"64KB\": no such unit; a size is in B, KiB, MiB or GiB (1KiB is 1024B)"},
+        {SIMULATED FRAGMENT "max_connection_requests = 0\n",
+         "3: max_connection_requests = \"0\": must be from 1 to 65535"},
+        {SIMULATED FRAGMENT "max_connection_requests = 65536",
+         "3: max_connection_requests = \"65536\": must be from 1 to 65535"},
+        {SIMULATED FRAGMENT "max_parked = 99999999999999999999999",
+         "3: max_parked = \"99999999999999999999999\": too large"},
+        {SIMULATED FRAGMENT "max_parked = \"10k\"",
+         "3: max_parked = \"10k\": not a plain number; this is a count and has no unit"},
+        {SIMULATED FRAGMENT "max_params = 0", "3: max_params = \"0\": must be from 1B to 1GiB"},
+        {SIMULATED FRAGMENT "max_params = \"1025MiB\"",
+         "3: max_params = \"1025MiB\": must be from 1B to 1GiB"},
+        {SIMULATED FRAGMENT "idle_timeout = 0",
+         "3: idle_timeout = \"0\": must be from 1ms to 365d"},
+        {SIMULATED FRAGMENT "idle_timeout = 366d",
+         "3: idle_timeout = \"366d\": must be from 1ms to 365d"},
+        {SIMULATED FRAGMENT "socket_mode = 0668",
+         "3: socket_mode = \"0668\": not an octal file mode; write it like 0660"},
+        {SIMULATED FRAGMENT "log = file", "3: log = \"file\": must be stderr or syslog"},
+        {SIMULATED FRAGMENT "tcp_half_close = true",
+         "3: tcp_half_close = \"true\": must be no or yes"},
+        {SIMULATED "fragment a { source = s hold = 0 }", "2: hold = \"0\": must be from 1ms to 1d"},
+        {SIMULATED FRAGMENT "cache {\n namespace = \"\"\n}\n",
+         "4: namespace = \"\": a namespace can't be empty"},
+        {SIMULATED FRAGMENT "cache {\n namespace = \"a b\" }\n",
+         "4: namespace = \"a b\": a namespace has no spaces, control characters, braces or any of "
+         "*?[]\\"},
+        {SIMULATED FRAGMENT "cache { namespace = 'a{b}' }\n",
+         "3: namespace = \"a{b}\": a namespace has no spaces, control characters, braces or any of "
+         "*?[]\\"},
+        {SIMULATED FRAGMENT "cache { memory = \"64\" redis_timeout = 2m }\n",
+         "3: memory = \"64\": a bare number; write it with a unit: 512B, 64KiB, 1MiB\n"
+         "3: redis_timeout = \"2m\": must be from 1ms to 60s"},
+        {SIMULATED FRAGMENT "cache { lease = 99ms }\n",
+         "3: lease = \"99ms\": must be from 100ms to 1h"},
+        {SIMULATED FRAGMENT "purge = {\n127.0.0.1,\nlocalhost,\n'127.0.0.0/8' }\n",
+         "5: purge = \"localhost\": write an address, such as 127.0.0.1 or ::1\n"
+         "6: purge = \"127.0.0.0/8\": write an address, such as 127.0.0.1 or ::1"},
+        {SIMULATED "fragment a {\n source = s\n stale = 5\n stale_error = 366d\n jitter = -1s\n"
+                   " negative = 25h\n early = maybe\n}\n",
+         "4: stale = \"5\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
+         "5: stale_error = \"366d\": must be from 0 to 365d\n"
+         "6: jitter = \"-1s\": not a duration; write it like 60s, 5m or 250ms\n"
+         "7: negative = \"25h\": must be from 0 to 1d\n"
+         "8: early = \"maybe\": must be no or yes"},
+        {SIMULATED FRAGMENT "cache { redis = \"http://:secret@h\" }\n", "3: redis: *"},
+        {SIMULATED FRAGMENT "listen = {\n\"unix:/tmp/x\",\n\"pigeon:1\",\n'',\"fd:0\" }\n",
+         "5: listen = \"pigeon:1\": *\n6: listen = \"\": *"},
+        {"source s { type = simulated delay = 3s-1s }\n" FRAGMENT,
+         "1: delay = \"3s-1s\": the range begins above its end"},
+        {"source s { type = simulated delay = 0-25h }\n" FRAGMENT,
+         "1: delay = \"0-25h\": must be from 0 to 1d"},
+        /* A value may hold anything: it can't break out of its line, nor fill the log. */
+        {SIMULATED FRAGMENT "log = \"a\\nb\\e[0m\\\"\"",
+         "3: log = \"a\\x0Ab\\x1B[0m\"\": must be stderr or syslog"},
+        {SIMULATED FRAGMENT
+         "log = 1234567890123456789012345678901234567890123456789012345678901234567890",
+         "3: log = \"123456789012345678901234567890123456789012345678901234567890123456...\": must "
+         "be stderr or syslog"},
+        /* All of them, in order, though the sections come to be checked in another one. */
+        {"fragment a { source = s ttl = 1 }\ncache { memory = 1 }\nlog = x\nmax_flights = -1\n"
+         "source s { type = simulated delay = 1 }\nhold = 1s\nmax_parked = y\n",
+         "1: ttl = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
+         "2: memory = \"1\": a bare number; write it with a unit: 512B, 64KiB, 1MiB\n"
+         "3: log = \"x\": must be stderr or syslog\n"
+         "4: max_flights = \"-1\": not a number\n"
+         "5: delay = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
+         "6: no option \"hold\" at the top level; it belongs in a fragment section\n"
+         "7: max_parked = \"y\": not a number"},
+    };
+    (void)state;
+    assert_bad(cases, COUNT(cases));
+}
+
+static void test_bad_options(void **state)
+{
+    static const struct bad cases[] = {
+        {SIMULATED "fragment a {\n source = s\n hodl = \"25s\"\n}\n",
+         "4: no option \"hodl\" in a fragment section; did you mean \"hold\"?"},
+        {"lisen = {\"unix:/tmp/x\"}\n" SIMULATED FRAGMENT,
+         "1: no option \"lisen\" at the top level; did you mean \"listen\"?"},
+        {SIMULATED "framgent a { source = s }\n",
+         "2: no option \"framgent\" at the top level; did you mean \"fragment\"?"},
+        {SIMULATED FRAGMENT "cache { socket = x }\n", "3: no option \"socket\" in a cache section"},
+        {SIMULATED FRAGMENT "redis = \"\"\n",
+         "3: no option \"redis\" at the top level; it belongs in a cache section"},
+        {SIMULATED FRAGMENT "include(\"/etc/passwd\")\n",
+         "3: no option \"include\" at the top level"},
+        {"include /etc/passwd\n" SIMULATED FRAGMENT, "1: no option \"include\" at the top level"},
+        {SIMULATED FRAGMENT "lease = 1s\ncache { purge = {'::1'} }\n",
+         "3: no option \"lease\" at the top level; it belongs in a cache section\n"
+         "4: no option \"purge\" in a cache section; it belongs at the top level"},
+        {SIMULATED FRAGMENT "cache|redis = \"\"\n",
+         "3: no option \"redis\" at the top level; it belongs in a cache section"},
+        {SIMULATED FRAGMENT "\"source=s|type\" = http\n",
+         "3: no option \"type\" at the top level; it belongs in a source section"},
+        {SIMULATED FRAGMENT "\"source=s|\" = http\n", "3: no option \"\" at the top level"},
+        {SIMULATED FRAGMENT "\"source=t|type\" = http\n", "3: no sub-section 't' in 'source'"},
+        {SIMULATED FRAGMENT "cache {\n redis = \"\"\n '' = 1\n}\n", "5: an option without a name"},
+        {SIMULATED FRAGMENT "\"\" { }\n", "3: syntax error"},
+        {SIMULATED FRAGMENT "foo = 1\nfoo = 2\nbar = 3\ncache { foo = 4 }\nlog = 5\n",
+         "3: no option \"foo\" at the top level\n"
+         "5: no option \"bar\" at the top level\n"
+         "6: no option \"foo\" in a cache section\n"
+         "7: log = \"5\": must be stderr or syslog"},
+        {"log = x\nfragment a {\n source = s\n fragment b {\n }\n}\n",
+         "1: log = \"x\": must be stderr or syslog\n"
+         "4: no option \"fragment\" in a fragment section"},
+        {SIMULATED "fragment a {\n ttl = 1s\n source = s\n ttl = 2s }\n",
+         "5: ttl is set twice; first in line 3"},
+        {"listen = {\"fd:0\", \"fd:1\"}\n" SIMULATED FRAGMENT "listen = \"fd:2\"\n",
+         "4: listen is set twice; first in line 1"},
+        {SIMULATED FRAGMENT "cache { memory = 0 }\ncache { memory = 0 }\n",
+         "4: memory is set twice; first in line 3"},
+        {"source s { type = http url = \"http://h/\"\n delay = 1s }\n" FRAGMENT,
+         "2: delay is for sources of type simulated"},
+        {"source s {\n timeout = 1s\n url = x\n connections = 0\n max_body = \"1MiB\"\n"
+         " type = simulated }\n" FRAGMENT,
+         "2: timeout is for sources of type http\n"
+         "3: url is for sources of type http\n"
+         "4: connections = \"0\": must be from 1 to 65535\n"
+         "4: connections is for sources of type http\n"
+         "5: max_body is for sources of type http"},
+    };
+    (void)state;
+    assert_bad(cases, COUNT(cases));
+}
+
+static void test_bad_sections(void **state)
+{
+    static const struct bad cases[] = {
+        {"", "1: no fragment section: nothing to serve"},
+        {"\n", "1: no fragment section: nothing to serve"},
+        {"# nothing\n\n" SIMULATED, "3: no fragment section: nothing to serve"},
+        {SIMULATED "\nfragment a\n{\n ttl = 1s\n}\n", "4: fragment \"a\": source is missing"},
+        {"source slow { type = simulated }\nsource api { type = http url = 'http://h/' }\n"
+         "fragment \"a\" {\n source = \"slwo\"\n}\n",
+         "4: fragment \"a\": no source named \"slwo\" (there are: slow, api)"},
+        {FRAGMENT, "1: fragment \"a\": no source named \"s\" (there is none)"},
+        {"source s {\n}\n" FRAGMENT, "1: source \"s\": type is missing"},
+        {"source s {\n delay = 1s\n type = htpp\n}\n" FRAGMENT,
+         "3: type = \"htpp\": must be simulated or http"},
+        {"\nsource s {\n type = http\n}\n" FRAGMENT, "2: source \"s\": url is missing"},
+        {"source s {\n type = http\n url = \"gopher://h/\"\n}\n" FRAGMENT, "3: source \"s\": *"},
+        {"source \"\" { type = simulated }\nfragment a { source = \"\" }\n",
+         "1: a source needs a name"},
+        {"source s { type = simulated }\nsource t { type = simulated }\n"
+         "source s { type = http url = 'http://h/' }\n" FRAGMENT,
+         "3: source \"s\" is there twice; first in line 1"},
+        {SIMULATED FRAGMENT "fragment \"a*\" { source = s }\nfragment \"a*\" {\n source = s }\n",
+         "4: fragment \"a*\" is there twice; first in line 3"},
+        {SIMULATED "fragment \"u*\" { source = s }\nfragment user { source = s }\n"
+                   "fragment \"user/*\" { source = s }\nfragment \"v*\" { source = s }\n",
+         "3: fragment \"user\" is never used: \"u*\" in line 2 comes before it and takes all of "
+         "it\n"
+         "4: fragment \"user/*\" is never used: \"u*\" in line 2 comes before it and takes all of "
+         "it"},
+        {SIMULATED "fragment \"*\" { source = s }\nfragment a { source = s }\n",
+         "3: fragment \"a\" is never used: \"*\" in line 2 comes before it and takes all of it"},
+        {SIMULATED "fragment \"a*b\" { source = s }\n",
+         "2: fragment \"a*b\": '*' can only be the last character"},
+        {SIMULATED "fragment \"a**\" { source = s }\n",
+         "2: fragment \"a**\": '*' can only be the last character"},
+        {SIMULATED "fragment \"\" { source = s }\nfragment \"/*\" { source = s }\n"
+                   "fragment \"../*\" { source = s }\nfragment \"a\\n\" { source = s }\n"
+                   "fragment \"a/\" { source = s }\n",
+         "2: fragment \"\": not a name: *\n3: fragment \"/*\": not a name: *\n"
+         "4: fragment \"../*\": not a name: *\n5: fragment \"a\\x0A\": not a name: *\n"
+         "6: fragment \"a/\": not a name: *"},
+        {SIMULATED "fragment a {\n source = s\n fallback = \"none.html\"\n}\n",
+         "4: fallback = \"none.html\": DIR/none.html: No such file or directory"},
+        {SIMULATED "fragment a { source = s fallback = \".\" }\n",
+         "2: fallback = \".\": DIR/.: Is a directory"},
+        {SIMULATED "fragment a { source = s fallback = \"\" }\n",
+         "2: fallback = \"\": DIR/: Is a directory"},
+        {SIMULATED "fragment a { source = s fallback = \"/dev/null\" }\n",
+         "2: fallback = \"/dev/null\": /dev/null: not a regular file"},
+        {SIMULATED "fragment a { source = s fallback = \"fifo\" }\n",
+         "2: fallback = \"fifo\": DIR/fifo: not a regular file"},
+        {SIMULATED "fragment a { source = s fallback = \"too-large.html\" }\n",
+         "2: fallback = \"too-large.html\": DIR/too-large.html: larger than 1 MiB"},
+    };
+    (void)state;
+    assert_bad(cases, COUNT(cases));
+    conf_free(load_good(SIMULATED "fragment a { source = s fallback = \"largest.html\" }\n"));
+}
+
+static void test_bad_syntax(void **state)
+{
+    static const struct bad cases[] = {
+        {"listen = {\"a\n" SIMULATED FRAGMENT "log = \"x\"\n",
+         "1: a string that is not closed on its line"},
+        {SIMULATED FRAGMENT "log = 'x", "3: a string that is not closed on its line"},
+        {SIMULATED FRAGMENT "log = \"x\\", "3: a string that is not closed on its line"},
+        {SIMULATED "fragment a { source = \"\\\ns\"\n ttl = 1 }\n",
+         "4: ttl = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms"},
+        {SIMULATED FRAGMENT "/* no end\n\n", "3: a comment begins here that is not closed by */"},
+        {SIMULATED "\nfragment a {\n source = s\n\nfragment b { source = s }\n",
+         "3: a { that is not closed by }"},
+        {SIMULATED FRAGMENT "listen = {\"fd:0\"\nlog = stderr\n", "3: a { that is not closed by }"},
+        {SIMULATED FRAGMENT "}\n", "3: unexpected closing brace"},
+        {SIMULATED FRAGMENT "log =\n", "3: premature end of file"},
+        {SIMULATED FRAGMENT "log", "3: premature end of file"},
+        {SIMULATED FRAGMENT "log stderr\n", "3: missing equal sign after option 'log'"},
+        {SIMULATED FRAGMENT "log = =\n", "3: unexpected token '='"},
+        {SIMULATED FRAGMENT "log += stderr\n", "3: attempt to append to non-list option 'log'"},
+        {SIMULATED FRAGMENT "log = {stderr}\n", "3: unexpected token '{'"},
+        {SIMULATED FRAGMENT "fragment { source = s }\n", "3: missing title for section 'fragment'"},
+        {SIMULATED FRAGMENT "cache = 1\n", "3: missing opening brace for section 'cache'"},
+        {SIMULATED FRAGMENT "listen = { }\n", "3: an empty list"},
+        {SIMULATED FRAGMENT "listen = {\"fd:0\" \"fd:1\"}\n", "3: unexpected token 'fd:1'"},
+        {SIMULATED FRAGMENT "fragment user/* { source = s }\n",
+         "3: a * outside of quotes; put the whole name or value in double quotes"},
+        {SIMULATED FRAGMENT "log + stderr\n",
+         "3: a + outside of quotes; put the whole name or value in double quotes"},
+        {SIMULATED FRAGMENT "log = \"\\x41\"\n", "3: a numeric escape; write the character itself"},
+        {SIMULATED FRAGMENT "log = \"\\0\"\n", "3: a numeric escape; write the character itself"},
+        {SIMULATED FRAGMENT "log = \"${TEST_CONF_NONE}\"\nlog = ${TEST_CONF_NONE:x}\n",
+         "3: the environment has no variable \"TEST_CONF_NONE\"; write ${NAME:-} if it may be "
+         "missing\n"
+         "4: the environment has no variable \"TEST_CONF_NONE:x\"; write ${NAME:-} if it may be "
+         "missing"},
+        {SIMULATED FRAGMENT "log = \"${TEST\"\nmax_params = \"}\"",
+         "3: a ${ that is not closed by } on its line"},
+        {SIMULATED FRAGMENT "log = ${TEST\n}", "3: a ${ that is not closed by } on its line"},
+        {SIMULATED FRAGMENT "log = \x01\n", "3: a control character (0x01): not a config file?"},
+        {"{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{", "1: a { that is not closed by }"},
+        {"{{{{{{{{{{{{{{{{{}}}}}}}}}}}}}}}}}", "1: unexpected token '{'"},
+        {"a{a{a{a{a{a{a{}}}}}}}", "1: no option \"a\" at the top level"},
+        /* What was understood before is checked, but nothing is missed that may follow. */
+        {"log = x\nsource s {\n delay = 1\n = }\n",
+         "1: log = \"x\": must be stderr or syslog\n"
+         "3: delay = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
+         "4: unexpected token '='"},
+    };
+    (void)state;
+    assert_bad(cases, COUNT(cases));
+}
+
+static void test_bytes(void **state)
+{
+    static const char binary[] = "log = stderr\n\x7f"
+                                 "ELF\0\0\1";
+    static const char zero[] = "log = std\0err\n";
+    char *messages;
+    (void)state;
+    assert_null(load_bytes(binary, sizeof binary, &messages));
+    assert_string_equal(messages, "DIR/t.conf:2: a control character (0x7F): not a config file?\n");
+    free(messages);
+    assert_null(load_bytes(zero, sizeof zero - 1, &messages));
+    assert_string_equal(messages, "DIR/t.conf:1: a control character (0x00): not a config file?\n");
+    free(messages);
+}
+
+#define TOO_LONG "a name or value of more than 4096 bytes"
+
+/* Files of nearly 1 MiB that are all one thing. */
+static void test_huge(void **state)
+{
+    static const struct {
+        const char *before, *again, *after, *messages; /* NULL: it is good */
+    } cases[] = {
+        {SIMULATED FRAGMENT "# ", "x", "\n", NULL},
+        {SIMULATED FRAGMENT "/*", "*", "*/\n", NULL},
+        {SIMULATED FRAGMENT, "\n", "", NULL},
+        {SIMULATED FRAGMENT, "# x\n", "log = stderr", NULL},
+        {SIMULATED FRAGMENT "log = \"", "x", "\"\n", "3: " TOO_LONG},
+        {SIMULATED FRAGMENT "log = '", "x", "'\n", "3: " TOO_LONG},
+        {SIMULATED FRAGMENT "log = ", "x", "\n", "3: " TOO_LONG},
+        {SIMULATED FRAGMENT, "x", " = 1\n", "3: " TOO_LONG},
+        {SIMULATED FRAGMENT "max_parked = ", "9", "\n", "3: " TOO_LONG},
+        {SIMULATED FRAGMENT "idle_timeout = ", "9", "s\n", "3: " TOO_LONG},
+        {SIMULATED FRAGMENT "idle_timeout = 0.", "9", "s\n", "3: " TOO_LONG},
+        {SIMULATED "fragment \"", "x", "\" { source = s }\n", "2: " TOO_LONG},
+        {SIMULATED "fragment a { source = \"", "x", "\" }\n", "2: " TOO_LONG},
+        {SIMULATED "fragment a { source = s fallback = \"", "x", "\" }\n", "2: " TOO_LONG},
+        {"", "{", "", "1: a { that is not closed by }"},
+        {"", "fragment a {\n", "", "1: a { that is not closed by }"},
+        {"listen = {fd:0", ",fd:0", "}\n" SIMULATED FRAGMENT, "1: more than 64 values of listen"},
+        {"zap = {fd:0", ",fd:0", "}\n" SIMULATED FRAGMENT, "1: no option \"zap\" at the top level"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t room = 1 << 20, len = strlen(cases[i].before), again = strlen(cases[i].again);
+        size_t after = strlen(cases[i].after);
+        char *text = malloc(room + 1), *messages;
+        assert_non_null(text);
+        memcpy(text, cases[i].before, len);
+        for (; len + again + after <= room; len += again)
+            memcpy(text + len, cases[i].again, again);
+        memcpy(text + len, cases[i].after, after);
+        text[len + after] = '\0';
+        struct conf *conf = load_bytes(text, len + after, &messages);
+        assert_messages(cases[i].before, messages, cases[i].messages ? cases[i].messages : "");
+        assert_true(!conf == !!cases[i].messages);
+        conf_free(conf);
+        free(messages);
+        free(text);
+    }
+}
+
+/* A value of 4096 bytes, its quotes included, and one of 4097. */
+static void test_longest(void **state)
+{
+    char text[5000], *messages;
+    (void)state;
+    for (int len = 4094; len <= 4095; len++) {
+        sprintf(text, SIMULATED FRAGMENT "log = \"%0*d\"\n", len, 0);
+        assert_null(load_bytes(text, strlen(text), &messages));
+        assert_messages("log", messages, len == 4094 ? "3: log = \"000*" : "3: " TOO_LONG);
+        free(messages);
+    }
+}
+
+static void test_many_problems(void **state)
+{
+    char text[4000] = "", *messages;
+    (void)state;
+    for (int i = 0; i < 150; i++)
+        strcat(text, "cache { memory = 1 }\n");
+    assert_null(load_bytes(text, strlen(text), &messages));
+    assert_non_null(strstr(messages, "DIR/t.conf:100: "));
+    assert_non_null(strstr(messages, "\nDIR/t.conf: 51 more problems\n"));
+    free(messages);
+    text[0] = '\0';
+    for (int letter = 'a'; letter <= 'z'; letter++)
+        sprintf(text + strlen(text), "zzzz%c = 1\n", letter);
+    assert_null(load_bytes(text, strlen(text), &messages));
+    assert_non_null(strstr(messages, "DIR/t.conf:17: no option \"zzzzq\" at the top level\n"));
+    free(messages);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bad_values),   cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_bad_sections), cmocka_unit_test(test_bad_syntax),
+        cmocka_unit_test(test_bytes),        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_longest),      cmocka_unit_test(test_many_problems),
+    };
+    return cmocka_run_group_tests_name("conf_bad", tests, make_directory, remove_directory);
+}
