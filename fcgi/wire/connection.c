@@ -1,10 +1,11 @@
 /* A connection of a front server: one descriptor, and what is said on it.
  *
- *     socket --read--> exchange (records, requests, answers) --write--> socket
+ *     sockets --read--> a batch --> exchanges (records, requests, answers) --write--> sockets
  *
- * What was read is answered at once. Other events only change states and mark the connection as
- * dirty. One runner, before the loop sleeps, lets every dirty connection write, and frees those
- * that are doomed: nothing is freed inside its own callback.
+ * What was read is answered as soon as all that is there, or a batch of it, was read. Other events
+ * only change states and mark the connection as dirty. One runner, before the loop sleeps, lets
+ * every dirty connection write, and frees those that are doomed: nothing is freed inside its own
+ * callback.
  */
 #include "wire/connection.h"
 
@@ -22,8 +23,9 @@
 #include "park/waiter.h"
 #include "wire/exchange.h"
 
-#define SCRATCH_LEN    65536             /* bytes of one read */
-#define READ_ROUNDS    4                 /* reads until the others have their turn */
+#define READ_MAX       65536             /* bytes of one read */
+#define BATCH_READS    16                /* reads until they are answered */
+#define BATCH_LEN      16384             /* bytes until they are */
 #define WRITE_TURN     ((size_t)1 << 20) /* bytes until the others have their turn */
 #define LINGER_S       5.0
 #define HANG_UP_LOOK_S 1.0
@@ -50,6 +52,17 @@ struct connection {
     bool sent;        /* the peer has taken bytes in this turn */
 };
 
+/* What was read and is not answered yet. First all is read, then all is answered, then all is sent:
+ * between two system calls the processor has forgotten much of the code that answers. */
+struct batch {
+    size_t count, len;
+    struct {
+        struct connection *connection;
+        struct slice input; /* in bytes */
+    } reads[BATCH_READS];
+    char bytes[BATCH_LEN + READ_MAX];
+};
+
 struct connections {
     struct ev_loop *loop;
     const struct connection_limits *limits;
@@ -59,11 +72,12 @@ struct connections {
     size_t count;
     uint32_t next_number;
     bool draining;
-    ev_prepare runner;
+    ev_check reader;   /* after the last callback of those that read */
+    ev_prepare runner; /* before the loop sleeps */
     struct timeout_queue idle, receiving, sending, lingering, half_closed;
     connections_room_fn *room;
     void *room_context;
-    char scratch[SCRATCH_LEN]; /* what was just read, of whichever connection */
+    struct batch batch;
 };
 
 static void connection_mark(struct connection *connection)
@@ -142,24 +156,21 @@ static void connection_feed(struct connection *connection, struct slice input)
     note_exchange(connection);
 }
 
+/* One read: if there is more, the loop comes back. */
 static void connection_read(struct connection *connection)
 {
-    char *scratch = connection->all->scratch;
-    for (int round = 0; round < READ_ROUNDS && connection->state != DOOMED; round++) {
-        ssize_t len = recv(connection->io.fd, scratch, SCRATCH_LEN, 0);
-        if (len > 0) {
-            if (connection->state != LINGERING)
-                connection_feed(connection, (struct slice){.data = scratch, .len = (size_t)len});
-            if (len < SCRATCH_LEN)
-                return;
-        } else if (len == 0) {
-            on_end_of_input(connection);
-            return;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return;
-        } else if (errno != EINTR) {
-            connection_doom(connection, "reading failed");
-        }
+    struct batch *batch = &connection->all->batch;
+    char *room = batch->bytes + batch->len;
+    ssize_t len = recv(connection->io.fd, room, READ_MAX, 0);
+    if (len > 0 && connection->state != LINGERING) {
+        batch->reads[batch->count].connection = connection;
+        batch->reads[batch->count].input = (struct slice){.data = room, .len = (size_t)len};
+        batch->count++;
+        batch->len += (size_t)len;
+    } else if (len == 0) {
+        on_end_of_input(connection);
+    } else if (len < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        connection_doom(connection, "reading failed");
     }
 }
 
@@ -253,18 +264,40 @@ static void connection_run(struct connection *connection)
         connection_watch(connection);
 }
 
-/* The answers go out at once, and not when all other connections were read: a front server on
- * another core goes on with the first while we are at the next. */
+/* --- a turn of the loop --- */
+
+static void answer_batch(struct connections *all)
+{
+    struct batch *batch = &all->batch;
+    clock_hold();
+    for (size_t i = 0; i < batch->count; i++)
+        connection_feed(batch->reads[i].connection, batch->reads[i].input);
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->reads[i].connection->state != DOOMED)
+            connection_run(batch->reads[i].connection);
+    batch->count = batch->len = 0;
+    clock_release();
+}
+
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
     struct connection *connection = io->data;
+    struct connections *all = connection->all;
     (void)loop;
-    clock_hold();
     if ((events & EV_READ) && connection->state != DOOMED)
         connection_read(connection);
-    if (connection->state != DOOMED)
-        connection_run(connection);
-    clock_release();
+    if (events & EV_WRITE)
+        connection_mark(connection);
+    if (all->batch.count == BATCH_READS || all->batch.len >= BATCH_LEN)
+        answer_batch(all);
+}
+
+static void on_all_read(struct ev_loop *loop, ev_check *reader, int events)
+{
+    struct connections *all = reader->data;
+    (void)loop, (void)events;
+    if (all->batch.count > 0)
+        answer_batch(all);
 }
 
 /* --- timeouts --- */
@@ -327,6 +360,9 @@ static void connection_free(struct connection *connection)
 static void connections_run(struct connections *all)
 {
     size_t ended = 0;
+    if (!all->dirty)
+        return;
+    clock_hold();
     while (all->dirty) {
         struct connection *connection = all->dirty;
         DL_DELETE(all->dirty, connection);
@@ -337,6 +373,7 @@ static void connections_run(struct connections *all)
             ended++;
         }
     }
+    clock_release();
     if (ended > 0 && all->room)
         all->room(all->room_context, true);
 }
@@ -361,6 +398,10 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
     timeout_queue_init(&all->sending, loop, limits->send_timeout, on_send_timeout, all);
     timeout_queue_init(&all->lingering, loop, LINGER_S, on_linger_timeout, all);
     timeout_queue_init(&all->half_closed, loop, HANG_UP_LOOK_S, on_half_closed_timeout, all);
+    ev_check_init(&all->reader, on_all_read);
+    all->reader.data = all;
+    ev_set_priority(&all->reader, EV_MINPRI); /* after the sockets */
+    ev_check_start(loop, &all->reader);
     ev_prepare_init(&all->runner, on_prepare);
     all->runner.data = all;
     ev_set_priority(&all->runner, EV_MINPRI); /* after the flights' runner */
@@ -446,6 +487,7 @@ void connections_free(struct connections *connections)
     for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
         timeout_queue_stop(queues[i]);
     exchanges_stop(&connections->exchanges);
+    ev_check_stop(connections->loop, &connections->reader);
     ev_prepare_stop(connections->loop, &connections->runner);
     free(connections);
 }

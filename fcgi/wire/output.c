@@ -24,24 +24,55 @@ struct segment {
     char own[];
 };
 
-/* Of the segments with room, the last one of each capacity that was dropped. A busy process needs
- * it again at once, and the allocator makes much of blocks of their size. */
-static struct segment *spare_first, *spare_next;
+/* Segments with room that were dropped. A busy process needs as many again at once, and the allocator
+ * makes much of blocks of their size. */
+static struct spares {
+    size_t capacity;
+    unsigned most; /* kept */
+    unsigned count;
+    struct segment *first;
+} spares[] = {
+    {.capacity = FIRST_CAPACITY, .most = 16}, /* one for each connection of a batch */
+    {.capacity = NEXT_CAPACITY, .most = 1},
+};
 
-static struct segment **spare_of(size_t capacity)
+static struct spares *spares_of(size_t capacity)
 {
-    return capacity == FIRST_CAPACITY  ? &spare_first
-           : capacity == NEXT_CAPACITY ? &spare_next
-                                       : NULL;
+    for (size_t i = 0; i < sizeof spares / sizeof spares[0]; i++)
+        if (spares[i].capacity == capacity)
+            return &spares[i];
+    return NULL;
+}
+
+static struct segment *segment_new(size_t capacity)
+{
+    struct spares *of = spares_of(capacity);
+    struct segment *segment = of ? of->first : NULL;
+    if (segment) {
+        of->first = segment->next;
+        of->count--;
+    } else {
+        segment = alloc_bytes(sizeof *segment + capacity);
+    }
+    return segment;
+}
+
+static void segment_free(struct segment *segment)
+{
+    struct spares *of = spares_of(segment->capacity);
+    entry_unref(segment->entry);
+    if (of && of->count < of->most) {
+        segment->next = of->first;
+        of->first = segment;
+        of->count++;
+    } else {
+        free(segment);
+    }
 }
 
 static struct segment *append_segment(struct output *output, size_t capacity)
 {
-    struct segment **spare = spare_of(capacity), *segment = spare ? *spare : NULL;
-    if (segment)
-        *spare = NULL;
-    else
-        segment = alloc_bytes(sizeof *segment + capacity);
+    struct segment *segment = segment_new(capacity);
     if (!segment)
         return NULL;
     *segment = (struct segment){.capacity = capacity};
@@ -60,12 +91,7 @@ static void drop_first(struct output *output)
     output->first = segment->next;
     if (!output->first)
         output->last = NULL;
-    entry_unref(segment->entry);
-    struct segment **spare = spare_of(segment->capacity);
-    if (spare && !*spare)
-        *spare = segment;
-    else
-        free(segment);
+    segment_free(segment);
 }
 
 char *output_reserve(struct output *output, size_t len)
