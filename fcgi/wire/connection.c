@@ -25,7 +25,7 @@
 
 #define READ_MAX       65536             /* bytes of one read */
 #define BATCH_READS    16                /* reads until they are answered */
-#define BATCH_LEN      16384             /* bytes until they are */
+#define BATCH_LEN      8192              /* bytes until they are */
 #define WRITE_TURN     ((size_t)1 << 20) /* bytes until the others have their turn */
 #define LINGER_S       5.0
 #define HANG_UP_LOOK_S 1.0
