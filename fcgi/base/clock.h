@@ -36,7 +36,8 @@ static inline int64_t clock_wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Holds the clock for one turn of work, which looks at it many times; and lets it go. */
+/* Holds the clock for one turn of work, which looks at it many times; and lets it go. Turns do not
+ * nest. */
 static inline void clock_hold(void)
 {
     clock_held_ms = clock_wall_ms();

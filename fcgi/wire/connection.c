@@ -24,7 +24,7 @@
 #include "wire/exchange.h"
 
 #define READ_MAX       65536             /* bytes of one read */
-#define BATCH_READS    16                /* reads until they are answered */
+#define BATCH_READS    16                /* reads until they are answered; see output.c */
 #define BATCH_LEN      8192              /* bytes until they are */
 #define WRITE_TURN     ((size_t)1 << 20) /* bytes until the others have their turn */
 #define LINGER_S       5.0
@@ -72,8 +72,8 @@ struct connections {
     size_t count;
     uint32_t next_number;
     bool draining;
-    ev_check reader;   /* after the last callback of those that read */
-    ev_prepare runner; /* before the loop sleeps */
+    ev_check last_batch; /* after the sockets' callbacks */
+    ev_prepare runner;   /* before the loop sleeps */
     struct timeout_queue idle, receiving, sending, lingering, half_closed;
     connections_room_fn *room;
     void *room_context;
@@ -138,6 +138,7 @@ static void on_end_of_input(struct connection *connection)
     if (listens && connection->state < LINGERING && !exchange_is_quiet(&connection->exchange)) {
         connection->half_closed = true;
         connection_set_state(connection, FINISHING, "the peer sends no more");
+        connection_mark(connection); /* perhaps it was FINISHING: its end is not to be read again */
     } else {
         connection_doom(connection, "closed by the peer");
     }
@@ -251,7 +252,7 @@ static void connection_watch(struct connection *connection)
     connection->sent = connection->exchange.answered = false;
 }
 
-/* One turn of a dirty connection. */
+/* One turn of a connection that was read, or is dirty. */
 static void connection_run(struct connection *connection)
 {
     if (connection->state < LINGERING) {
@@ -266,6 +267,7 @@ static void connection_run(struct connection *connection)
 
 /* --- a turn of the loop --- */
 
+/* Nothing is freed here, so all that were read are still there. */
 static void answer_batch(struct connections *all)
 {
     struct batch *batch = &all->batch;
@@ -273,7 +275,7 @@ static void answer_batch(struct connections *all)
     for (size_t i = 0; i < batch->count; i++)
         connection_feed(batch->reads[i].connection, batch->reads[i].input);
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->reads[i].connection->state != DOOMED)
+        if (!batch->reads[i].connection->dirty) /* the runner comes to those that are */
             connection_run(batch->reads[i].connection);
     batch->count = batch->len = 0;
     clock_release();
@@ -292,9 +294,10 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
         answer_batch(all);
 }
 
-static void on_all_read(struct ev_loop *loop, ev_check *reader, int events)
+/* No more sockets can be read at this time. */
+static void on_check(struct ev_loop *loop, ev_check *last_batch, int events)
 {
-    struct connections *all = reader->data;
+    struct connections *all = last_batch->data;
     (void)loop, (void)events;
     if (all->batch.count > 0)
         answer_batch(all);
@@ -398,10 +401,10 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
     timeout_queue_init(&all->sending, loop, limits->send_timeout, on_send_timeout, all);
     timeout_queue_init(&all->lingering, loop, LINGER_S, on_linger_timeout, all);
     timeout_queue_init(&all->half_closed, loop, HANG_UP_LOOK_S, on_half_closed_timeout, all);
-    ev_check_init(&all->reader, on_all_read);
-    all->reader.data = all;
-    ev_set_priority(&all->reader, EV_MINPRI); /* after the sockets */
-    ev_check_start(loop, &all->reader);
+    ev_check_init(&all->last_batch, on_check);
+    all->last_batch.data = all;
+    ev_set_priority(&all->last_batch, EV_MINPRI); /* after the sockets */
+    ev_check_start(loop, &all->last_batch);
     ev_prepare_init(&all->runner, on_prepare);
     all->runner.data = all;
     ev_set_priority(&all->runner, EV_MINPRI); /* after the flights' runner */
@@ -487,7 +490,7 @@ void connections_free(struct connections *connections)
     for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
         timeout_queue_stop(queues[i]);
     exchanges_stop(&connections->exchanges);
-    ev_check_stop(connections->loop, &connections->reader);
+    ev_check_stop(connections->loop, &connections->last_batch);
     ev_prepare_stop(connections->loop, &connections->runner);
     free(connections);
 }

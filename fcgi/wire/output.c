@@ -32,7 +32,7 @@ static struct spares {
     unsigned count;
     struct segment *first;
 } spares[] = {
-    {.capacity = FIRST_CAPACITY, .most = 16}, /* one for each connection of a batch */
+    {.capacity = FIRST_CAPACITY, .most = 16}, /* for the connections of a batch */
     {.capacity = NEXT_CAPACITY, .most = 1},
 };
 

@@ -1,10 +1,12 @@
 """Many connections that can be read at once: what they brought is answered in batches, each by itself."""
 
 import signal
+import time
 
 import pytest
 
 from harness import fcgi
+from harness.fcgi import Connection
 from harness.peer import Peer, new_name
 
 BODY = bytes(100 << 10)  # more than one read takes
@@ -106,3 +108,23 @@ def test_one_call_for_a_batch(peer):
         at_once.go()
         assert {connection.response().status for connection in connections} == {200}
     assert peer.api.calls(name) == 1
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_no_reading_after_the_end(daemon, api, transport):
+    """The peer sends no more on a connection that is to be closed already, but for what is parked."""
+    server = daemon(extra="tcp_half_close = yes", listen=transport)
+    api.hold("held")
+    with Connection(server.address) as connection:
+        connection.send_raw(fcgi.request("/fragment/held", 2))
+        api.wait_calls("held", 1)
+        assert connection.request("/fragment/a", 1, keep=False).status == 200
+        connection.half_close()
+        with Connection(server.address) as other:
+            other.sync()
+            used = server.cpu_seconds()
+            time.sleep(0.5)
+            assert server.cpu_seconds() - used < 0.2, "it spins"
+        api.release("held")
+        assert connection.response(2).status == 200
+        connection.expect_close()
