@@ -24,7 +24,7 @@
 #include "wire/exchange.h"
 
 #define READ_MAX       65536             /* bytes of one read */
-#define BATCH_READS    16                /* reads until they are answered; see output.c */
+#define BATCH_READS    OUTPUT_SPARES     /* reads until they are answered */
 #define BATCH_LEN      8192              /* bytes until they are */
 #define WRITE_TURN     ((size_t)1 << 20) /* bytes until the others have their turn */
 #define LINGER_S       5.0

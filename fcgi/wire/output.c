@@ -24,15 +24,15 @@ struct segment {
     char own[];
 };
 
-/* Segments with room that were dropped. A busy process needs as many again at once, and the allocator
- * makes much of blocks of their size. */
+/* Segments with room that were dropped. A busy process needs as many again at once, and the
+ * allocator makes much of blocks of their size. */
 static struct spares {
     size_t capacity;
     unsigned most; /* kept */
     unsigned count;
     struct segment *first;
 } spares[] = {
-    {.capacity = FIRST_CAPACITY, .most = 16}, /* for the connections of a batch */
+    {.capacity = FIRST_CAPACITY, .most = OUTPUT_SPARES},
     {.capacity = NEXT_CAPACITY, .most = 1},
 };
 

@@ -13,6 +13,9 @@
 
 #include "base/slice.h"
 
+/* So many queues that were empty can be written to without asking the allocator. */
+#define OUTPUT_SPARES 16
+
 struct entry;
 struct segment;
 
