@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/table.h"
 #include "cache/entry.h"
 #include "cache/lease.h"
 #include "cache/memory.h"
@@ -109,7 +109,7 @@ bool cache_check_tls(const struct cache_settings *settings, struct cache_problem
 
 static uint32_t *change_counter(struct cache *cache, struct slice key)
 {
-    return &cache->changes[XXH3_64bits(key.data, key.len) % CHANGE_COUNTERS];
+    return &cache->changes[table_hash(key.data, key.len) % CHANGE_COUNTERS];
 }
 
 static uint32_t changes_of(struct cache *cache, struct slice key)
