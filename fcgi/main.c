@@ -227,7 +227,9 @@ static int serve(const struct conf *conf)
         listeners_start(server.listeners);
         log_info("main", "workerless %s, fragments: %zu, sources: %zu", PACKAGE_VERSION,
                  conf->route_count, conf->source_count);
+        log_attach(server.loop);
         ev_run(server.loop, 0);
+        log_detach();
         log_info("main", "stopped");
         status = EXIT_SUCCESS;
     }

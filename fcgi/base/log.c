@@ -1,14 +1,28 @@
-/* One line a message: "TIME LEVEL room: text". Under syslog the time is left to syslog. */
+/* One line a message: "TIME LEVEL room: text". Under syslog the time is left to syslog.
+ *
+ * What can recur is limited by periods: a period in which messages were left out is followed at
+ * once by another, which allows fewer; one in which none was is followed by nothing. */
 #include "base/log.h"
 
+#include <ev.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+
+#define TEXT_MAX      1000 /* bytes of a message before it is escaped */
+#define SEQUENCE_MAX  4    /* bytes of a character */
+#define ESCAPED_LEN   4    /* bytes of \xNN */
+#define NUMBER_LENGTH 27   /* of 2^64 - 1 with its separators and the zero byte */
 
 static enum log_level most_detailed = LOG_LEVEL_INFO;
 static enum { UNDECIDED, TO_STDERR, TO_SYSLOG } target;
@@ -50,18 +64,66 @@ bool log_enabled(enum log_level level)
     return level <= most_detailed;
 }
 
-/* Control bytes as \xNN. Cuts where `size` ends. */
-static void escape(char *out, size_t size, const char *text)
+static uint32_t code_point(const unsigned char *sequence, size_t len)
 {
-    size_t at = 0;
-    for (; *text && at + 5 < size; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte < 0x20 || byte == 0x7f)
-            at += (size_t)snprintf(out + at, size - at, "\\x%02x", byte);
-        else
-            out[at++] = *text;
+    uint32_t code = len == 1 ? sequence[0] : sequence[0] & (0x7fU >> len);
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | (sequence[i] & 0x3fU);
+    return code;
+}
+
+/* Whether a character could move the cursor, begin a line, or make the rest read backwards. */
+static bool is_unsafe(uint32_t code)
+{
+    static const uint32_t ranges[][2] = {{0x00, 0x1f},     {0x7f, 0x9f},     {0x61c, 0x61c},
+                                         {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        if (code >= ranges[i][0] && code <= ranges[i][1])
+            return true;
+    return false;
+}
+
+/* The length of the character at the beginning of a text that is not empty; a byte that begins none
+ * counts as one. */
+static size_t character_len(struct slice text, bool *safe)
+{
+    size_t len = utf8_sequence(text);
+    *safe = len > 0 && !is_unsafe(code_point((const unsigned char *)text.data, len));
+    return len > 0 ? len : 1;
+}
+
+/* Cuts before the character that would not end within `most` bytes of the text, or within `size`
+ * bytes of what it becomes. */
+static void escape(char *out, size_t size, struct slice text, size_t most)
+{
+    size_t at = 0, taken = 0, len;
+    for (; text.len > 0; text = slice_from(text, len)) {
+        bool safe;
+        len = character_len(text, &safe);
+        taken += len;
+        if (taken > most || at + len * (safe ? 1 : ESCAPED_LEN) >= size)
+            break;
+        for (size_t i = 0; i < len; i++) {
+            if (safe)
+                out[at++] = text.data[i];
+            else
+                at += (size_t)snprintf(out + at, size - at, "\\x%02x", (unsigned char)text.data[i]);
+        }
     }
     out[at] = '\0';
+}
+
+/* With commas between the thousands. */
+static const char *number(char out[NUMBER_LENGTH], unsigned long long value)
+{
+    char *at = out + NUMBER_LENGTH - 1;
+    *at = '\0';
+    for (unsigned digits = 0; digits == 0 || value > 0; digits++, value /= 10) {
+        if (digits > 0 && digits % 3 == 0)
+            *--at = ',';
+        *--at = (char)('0' + value % 10);
+    }
+    return at;
 }
 
 /* One write a line, so that lines of several processes do not mix. A line that would have to wait
@@ -76,8 +138,9 @@ static void write_line(const char *line, size_t len)
         return;
     }
     if (lost > 0) {
-        char note[64];
-        int note_len = snprintf(note, sizeof note, "(%lu log lines were lost here)\n", lost);
+        char note[64], digits[NUMBER_LENGTH];
+        int note_len =
+            snprintf(note, sizeof note, "(%s log lines were lost here)\n", number(digits, lost));
         if (write(STDERR_FILENO, note, (size_t)note_len) > 0)
             lost = 0;
     }
@@ -85,18 +148,11 @@ static void write_line(const char *line, size_t len)
         return; /* nowhere left to complain */
 }
 
-void log_message(enum log_level level, const char *room, const char *format, ...)
+/* Takes the terminated text that was formatted, or as much of it as there was room for. */
+static void write_message(enum log_level level, const char *room, const char *text)
 {
-    if (!log_enabled(level))
-        return;
-
-    char text[1001], safe[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    escape(safe, sizeof safe, text);
-
+    char safe[2048];
+    escape(safe, sizeof safe, slice_of(text), TEXT_MAX);
     if (log_goes_to_syslog()) {
         syslog(levels[level].priority, "%s: %s", room, safe);
         return;
@@ -112,4 +168,136 @@ void log_message(enum log_level level, const char *room, const char *format, ...
     int len = snprintf(line, sizeof line, "%s.%03ldZ [%ld] %s %s: %s\n", stamp,
                        now.tv_nsec / 1000000, (long)getpid(), levels[level].name, room, safe);
     write_line(line, (size_t)len);
+}
+
+/* Room for a character that begins before the cut and ends behind it. */
+#define FORMATTED_SIZE (TEXT_MAX + SEQUENCE_MAX)
+
+void log_message(enum log_level level, const char *room, const char *format, ...)
+{
+    char text[FORMATTED_SIZE];
+    va_list arguments;
+    if (!log_enabled(level))
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    write_message(level, room, text);
+}
+
+/* --- what can recur --- */
+
+static struct log_limit *owing; /* those that left something out in their period */
+static struct ev_loop *timer_loop;
+static ev_timer timer;
+
+/* Lets the timer go off when the first of the periods ends. */
+static void set_timer(double now)
+{
+    struct log_limit *limit, *first = owing;
+    if (!timer_loop)
+        return;
+    ev_timer_stop(timer_loop, &timer);
+    if (!owing)
+        return;
+    DL_FOREACH(owing, limit)
+    {
+        if (limit->since < first->since)
+            first = limit;
+    }
+    double after = first->since + LOG_LIMIT_S - now;
+    ev_timer_set(&timer, after > 0 ? after : 0., 0.);
+    ev_timer_start(timer_loop, &timer);
+}
+
+static void write_summary(const struct log_limit *limit, double now)
+{
+    char text[FORMATTED_SIZE], count[NUMBER_LENGTH], length[NUMBER_LENGTH];
+    double seconds = now - limit->since;
+    snprintf(text, sizeof text, "… and %s more in %s s like this one: %s",
+             number(count, limit->left_out),
+             number(length, seconds < 1 ? 1 : (unsigned long long)(seconds + 0.5)), limit->text);
+    write_message(limit->level, limit->room, text);
+}
+
+/* Another one begins at once if this one left something out. */
+static void period_end(struct log_limit *limit, double now)
+{
+    limit->flooded = limit->left_out > 0;
+    if (limit->flooded) {
+        write_summary(limit, now);
+        DL_DELETE(owing, limit);
+    }
+    limit->since = limit->flooded ? now : 0;
+    limit->written = 0;
+    limit->left_out = 0;
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *over, int events)
+{
+    double now = clock_monotonic();
+    struct log_limit *limit, *next;
+    (void)loop, (void)over, (void)events;
+    DL_FOREACH_SAFE(owing, limit, next)
+    {
+        if (now - limit->since >= LOG_LIMIT_S)
+            period_end(limit, now);
+    }
+    set_timer(now);
+}
+
+void log_limited(struct log_limit *limit, enum log_level level, const char *room,
+                 const char *format, ...)
+{
+    if (!log_enabled(level))
+        return;
+    double now = clock_monotonic();
+    if (limit->since > 0 && now - limit->since >= LOG_LIMIT_S)
+        period_end(limit, now);
+    if (limit->since == 0)
+        limit->since = now;
+    if (limit->written >= (limit->flooded ? 1 : LOG_LIMIT_BURST) && !log_enabled(LOG_LEVEL_DEBUG)) {
+        if (limit->left_out++ == 0) {
+            DL_APPEND(owing, limit);
+            set_timer(now);
+        }
+        return;
+    }
+
+    char text[FORMATTED_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    write_message(level, room, text);
+    limit->written++;
+    limit->level = level;
+    limit->room = room;
+    escape(limit->text, sizeof limit->text, slice_of(text), TEXT_MAX);
+}
+
+void log_limit_end(struct log_limit *limit)
+{
+    double now = clock_monotonic();
+    if (limit->left_out > 0) {
+        period_end(limit, now);
+        set_timer(now);
+    }
+    *limit = (struct log_limit){0};
+}
+
+void log_attach(struct ev_loop *loop)
+{
+    timer_loop = loop;
+    ev_timer_init(&timer, on_timer, 0., 0.);
+    set_timer(clock_monotonic());
+}
+
+void log_detach(void)
+{
+    double now = clock_monotonic();
+    while (owing)
+        period_end(owing, now);
+    set_timer(now);
+    timer_loop = NULL;
 }

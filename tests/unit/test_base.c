@@ -1,4 +1,5 @@
 /* base: slices, buffers, memory, UTF-8, the log. (Timeouts are in test_timeout.c.) */
+#include <ev.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -312,6 +313,30 @@ static void test_log_text(void **state)
         {LOG_LEVEL_INFO, "\x1b[2J\a\t", "info room: \\x1b[2J\\x07\\x09"},
         {LOG_LEVEL_INFO, "\x7f\x1f\x01", "info room: \\x7f\\x1f\\x01"},
         {LOG_LEVEL_INFO, "gr\xc3\xbc\xc3\x9f \\x0a", "info room: gr\xc3\xbc\xc3\x9f \\x0a"},
+        /* U+0080, U+0085, U+009F; U+00A0 is harmless */
+        {LOG_LEVEL_INFO, "\xc2\x80\xc2\x85\xc2\x9f\xc2\xa0",
+         "info room: \\xc2\\x80\\xc2\\x85\\xc2\\x9f\xc2\xa0"},
+        /* U+061B, U+061C, U+061D */
+        {LOG_LEVEL_INFO, "\xd8\x9b\xd8\x9c\xd8\x9d", "info room: \xd8\x9b\\xd8\\x9c\xd8\x9d"},
+        /* U+200D, U+200E, U+200F, U+2010 */
+        {LOG_LEVEL_INFO, "\xe2\x80\x8d\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\x90",
+         "info room: \xe2\x80\x8d\\xe2\\x80\\x8e\\xe2\\x80\\x8f\xe2\x80\x90"},
+        /* U+2027, U+2028, U+2029 */
+        {LOG_LEVEL_INFO, "\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9",
+         "info room: \xe2\x80\xa7\\xe2\\x80\\xa8\\xe2\\x80\\xa9"},
+        /* U+202A, U+202E, U+202F */
+        {LOG_LEVEL_INFO, "\xe2\x80\xaa\xe2\x80\xae\xe2\x80\xaf",
+         "info room: \\xe2\\x80\\xaa\\xe2\\x80\\xae\xe2\x80\xaf"},
+        /* U+2065, U+2066, U+2069, U+206A */
+        {LOG_LEVEL_INFO, "\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9\xe2\x81\xaa",
+         "info room: \xe2\x81\xa5\\xe2\\x81\\xa6\\xe2\\x81\\xa9\xe2\x81\xaa"},
+        /* Not UTF-8: Latin-1, overlong, a surrogate, past U+10FFFF, ended too soon */
+        {LOG_LEVEL_INFO, "gr\xfc\xdf", "info room: gr\\xfc\\xdf"},
+        {LOG_LEVEL_INFO, "\xc0\x8a!", "info room: \\xc0\\x8a!"},
+        {LOG_LEVEL_INFO, "\xed\xa0\x80", "info room: \\xed\\xa0\\x80"},
+        {LOG_LEVEL_INFO, "\xf4\x90\x80\x80", "info room: \\xf4\\x90\\x80\\x80"},
+        {LOG_LEVEL_INFO, "\xe2\x82", "info room: \\xe2\\x82"},
+        {LOG_LEVEL_INFO, "\xe2\x82z\xf0\x9f\x98\x80", "info room: \\xe2\\x82z\xf0\x9f\x98\x80"},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -348,6 +373,33 @@ static void test_log_length(void **state)
     }
 }
 
+/* A character at the cut is there, or it is not. */
+static void test_log_cut(void **state)
+{
+    static const char *const characters[] = {"x", "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+    (void)state;
+    for (size_t row = 0; row < LENGTH(characters) * 8; row++) {
+        static char text[1100], out[3000];
+        const char *character = characters[row / 8];
+        size_t before = 994 + row % 8, len = strlen(character);
+        for (int followed = 0; followed <= 1; followed++) {
+            memset(text, 'a', before);
+            memcpy(text + before, character, len + 1);
+            if (followed)
+                strcat(text, "bcd");
+            capture_start();
+            log_info("room", "%s", text);
+            struct slice line = line_text(capture_end(out, sizeof out));
+            struct slice rest = slice_from(line, strlen("info room: "));
+            size_t most = before + len + (followed ? 3 : 0);
+            size_t expected = before + len > 1000 ? (before < 1000 ? before : 1000)
+                              : most < 1000       ? most
+                                                  : 1000;
+            assert_slice(row, rest, ((struct slice){text, expected}));
+        }
+    }
+}
+
 /* Reads all that the pipe holds, and returns how many lines that is. */
 static unsigned count_lines(int pipe_end, char *out, size_t size)
 {
@@ -365,7 +417,7 @@ static void test_log_lost(void **state)
 {
     enum { LINES = 2000 };
     static char out[1 << 17];
-    unsigned told = 0;
+    unsigned thousands = 0, rest = 0;
     int ends[2];
     (void)state;
     assert_int_equal(pipe(ends), 0);
@@ -378,7 +430,7 @@ static void test_log_lost(void **state)
     log_info("room", "%s", "after");
     unsigned more = count_lines(ends[0], out, sizeof out);
     bool complete = strstr(out, "room: after\n") != NULL;
-    int found = sscanf(out, "(%u log lines were lost here)\n", &told);
+    int found = sscanf(out, "(%u,%3u log lines were lost here)\n", &thousands, &rest);
     log_info("room", "%s", "again");
     unsigned again = count_lines(ends[0], out, sizeof out);
     assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
@@ -389,8 +441,8 @@ static void test_log_lost(void **state)
     assert_true(seen > 0 && seen < LINES);
     assert_int_equal(more, 2);
     assert_true(complete);
-    assert_int_equal(found, 1);
-    assert_int_equal(seen + told, LINES);
+    assert_int_equal(found, 2);
+    assert_int_equal(seen + thousands * 1000 + rest, LINES);
     assert_int_equal(again, 1); /* told once */
 }
 
@@ -426,15 +478,201 @@ static void test_log_levels(void **state)
     log_configure(LOG_LEVEL_INFO, false);
 }
 
+/* --- log, limited --- */
+
+static void limited(struct log_limit *limit, unsigned times, const char *text)
+{
+    while (times-- > 0)
+        log_limited(limit, LOG_LEVEL_WARNING, "room", "%s", text);
+}
+
+/* The lines of what was captured, without what line_text takes off, each ended by '|'. */
+static const char *captured_lines(void)
+{
+    static char out[20000], lines[20000];
+    struct slice rest = capture_end(out, sizeof out);
+    size_t at = 0;
+    while (rest.len > 0) {
+        const char *end = memchr(rest.data, '\n', rest.len);
+        assert_non_null(end);
+        size_t len = (size_t)(end - rest.data) + 1;
+        struct slice line = line_text((struct slice){rest.data, len});
+        memcpy(lines + at, line.data, line.len);
+        at += line.len;
+        lines[at++] = '|';
+        rest = slice_from(rest, len);
+    }
+    lines[at] = '\0';
+    return lines;
+}
+
+#define ONE   "warning room: text|"
+#define BURST ONE ONE ONE ONE ONE
+
+/* What is written in a row of periods, in each of which so many messages come. */
+static void test_log_limited(void **state)
+{
+    static const struct {
+        unsigned messages;
+        const char *lines;
+    } periods[] = {
+        {1, ONE},
+        {LOG_LIMIT_BURST, BURST},
+        {1575, BURST},
+        {1, "warning room: … and 1,570 more in 10 s like this one: text|" ONE},
+        {LOG_LIMIT_BURST + 1, BURST}, /* the flood is over */
+        {3, "warning room: … and 1 more in 10 s like this one: text|" ONE},
+        {2, "warning room: … and 2 more in 10 s like this one: text|" ONE},
+        {0, ""},
+        {1, "warning room: … and 1 more in 20 s like this one: text|" ONE},
+        {0, ""},
+        {9, BURST},
+    };
+    struct log_limit limit = {0};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(periods); i++) {
+        capture_start();
+        limited(&limit, periods[i].messages, "text");
+        assert_slice(i, slice_of(captured_lines()), slice_of(periods[i].lines));
+        if (limit.since > 0)
+            limit.since -= LOG_LIMIT_S;
+    }
+    limit.since += LOG_LIMIT_S - 2.9;
+    capture_start();
+    log_limit_end(&limit);
+    log_limit_end(&limit);
+    assert_string_equal(captured_lines(), "warning room: … and 4 more in 3 s like this one: text|");
+    capture_start();
+    limited(&limit, 6, "text");
+    assert_string_equal(captured_lines(), BURST);
+    capture_start();
+    log_limit_end(&limit);
+    assert_string_equal(captured_lines(), "warning room: … and 1 more in 1 s like this one: text|");
+}
+
+/* One that is flooded hides no other; each repeats its own message, though not at any length. */
+static void test_log_limits_apart(void **state)
+{
+    static char longer[400], expected[2000];
+    struct log_limit flooded = {0}, other = {0};
+    (void)state;
+    capture_start();
+    limited(&flooded, 100, "text");
+    limited(&other, 1, "other");
+    assert_string_equal(captured_lines(), BURST "warning room: other|");
+    for (size_t i = 0; i < sizeof longer - 4; i += 3)
+        memcpy(longer + i, "\xe2\x82\xac", 3);
+    capture_start();
+    limited(&other, LOG_LIMIT_BURST + 1, longer);
+    captured_lines();
+    capture_start();
+    log_limit_end(&flooded);
+    log_limit_end(&other);
+    snprintf(expected, sizeof expected,
+             "warning room: … and 95 more in 1 s like this one: text|"
+             "warning room: … and 2 more in 1 s like this one: %.*s|",
+             LOG_LIMIT_TEXT, longer);
+    assert_string_equal(captured_lines(), expected);
+}
+
+static void test_log_limit_numbers(void **state)
+{
+    static const struct {
+        unsigned long left_out;
+        const char *shown;
+    } cases[] = {{1, "1"},
+                 {999, "999"},
+                 {1000, "1,000"},
+                 {12034, "12,034"},
+                 {999999, "999,999"},
+                 {1000000, "1,000,000"},
+                 {4294967295, "4,294,967,295"}};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct log_limit limit = {0};
+        char expected[200];
+        capture_start();
+        limited(&limit, LOG_LIMIT_BURST + 1, "text");
+        captured_lines();
+        limit.left_out = cases[i].left_out;
+        limit.since -= 1999.5;
+        capture_start();
+        log_limit_end(&limit);
+        snprintf(expected, sizeof expected,
+                 "warning room: … and %s more in 2,000 s like this one: text|", cases[i].shown);
+        assert_slice(i, slice_of(captured_lines()), slice_of(expected));
+    }
+}
+
+/* What is not written anyway is not counted; with debug messages everything is. */
+static void test_log_limit_levels(void **state)
+{
+    struct log_limit limit = {0};
+    (void)state;
+    capture_start();
+    log_limited(&limit, LOG_LEVEL_DEBUG, "room", "text");
+    log_configure(LOG_LEVEL_ERROR, false);
+    limited(&limit, 100, "text");
+    log_limit_end(&limit);
+    assert_string_equal(captured_lines(), "");
+
+    log_configure(LOG_LEVEL_DEBUG, false);
+    capture_start();
+    limited(&limit, 2 * LOG_LIMIT_BURST, "text");
+    log_limit_end(&limit);
+    assert_string_equal(captured_lines(), BURST BURST);
+    log_configure(LOG_LEVEL_INFO, false);
+}
+
+/* With a loop, the summary of a period comes at its end; at the loop's end, at once. */
+static void test_log_limit_loop(void **state)
+{
+    static const double ages[] = {9.95, 9.9, 3};
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    struct log_limit limits[LENGTH(ages)] = {0};
+    (void)state;
+    assert_non_null(loop);
+    log_attach(loop);
+    capture_start();
+    for (size_t i = LENGTH(ages); i-- > 0;) {
+        char name[2] = {(char)('a' + i), '\0'};
+        limited(&limits[i], LOG_LIMIT_BURST, name);
+        limits[i].since -= ages[i];
+        limited(&limits[i], (unsigned)i + 1, name);
+    }
+    captured_lines();
+
+    capture_start();
+    for (unsigned turns = 0; limits[1].left_out > 0 && turns < 100; turns++)
+        ev_run(loop, EVRUN_ONCE);
+    assert_string_equal(captured_lines(), "warning room: … and 1 more in 10 s like this one: a|"
+                                          "warning room: … and 2 more in 10 s like this one: b|");
+    capture_start();
+    log_detach();
+    assert_string_equal(captured_lines(), "warning room: … and 3 more in 3 s like this one: c|");
+    assert_false(ev_run(loop, 0)); /* nothing is left on the loop */
+    ev_loop_destroy(loop);
+
+    capture_start();
+    limited(&limits[2], 2, "without a loop");
+    log_limit_end(&limits[2]);
+    assert_string_equal(captured_lines(),
+                        "warning room: without a loop|"
+                        "warning room: … and 1 more in 1 s like this one: without a loop|");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slices),        cmocka_unit_test(test_alloc),
-        cmocka_unit_test(test_buffer_limits), cmocka_unit_test(test_buffer_lower_limit),
-        cmocka_unit_test(test_buffer_growth), cmocka_unit_test(test_buffer_no_memory),
-        cmocka_unit_test(test_utf8_forms),    cmocka_unit_test(test_utf8_damage),
-        cmocka_unit_test(test_log_text),      cmocka_unit_test(test_log_length),
-        cmocka_unit_test(test_log_lost),      cmocka_unit_test(test_log_levels),
+        cmocka_unit_test(test_slices),           cmocka_unit_test(test_alloc),
+        cmocka_unit_test(test_buffer_limits),    cmocka_unit_test(test_buffer_lower_limit),
+        cmocka_unit_test(test_buffer_growth),    cmocka_unit_test(test_buffer_no_memory),
+        cmocka_unit_test(test_utf8_forms),       cmocka_unit_test(test_utf8_damage),
+        cmocka_unit_test(test_log_text),         cmocka_unit_test(test_log_length),
+        cmocka_unit_test(test_log_cut),          cmocka_unit_test(test_log_lost),
+        cmocka_unit_test(test_log_levels),       cmocka_unit_test(test_log_limited),
+        cmocka_unit_test(test_log_limits_apart), cmocka_unit_test(test_log_limit_numbers),
+        cmocka_unit_test(test_log_limit_levels), cmocka_unit_test(test_log_limit_loop),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
