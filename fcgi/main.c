@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/cache.h"
@@ -217,6 +218,8 @@ static int serve(const struct conf *conf)
 {
     struct server server = {.conf = conf, .loop = ev_loop_new(EVFLAG_AUTO)};
     int status = EXIT_FAILURE;
+    budgets[BUDGET_UNFINISHED].limit = conf->max_unfinished;
+    budgets[BUDGET_UNSENT].limit = conf->max_unsent;
     fit_connections(conf, &server.limits);
     if (server.loop) /* first: FCGX_IsCGI sets handlers of its own where there are none */
         watch_signals(&server);

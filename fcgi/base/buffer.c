@@ -34,3 +34,19 @@ void buffer_free(struct buffer *buffer)
     free(buffer->data);
     *buffer = (struct buffer){0};
 }
+
+bool buffer_append_counted(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
+                           enum budget_name budget)
+{
+    size_t before = buffer->capacity;
+    if (!budget_has_room(budget, len) || !buffer_append(buffer, bytes, len, limit))
+        return false;
+    budget_add(budget, buffer->capacity - before);
+    return true;
+}
+
+void buffer_free_counted(struct buffer *buffer, enum budget_name budget)
+{
+    budget_sub(budget, buffer->capacity);
+    buffer_free(buffer);
+}

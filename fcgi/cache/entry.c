@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "base/budget.h"
 
 #define TYPE_MAX     127 /* bytes of a media type */
 #define HEADER_MAX   300
@@ -47,6 +48,7 @@ static struct entry *build(const struct entry *meta, struct slice header, struct
 
     *entry = *meta;
     entry->references = 1;
+    entry->holders = entry->keepers = 0; /* entry_with_freshness copies another's */
     entry->encoded = (struct slice){.data = bytes, .len = header.len + body.len};
     entry->body = slice_from(entry->encoded, header.len);
     entry->type.data = bytes + header.len - 1 - entry->type.len;
@@ -165,6 +167,42 @@ void entry_unref(struct entry *entry)
 {
     if (entry && --entry->references == 0)
         free(entry);
+}
+
+bool entry_can_hold(const struct entry *entry)
+{
+    return entry->holders > 0 || entry->keepers > 0 ||
+           budget_has_room(BUDGET_UNSENT, entry_footprint(entry));
+}
+
+struct entry *entry_hold(struct entry *entry)
+{
+    if (entry->holders++ == 0 && entry->keepers == 0)
+        budget_add(BUDGET_UNSENT, entry_footprint(entry));
+    return entry_ref(entry);
+}
+
+void entry_let_go(struct entry *entry)
+{
+    if (!entry)
+        return;
+    if (--entry->holders == 0 && entry->keepers == 0)
+        budget_sub(BUDGET_UNSENT, entry_footprint(entry));
+    entry_unref(entry);
+}
+
+struct entry *entry_keep(struct entry *entry)
+{
+    if (entry->keepers++ == 0 && entry->holders > 0)
+        budget_sub(BUDGET_UNSENT, entry_footprint(entry));
+    return entry_ref(entry);
+}
+
+void entry_forget(struct entry *entry)
+{
+    if (--entry->keepers == 0 && entry->holders > 0)
+        budget_add(BUDGET_UNSENT, entry_footprint(entry));
+    entry_unref(entry);
 }
 
 size_t entry_footprint(const struct entry *entry)

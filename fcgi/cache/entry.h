@@ -24,7 +24,9 @@
 
 struct entry { /* immutable and shared; freed with its last reference */
     unsigned references;
-    int status; /* 200, or that of a failure that is remembered: 404, 502, 504 */
+    unsigned holders; /* of the references: those of answers that are not sent yet */
+    unsigned keepers; /* those of memory caches */
+    int status;       /* 200, or that of a failure that is remembered: 404, 502, 504 */
     int64_t made_ms, fresh_until_ms; /* by clock_wall_ms() */
     int64_t cost_ms;
     char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */
@@ -54,6 +56,17 @@ struct entry *entry_ref(struct entry *entry);
 
 /* Gives one reference back. NULL is allowed. */
 void entry_unref(struct entry *entry);
+
+/* References of answers. What they alone hold is counted in BUDGET_UNSENT; what a memory cache keeps
+ * as well is counted there. entry_can_hold: false if the budget has no room for one more, and the
+ * answer has to be another; entry_hold itself never fails. */
+bool entry_can_hold(const struct entry *entry);
+struct entry *entry_hold(struct entry *entry);
+void entry_let_go(struct entry *entry); /* NULL is allowed */
+
+/* References of a memory cache. */
+struct entry *entry_keep(struct entry *entry);
+void entry_forget(struct entry *entry);
 
 /* What the entry costs in memory, overhead included. */
 size_t entry_footprint(const struct entry *entry);

@@ -62,7 +62,7 @@ static void drop(struct memory *memory, struct item *item)
 {
     unlink_item(memory, item);
     HASH_DEL(memory->table, item);
-    entry_unref(item->entry);
+    entry_forget(item->entry);
     free(item);
 }
 
@@ -142,7 +142,7 @@ bool memory_put(struct memory *memory, struct slice key, struct entry *entry, in
         free(item);
         return false;
     }
-    item->entry = entry_ref(entry);
+    item->entry = entry_keep(entry);
     link_item(memory, item, segment);
     return true;
 }
@@ -157,8 +157,9 @@ static void purge_item(struct memory *memory, struct item *item, bool soft, int6
         return;
     }
     unlink_item(memory, item);
-    entry_unref(item->entry);
-    item->entry = stale;
+    entry_forget(item->entry);
+    item->entry = entry_keep(stale);
+    entry_unref(stale);
     link_item(memory, item, item->segment);
 }
 

@@ -25,6 +25,8 @@ struct conf {
     struct route *routes; /* in the file's order; recipe.source indexes sources */
     size_t route_count;
     size_t max_stream;       /* fragments of one stream */
+    size_t max_unfinished;   /* bytes of BUDGET_UNFINISHED */
+    size_t max_unsent;       /* bytes of BUDGET_UNSENT */
     double shutdown_timeout; /* seconds that requests in flight get on SIGTERM */
     bool log_to_syslog;
 };

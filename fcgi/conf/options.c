@@ -66,6 +66,15 @@ const struct option option_table[] = {
     {TOP("max_request_body"), .kind = OPTION_SIZE, AT(struct conf, connections.max_request_body),
      .preset = "1MiB", .min = "0", .max = "1GiB",
      .help = "Body of one request, at most; beyond it the answer is 413."},
+    {TOP("max_unfinished"), .kind = OPTION_SIZE, AT(struct conf, max_unfinished),
+     .preset = "64MiB", .min = "64KiB", .max = "1024GiB",
+     .help = "Limit on the memory of all requests that have not arrived completely; over it new "
+             "ones get 503."},
+    {TOP("max_unsent"), .kind = OPTION_SIZE, AT(struct conf, max_unsent),
+     .preset = "64MiB", .min = "1MiB", .max = "1024GiB",
+     .help = "Limit on the memory of answers that front servers have not read yet, beyond what the "
+             "memory cache holds anyway; over it fragments get 503, and the connection that has "
+             "been stuck longest is closed."},
     {TOP("idle_timeout"), .kind = OPTION_DURATION, AT(struct conf, connections.idle_timeout),
      .preset = "5m", .min = "1ms", .max = "365d",
      .help = "A connection without requests is closed after this time; keep it above the front "

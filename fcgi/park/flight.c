@@ -44,7 +44,7 @@ static struct lease *take_lease(struct flight *flight)
 /* What is known is not there any longer, or another. */
 static void forget_known(struct flight *flight)
 {
-    entry_unref(flight->known);
+    entry_let_go(flight->known);
     flight->known = NULL;
     flight->doubted = false;
 }
@@ -124,7 +124,8 @@ static void flight_generate(struct flight *flight, struct lease *lease)
 
 /* --- finding it --- */
 
-/* An entry of the cache: the flight lands with it (true), or it is what is to be replaced. */
+/* An entry of the cache: the flight lands with it (true), or it is what is to be replaced. That one
+ * is held until then, so without room for it the flight lands as well: there can be any number. */
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;
@@ -137,8 +138,11 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
         return true;
     }
     forget_known(flight);
-    flight->known = entry_ref(entry);
-    return false;
+    if (entry_can_hold(entry))
+        flight->known = entry_hold(entry);
+    else if (flight->state != FLIGHT_GENERATING)
+        flight_land(flight, SETTLED_REFUSED, NULL);
+    return flight->state == FLIGHT_LANDED;
 }
 
 static void flight_wait(struct flight *flight, double seconds)
@@ -361,7 +365,7 @@ struct flight *flight_new(struct flight_shared *shared, const struct recipe *rec
 static void flight_free(struct flight *flight)
 {
     entry_unref(flight->outcome.entry);
-    entry_unref(flight->known);
+    entry_let_go(flight->known);
     free(flight);
 }
 

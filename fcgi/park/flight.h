@@ -53,7 +53,7 @@ struct flight {
     const struct recipe *recipe;
     struct flight *next, *prev; /* in shared->landed, or in shared->detached */
     struct waiter *waiters;
-    struct entry *known;       /* owned: the old entry that is to be replaced, or NULL */
+    struct entry *known;       /* held: the old entry that is to be replaced, or NULL */
     struct lease *lease;       /* owned: while GENERATING, unless there is nobody to ask for it */
     struct source_call *call;  /* while GENERATING */
     double started;            /* when the generation was, by clock_monotonic() */

@@ -62,12 +62,13 @@ static struct flight *flights_add(struct flights *flights, const struct recipe *
 static void flights_refresh(struct flights *flights, const struct recipe *recipe, struct slice key,
                             struct slice name, struct entry *known)
 {
-    if (flights->count >= flights->limits.max_flights || flights_find(flights, key))
+    if (flights->count >= flights->limits.max_flights || flights_find(flights, key) ||
+        !entry_can_hold(known))
         return;
     struct flight *flight = flights_add(flights, recipe, key, name);
     if (!flight)
         return;
-    flight->known = entry_ref(known);
+    flight->known = entry_hold(known);
     flight_claim(flight);
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/budget.h"
+#include "base/log.h"
 #include "cache/entry.h"
 #include "park/flights.h"
 
@@ -19,7 +21,7 @@ struct part {
         struct waiter waiter;
         struct {
             enum settlement_kind kind;
-            struct entry *entry; /* owned, or NULL */
+            struct entry *entry; /* held, or NULL */
         } ready;
     };
 };
@@ -29,6 +31,7 @@ struct stream {
     struct waiter_address who;
     struct stream_part taken; /* the latest that stream_next gave */
     char *names;              /* where the next one goes; behind the parts */
+    size_t size;              /* bytes of all of this, as counted in BUDGET_UNSENT */
     uint16_t count, waiting;
     uint16_t first, last; /* of those that are ready; NONE: there is none */
     struct part parts[];
@@ -38,9 +41,12 @@ struct stream *stream_new(struct flights *flights, struct waiter_address who, si
                           size_t names_len)
 {
     size_t parts_len = fragments * sizeof(struct part);
-    struct stream *stream = alloc_zeroed(sizeof *stream + parts_len + names_len);
+    size_t size = sizeof(struct stream) + parts_len + names_len;
+    struct stream *stream = budget_has_room(BUDGET_UNSENT, size) ? alloc_zeroed(size) : NULL;
     if (!stream)
         return NULL;
+    budget_add(BUDGET_UNSENT, size);
+    stream->size = size;
     stream->flights = flights;
     stream->who = who;
     stream->names = (char *)stream->parts + parts_len;
@@ -52,9 +58,14 @@ static void part_ready(struct stream *stream, struct part *part, enum settlement
                        struct entry *entry)
 {
     uint16_t index = (uint16_t)(part - stream->parts);
+    static struct log_limit limit;
+    bool refused = entry && !entry_can_hold(entry);
+    if (refused)
+        log_limited(&limit, LOG_LEVEL_WARNING, "stream",
+                    "max_unsent is reached: fragments of streams are refused");
     part->waiting = false;
-    part->ready.kind = kind;
-    part->ready.entry = entry ? entry_ref(entry) : NULL;
+    part->ready.kind = refused ? SETTLED_REFUSED : kind;
+    part->ready.entry = entry && !refused ? entry_hold(entry) : NULL;
     part->next = NONE;
     if (stream->last == NONE)
         stream->first = index;
@@ -107,7 +118,7 @@ void stream_settle(struct stream *stream, const struct waiter_address *who,
 
 const struct stream_part *stream_next(struct stream *stream)
 {
-    entry_unref(stream->taken.entry);
+    entry_let_go(stream->taken.entry);
     stream->taken.entry = NULL;
     if (stream->first == NONE)
         return NULL;
@@ -139,8 +150,9 @@ void stream_free(struct stream *stream)
         if (stream->parts[i].waiting)
             waiter_leave(&stream->parts[i].waiter);
         else
-            entry_unref(stream->parts[i].ready.entry);
+            entry_let_go(stream->parts[i].ready.entry);
     }
-    entry_unref(stream->taken.entry);
+    entry_let_go(stream->taken.entry);
+    budget_sub(BUDGET_UNSENT, stream->size);
     free(stream);
 }

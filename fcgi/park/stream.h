@@ -5,7 +5,8 @@
  *                                                     stream_next <---'
  *
  * A stream waits on flights as other requests do, but for as long as they take: it has no hold. It
- * keeps references to the entries that are ready and not taken yet, nothing else of them.
+ * holds the entries that are ready and not taken yet, nothing else of them. It counts in BUDGET_UNSENT
+ * itself.
  */
 #ifndef WORKERLESS_PARK_STREAM_H
 #define WORKERLESS_PARK_STREAM_H
@@ -30,13 +31,14 @@ struct stream_part {
 };
 
 /* For so many fragments, fewer than 65,535, whose names have so many bytes together. `flights` is
- * borrowed. Returns what the caller owns, or NULL when out of memory. */
+ * borrowed. Returns what the caller owns, or NULL: out of memory, or the budget has no room. */
 struct stream *stream_new(struct flights *flights, struct waiter_address who, size_t fragments,
                           size_t names_len);
 
 /* One more fragment: it waits, or is ready at once; a fragment that is there already is not added
- * again. A fragment that can't wait, for a bound or for want of memory, is ready as
- * SETTLED_REFUSED. Key and name are copied. */
+ * again. A fragment that can't wait, because of a limit or for want of memory, is ready as
+ * SETTLED_REFUSED, and so is one whose entry BUDGET_UNSENT has no room for. Key and name are
+ * copied. */
 void stream_add(struct stream *stream, const struct recipe *recipe, struct slice key,
                 struct slice name);
 

@@ -27,7 +27,7 @@ enum settlement_kind {
     SETTLED_SHUTDOWN,
     SETTLED_PURGED,
     SETTLED_NOT_PURGED, /* Redis could not be asked */
-    SETTLED_REFUSED,    /* a bound is reached: it never waited */
+    SETTLED_REFUSED,    /* a limit is reached */
 };
 
 /* Where what is settled came from. */

@@ -228,6 +228,6 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
 
 void response_release(struct response *response)
 {
-    entry_unref(response->entry);
+    entry_let_go(response->entry);
     response->entry = NULL;
 }

@@ -28,8 +28,8 @@ enum response_type { BODY_HTML, BODY_PLAIN, BODY_EVENTS, BODY_TEMPLATES };
 #define RESPONSE_NO_HEADER (-1) /* of a number that is a header's */
 
 struct response {
-    struct entry *entry; /* owned reference; NULL: `body` is static or belongs to the config */
-    struct slice body;   /* empty when there is an entry, or when it is streamed */
+    struct entry *entry;           /* held; NULL: `body` is static or belongs to the config */
+    struct slice body;             /* empty when there is an entry, or when it is streamed */
     const struct freshness *terms; /* of the route, borrowed; NULL: none of RFC 5861's */
     struct slice detail;           /* for Cache-Status; empty: none */
     short status;
@@ -49,12 +49,12 @@ struct response response_of_status(int status);
  * its data is NULL if not. */
 struct response response_of_failure(struct slice fallback, int status);
 
-/* A fragment, set in its place, as every hit needs one: a copy costs more than all of this. Takes
- * one more reference to the entry. `origin`, `collapsed`, `stored` are zero. */
+/* A fragment, set in its place, as every hit needs one: a copy costs more than all of this. Holds
+ * the entry. `origin`, `collapsed`, `stored` are zero. */
 static inline void response_set_entry(struct response *response, struct entry *entry)
 {
     memset(response, 0, sizeof *response);
-    response->entry = entry_ref(entry);
+    response->entry = entry_hold(entry);
     response->status = (short)entry->status;
     response->retry_after = response->applied = RESPONSE_NO_HEADER;
 }

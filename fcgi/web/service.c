@@ -25,7 +25,7 @@
 #define HEALTH_PATH       SLICE("/workerless/health")
 #define PATH_MAX_LEN      (sizeof("/fragment/") + ROUTE_NAME_MAX)
 #define COMPLAINT_EVERY_S 10.0
-#define IF_NONE_MATCH_MAX 1024 /* a longer header is ignored: the answer is a full one */
+#define IF_NONE_MATCH_MAX 256 /* a longer header is ignored: the answer is a full one */
 
 struct service {
     const struct route *routes;
@@ -187,11 +187,19 @@ static void answer_settlement(const struct settlement *settlement, const struct 
     static const struct slice details[] = {[FROM_SOURCE] = SLICE_INIT("source"),
                                            [FROM_REDIS] = SLICE_INIT("redis"),
                                            [FROM_MEMORY] = SLICE_INIT("memory")};
-    bool answered = settlement->kind != SETTLED_NOT_READY && settlement->kind != SETTLED_SHUTDOWN;
-    if (settlement->kind == SETTLED_ENTRY)
+    enum settlement_kind kind = settlement->kind;
+    if (kind == SETTLED_ENTRY && !entry_can_hold(settlement->entry)) {
+        static struct log_limit limit;
+        log_limited(&limit, LOG_LEVEL_WARNING, "service",
+                    "max_unsent is reached: a fragment was refused with 503");
+        kind = SETTLED_REFUSED;
+    }
+    bool answered =
+        kind != SETTLED_NOT_READY && kind != SETTLED_SHUTDOWN && kind != SETTLED_REFUSED;
+    if (kind == SETTLED_ENTRY)
         answer_entry(settlement->entry, route, if_none_match, response);
     else
-        *response = response_of_failure(route->fallback, outcome_status(settlement->kind));
+        *response = response_of_failure(route->fallback, outcome_status(kind));
     response->head_only = head_only;
     response->origin = settlement->hit                             ? ORIGIN_HIT
                        : settlement->stale || settlement->replaced ? ORIGIN_STALE

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/table.h"
@@ -360,12 +361,10 @@ static void connection_free(struct connection *connection)
     free(connection);
 }
 
-static void connections_run(struct connections *all)
+/* Lets every dirty connection write, and frees those that are doomed. Returns how many. */
+static size_t run_dirty(struct connections *all)
 {
     size_t ended = 0;
-    if (!all->dirty)
-        return;
-    clock_hold();
     while (all->dirty) {
         struct connection *connection = all->dirty;
         DL_DELETE(all->dirty, connection);
@@ -376,6 +375,33 @@ static void connections_run(struct connections *all)
             ended++;
         }
     }
+    return ended;
+}
+
+/* When unsent answers are over their budget, whoever has not read for longest loses its connection.
+ * False: they are not, or nobody keeps us from sending. */
+static bool shed_oldest(struct connections *all)
+{
+    static struct log_limit limit;
+    struct timeout *oldest = all->sending.oldest;
+    if (!oldest || !budget_exceeded(BUDGET_UNSENT))
+        return false;
+    log_limited(&limit, LOG_LEVEL_WARNING, "connection",
+                "unread answers take more memory than max_unsent allows: closing the connection "
+                "that has been stuck longest");
+    connection_doom(connection_of(oldest), "unread answers are over max_unsent");
+    return true;
+}
+
+static void connections_run(struct connections *all)
+{
+    size_t ended = 0;
+    if (!all->dirty)
+        return;
+    clock_hold();
+    do
+        ended += run_dirty(all);
+    while (shed_oldest(all));
     clock_release();
     if (ended > 0 && all->room)
         all->room(all->room_context, true);

@@ -5,12 +5,17 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/budget.h"
+#include "base/log.h"
 #include "web/feed.h"
 #include "wire/limits.h"
 #include "wire/request.h"
 #include "wire/values.h"
 
-#define OUTPUT_MARK 65536 /* queued bytes at which answers wait */
+#define OUTPUT_MARK      65536 /* queued bytes at which answers wait */
+#define MANAGEMENT_SHORT 256   /* bytes of a GET_VALUES that are always kept */
+
+static struct log_limit unfinished_full;
 
 static void exchange_break(struct exchange *exchange, const char *why)
 {
@@ -20,13 +25,36 @@ static void exchange_break(struct exchange *exchange, const char *why)
 
 /* --- the requests --- */
 
+/* To be called after everything that may change a request's state. */
+static void note_state(struct exchange *exchange, struct request *request,
+                       enum request_state before)
+{
+    if (request->state == before && before != REQUEST_STREAMING)
+        return;
+    if (before != REQUEST_STREAMING && request->state == REQUEST_STREAMING)
+        request->stream.owner = exchange;
+    if (!request->listed && request_has_output(request)) {
+        request->listed = true;
+        DL_APPEND(exchange->answering, request);
+    }
+}
+
 /* Starts the deadline of the request that began last, unless it is over already, as most are: to be
  * called before the next one, and at the end of what was read. */
 static void expect_rest(struct exchange *exchange)
 {
     struct request *request = exchange->inflight.latest;
-    if (request && request_receiving(request) && !timeout_active(&request->arriving.deadline))
+    if (!request || !request_receiving(request) || timeout_active(&request->arriving.deadline))
+        return;
+    if (request_await_rest(request)) {
         timeout_start(&exchange->all->receiving, &request->arriving.deadline);
+    } else {
+        enum request_state before = request->state;
+        log_limited(&unfinished_full, LOG_LEVEL_WARNING, "exchange",
+                    "max_unfinished is reached: requests are refused with 503");
+        request_refuse(request, 503);
+        note_state(exchange, request, before);
+    }
 }
 
 static struct request *add_request(struct exchange *exchange, uint16_t id, bool keep_conn)
@@ -55,27 +83,21 @@ static void remove_request(struct exchange *exchange, struct request *request)
     request_free(request);
 }
 
-/* To be called after everything that may change a request's state. */
-static void note_state(struct exchange *exchange, struct request *request,
-                       enum request_state before)
-{
-    if (request->state == before && before != REQUEST_STREAMING)
-        return;
-    if (before != REQUEST_STREAMING && request->state == REQUEST_STREAMING)
-        request->stream.owner = exchange;
-    if (!request->listed && request_has_output(request)) {
-        request->listed = true;
-        DL_APPEND(exchange->answering, request);
-    }
-}
-
 /* --- records out --- */
 
-/* Queues a record of the answer that is next. False if there is none, or the mark is reached. */
+/* Whether answers have to wait until some of the output is written. When unsent answers are over
+ * their budget, each connection has but one record of its own, so that whoever reads goes on. */
+static bool output_must_shrink(const struct exchange *exchange)
+{
+    return exchange->output.queued >= OUTPUT_MARK ||
+           (exchange->output.queued > 0 && budget_exceeded(BUDGET_UNSENT));
+}
+
+/* Queues a record of the answer that is next. False if there is none, or it has to wait. */
 static bool take_turn(struct exchange *exchange)
 {
     struct request *request = exchange->answering;
-    if (!request || exchange->output.queued >= OUTPUT_MARK)
+    if (!request || output_must_shrink(exchange))
         return false;
     switch (request_emit(request, &exchange->output)) {
     case REQUEST_DONE:
@@ -153,11 +175,24 @@ static void on_begin(struct exchange *exchange)
     }
 }
 
+/* A short question is kept whatever the budget says: some front servers ask it before they send their
+ * first request. */
+static void add_to_management(struct exchange *exchange, struct slice bytes)
+{
+    struct buffer *buffer = &exchange->management;
+    size_t before = buffer->capacity;
+    if ((buffer->len + bytes.len > MANAGEMENT_SHORT &&
+         !budget_has_room(BUDGET_UNFINISHED, bytes.len)) ||
+        !buffer_append(buffer, bytes.data, bytes.len, FCGI_MAX_LENGTH))
+        exchange_break(exchange, "no memory for GET_VALUES");
+    budget_add(BUDGET_UNFINISHED, buffer->capacity - before);
+}
+
 static void answer_get_values(struct exchange *exchange)
 {
     char answer[VALUES_ANSWER_MAX];
     size_t len = values_answer(buffer_slice(&exchange->management), exchange->all->limits, answer);
-    buffer_free(&exchange->management);
+    buffer_free_counted(&exchange->management, BUDGET_UNFINISHED);
     if (len == 0) {
         exchange_break(exchange, "malformed GET_VALUES");
         return;
@@ -199,8 +234,7 @@ static void on_content(struct exchange *exchange, struct slice bytes)
         return;
     }
     if (header->type == FCGI_GET_VALUES && header->request_id == FCGI_NULL_REQUEST_ID) {
-        if (!buffer_append(&exchange->management, bytes.data, bytes.len, FCGI_MAX_LENGTH))
-            exchange_break(exchange, "out of memory");
+        add_to_management(exchange, bytes);
         return;
     }
 
@@ -372,6 +406,6 @@ void exchange_free(struct exchange *exchange)
     while (exchange->inflight.count > 0)
         remove_request(exchange, exchange->inflight.requests[exchange->inflight.count - 1]);
     inflight_free(&exchange->inflight);
-    buffer_free(&exchange->management);
+    buffer_free_counted(&exchange->management, BUDGET_UNFINISHED);
     output_free(&exchange->output);
 }

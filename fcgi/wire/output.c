@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include "base/alloc.h"
+#include "base/budget.h"
 #include "cache/entry.h"
 
 #define FIRST_CAPACITY 2000  /* bytes of an own segment: a response's framing and a small body */
@@ -18,7 +19,7 @@ struct segment {
     struct segment *next;
     const char *data;
     size_t len;
-    struct entry *entry; /* referenced; NULL for own and for static bytes */
+    struct entry *entry; /* held; NULL for own and for static bytes */
     size_t capacity;     /* of own[]; 0: the bytes live elsewhere */
     size_t used;         /* of own[], sent or not */
     char own[];
@@ -53,14 +54,18 @@ static struct segment *segment_new(size_t capacity)
         of->count--;
     } else {
         segment = alloc_bytes(sizeof *segment + capacity);
+        if (!segment)
+            return NULL;
     }
+    budget_add(BUDGET_UNSENT, sizeof *segment + capacity);
     return segment;
 }
 
 static void segment_free(struct segment *segment)
 {
     struct spares *of = spares_of(segment->capacity);
-    entry_unref(segment->entry);
+    entry_let_go(segment->entry);
+    budget_sub(BUDGET_UNSENT, sizeof *segment + segment->capacity);
     if (of && of->count < of->most) {
         segment->next = of->first;
         of->first = segment;
@@ -132,7 +137,7 @@ bool output_append(struct output *output, struct slice bytes, struct entry *entr
         return false;
     segment->data = bytes.data;
     segment->len = bytes.len;
-    segment->entry = entry ? entry_ref(entry) : NULL;
+    segment->entry = entry ? entry_hold(entry) : NULL;
     output->queued += bytes.len;
     return true;
 }

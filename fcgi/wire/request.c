@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/budget.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "web/feed.h"
 #include "wire/limits.h"
 #include "wire/output.h"
@@ -35,18 +37,47 @@ static struct {
     struct web_request web;  /* in state STDIN: what they say */
 } latest;
 
+/* The request is refused when they end. */
+static void lose_params(struct request *request)
+{
+    static struct log_limit limit;
+    log_limited(&limit, LOG_LEVEL_WARNING, "request",
+                "max_unfinished is reached: requests are refused with 503");
+    buffer_free_counted(&request->arriving.params, BUDGET_UNFINISHED);
+    request->params_lost = true;
+}
+
 void request_keep_params(void)
 {
     struct request *request = latest.request;
     latest.request = NULL;
-    if (request && !buffer_append(&request->arriving.params, latest.params.data, latest.params.len,
-                                  latest.params.len))
-        request->params_lost = true;
+    if (request && !buffer_append_counted(&request->arriving.params, latest.params.data,
+                                          latest.params.len, latest.params.len, BUDGET_UNFINISHED))
+        lose_params(request);
+}
+
+bool request_await_rest(struct request *request)
+{
+    if (!budget_has_room(BUDGET_UNFINISHED, sizeof *request))
+        return false;
+    budget_add(BUDGET_UNFINISHED, sizeof *request);
+    request->arriving.awaited = true;
+    return true;
 }
 
 static struct slice params_of(const struct request *request)
 {
     return request == latest.request ? latest.params : buffer_slice(&request->arriving.params);
+}
+
+/* No more of it is waited for. Its PARAMS are still there, for whoever calls to free. */
+static void stop_arriving(struct request *request)
+{
+    if (latest.request == request)
+        latest.request = NULL;
+    timeout_stop(&request->arriving.deadline);
+    if (request->arriving.awaited)
+        budget_sub(BUDGET_UNFINISHED, sizeof *request);
 }
 
 /* Lets go of what the present state holds. */
@@ -55,10 +86,8 @@ static void leave_state(struct request *request)
     switch ((enum request_state)request->state) {
     case REQUEST_PARAMS:
     case REQUEST_STDIN:
-        if (latest.request == request)
-            latest.request = NULL;
-        timeout_stop(&request->arriving.deadline);
-        buffer_free(&request->arriving.params);
+        stop_arriving(request);
+        buffer_free_counted(&request->arriving.params, BUDGET_UNFINISHED);
         break;
     case REQUEST_PARKED:
         service_leave(&request->answer.wait);
@@ -88,14 +117,16 @@ void request_add_params(struct request *request, struct slice bytes,
 {
     size_t len = params_of(request).len;
     request_keep_params();
+    if (request->params_lost)
+        return;
     if (bytes.len > limits->max_params - len) {
         request_refuse(request, 431);
     } else if (len == 0) {
         latest.request = request;
         latest.params = bytes;
-    } else if (!buffer_append(&request->arriving.params, bytes.data, bytes.len,
-                              limits->max_params)) {
-        request->params_lost = true; /* it is refused at their end */
+    } else if (!buffer_append_counted(&request->arriving.params, bytes.data, bytes.len,
+                                      limits->max_params, BUDGET_UNFINISHED)) {
+        lose_params(request);
     }
 }
 
@@ -148,11 +179,9 @@ static void start_service(struct request *request, const struct web_request *web
         .request_id = request->id,
         .generation = request->generation,
     };
-    char *params = request->arriving.params.data; /* owned; NULL if they are where they were read */
+    struct buffer params = request->arriving.params; /* empty if they are where they were read */
     struct feed *feed;
-    timeout_stop(&request->arriving.deadline);
-    if (latest.request == request)
-        latest.request = NULL;
+    stop_arriving(request);
     switch (service_start(service, web, &who, &request->answer)) {
     case SERVICE_ANSWERED:
         request->state = REQUEST_ANSWERING;
@@ -168,7 +197,7 @@ static void start_service(struct request *request, const struct web_request *web
         request->state = REQUEST_STREAMING;
         break;
     }
-    free(params);
+    buffer_free_counted(&params, BUDGET_UNFINISHED);
 }
 
 void request_end_input(struct request *request, struct service *service, uint32_t connection)

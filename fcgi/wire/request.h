@@ -41,11 +41,12 @@ struct request {
     bool input_ended; /* its STDIN stream has ended: no more records of it will come */
     bool head_sent;
     bool listed;      /* it takes turns: see request_has_output */
-    bool params_lost; /* there was no memory for them */
+    bool params_lost; /* there was no memory for them, or the budget had no room */
     union {
         struct {
             struct buffer params;    /* but for those that request_keep_params is to copy */
             struct timeout deadline; /* for all of it; its owner starts it */
+            bool awaited;            /* by request_await_rest */
             struct exchange *owner;  /* for whoever gets the deadline */
         } arriving;                  /* PARAMS, STDIN */
         struct {
@@ -73,6 +74,10 @@ static inline bool request_receiving(const struct request *request)
 
 /* Whether request_emit has anything to do. */
 bool request_has_output(const struct request *request);
+
+/* More of the request has yet to come: from now on it counts in BUDGET_UNFINISHED, as its PARAMS do.
+ * False: that has no room. To be called once, while it is receiving. */
+bool request_await_rest(struct request *request);
 
 /* To be called before the bytes that were added go away: those that are still needed are copied. */
 void request_keep_params(void);

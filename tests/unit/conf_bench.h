@@ -38,6 +38,8 @@ static const char sample[] =
     "max_connection_requests = 1024     # in flight on one connection\n"
     "max_params              = \"64KiB\"\n"
     "max_request_body        = \"1MiB\"\n"
+    "max_unfinished          = \"64MiB\"\n"
+    "max_unsent              = \"64MiB\"\n"
     "fragment \"a\"      { source = \"slow\"  ttl = \"60s\" }\n"
     "fragment \"user/*\" { source = \"api\"   ttl = \"60s\"  hold = \"25s\"  "
     "fallback = \"unavailable.html\" }\n";

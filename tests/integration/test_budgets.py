@@ -1,0 +1,161 @@
+"""What peers make the daemon hold has a limit for all of them together: requests that do not arrive
+completely (max_unfinished), and answers that nobody reads (max_unsent)."""
+
+import select
+
+import pytest
+
+from harness import fcgi
+from harness.events import parse, query
+from harness.fcgi import Connection
+from harness.wait import deadline, wait_until
+
+BODY = 600 * 1024  # of a large fragment: more than a socket holds
+
+
+def unfinished(size: int, request_id: int = 1) -> bytes:
+    """A request whose PARAMS have not ended."""
+    values = fcgi.pairs({"REQUEST_METHOD": "GET", "DOCUMENT_URI": "/fragment/a"})
+    values += fcgi.pair("FILL", "x" * (size - len(values) - 12))
+    return fcgi.begin(request_id) + fcgi.stream(fcgi.PARAMS, request_id, values, end=False)
+
+
+def finish(connection: Connection, request_id: int = 1):
+    connection.send_raw(fcgi.record(fcgi.PARAMS, request_id) + fcgi.record(fcgi.STDIN, request_id))
+    return connection.response(request_id)
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_unfinished_requests(daemon, run, transport):
+    """PARAMS of many connections: those that are too many get 503, and nobody else suffers."""
+    server = daemon(extra='max_unfinished = "256KiB"', listen=transport)
+    held = [run(Connection(server.address)) for _ in range(12)]
+    for connection in held:
+        connection.send_raw(unfinished(60_000))
+        connection.sync()
+    with Connection(server.address) as other:  # it comes in one piece, so nothing of it is kept
+        assert other.request("/fragment/a").status == 200
+    statuses = [finish(connection).status for connection in held]
+    assert statuses == [200] * 4 + [503] * 8
+    for connection in held:  # all is given back
+        connection.send_raw(unfinished(60_000, 2))
+        connection.sync()
+        assert finish(connection, 2).status == 200
+
+
+def test_requests_that_only_begin(daemon, run):
+    """A BEGIN_REQUEST costs memory as well, and is answered at once when there is too much of it."""
+    server = daemon(extra='max_unfinished = "64KiB"')
+    count = 1000
+    held = [run(Connection(server.address)) for _ in range(3)]
+    for connection in held:
+        connection.send_raw(b"".join(fcgi.begin(number) for number in range(1, count + 1)))
+        connection.sync()
+    refused = [response for connection in held for response in connection.responses.values()
+               if response.ended]
+    assert 0 < len(refused) < 3 * count - 64
+    assert {response.status for response in refused} == {503}
+    held[0].close()
+    with Connection(server.address) as other:
+        other.wait(lambda: begin_is_kept(other), "room for one more")
+
+
+def begin_is_kept(connection: Connection) -> bool:
+    number = len(connection.responses) + 1
+    connection.send_raw(fcgi.begin(number))
+    connection.sync()
+    return not connection.responses[number].ended
+
+
+def test_unfinished_get_values(daemon, run):
+    """The content of a GET_VALUES is kept until it is complete."""
+    server = daemon(extra='max_unfinished = "64KiB"')
+    held = [run(Connection(server.address)) for _ in range(3)]
+    for connection in held:
+        connection.send_raw(fcgi.record(fcgi.GET_VALUES, 0, fcgi.pair("X", "y" * 40_000))[:30_000],
+                            check=False)
+
+    def one_is_closed() -> bool:
+        for connection in held:
+            connection.pump(0)
+        return any(connection.closed for connection in held)
+
+    wait_until(one_is_closed, "one of them to be closed")
+    with Connection(server.address) as other:
+        assert other.request("/fragment/a").status == 200
+
+
+class Idle:
+    """A client that asks for a fragment and does not read the answer."""
+
+    def __init__(self, server, run, name: str, path: str = "/fragment/", **options) -> None:
+        self.connection = run(Connection(server.address))
+        self.connection.send_only(fcgi.request(path + name, **options))
+        poll = select.poll()
+        poll.register(self.connection.socket, select.POLLIN)
+        assert poll.poll(1000 * (deadline() - deadline(0))), "no answer"
+
+    def read(self):
+        return self.connection.response()
+
+
+@pytest.fixture
+def large(daemon, api):
+    """large(settings) starts a daemon whose fragments are large. Those with a name below small/ are
+    not, and the memory cache does not keep theirs either."""
+    def start(settings: str, **options):
+        for name in "abcdefgh":
+            api.answer(name, body=name.encode() * BODY, type="text/html")
+        return daemon(f"""
+            max_unsent = "1MiB"
+            cache {{ redis = "" {settings} }}
+            source "api" {{ type = "http" url = "{api.url}/{{name}}" }}
+            fragment "*" {{ source = "api" ttl = "60s" }}
+            """, **options)
+    return start
+
+
+def test_unread_answers(large, run):
+    """They are held up to max_unsent. Then others get 503, until somebody reads."""
+    server = large('memory = "0"')
+    first = Idle(server, run, "a")
+    with Connection(server.address) as other:
+        response = other.request("/fragment/b")
+        assert (response.status, response.headers["retry-after"]) == (503, "1")
+        assert other.request("/fragment/small").status == 200
+        assert first.read().body == b"a" * BODY
+        assert other.request("/fragment/b").body == b"b" * BODY
+
+
+def test_what_memory_keeps_is_free(large, run):
+    """Unread answers are no reason to refuse what the memory cache holds anyway."""
+    server = large('memory = "16MiB"')
+    idle = [Idle(server, run, name) for name in "abcdefgh"]
+    for name, client in zip("abcdefgh", idle):
+        assert client.read().body == name.encode() * BODY
+
+
+def test_the_longest_stuck_is_closed(large, run):
+    """What memory drops while it is being sent counts from then on."""
+    server = large('memory = "1MiB"')  # for one of them
+    idle = {name: Idle(server, run, name) for name in "abc"}
+    idle["a"].connection.expect_close()
+    for name in "bc":
+        assert idle[name].read().body == name.encode() * BODY
+    assert 'max_unsent' in server.log()
+
+
+def test_parts_of_a_stream(large, api):
+    """A part that can't be held is an error there; the others come."""
+    server = large('memory = "0"')
+    api.hold("a", "b", "c")
+    with Connection(server.address) as connection:
+        connection.send_only(fcgi.request("/fragments", query=query(["a", "b", "c", "small"])))
+        api.wait_calls("a", 1)
+        api.wait_calls("c", 1)
+        api.release_all()
+        events = dict(parse(connection.response().body))
+        whole = [name for name in "abc" if events.get(name) == name * BODY]
+        assert 1 <= len(whole) <= 3
+        assert {f"{name}:error" for name in "abc" if name not in whole} <= set(events)
+        assert "small" in events and "end" in events
