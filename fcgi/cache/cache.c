@@ -419,12 +419,11 @@ static void on_prefix_purged(void *caller, const struct redis_answer *answer)
     on_answer(question, answer);
 }
 
-void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_fn *done,
+void cache_purge(struct cache *cache, const struct cache_purge *purge, cache_answer_fn *done,
                  void *caller)
 {
-    bool all = key.len > 0 && key.data[key.len - 1] == '*';
-    if (all)
-        key.len--;
+    struct slice key = purge->key;
+    bool all = purge->is_prefix, soft = purge->soft;
     /* Not left to what Redis tells: it may tell nothing of changes that we make ourselves (NOLOOP).
      * Where there is a Redis, the stale entry comes back from there. */
     (all ? memory_purge_prefix : memory_purge)(cache->memory, key, soft && !cache->redis,

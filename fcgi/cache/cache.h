@@ -117,10 +117,17 @@ void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const 
 /* Takes the lease and gives it up: another process may make the entry. NULL is allowed. */
 void cache_release(struct cache *cache, struct lease *lease);
 
-/* Removes the entry everywhere, or, if soft, makes it stale; a result that is being made is not
- * kept. A `key` that ends in '*' stands for all that begin so. `done` is called exactly once,
- * perhaps before this returns: DONE, or ALONE if Redis can't be asked, or did not do all of it. */
-void cache_purge(struct cache *cache, struct slice key, bool soft, cache_answer_fn *done,
+/* Which entries are purged, and how. */
+struct cache_purge {
+    struct slice key;
+    bool is_prefix; /* `key` is how the keys begin */
+    bool soft;      /* they become stale instead of being removed */
+};
+
+/* Purges everywhere; a result that is being made is not kept. The key is copied. `done` is called
+ * exactly once, perhaps before this returns: DONE, or ALONE if Redis can't be asked, or did not do
+ * all of it. */
+void cache_purge(struct cache *cache, const struct cache_purge *purge, cache_answer_fn *done,
                  void *caller);
 
 #endif

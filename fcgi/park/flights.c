@@ -237,7 +237,7 @@ bool flights_join_in(struct flights *flights, const struct recipe *recipe, struc
     return true;
 }
 
-struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
+struct waiter *flights_purge(struct flights *flights, const struct cache_purge *what,
                              struct waiter_address who, enum join_refusal *refusal)
 {
     struct flight *flight, *next;
@@ -246,18 +246,17 @@ struct waiter *flights_purge(struct flights *flights, struct slice key, bool sof
         flights->purges.count >= flights->limits.max_parked)
         return NULL;
     *refusal = JOIN_NO_MEMORY;
-    struct waiter *waiter = purges_start(&flights->purges, key, soft, who);
+    struct waiter *waiter = purges_start(&flights->purges, what, who);
     if (!waiter)
         return NULL;
     *refusal = JOIN_OK;
-    if (key.len > 0 && key.data[key.len - 1] == '*') {
-        key.len--;
+    if (what->is_prefix) {
         HASH_ITER(hh, flights->shared.table, flight, next)
         {
-            if (slice_starts(flight->key, key))
+            if (slice_starts(flight->key, what->key))
                 flight_purged(flight);
         }
-    } else if ((flight = flights_find(flights, key))) {
+    } else if ((flight = flights_find(flights, what->key))) {
         flight_purged(flight);
     }
     return waiter;

@@ -16,6 +16,7 @@
 #include "park/waiter.h"
 
 struct cache;
+struct cache_purge;
 struct entry;
 struct ev_loop;
 struct flights;
@@ -63,7 +64,7 @@ bool flights_join_in(struct flights *flights, const struct recipe *recipe, struc
 
 /* As purges_start; a purge counts as parked. What is being made is given to those who wait for it
  * already, and not kept. Returns NULL and sets *refusal if it is refused. */
-struct waiter *flights_purge(struct flights *flights, struct slice key, bool soft,
+struct waiter *flights_purge(struct flights *flights, const struct cache_purge *what,
                              struct waiter_address who, enum join_refusal *refusal);
 
 /* Flights not settled yet; and those who wait, on them and on purges. */

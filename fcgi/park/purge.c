@@ -21,7 +21,7 @@ static void on_purged(void *caller, const struct cache_answer *answer)
     DL_APPEND(purge->purges->answered, purge);
 }
 
-struct waiter *purges_start(struct purges *purges, struct slice key, bool soft,
+struct waiter *purges_start(struct purges *purges, const struct cache_purge *what,
                             struct waiter_address who)
 {
     struct purge *purge = alloc_zeroed(sizeof *purge);
@@ -34,7 +34,7 @@ struct waiter *purges_start(struct purges *purges, struct slice key, bool soft,
         return NULL;
     }
     purges->count++;
-    cache_purge(purges->cache, key, soft, on_purged, purge);
+    cache_purge(purges->cache, what, on_purged, purge);
     return waiter;
 }
 

@@ -6,6 +6,7 @@
 #include "park/waiter.h"
 
 struct cache;
+struct cache_purge;
 struct purge;
 
 struct purges { /* all zero but for `parking` and `cache`, which are borrowed */
@@ -15,10 +16,10 @@ struct purges { /* all zero but for `parking` and `cache`, which are borrowed */
     struct purge *answered;
 };
 
-/* Purges the key (or, if it ends in '*', all that begin so), as cache_purge. The waiter is settled
+/* Purges as cache_purge. The waiter is settled
  * by purges_run after that, with SETTLED_PURGED or SETTLED_NOT_PURGED; if it leaves, the purge goes
  * on. NULL: no memory. */
-struct waiter *purges_start(struct purges *purges, struct slice key, bool soft,
+struct waiter *purges_start(struct purges *purges, const struct cache_purge *what,
                             struct waiter_address who);
 
 /* Settles those who wait for purges that are over. */

@@ -19,7 +19,7 @@ struct web_request {
     struct slice query;  /* QUERY_STRING */
     struct slice accept; /* HTTP_ACCEPT */
     struct slice prefer; /* HTTP_PREFER */
-    struct slice purge;  /* Workerless-Purge: "soft", or nothing */
+    struct slice purge;  /* HTTP_WORKERLESS_PURGE */
 };
 
 /* All absent. In steps, as gcc makes of one memset a `rep stos`, whose start takes longer. */

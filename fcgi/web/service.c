@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cache/cache.h"
 #include "cache/entry.h"
 #include "park/outcome.h"
 #include "park/stream.h"
@@ -220,11 +221,30 @@ static bool may_purge(const struct service *service, const struct web_request *r
     return false;
 }
 
-/* A name, or the beginning of one and '*'; into the key, or the beginning of keys and '*', for
- * which `key` has room for ROUTE_KEY_MAX + 1 bytes. Needs no route: what is gone from the config
- * can be purged too. Returns 0, or the status that says what is wrong. (A fragment whose own name
- * ends in '*' is purged with all that begin so.) */
-static int purge_key(const struct web_request *request, char *key, size_t *len)
+/* What the header Workerless-Purge says: a list of "soft" and "exact". False: something else. */
+static bool read_purge_header(struct slice list, bool *soft, bool *exact)
+{
+    *soft = *exact = false;
+    while (list.len > 0) {
+        const char *comma = memchr(list.data, ',', list.len);
+        size_t len = comma ? (size_t)(comma - list.data) : list.len;
+        struct slice word = slice_trim((struct slice){.data = list.data, .len = len});
+        bool *flag = slice_equal_nocase(word, SLICE("soft"))    ? soft
+                     : slice_equal_nocase(word, SLICE("exact")) ? exact
+                                                                : NULL;
+        if (!flag)
+            return false;
+        *flag = true;
+        list = slice_from(list, comma ? len + 1 : len);
+    }
+    return true;
+}
+
+/* The key of a name; or, if the name ends in '*' and is not meant exactly, how the keys begin, for
+ * which `key` has room for ROUTE_KEY_MAX bytes. Needs no route: what is gone from the config can be
+ * purged too. Returns 0, or the status that says what is wrong. */
+static int purge_key(const struct web_request *request, bool exact, char *key,
+                     struct cache_purge *what)
 {
     char joined[PATH_MAX_LEN];
     struct slice path;
@@ -233,26 +253,19 @@ static int purge_key(const struct web_request *request, char *key, size_t *len)
     if (!slice_starts(path, FRAGMENT_PREFIX))
         return 404;
     struct slice name = slice_from(path, FRAGMENT_PREFIX.len);
-    bool all = name.len > 0 && name.data[name.len - 1] == '*';
-    if (!all && !route_name_valid(name))
+    what->is_prefix = !exact && name.len > 0 && name.data[name.len - 1] == '*';
+    if (!what->is_prefix && !route_name_valid(name))
         return 400;
-    if (all)
+    if (what->is_prefix)
         name.len--;
-    *len = route_key(name, key);
-    if (all)
-        key[(*len)++] = '*';
+    what->key = (struct slice){.data = key, .len = route_key(name, key)};
     return 0;
-}
-
-static bool is_soft(struct slice how)
-{
-    return how.len == strlen("soft") && strncasecmp(how.data, "soft", how.len) == 0;
 }
 
 static struct response answer_unknown_purge(const struct web_request *request)
 {
     struct response response = answer_own(request, 400);
-    response.body = SLICE("Workerless-Purge may be \"soft\", or absent.\n");
+    response.body = SLICE("Workerless-Purge may hold \"soft\" and \"exact\", or be absent.\n");
     response.type = BODY_PLAIN;
     return response;
 }
@@ -262,21 +275,20 @@ static enum service_outcome start_purge(struct service *service, const struct we
                                         const struct waiter_address *who,
                                         union service_answer *answer)
 {
-    char key[ROUTE_KEY_MAX + 1];
-    size_t len = 0;
+    char key[ROUTE_KEY_MAX];
+    struct cache_purge what;
     enum join_refusal refusal;
-    bool soft = is_soft(request->purge);
-    int wrong = may_purge(service, request) ? purge_key(request, key, &len) : 403;
+    bool exact, known = read_purge_header(request->purge, &what.soft, &exact);
+    int wrong = may_purge(service, request) ? purge_key(request, exact, key, &what) : 403;
     if (wrong) {
         answer->response = answer_error(service, request, wrong);
         return SERVICE_ANSWERED;
     }
-    if (request->purge.len > 0 && !soft) {
+    if (!known) {
         answer->response = answer_unknown_purge(request);
         return SERVICE_ANSWERED;
     }
-    struct waiter *waiter =
-        flights_purge(service->flights, (struct slice){key, len}, soft, *who, &refusal);
+    struct waiter *waiter = flights_purge(service->flights, &what, *who, &refusal);
     if (!waiter) {
         answer->response = answer_refusal(service, request, refusal);
         return SERVICE_ANSWERED;

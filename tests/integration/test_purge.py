@@ -110,6 +110,7 @@ def test_hard(fleet, name):
 
 @pytest.mark.parametrize("value, status, kept", [
     ("", 204, False), ("SOFT", 204, True), ("Soft", 204, True), ("x", 400, True),
+    ("exact", 204, False), ("Exact, soft", 204, True), ("soft,exact", 204, True),
     ("hard", 400, True), ("soft, x", 400, True), ("softer", 400, True)])
 def test_how(fleet, name, value, status, kept):
     """What is not understood does nothing, and says so."""
@@ -234,6 +235,20 @@ def test_prefix(fleet, name, soft):
         assert fleet.ask(1, inside[-1]).text != "old"
     fleet.redis.command("DEL", "worker2:" + inside[0], *(f"worker:{each}"
                                                          for each in inside + outside))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_name_that_ends_in_an_asterisk(fleet, name, exact):
+    """With "exact" it stands for itself alone."""
+    inside = [f"{name}*", f"{name}*1", f"{name}1"]
+    for each in inside:
+        in_memory(fleet, each)
+    response = fleet.purge(0, f"{name}*", headers={"Workerless-Purge": "exact"} if exact else {})
+    assert response.status == 204
+    kept = [each for each in inside if fleet.value(each) is not None]
+    assert kept == (inside[1:] if exact else [])
+    fleet.hear()
+    assert is_hit(fleet.ask(1, inside[1])) == exact
 
 
 def test_everything(tmp, run, redis, api):

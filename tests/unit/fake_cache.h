@@ -19,7 +19,7 @@ struct question {
     cache_answer_fn *answered;
     void *caller;
     int64_t extra_ms, known_made_ms; /* -1: nothing counts as missing */
-    bool soft;
+    bool is_prefix, soft;
     char key[32];
 };
 
@@ -150,9 +150,12 @@ void cache_release(struct cache *of, struct lease *lease)
     lease_end(lease, slice_of(lease->key));
 }
 
-void cache_purge(struct cache *of, struct slice key, bool soft, cache_answer_fn *done, void *caller)
+void cache_purge(struct cache *of, const struct cache_purge *what, cache_answer_fn *done,
+                 void *caller)
 {
-    question_add(of, PURGE, key, done, caller)->soft = soft;
+    struct question *question = question_add(of, PURGE, what->key, done, caller);
+    question->is_prefix = what->is_prefix;
+    question->soft = what->soft;
 }
 
 /* --- what the tests say --- */

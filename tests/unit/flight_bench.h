@@ -224,16 +224,19 @@ static inline enum join_refusal bench_join(struct flight_bench *bench, unsigned 
     return refusal;
 }
 
-/* A request's purge, which takes a number as well if it is parked. */
+/* A request's purge of a key, or with a '*' behind it of all that begin so. It takes a number as well
+ * if it is parked. */
 static inline enum join_refusal bench_purge(struct flight_bench *bench, const char *key, bool soft)
 {
     enum join_refusal refusal = JOIN_NO_MEMORY;
     struct note *note = &bench->notes[bench->joined];
     assert_true(bench->joined < LENGTH(bench->notes));
     struct slice exact = unit_exact(slice_of(key));
+    struct cache_purge what = {.key = exact, .soft = soft};
+    what.is_prefix = exact.data[exact.len - 1] == '*';
+    what.key.len -= what.is_prefix;
     bench->joining = true;
-    note->waiter =
-        flights_purge(bench->flights, exact, soft, bench_address(bench->joined), &refusal);
+    note->waiter = flights_purge(bench->flights, &what, bench_address(bench->joined), &refusal);
     bench->joining = false;
     unit_drop(exact);
     assert_int_equal(note->waiter != NULL, refusal == JOIN_OK);

@@ -452,25 +452,47 @@ static void test_store(void **state)
 
 /* --- purging --- */
 
+/* A key, or with a '*' behind it how keys begin. */
+static void purge(const char *key, bool soft)
+{
+    struct cache_purge what = {.key = slice_of(key), .soft = soft};
+    what.is_prefix = what.key.data[what.key.len - 1] == '*';
+    what.key.len -= what.is_prefix;
+    cache_purge(cache, &what, on_answer, &answers);
+}
+
+/* What a key ends in has no meaning. */
+static void test_purge_of_an_asterisk(void **state)
+{
+    (void)state;
+    fill("user/*");
+    fill("user/1");
+    cache_purge(cache, &(struct cache_purge){.key = SLICE("user/*")}, on_answer, &answers);
+    assert_false(in_memory("user/*"));
+    assert_true(in_memory("user/1"));
+    assert_string_equal(redis.commands[0].key, "user/*");
+    reply(PURGE, (struct redis_answer){.outcome = REDIS_DONE});
+}
+
 static void test_purge(void **state)
 {
     (void)state;
     fill("a");
     fill("user/1");
-    cache_purge(cache, SLICE("a"), false, on_answer, &answers);
+    purge("a", false);
     assert_false(in_memory("a"));
     assert_true(in_memory("user/1"));
     assert_int_equal(changes, 1); /* Redis does not tell us of what we do ourselves */
     reply(PURGE, (struct redis_answer){.outcome = REDIS_DONE});
     assert_int_equal(last.outcome, CACHE_DONE);
-    cache_purge(cache, SLICE("user/*"), true, on_answer, &answers);
+    purge("user/*", true);
     assert_false(in_memory("user/1"));
     assert_string_equal(redis.commands[0].key, "user/");
     reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_GONE});
     assert_int_equal(last.outcome, CACHE_ALONE);
 
     redis.usable = redis.tracking = false;
-    cache_purge(cache, SLICE("a"), false, on_answer, &answers);
+    purge("a", false);
     assert_int_equal(last.outcome, CACHE_ALONE);
     assert_int_equal(redis.count, 0);
 }
@@ -481,7 +503,7 @@ static void test_purge_race(void **state)
     (void)state;
     for (int all = 0; all < 2; all++) {
         lookup("user/1");
-        cache_purge(cache, all ? SLICE("user/*") : SLICE("user/1"), false, on_answer, &answers);
+        purge(all ? "user/*" : "user/1", false);
         reply_found(GET, 30000);
         reply(all ? PURGE_PREFIX : PURGE, (struct redis_answer){.outcome = REDIS_DONE});
         assert_false(in_memory("user/1"));
@@ -493,7 +515,7 @@ static void test_purge_race(void **state)
 static void test_purge_steps(void **state)
 {
     (void)state;
-    cache_purge(cache, SLICE("user/*"), false, on_answer, &answers);
+    purge("user/*", false);
     struct command purge = redis.commands[0];
     redis.count = 0;
     fill("user/1");
@@ -515,7 +537,7 @@ static void test_purge_first(void **state)
 {
     (void)state;
     cache_on_changed(cache, look_when_changed, NULL);
-    cache_purge(cache, SLICE("a"), false, on_answer, &answers);
+    purge("a", false);
     for (size_t i = 0; i < redis.count; i++)
         if (redis.commands[i].kind == GET)
             assert_true(i > 0 && redis.commands[i - 1].kind == PURGE);
@@ -532,7 +554,7 @@ static void test_no_memory(void **state)
     assert_int_equal(last.outcome, CACHE_ALONE);
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
     assert_int_equal(last.outcome, CACHE_ALONE);
-    cache_purge(cache, SLICE("a"), false, on_answer, &answers);
+    purge("a", false);
     assert_int_equal(last.outcome, CACHE_ALONE);
     assert_false(cache_store(cache, SLICE("a"), NULL, entry, clock_wall_ms() + 1000));
     assert_int_equal(answers, 3);
@@ -570,8 +592,8 @@ static void test_end(void **state)
     entry_unref(entry);
     lookup("a");
     cache_claim(cache, SLICE("b"), 0, NULL, on_answer, &answers);
-    cache_purge(cache, SLICE("c"), false, on_answer, &answers);
-    cache_purge(cache, SLICE("d*"), false, on_answer, &answers);
+    purge("c", false);
+    purge("d*", false);
     assert_int_equal(answers, 1);
     cache_free(cache);
     assert_int_equal(answers, 5);
@@ -589,6 +611,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_purge_of_an_asterisk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge_race, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge_steps, setup, teardown),

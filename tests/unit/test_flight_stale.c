@@ -432,7 +432,8 @@ static void test_purge(void **state)
         check_counts(0, 1);
         assert_int_equal(cache.questions[0].soft, i % 2);
         bench_turn(bench);
-        answer_outcome(PURGE, key, cases[i].outcome);
+        assert_int_equal(cache.questions[0].is_prefix, i % 2);
+        answer_outcome(PURGE, i % 2 ? "user/" : "a", cases[i].outcome);
         assert_int_equal(bench->settled, i); /* only marked */
         bench_turn(bench);
         check_settled(i, cases[i].kind, "");

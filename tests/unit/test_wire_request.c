@@ -263,7 +263,10 @@ static void test_purge(void **state)
         {"/fragment/a", "::1", "Soft", 0},
         {"/fragment/a", "::1", "hard", 400},
         {"/fragment/a", "::1", "sof", 400},
-        {"/fragment/a", "::1", "soft, soft", 400},
+        {"/fragment/a", "::1", "soft exact", 400},
+        {"/fragment/a", "::1", "soft,exact", 0},
+        {"/fragment/*", "::1", " EXACT , soft", 0},
+        {"/fragment/a", "::1", ",soft", 400},
         {"/fragment/a", "127.0.0.2", "hard", 403},
         {"/fragment/unknown", "::1", NULL, 0}, /* a route that was there once */
         {"/fragment/a", NULL, NULL, 403},
