@@ -2,6 +2,7 @@
 #include "wire/exchange.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -75,7 +76,7 @@ static void remove_request(struct exchange *exchange, struct request *request)
     if (request->listed)
         DL_DELETE(exchange->answering, request);
     if (!request->input_ended)
-        exchange->unread = true;
+        exchange->unread++;
     if (!request->keep_conn)
         exchange->closing = true;
     exchange->answered = true;
@@ -110,7 +111,7 @@ static bool take_turn(struct exchange *exchange)
     case REQUEST_WAITS:
         DL_DELETE(exchange->answering, request);
         request->listed = false;
-        timeout_start(&exchange->all->beats, &request->stream.beat);
+        timeout_start(&exchange->all->beats[lrand48() % EXCHANGE_BEATS], &request->stream.beat);
         return true;
     case REQUEST_NO_MEMORY:
         break;
@@ -169,10 +170,10 @@ static void on_begin(struct exchange *exchange)
         refuse_begin(exchange, id);
     else
         refused = false;
-    if (refused && !begin.keep_conn) {
-        exchange->unread = true;
+    if (refused)
+        exchange->unread++;
+    if (refused && !begin.keep_conn)
         exchange->closing = true;
-    }
 }
 
 /* A short question is kept whatever the budget says: some front servers ask it before they send their
@@ -213,6 +214,7 @@ static void abort_request(struct exchange *exchange, struct request *request)
 {
     if (!request_emit_end(request, &exchange->output))
         exchange_break(exchange, "out of memory");
+    request->input_ended = true; /* whoever aborts a request sends no more of it */
     remove_request(exchange, request);
 }
 
@@ -255,8 +257,12 @@ static void on_content(struct exchange *exchange, struct slice bytes)
 static void on_request_record(struct exchange *exchange, const struct record_header *header)
 {
     struct request *request = inflight_find(&exchange->inflight, header->request_id);
-    if (!request)
+    if (!request) {
+        /* The end of one that is answered already. */
+        if (header->type == FCGI_STDIN && header->content_len == 0 && exchange->unread > 0)
+            exchange->unread--;
         return;
+    }
     if (header->type == FCGI_ABORT_REQUEST) {
         abort_request(exchange, request);
         return;
@@ -386,13 +392,18 @@ void exchanges_init(struct exchanges *exchanges, struct ev_loop *loop,
     exchanges->ready = ready;
     timeout_queue_init(&exchanges->receiving, loop, limits->receive_timeout, on_receive_timeout,
                        NULL);
-    timeout_queue_init(&exchanges->beats, loop, limits->heartbeat, on_beat, NULL);
+    /* From half the time to all of it, so that streams that began together soon beat apart. */
+    for (unsigned i = 0; i < EXCHANGE_BEATS; i++)
+        timeout_queue_init(&exchanges->beats[i], loop,
+                           limits->heartbeat * (0.5 + 0.5 * (i + 1) / EXCHANGE_BEATS), on_beat,
+                           NULL);
 }
 
 void exchanges_stop(struct exchanges *exchanges)
 {
     timeout_queue_stop(&exchanges->receiving);
-    timeout_queue_stop(&exchanges->beats);
+    for (unsigned i = 0; i < EXCHANGE_BEATS; i++)
+        timeout_queue_stop(&exchanges->beats[i]);
 }
 
 void exchange_init(struct exchange *exchange, struct exchanges *all, uint32_t number)

@@ -18,6 +18,7 @@
 #include "wire/record.h"
 
 #define EXCHANGE_OUTPUT_MAX ((size_t)1 << 20) /* bytes */
+#define EXCHANGE_BEATS      8                 /* different times between heartbeats */
 
 struct connection_limits;
 struct exchange;
@@ -32,7 +33,8 @@ typedef void exchange_ready_fn(struct exchange *exchange);
 struct exchanges {
     const struct connection_limits *limits;
     struct service *service;
-    struct timeout_queue receiving, beats; /* of requests */
+    struct timeout_queue receiving;
+    struct timeout_queue beats[EXCHANGE_BEATS]; /* of streams; each takes one by chance */
     exchange_ready_fn *ready;
 };
 
@@ -47,9 +49,9 @@ struct exchange {
     const char *broken; /* why it can't go on; NULL: it can */
     uint32_t number;    /* of the connection, for its waiters' addresses */
     uint32_t next_generation;
-    bool closing;  /* a request wants to be the connection's last */
-    bool unread;   /* a request ended before its input had */
-    bool answered; /* a request has ended; whoever looks sets it back */
+    bool closing;    /* a request wants to be the connection's last */
+    uint32_t unread; /* requests that ended before their input, which may still come */
+    bool answered;   /* a request has ended; whoever looks sets it back */
 };
 
 /* `limits` and `service` are borrowed. */

@@ -535,6 +535,26 @@ def test_heartbeats(daemon, api):
                             r"</template>\n", connection.response(2).text)
 
 
+def test_heartbeats_spread(daemon, api):
+    """Streams that began together do not go on sending together."""
+    server = daemon(extra='heartbeat = "200ms"')
+    api.hold("a")
+    with Connection(server.address) as connection:
+        numbers = range(1, 51)
+        connection.send_raw(b"".join(start(["a"], number) for number in numbers))
+
+        def later() -> int:
+            """Streams that had a heartbeat after the one that they begin with."""
+            return sum(beats(connection.responses[number].body) > 1 for number in numbers)
+
+        for number in numbers:
+            wait_head(connection, number)
+        connection.wait(later, "a heartbeat")
+        connection.sync()  # all that the daemon sent at that moment is here
+        assert later() < len(numbers)
+        connection.wait(lambda: later() == len(numbers), "a heartbeat of each")
+
+
 def test_no_heartbeat_without_need(daemon, api):
     """The default is far longer than this, and a stream that waits costs nothing."""
     server = daemon()
