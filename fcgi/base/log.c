@@ -227,10 +227,21 @@ static void period_end(struct log_limit *limit, double now)
     if (limit->flooded) {
         write_summary(limit, now);
         DL_DELETE(owing, limit);
+        limit->since = now;
+    } else {
+        limit->since = 0;
+        limit->room = NULL; /* the next message is news, even if it is the same as the last */
     }
-    limit->since = limit->flooded ? now : 0;
-    limit->written = 0;
+    limit->considered = 0;
     limit->left_out = 0;
+}
+
+static void leave_out(struct log_limit *limit, double now)
+{
+    if (limit->left_out++ > 0)
+        return;
+    DL_APPEND(owing, limit);
+    set_timer(now);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *over, int events)
@@ -256,24 +267,27 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *room
         period_end(limit, now);
     if (limit->since == 0)
         limit->since = now;
-    if (limit->written >= (limit->flooded ? 1 : LOG_LIMIT_BURST) && !log_enabled(LOG_LEVEL_DEBUG)) {
-        if (limit->left_out++ == 0) {
-            DL_APPEND(owing, limit);
-            set_timer(now);
-        }
+    bool everything = log_enabled(LOG_LEVEL_DEBUG);
+    if (!everything && limit->considered >= (limit->flooded ? 1 : LOG_LIMIT_BURST)) {
+        leave_out(limit, now);
         return;
     }
+    limit->considered++;
 
-    char text[FORMATTED_SIZE];
+    char text[FORMATTED_SIZE], start[sizeof limit->text];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    escape(start, sizeof start, slice_of(text), TEXT_MAX);
+    if (!everything && limit->room == room && strcmp(limit->text, start) == 0) {
+        leave_out(limit, now);
+        return;
+    }
     write_message(level, room, text);
-    limit->written++;
     limit->level = level;
     limit->room = room;
-    escape(limit->text, sizeof limit->text, slice_of(text), TEXT_MAX);
+    memcpy(limit->text, start, strlen(start) + 1);
 }
 
 void log_limit_end(struct log_limit *limit)

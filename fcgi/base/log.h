@@ -35,7 +35,7 @@ void log_message(enum log_level level, const char *room, const char *format, ...
 /* --- what can recur --- */
 
 #define LOG_LIMIT_S     10  /* the length of a period, in seconds */
-#define LOG_LIMIT_BURST 5   /* messages that the first period allows; the ones after it allow 1 */
+#define LOG_LIMIT_BURST 5   /* messages that can be written in the first period; later ones: 1 */
 #define LOG_LIMIT_TEXT  240 /* bytes of a message that its summary repeats */
 
 /* Keeps a message that peers can cause again and again from filling the log. Whoever logs such a
@@ -44,20 +44,23 @@ void log_message(enum log_level level, const char *room, const char *format, ...
 struct log_limit {
     struct log_limit *next, *prev; /* in the list of limits that owe a summary */
     double since;                  /* start of the period, by clock_monotonic(); 0: none runs */
-    unsigned written;              /* messages in this period */
-    unsigned long left_out;        /* the same */
+    unsigned considered;           /* messages of this period that could be written */
+    unsigned long left_out;        /* messages of this period that were not */
     bool flooded;                  /* the period before left messages out */
     enum log_level level;          /* of the message written last, as the following */
-    const char *room;
+    const char *room;              /* NULL: none was written */
     char text[LOG_LIMIT_TEXT + 1];
 };
 
 /* As log_message, unless the limit is reached; then it only counts. The first message is written at
- * once, and so are the next few. After that one message is written every 10 seconds, and a summary:
- * "… and 1,570 more in 10 s like this one: MESSAGE". The summary comes when the period ends
- * (see log_attach), before the next message of this limit at the latest, and from log_limit_end. A
- * period in which nothing was left out ends the flood. While debug messages are on, everything is
- * written. `room` must outlive the limit (a literal). */
+ * once. So are the next few unless they repeat the one before. After that one message is written
+ * every 10 seconds at most, and a summary:
+ *
+ *     … and 1,570 more in 10 s like this one: MESSAGE
+ *
+ * The summary is written when the period ends (see log_attach), before the next message of this
+ * limit at the latest, or by log_limit_end. A period in which nothing was left out ends the flood.
+ * While debug messages are on, everything is written. `room` must outlive the limit. */
 void log_limited(struct log_limit *limit, enum log_level level, const char *room,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -480,10 +480,11 @@ static void test_log_levels(void **state)
 
 /* --- log, limited --- */
 
+/* Messages TEXT1, TEXT2 ... */
 static void limited(struct log_limit *limit, unsigned times, const char *text)
 {
-    while (times-- > 0)
-        log_limited(limit, LOG_LEVEL_WARNING, "room", "%s", text);
+    for (unsigned i = 1; i <= times; i++)
+        log_limited(limit, LOG_LEVEL_WARNING, "room", "%s%u", text, i);
 }
 
 /* The lines of what was captured, without what line_text takes off, each ended by '|'. */
@@ -506,8 +507,9 @@ static const char *captured_lines(void)
     return lines;
 }
 
-#define ONE   "warning room: text|"
-#define BURST ONE ONE ONE ONE ONE
+#define FIRST "warning room: text1|"
+#define BURST                                                                                      \
+    FIRST "warning room: text2|warning room: text3|warning room: text4|warning room: text5|"
 
 /* What is written in a row of periods, in each of which so many messages come. */
 static void test_log_limited(void **state)
@@ -516,17 +518,19 @@ static void test_log_limited(void **state)
         unsigned messages;
         const char *lines;
     } periods[] = {
-        {1, ONE},
+        {1, FIRST},
         {LOG_LIMIT_BURST, BURST},
         {1575, BURST},
-        {1, "warning room: … and 1,570 more in 10 s like this one: text|" ONE},
+        {1, "warning room: … and 1,570 more in 10 s like this one: text5|" FIRST},
         {LOG_LIMIT_BURST + 1, BURST}, /* the flood is over */
-        {3, "warning room: … and 1 more in 10 s like this one: text|" ONE},
-        {2, "warning room: … and 2 more in 10 s like this one: text|" ONE},
+        {3, "warning room: … and 1 more in 10 s like this one: text5|" FIRST},
+        {2, "warning room: … and 2 more in 10 s like this one: text1|"},
         {0, ""},
-        {1, "warning room: … and 1 more in 20 s like this one: text|" ONE},
+        {1, "warning room: … and 2 more in 20 s like this one: text1|"},
         {0, ""},
-        {9, BURST},
+        {0, ""},
+        {1, "warning room: … and 1 more in 30 s like this one: text1|"},
+        {9, "warning room: … and 1 more in 10 s like this one: text1|"},
     };
     struct log_limit limit = {0};
     (void)state;
@@ -541,13 +545,49 @@ static void test_log_limited(void **state)
     capture_start();
     log_limit_end(&limit);
     log_limit_end(&limit);
-    assert_string_equal(captured_lines(), "warning room: … and 4 more in 3 s like this one: text|");
+    assert_string_equal(captured_lines(),
+                        "warning room: … and 9 more in 3 s like this one: text1|");
     capture_start();
     limited(&limit, 6, "text");
     assert_string_equal(captured_lines(), BURST);
     capture_start();
     log_limit_end(&limit);
-    assert_string_equal(captured_lines(), "warning room: … and 1 more in 1 s like this one: text|");
+    assert_string_equal(captured_lines(),
+                        "warning room: … and 1 more in 1 s like this one: text5|");
+}
+
+/* A message is not written again while it only repeats the one before. */
+static void test_log_limit_repeats(void **state)
+{
+    static const struct {
+        const char *text, *line;
+    } messages[] = {
+        {"a", "warning room: a|"}, {"a", ""}, {"b", "warning room: b|"},
+        {"", "warning room: |"},   {"", ""},  {"c", ""}, /* no more are looked at */
+    };
+    struct log_limit limit = {0};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(messages); i++) {
+        capture_start();
+        log_limited(&limit, LOG_LEVEL_WARNING, "room", "%s", messages[i].text);
+        assert_slice(i, slice_of(captured_lines()), slice_of(messages[i].line));
+    }
+    limit.since -= LOG_LIMIT_S;
+    capture_start();
+    log_limited(&limit, LOG_LEVEL_WARNING, "room", "%s", "");
+    assert_string_equal(captured_lines(), "warning room: … and 3 more in 10 s like this one: |");
+    limit.since -= LOG_LIMIT_S;
+    capture_start();
+    log_limited(&limit, LOG_LEVEL_WARNING, "room", "d");
+    assert_string_equal(captured_lines(),
+                        "warning room: … and 1 more in 10 s like this one: |warning room: d|");
+    for (int i = 0; i < 2; i++) { /* after a quiet period it is news again */
+        limit.since = limit.since > 0 ? limit.since - LOG_LIMIT_S : 0;
+        capture_start();
+        log_limited(&limit, LOG_LEVEL_WARNING, "room", "d");
+        assert_string_equal(captured_lines(), "warning room: d|");
+    }
+    log_limit_end(&limit);
 }
 
 /* One that is flooded hides no other; each repeats its own message, though not at any length. */
@@ -559,18 +599,19 @@ static void test_log_limits_apart(void **state)
     capture_start();
     limited(&flooded, 100, "text");
     limited(&other, 1, "other");
-    assert_string_equal(captured_lines(), BURST "warning room: other|");
+    assert_string_equal(captured_lines(), BURST "warning room: other1|");
     for (size_t i = 0; i < sizeof longer - 4; i += 3)
         memcpy(longer + i, "\xe2\x82\xac", 3);
     capture_start();
-    limited(&other, LOG_LIMIT_BURST + 1, longer);
+    log_limited(&other, LOG_LEVEL_WARNING, "room", "%s", longer);
+    limited(&other, LOG_LIMIT_BURST, longer);
     captured_lines();
     capture_start();
     log_limit_end(&flooded);
     log_limit_end(&other);
     snprintf(expected, sizeof expected,
-             "warning room: … and 95 more in 1 s like this one: text|"
-             "warning room: … and 2 more in 1 s like this one: %.*s|",
+             "warning room: … and 95 more in 1 s like this one: text5|"
+             "warning room: … and 5 more in 1 s like this one: %.*s|",
              LOG_LIMIT_TEXT, longer);
     assert_string_equal(captured_lines(), expected);
 }
@@ -599,7 +640,7 @@ static void test_log_limit_numbers(void **state)
         capture_start();
         log_limit_end(&limit);
         snprintf(expected, sizeof expected,
-                 "warning room: … and %s more in 2,000 s like this one: text|", cases[i].shown);
+                 "warning room: … and %s more in 2,000 s like this one: text5|", cases[i].shown);
         assert_slice(i, slice_of(captured_lines()), slice_of(expected));
     }
 }
@@ -618,9 +659,12 @@ static void test_log_limit_levels(void **state)
 
     log_configure(LOG_LEVEL_DEBUG, false);
     capture_start();
-    limited(&limit, 2 * LOG_LIMIT_BURST, "text");
+    limited(&limit, LOG_LIMIT_BURST, "text");
+    limited(&limit, LOG_LIMIT_BURST, "text");
+    limited(&limit, 1, "text");
+    limited(&limit, 1, "text");
     log_limit_end(&limit);
-    assert_string_equal(captured_lines(), BURST BURST);
+    assert_string_equal(captured_lines(), BURST BURST FIRST FIRST);
     log_configure(LOG_LEVEL_INFO, false);
 }
 
@@ -645,11 +689,11 @@ static void test_log_limit_loop(void **state)
     capture_start();
     for (unsigned turns = 0; limits[1].left_out > 0 && turns < 100; turns++)
         ev_run(loop, EVRUN_ONCE);
-    assert_string_equal(captured_lines(), "warning room: … and 1 more in 10 s like this one: a|"
-                                          "warning room: … and 2 more in 10 s like this one: b|");
+    assert_string_equal(captured_lines(), "warning room: … and 1 more in 10 s like this one: a5|"
+                                          "warning room: … and 2 more in 10 s like this one: b5|");
     capture_start();
     log_detach();
-    assert_string_equal(captured_lines(), "warning room: … and 3 more in 3 s like this one: c|");
+    assert_string_equal(captured_lines(), "warning room: … and 3 more in 3 s like this one: c5|");
     assert_false(ev_run(loop, 0)); /* nothing is left on the loop */
     ev_loop_destroy(loop);
 
@@ -657,22 +701,32 @@ static void test_log_limit_loop(void **state)
     limited(&limits[2], 2, "without a loop");
     log_limit_end(&limits[2]);
     assert_string_equal(captured_lines(),
-                        "warning room: without a loop|"
-                        "warning room: … and 1 more in 1 s like this one: without a loop|");
+                        "warning room: without a loop1|"
+                        "warning room: … and 1 more in 1 s like this one: without a loop1|");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_slices),           cmocka_unit_test(test_alloc),
-        cmocka_unit_test(test_buffer_limits),    cmocka_unit_test(test_buffer_lower_limit),
-        cmocka_unit_test(test_buffer_growth),    cmocka_unit_test(test_buffer_no_memory),
-        cmocka_unit_test(test_utf8_forms),       cmocka_unit_test(test_utf8_damage),
-        cmocka_unit_test(test_log_text),         cmocka_unit_test(test_log_length),
-        cmocka_unit_test(test_log_cut),          cmocka_unit_test(test_log_lost),
-        cmocka_unit_test(test_log_levels),       cmocka_unit_test(test_log_limited),
-        cmocka_unit_test(test_log_limits_apart), cmocka_unit_test(test_log_limit_numbers),
-        cmocka_unit_test(test_log_limit_levels), cmocka_unit_test(test_log_limit_loop),
+        cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_alloc),
+        cmocka_unit_test(test_buffer_limits),
+        cmocka_unit_test(test_buffer_lower_limit),
+        cmocka_unit_test(test_buffer_growth),
+        cmocka_unit_test(test_buffer_no_memory),
+        cmocka_unit_test(test_utf8_forms),
+        cmocka_unit_test(test_utf8_damage),
+        cmocka_unit_test(test_log_text),
+        cmocka_unit_test(test_log_length),
+        cmocka_unit_test(test_log_cut),
+        cmocka_unit_test(test_log_lost),
+        cmocka_unit_test(test_log_levels),
+        cmocka_unit_test(test_log_limited),
+        cmocka_unit_test(test_log_limit_repeats),
+        cmocka_unit_test(test_log_limits_apart),
+        cmocka_unit_test(test_log_limit_numbers),
+        cmocka_unit_test(test_log_limit_levels),
+        cmocka_unit_test(test_log_limit_loop),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
