@@ -58,6 +58,7 @@ struct redis {
     struct redis_owner owner;
     struct redis_nodes *nodes;
     struct timeout_queue again; /* operations that are to be sent again, a little later */
+    struct log_limit damaged;   /* entries */
     const char *name_space;
     char value_start[128]; /* NAMESPACE: */
 };
@@ -185,7 +186,8 @@ static void answer_envelope(struct operation *operation, struct slice value)
     if (!entry) {
         size_t start_len = strlen(operation->redis->name_space) + 1;
         struct slice key = {operation->value_key + start_len, operation->key_len - start_len};
-        log_warning("redis", "%s holds a damaged entry; it is made anew", operation->value_key);
+        log_limited(&operation->redis->damaged, LOG_LEVEL_WARNING, "redis",
+                    "%s holds a damaged entry; it is made anew", operation->value_key);
         struct operation *discard = operation_new(operation->redis, DISCARD, key, NULL, NULL);
         if (discard) {
             discard->known_len =
@@ -688,6 +690,7 @@ void redis_free(struct redis *redis)
     }
     timeout_queue_stop(&redis->again);
     redis_nodes_free(redis->nodes);
+    log_limit_end(&redis->damaged);
     free(redis);
 }
 

@@ -23,7 +23,6 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/resolve.h"
 #include "base/timeout.h"
@@ -34,12 +33,11 @@
 #include "cache/redis_tls.h"
 #include "cache/redis_tracker.h"
 
-#define RETRY_FIRST_S     0.05
-#define RETRY_LONGEST_S   2.0
-#define PENDING_MAX       ((size_t)64 << 20) /* bytes of commands without an answer */
-#define EXTENSIONS_MAX    20 /* of a deadline, by the timeout each: a large value on a slow line */
-#define COMPLAINT_EVERY_S 10.0
-#define WORDS_MAX         12
+#define RETRY_FIRST_S   0.05
+#define RETRY_LONGEST_S 2.0
+#define PENDING_MAX     ((size_t)64 << 20) /* bytes of commands without an answer */
+#define EXTENSIONS_MAX  20 /* of a deadline, by the timeout each: a large value on a slow line */
+#define WORDS_MAX       12
 
 enum link_state { LINK_DOWN, LINK_FINDING, LINK_RESOLVING, LINK_GREETING, LINK_READY };
 
@@ -63,7 +61,7 @@ struct redis_link {
     struct timeout_queue deadlines;
     size_t pending_bytes;
     size_t seen_out, seen_in; /* bytes in hiredis' buffers at the last deadline */
-    double complained_at;
+    struct log_limit complaints;
 
     struct redis_tracker *tracker;
     struct reader_guard guard;
@@ -148,11 +146,8 @@ bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, vo
 
 void redis_link_complain(struct redis_link *link, const char *what, const struct redisReply *reply)
 {
-    double now = clock_monotonic();
-    if (link->complained_at > 0 && now - link->complained_at < COMPLAINT_EVERY_S)
-        return;
-    link->complained_at = now;
-    log_warning("redis", "%s: %s is refused: %s", redis_link_name(link), what, reply->str);
+    log_limited(&link->complaints, LOG_LEVEL_WARNING, "redis", "%s: %s is refused: %s",
+                redis_link_name(link), what, reply->str);
 }
 
 const char *redis_link_name(const struct redis_link *link)
@@ -521,5 +516,6 @@ void redis_link_free(struct redis_link *link)
     ev_timer_stop(link->loop, &link->retry);
     timeout_queue_stop(&link->deadlines);
     redis_tracker_free(link->tracker);
+    log_limit_end(&link->complaints);
     free(link);
 }

@@ -62,6 +62,7 @@ struct redis_nodes {
     bool lost;         /* nobody answers; that has been logged */
     bool closing;
     unsigned version; /* counts the changes of the map */
+    struct log_limit moves, unfit;
 };
 
 /* --- servers --- */
@@ -229,8 +230,12 @@ static void adopt(struct redis_nodes *nodes)
     moved |= nodes->lost;
     if (moved) {
         nodes->version++;
-        log_info("redis", "%sthe Cluster has %u primaries, for %u of %u slots",
-                 nodes->lost ? "back in use: " : "", read->node_count, read->served, REDIS_SLOTS);
+        static const char text[] = "%sthe Cluster has %u primaries, for %u of %u slots";
+        if (nodes->lost)
+            log_info("redis", text, "back in use: ", read->node_count, read->served, REDIS_SLOTS);
+        else
+            log_limited(&nodes->moves, LOG_LEVEL_INFO, "redis", text, "", read->node_count,
+                        read->served, REDIS_SLOTS);
         nodes->lost = false;
         nodes->owner.changed(nodes->owner.context, NULL, (struct slice){0}, false);
     }
@@ -267,7 +272,8 @@ static void server_is_unfit(struct redis_nodes *nodes, const char *why)
     if (!server || server->is_unfit)
         return;
     server->is_unfit = true;
-    log_warning("redis", "%s: CLUSTER SLOTS: %s; going on without it until it knows the slots",
+    log_limited(&nodes->unfit, LOG_LEVEL_WARNING, "redis",
+                "%s: CLUSTER SLOTS: %s; going on without it until it knows the slots",
                 redis_link_name(server->link), why);
 }
 
@@ -485,5 +491,7 @@ void redis_nodes_free(struct redis_nodes *nodes)
     redis_tls_free(nodes->tls);
     free(nodes->slots);
     free(nodes->spare);
+    log_limit_end(&nodes->moves);
+    log_limit_end(&nodes->unfit);
     free(nodes);
 }

@@ -73,7 +73,8 @@ static void flight_fall_back(struct flight *flight)
 /* Whether the old entry is still there is about to be known: so long the failure can wait. */
 static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
 {
-    outcome_log_failure(flight->name, status, reason);
+    outcome_log_failure(&flight->shared->logs[flight->recipe->source], flight->name, status,
+                        reason);
     flight->failed = true;
     flight->outcome.kind = outcome_of_failure(status);
     if (!flight->known || !flight->doubted || !flight->asking || status == SOURCE_CANCELLED)

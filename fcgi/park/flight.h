@@ -23,6 +23,7 @@
 
 struct cache;
 struct entry;
+struct failure_log;
 struct lease;
 struct source;
 struct source_call;
@@ -42,9 +43,10 @@ struct flight_shared {
     struct ev_loop *loop;
     struct cache *cache;
     struct source *const *sources;
-    struct flight *table;    /* by key */
-    struct flight *landed;   /* to be settled by whoever looks next */
-    struct flight *detached; /* still GENERATING */
+    struct failure_log *logs; /* by source */
+    struct flight *table;     /* by key */
+    struct flight *landed;    /* to be settled by whoever looks next */
+    struct flight *detached;  /* still GENERATING */
 };
 
 struct flight {

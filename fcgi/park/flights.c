@@ -28,6 +28,7 @@ struct flights {
     size_t count;
     ev_prepare runner;
     struct timeout_queue brief_holds[HOLD_MAX_S + 1]; /* by seconds */
+    size_t source_count;
     size_t recipe_count;
     struct timeout_queue holds[]; /* by recipe number */
 };
@@ -128,6 +129,14 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
         alloc_zeroed(sizeof *flights + recipe_count * sizeof(struct timeout_queue));
     if (!flights)
         return NULL;
+    for (size_t i = 0; i < recipe_count; i++)
+        if (recipes[i]->source >= flights->source_count)
+            flights->source_count = recipes[i]->source + 1;
+    flights->shared.logs = alloc_zeroed((flights->source_count + 1) * sizeof(struct failure_log));
+    if (!flights->shared.logs) {
+        free(flights);
+        return NULL;
+    }
     flights->shared.loop = loop;
     flights->limits = *limits;
     flights->shared.cache = cache;
@@ -305,5 +314,8 @@ void flights_free(struct flights *flights)
     for (unsigned i = 0; i <= HOLD_MAX_S; i++)
         timeout_queue_stop(&flights->brief_holds[i]);
     ev_prepare_stop(flights->shared.loop, &flights->runner);
+    for (size_t i = 0; i < flights->source_count; i++)
+        outcome_end_log(&flights->shared.logs[i]);
+    free(flights->shared.logs);
     free(flights);
 }

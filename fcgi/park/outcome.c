@@ -49,11 +49,20 @@ enum settlement_kind outcome_of_failure(enum source_status status)
     }
 }
 
-void outcome_log_failure(struct slice name, enum source_status status, const char *reason)
+void outcome_log_failure(struct failure_log *log, struct slice name, enum source_status status,
+                         const char *reason)
 {
-    enum log_level level =
-        status == SOURCE_FAILED || status == SOURCE_TIMED_OUT ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
-    log_message(level, "flight", "fragment \"%.*s\": %s", SLICE_ARGS(name), reason);
+    if (status == SOURCE_FAILED || status == SOURCE_TIMED_OUT)
+        log_limited(status == SOURCE_FAILED ? &log->failed : &log->timed_out, LOG_LEVEL_WARNING,
+                    "flight", "fragment \"%.*s\": %s", SLICE_ARGS(name), reason);
+    else
+        log_debug("flight", "fragment \"%.*s\": %s", SLICE_ARGS(name), reason);
+}
+
+void outcome_end_log(struct failure_log *log)
+{
+    log_limit_end(&log->failed);
+    log_limit_end(&log->timed_out);
 }
 
 /* In (0, 1]. */

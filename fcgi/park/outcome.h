@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "base/slice.h"
 #include "park/freshness.h"
 #include "park/waiter.h"
@@ -21,8 +22,18 @@ enum settlement_kind outcome_of_entry(const struct entry *entry);
 /* The same of a call that gave no result. */
 enum settlement_kind outcome_of_failure(enum source_status status);
 
+/* Limits what is logged about one source, so that one kind of failure does not hide the other. All
+ * zero: fresh. */
+struct failure_log {
+    struct log_limit failed, timed_out;
+};
+
 /* To be told once for each such call; a source that only says no is not to blame. */
-void outcome_log_failure(struct slice name, enum source_status status, const char *reason);
+void outcome_log_failure(struct failure_log *log, struct slice name, enum source_status status,
+                         const char *reason);
+
+/* To be called before the memory of the failure_log is freed. */
+void outcome_end_log(struct failure_log *log);
 
 /* freshness_judge of this moment, and by chance. */
 enum usability outcome_usability(const struct freshness *terms, const struct entry *entry);

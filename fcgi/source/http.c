@@ -82,6 +82,7 @@ struct http {
     struct transfer *idle;
     unsigned idle_count;
     struct watch *watches;
+    struct log_limit multi_failures;
 };
 
 static struct http *http_of(const struct http_call *call)
@@ -428,8 +429,8 @@ static void curl_work(struct http *http, curl_socket_t fd, int mask)
     int running, left;
     CURLMcode code = curl_multi_socket_action(http->multi, fd, mask, &running);
     if (code != CURLM_OK)
-        log_error("http", "source \"%s\": %s", http->source.settings->name,
-                  curl_multi_strerror(code));
+        log_limited(&http->multi_failures, LOG_LEVEL_ERROR, "http", "source \"%s\": %s",
+                    http->source.settings->name, curl_multi_strerror(code));
 
     CURLMsg *message;
     while ((message = curl_multi_info_read(http->multi, &left))) {
@@ -556,6 +557,7 @@ static void http_destroy(struct source *source)
     ev_timer_stop(http->loop, &http->settle_timer);
     timeout_queue_stop(&http->deadlines);
     curl_slist_free_all(http->headers);
+    log_limit_end(&http->multi_failures);
     free(http);
 }
 

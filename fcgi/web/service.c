@@ -11,7 +11,6 @@
 #include <strings.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
@@ -25,7 +24,6 @@
 #define STREAM_PATH       SLICE("/fragments")
 #define HEALTH_PATH       SLICE("/workerless/health")
 #define PATH_MAX_LEN      (sizeof("/fragment/") + ROUTE_NAME_MAX)
-#define COMPLAINT_EVERY_S 10.0
 #define IF_NONE_MATCH_MAX 256 /* a longer header is ignored: the answer is a full one */
 
 struct service {
@@ -34,7 +32,7 @@ struct service {
     const struct purge_settings *purge;
     size_t max_stream;
     struct flights *flights;
-    double complained_at; /* by clock_monotonic(); 0: never */
+    struct log_limit refusals[JOIN_NO_MEMORY + 1], pathless;
 };
 
 struct service *service_new(const struct route *routes, size_t route_count,
@@ -53,6 +51,11 @@ struct service *service_new(const struct route *routes, size_t route_count,
 
 void service_free(struct service *service)
 {
+    if (!service)
+        return;
+    for (size_t i = 0; i < sizeof service->refusals / sizeof service->refusals[0]; i++)
+        log_limit_end(&service->refusals[i]);
+    log_limit_end(&service->pathless);
     free(service);
 }
 
@@ -131,16 +134,6 @@ bool service_check(const struct service *service, const struct web_request *requ
     return true;
 }
 
-/* Said now and then: it may concern every request. */
-static void complain(struct service *service, const char *what)
-{
-    double now = clock_monotonic();
-    if (service->complained_at > 0 && now - service->complained_at < COMPLAINT_EVERY_S)
-        return;
-    service->complained_at = now;
-    log_warning("service", "%s", what);
-}
-
 static struct response answer_refusal(struct service *service, const struct web_request *request,
                                       enum join_refusal refusal)
 {
@@ -149,7 +142,7 @@ static struct response answer_refusal(struct service *service, const struct web_
         [JOIN_TOO_MANY_FLIGHTS] = "max_flights is reached: requests are refused with 503",
         [JOIN_NO_MEMORY] = "out of memory: requests are refused with 503",
     };
-    complain(service, reasons[refusal]);
+    log_limited(&service->refusals[refusal], LOG_LEVEL_WARNING, "service", "%s", reasons[refusal]);
     return answer_own(request, 503);
 }
 
@@ -162,8 +155,9 @@ static struct response answer_error(struct service *service, const struct web_re
     if (!web_request_path(request, joined, sizeof joined, &path))
         path = SLICE("");
     if (path.len == 0 && request->document_uri.len + request->script_name.len == 0)
-        complain(service, "a request comes without DOCUMENT_URI and without SCRIPT_NAME: the front "
-                          "server has to pass one of them");
+        log_limited(&service->pathless, LOG_LEVEL_WARNING, "service",
+                    "a request comes without DOCUMENT_URI and without SCRIPT_NAME: the front "
+                    "server has to pass one of them");
     log_debug("service", "%d: %.*s %.*s of %.*s", status, SLICE_ARGS(request->method),
               SLICE_ARGS(path), SLICE_ARGS(request->remote_addr));
     return answer_own(request, status);

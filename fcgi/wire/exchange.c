@@ -153,6 +153,17 @@ static void refuse_begin(struct exchange *exchange, uint16_t id)
         exchange_break(exchange, "out of memory");
 }
 
+static bool has_no_room(struct exchange *exchange)
+{
+    size_t most = exchange->all->limits->max_connection_requests;
+    if (exchange->inflight.count < most)
+        return false;
+    log_limited(&exchange->all->refusals, LOG_LEVEL_WARNING, "connection",
+                "%u: max_connection_requests is reached (%zu): requests are refused with 503",
+                exchange->number, most);
+    return true;
+}
+
 static void on_begin(struct exchange *exchange)
 {
     uint16_t id = exchange->decoder.header.request_id;
@@ -165,8 +176,7 @@ static void on_begin(struct exchange *exchange)
     bool refused = true;
     if (begin.role != FCGI_RESPONDER)
         end_unknown_role(exchange, id);
-    else if (exchange->inflight.count >= exchange->all->limits->max_connection_requests ||
-             !add_request(exchange, id, begin.keep_conn))
+    else if (has_no_room(exchange) || !add_request(exchange, id, begin.keep_conn))
         refuse_begin(exchange, id);
     else
         refused = false;
@@ -404,6 +414,7 @@ void exchanges_stop(struct exchanges *exchanges)
     timeout_queue_stop(&exchanges->receiving);
     for (unsigned i = 0; i < EXCHANGE_BEATS; i++)
         timeout_queue_stop(&exchanges->beats[i]);
+    log_limit_end(&exchanges->refusals);
 }
 
 void exchange_init(struct exchange *exchange, struct exchanges *all, uint32_t number)

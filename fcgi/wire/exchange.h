@@ -12,6 +12,7 @@
 #include <fastcgi.h>
 
 #include "base/buffer.h"
+#include "base/log.h"
 #include "base/timeout.h"
 #include "wire/inflight.h"
 #include "wire/output.h"
@@ -36,6 +37,7 @@ struct exchanges {
     struct timeout_queue receiving;
     struct timeout_queue beats[EXCHANGE_BEATS]; /* of streams; each takes one by chance */
     exchange_ready_fn *ready;
+    struct log_limit refusals; /* of requests too many for their connection */
 };
 
 struct exchange {

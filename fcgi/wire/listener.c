@@ -46,6 +46,7 @@ struct listeners {
     listener_accepted_fn *accepted;
     void *context;
     const char *web_servers; /* FCGI_WEB_SERVER_ADDRS: who may connect by TCP; NULL: everybody */
+    struct log_limit refusals, failures; /* of peers; to accept */
     size_t count;
     struct listener listener[];
 };
@@ -80,8 +81,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 /* FastCGI 1.0, section 3.2: a comma-separated list of the addresses of the web servers. */
-static bool peer_allowed(const struct listeners *all, const struct sockaddr_storage *peer,
-                         socklen_t len)
+static bool peer_allowed(struct listeners *all, const struct sockaddr_storage *peer, socklen_t len)
 {
     char host[NI_MAXHOST];
     if (!all->web_servers)
@@ -96,7 +96,8 @@ static bool peer_allowed(const struct listeners *all, const struct sockaddr_stor
             return true;
         rest = slice_from(rest, item < rest.len ? item + 1 : item);
     }
-    log_warning("listener", "refused a connection from %s: not in FCGI_WEB_SERVER_ADDRS", host);
+    log_limited(&all->refusals, LOG_LEVEL_WARNING, "listener",
+                "refused a connection from %s: not in FCGI_WEB_SERVER_ADDRS", host);
     return false;
 }
 
@@ -112,7 +113,8 @@ static bool accept_one(struct listener *listener)
         if (errno == EINTR || errno == ECONNABORTED)
             return true;
         if (errno != EAGAIN && errno != EWOULDBLOCK) { /* no descriptors, no memory */
-            log_warning("listener", "accept: %s; new connections wait", strerror(errno));
+            log_limited(&all->failures, LOG_LEVEL_WARNING, "listener",
+                        "accept: %s; new connections wait", strerror(errno));
             pause_accepting(all);
         }
         return false;
@@ -126,7 +128,8 @@ static bool accept_one(struct listener *listener)
         }
     }
     if (!all->accepted(all->context, fd, listener->local)) {
-        log_warning("listener", "out of memory; new connections wait");
+        log_limited(&all->failures, LOG_LEVEL_WARNING, "listener",
+                    "out of memory; new connections wait");
         close(fd);
         pause_accepting(all);
         return false;
@@ -432,5 +435,7 @@ void listeners_close(struct listeners *listeners)
         close(listeners->listener[i].io.fd);
         free(listeners->listener[i].unix_path);
     }
+    log_limit_end(&listeners->refusals);
+    log_limit_end(&listeners->failures);
     free(listeners);
 }
