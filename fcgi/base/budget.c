@@ -3,7 +3,20 @@
 
 #include <stdint.h>
 
+#include "base/log.h"
+
 struct budget budgets[BUDGETS] = {
     [BUDGET_UNFINISHED] = {.limit = SIZE_MAX},
     [BUDGET_UNSENT] = {.limit = SIZE_MAX},
 };
+
+void budget_log_refusal(enum budget_name name)
+{
+    static const char *const options[] = {
+        [BUDGET_UNFINISHED] = "max_unfinished",
+        [BUDGET_UNSENT] = "max_unsent",
+    };
+    static struct log_limit limits[BUDGETS];
+    log_limited(&limits[name], LOG_LEVEL_WARNING, "budget",
+                "%s is reached: requests are rejected with 503", options[name]);
+}

@@ -20,6 +20,9 @@ struct budget {
     size_t limit, used; /* bytes; without a config there is no limit */
 };
 
+/* Logs, now and then, that something was refused because the budget has no room. */
+void budget_log_refusal(enum budget_name name);
+
 extern struct budget budgets[BUDGETS];
 
 static inline void budget_add(enum budget_name name, size_t bytes)

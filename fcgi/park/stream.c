@@ -5,7 +5,6 @@
 
 #include "base/alloc.h"
 #include "base/budget.h"
-#include "base/log.h"
 #include "cache/entry.h"
 #include "park/flights.h"
 
@@ -58,11 +57,9 @@ static void part_ready(struct stream *stream, struct part *part, enum settlement
                        struct entry *entry)
 {
     uint16_t index = (uint16_t)(part - stream->parts);
-    static struct log_limit limit;
     bool refused = entry && !entry_can_hold(entry);
     if (refused)
-        log_limited(&limit, LOG_LEVEL_WARNING, "stream",
-                    "max_unsent is reached: fragments of streams are refused");
+        budget_log_refusal(BUDGET_UNSENT);
     part->waiting = false;
     part->ready.kind = refused ? SETTLED_REFUSED : kind;
     part->ready.entry = entry && !refused ? entry_hold(entry) : NULL;

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/budget.h"
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
@@ -184,9 +185,7 @@ static void answer_settlement(const struct settlement *settlement, const struct 
                                            [FROM_MEMORY] = SLICE_INIT("memory")};
     enum settlement_kind kind = settlement->kind;
     if (kind == SETTLED_ENTRY && !entry_can_hold(settlement->entry)) {
-        static struct log_limit limit;
-        log_limited(&limit, LOG_LEVEL_WARNING, "service",
-                    "max_unsent is reached: a fragment was refused with 503");
+        budget_log_refusal(BUDGET_UNSENT);
         kind = SETTLED_REFUSED;
     }
     bool answered =

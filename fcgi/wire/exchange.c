@@ -16,8 +16,6 @@
 #define OUTPUT_MARK      65536 /* queued bytes at which answers wait */
 #define MANAGEMENT_SHORT 256   /* bytes of a GET_VALUES that are always kept */
 
-static struct log_limit unfinished_full;
-
 static void exchange_break(struct exchange *exchange, const char *why)
 {
     if (!exchange->broken)
@@ -51,8 +49,7 @@ static void expect_rest(struct exchange *exchange)
         timeout_start(&exchange->all->receiving, &request->arriving.deadline);
     } else {
         enum request_state before = request->state;
-        log_limited(&unfinished_full, LOG_LEVEL_WARNING, "exchange",
-                    "max_unfinished is reached: requests are refused with 503");
+        budget_log_refusal(BUDGET_UNFINISHED);
         request_refuse(request, 503);
         note_state(exchange, request, before);
     }

@@ -6,7 +6,6 @@
 #include "base/alloc.h"
 #include "base/budget.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "web/feed.h"
 #include "wire/limits.h"
 #include "wire/output.h"
@@ -40,9 +39,7 @@ static struct {
 /* The request is refused when they end. */
 static void lose_params(struct request *request)
 {
-    static struct log_limit limit;
-    log_limited(&limit, LOG_LEVEL_WARNING, "request",
-                "max_unfinished is reached: requests are refused with 503");
+    budget_log_refusal(BUDGET_UNFINISHED);
     buffer_free_counted(&request->arriving.params, BUDGET_UNFINISHED);
     request->params_lost = true;
 }
