@@ -268,9 +268,12 @@ static struct conf *load_conf(const char *file)
     }
     struct conf *conf = conf_load(file, errors);
     fclose(errors);
-    for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
-        if (*line)
+    for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+        if (*line && conf)
+            log_warning("conf", "%s", line);
+        else if (*line)
             log_error("conf", "%s", line);
+    }
     free(text);
     return conf;
 }
@@ -333,7 +336,11 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     log_configure(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, conf->log_to_syslog);
     if (check_only) {
-        fprintf(stderr, "%s: ok\n", file);
+        fprintf(stderr, "%s: ok", file);
+        if (conf->warning_count > 0)
+            fprintf(stderr, ", %zu warning%s", conf->warning_count,
+                    conf->warning_count == 1 ? "" : "s");
+        fputc('\n', stderr);
         conf_free(conf);
         return EXIT_SUCCESS;
     }

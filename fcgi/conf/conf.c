@@ -15,6 +15,10 @@
 #include "conf/problems.h"
 #include "conf/syntax.h"
 #include "conf/scan.h"
+#include "source/url.h"
+
+/* nginx gives a request up after 60s by default; the answer needs a moment, too. */
+#define HOLD_DOUBTFUL_S 55
 
 struct builder {
     struct conf *conf;
@@ -216,6 +220,22 @@ static const char *check_pattern(const char *pattern)
            "\"\", \".\" or \"..\" between its slashes";
 }
 
+/* Who writes a URL's path, or one slash, in front of a name is told what to write instead. */
+static bool check_slash(const struct builder *builder, const struct place *place)
+{
+    const char *pattern = place->section->title;
+    size_t prefix = strlen(ROUTE_URL_PREFIX);
+    bool has_prefix = strncmp(pattern, ROUTE_URL_PREFIX, prefix) == 0;
+    const char *name = pattern + (has_prefix ? prefix : 1);
+    char called[2 * QUOTE_ROOM], quote[QUOTE_ROOM];
+    if (pattern[0] != '/' || check_pattern(name))
+        return true;
+    problems_add(builder->problems, place->section->line, "%s: the name must not %s: write %s",
+                 call(place, called), has_prefix ? "include the URL prefix" : "begin with a slash",
+                 problem_quote(quote, name));
+    return false;
+}
+
 /* "there are: slow, api" */
 static void list_sources(const struct conf *conf, char *room, size_t size)
 {
@@ -323,19 +343,77 @@ static void check_reached(const struct builder *builder, const struct place *pla
     }
 }
 
+/* The option's value, if it is given and sound. */
+static const struct value *sound(const struct place *place, const char *name)
+{
+    const struct value *value = given(place, name);
+    return value && !place->bad[value->option - option_table] ? value : NULL;
+}
+
+/* Each name has an entry of its own, and costs a call of its own, for nothing. That may still be
+ * meant: one page that says "not yet" for a whole part of a site. */
+static void warn_of_source(const struct builder *builder, const struct place *place)
+{
+    const struct value *value = given(place, "source");
+    const struct place *found = value ? find_title(builder, SECTION_SOURCE, value->text) : NULL;
+    const struct source_settings *settings = found ? found->target : NULL;
+    char pattern[QUOTE_ROOM], source[QUOTE_ROOM];
+    if (!settings || settings->kind != SOURCE_HTTP || !settings->url ||
+        url_has_name(settings->url) || !strchr(place->section->title, '*'))
+        return;
+    problems_warn(builder->problems, place->section->line,
+                  "every name of %s gets the same result, since the url of source %s has no "
+                  "{name}; write it into line %d, where the name belongs",
+                  problem_quote(pattern, place->section->title), problem_quote(source, value->text),
+                  line_of(found, "url"));
+}
+
+/* What is allowed, but mostly meant otherwise. */
+static void warn_of_fragment(const struct builder *builder, const struct place *place)
+{
+    const struct route *route = place->target;
+    const struct freshness *freshness = &route->recipe.freshness;
+    const struct value *stale = sound(place, "stale"), *hold = sound(place, "hold");
+    const struct value *stale_error = sound(place, "stale_error");
+    const char *prefix = &ROUTE_URL_PREFIX[1];
+    char called[2 * QUOTE_ROOM], quote[QUOTE_ROOM], other[QUOTE_ROOM];
+    warn_of_source(builder, place);
+    if (strncmp(route->pattern, prefix, strlen(prefix)) == 0) {
+        const char *name = route->pattern + strlen(prefix);
+        problems_warn(builder->problems, place->section->line,
+                      "the URL of %s is " ROUTE_URL_PREFIX "%s; for /%s write %s",
+                      call(place, called), route->pattern, route->pattern,
+                      problem_quote(quote, name));
+    }
+    if (stale && stale_error && freshness->stale_error > 0 &&
+        freshness->stale_error <= freshness->stale)
+        problems_warn(builder->problems, stale_error->line,
+                      "stale_error = %s has no effect, since stale = %s serves the result for as "
+                      "long already; make stale_error longer than stale",
+                      problem_quote(quote, stale_error->text), problem_quote(other, stale->text));
+    if (hold && route->recipe.hold > HOLD_DOUBTFUL_S)
+        problems_warn(
+            builder->problems, hold->line,
+            "hold = %s: nginx answers 504 after 60s (fastcgi_read_timeout), and other front "
+            "servers have a timeout like that; raise it above hold, or set hold to 55s or less",
+            problem_quote(quote, hold->text));
+}
+
 static void build_fragment(struct builder *builder, struct place *place)
 {
     struct route *route = place->target;
     char called[2 * QUOTE_ROOM];
     const char *wrong = check_pattern(route->pattern);
     check_unique(builder, place);
-    if (wrong)
-        problems_add(builder->problems, place->section->line, "%s: %s", call(place, called), wrong);
-    else
+    if (!wrong)
         check_reached(builder, place);
+    else if (check_slash(builder, place))
+        problems_add(builder->problems, place->section->line, "%s: %s", call(place, called), wrong);
     route->recipe.number = (unsigned)(route - builder->conf->routes);
     find_source(builder, place, &route->recipe);
     read_fallback(builder, place, &route->fallback);
+    if (!wrong)
+        warn_of_fragment(builder, place);
 }
 
 /* A document that is not whole gets its values checked; what it lacks may just be cut off. */
@@ -378,10 +456,12 @@ struct conf *conf_load(const char *file, FILE *errors)
         syntax_parse(text, lines, &document, &problems);
         build(&builder, lines);
     }
-    if (problems_found(&problems) > 0) {
-        problems_write(&problems, errors);
+    problems_write(&problems, errors);
+    if (problems_found(&problems, PROBLEM_ERROR) > 0) {
         conf_free(builder.conf);
         builder.conf = NULL;
+    } else {
+        builder.conf->warning_count = problems_found(&problems, PROBLEM_WARNING);
     }
     problems_free(&problems);
     document_free(&document);

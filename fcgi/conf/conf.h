@@ -29,10 +29,12 @@ struct conf {
     size_t max_unsent;       /* bytes of BUDGET_UNSENT */
     double shutdown_timeout; /* seconds that requests in flight get on SIGTERM */
     bool log_to_syslog;
+    size_t warning_count; /* what conf_load found doubtful */
 };
 
-/* Reads and checks the file. Returns a config that the caller owns, or NULL after writing every
- * problem to `errors`, one "FILE:LINE: what is wrong" a line. */
+/* Reads and checks the file, and writes every problem to `errors`, one a line: an error as
+ * "FILE:LINE: what is wrong", a warning as "FILE:LINE: warning: what is doubtful". Returns a config
+ * that the caller owns, or NULL if there was an error. */
 struct conf *conf_load(const char *file, FILE *errors);
 
 /* NULL is allowed. */

@@ -19,25 +19,45 @@ static void insert(struct problems *problems, struct problem problem)
     problems->list[at] = problem;
 }
 
-void problems_add(struct problems *problems, int line, const char *format, ...)
+static void add(struct problems *problems, enum problem_severity severity, int line,
+                const char *format, va_list arguments)
 {
     char plain[TEXT_ROOM], escaped[4 * TEXT_ROOM], *text;
     size_t len = 0;
-    va_list arguments;
-    va_start(arguments, format);
+    if (problems->kept[severity] == PROBLEMS_MAX) {
+        problems->lost[severity]++;
+        return;
+    }
     vsnprintf(plain, sizeof(plain), format, arguments);
-    va_end(arguments);
     for (const char *c = plain; *c; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             len += (size_t)sprintf(escaped + len, "\\x%02X", (unsigned char)*c);
         else
             escaped[len++] = *c;
     }
-    text = problems->count < PROBLEMS_MAX ? alloc_copy(escaped, len) : NULL;
-    if (text)
-        insert(problems, (struct problem){.line = line, .text = text});
-    else
-        problems->lost++;
+    text = alloc_copy(escaped, len);
+    if (!text) {
+        problems->lost[PROBLEM_ERROR]++;
+        return;
+    }
+    problems->kept[severity]++;
+    insert(problems, (struct problem){.line = line, .severity = severity, .text = text});
+}
+
+void problems_add(struct problems *problems, int line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add(problems, PROBLEM_ERROR, line, format, arguments);
+    va_end(arguments);
+}
+
+void problems_warn(struct problems *problems, int line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add(problems, PROBLEM_WARNING, line, format, arguments);
+    va_end(arguments);
 }
 
 const char *problem_quote(char room[QUOTE_ROOM], const char *text)
@@ -52,15 +72,19 @@ void problems_write(const struct problems *problems, FILE *out)
 {
     for (size_t i = 0; i < problems->count; i++) {
         const struct problem *problem = &problems->list[i];
+        fputs(problems->file, out);
         if (problem->line > 0)
-            fprintf(out, "%s:%d: %s\n", problems->file, problem->line, problem->text);
-        else
-            fprintf(out, "%s: %s\n", problems->file, problem->text);
+            fprintf(out, ":%d", problem->line);
+        fprintf(out, ": %s%s\n", problem->severity == PROBLEM_WARNING ? "warning: " : "",
+                problem->text);
     }
-    if (problems->lost > 0 && problems->count < PROBLEMS_MAX)
+    if (problems->lost[PROBLEM_ERROR] > 0 && problems->kept[PROBLEM_ERROR] < PROBLEMS_MAX)
         fprintf(out, "%s: out of memory\n", problems->file);
-    else if (problems->lost > 0)
-        fprintf(out, "%s: %zu more problems\n", problems->file, problems->lost);
+    else if (problems->lost[PROBLEM_ERROR] > 0)
+        fprintf(out, "%s: %zu more problems\n", problems->file, problems->lost[PROBLEM_ERROR]);
+    if (problems->lost[PROBLEM_WARNING] > 0)
+        fprintf(out, "%s: warning: %zu more warnings\n", problems->file,
+                problems->lost[PROBLEM_WARNING]);
 }
 
 void problems_free(struct problems *problems)

@@ -226,7 +226,7 @@ static bool is_text(struct scan *scan)
 bool scan_prepare(char *text, size_t len, int *lines, struct problems *problems)
 {
     struct scan scan = {.at = text, .end = text + len, .line = 1, .problems = problems};
-    size_t before = problems_found(problems);
+    size_t before = problems_found(problems, PROBLEM_ERROR);
     if (!is_text(&scan))
         return false;
     if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* a byte order mark, from some editors */
@@ -237,5 +237,5 @@ bool scan_prepare(char *text, size_t len, int *lines, struct problems *problems)
     if (scan.depth > 0)
         refuse(&scan, scan.open_line, "a { that is not closed by }");
     *lines = len > 0 && text[len - 1] == '\n' ? scan.line - 1 : scan.line;
-    return problems_found(problems) == before;
+    return problems_found(problems, PROBLEM_ERROR) == before;
 }

@@ -36,6 +36,11 @@ const char *url_check_template(const char *template)
     return NULL;
 }
 
+bool url_has_name(const char *template)
+{
+    return strstr(template, PLACEHOLDER) != NULL;
+}
+
 static bool is_kept(char byte)
 {
     return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||

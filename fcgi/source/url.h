@@ -2,11 +2,16 @@
 #ifndef WORKERLESS_SOURCE_URL_H
 #define WORKERLESS_SOURCE_URL_H
 
+#include <stdbool.h>
+
 #include "base/slice.h"
 
 /* Returns NULL, or what is wrong, in the user's words: the scheme is not http or https, there is no
  * host, {name} stands where it can't. Whether the rest is sound is not looked at. */
 const char *url_check_template(const char *template);
+
+/* Whether the url depends on the fragment's name. */
+bool url_has_name(const char *template);
 
 /* The template with every {name} replaced by the percent-encoded name: unreserved bytes (RFC 3986
  * section 2.3) and '/' stay, all others become %XX. Terminated, and the caller's to free; NULL when

@@ -8,8 +8,9 @@
 #include "base/slice.h"
 #include "park/recipe.h"
 
-#define ROUTE_NAME_MAX 255                  /* bytes of a fragment's name */
-#define ROUTE_KEY_MAX  (3 * ROUTE_NAME_MAX) /* every byte of it percent-encoded */
+#define ROUTE_URL_PREFIX "/fragment/"         /* a fragment's path is this and its name */
+#define ROUTE_NAME_MAX   255                  /* bytes of a fragment's name */
+#define ROUTE_KEY_MAX    (3 * ROUTE_NAME_MAX) /* every byte of it percent-encoded */
 
 /* One `fragment` section of the config. Belongs to the config. */
 struct route {

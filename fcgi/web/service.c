@@ -21,10 +21,10 @@
 #include "web/query.h"
 #include "web/route.h"
 
-#define FRAGMENT_PREFIX   SLICE("/fragment/")
+#define FRAGMENT_PREFIX   SLICE(ROUTE_URL_PREFIX)
 #define STREAM_PATH       SLICE("/fragments")
 #define HEALTH_PATH       SLICE("/workerless/health")
-#define PATH_MAX_LEN      (sizeof("/fragment/") + ROUTE_NAME_MAX)
+#define PATH_MAX_LEN      (sizeof(ROUTE_URL_PREFIX) + ROUTE_NAME_MAX)
 #define IF_NONE_MATCH_MAX 256 /* a longer header is ignored: the answer is a full one */
 
 struct service {

@@ -207,6 +207,22 @@ def test_all_that_is_wrong(check):
     assert status == 1 and lines == [1, 3, 4]
 
 
+DOUBTFUL = SOURCE + 'fragment "a" {\n source = "s"\n hold = "2m"\n}\n'
+
+
+def test_warnings(check, tmp, run):
+    """They prevent neither the check from passing nor the start."""
+    status, messages = check(DOUBTFUL)
+    warning, verdict = messages.splitlines()
+    assert status == 0 and verdict == "FILE: ok, 1 warning"
+    assert warning.startswith('FILE:4: warning: hold = "2m": nginx answers 504 after 60s ')
+    status, messages = check(DOUBTFUL + 'fragment "fragment/b" { source = "s" }\n')
+    assert status == 0 and messages.splitlines()[2:] == ["FILE: ok, 2 warnings"]
+    server = run(Workerless(tmp, DOUBTFUL))
+    assert ask(server.address).status == 200
+    assert f'{server.config_path}:5: warning: hold = "2m": ' in server.log()
+
+
 def test_secrets_are_not_shown(check):
     status, messages = check('cache { redis = "redis://:s3cret@h:99999" }\n' + SOURCE + ROUTE)
     assert status == 1 and "s3cret" not in messages

@@ -72,6 +72,14 @@ def test_wrong_config_under_spawn_fcgi(tmp, syslog):
     syslog.wait(f'conf: {config}:5: log = "everywhere": must be stderr or syslog')
 
 
+def test_warning_under_spawn_fcgi(tmp, run, syslog):
+    server = run(SpawnFcgi(tmp, CONFIG + '\nfragment "b" { source = "s"  hold = "2m" }\n'))
+    assert ask(server.address).status == 200
+    syslog.wait(f'conf: {server.config_path}:4: warning: hold = "2m": ')
+    priority = next(line for line in syslog.read().splitlines() if ": warning: hold" in line)[:4]
+    assert priority in ("<28>", "<12>"), "a warning of a daemon, or of a user"
+
+
 @pytest.mark.skipif(bool(wrapper_command()), reason="the wrapper takes descriptors of its own")
 def test_closed_descriptors(tmp, run, syslog):
     """None of our sockets becomes stderr, where a client would be sent the log."""

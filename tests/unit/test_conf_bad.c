@@ -1,4 +1,4 @@
-/* conf/: bad files, with the exact messages that they get. */
+/* conf/: bad and doubtful files, with the exact messages that they get. */
 #include "conf_bench.h"
 
 struct bad {
@@ -192,9 +192,21 @@ static void test_bad_sections(void **state)
         {SIMULATED "fragment \"\" { source = s }\nfragment \"/*\" { source = s }\n"
                    "fragment \"../*\" { source = s }\nfragment \"a\\n\" { source = s }\n"
                    "fragment \"a/\" { source = s }\n",
-         "2: fragment \"\": not a name: *\n3: fragment \"/*\": not a name: *\n"
+         "2: fragment \"\": not a name: *\n"
+         "3: fragment \"/*\": the name must not begin with a slash: write \"*\"\n"
          "4: fragment \"../*\": not a name: *\n5: fragment \"a\\x0A\": not a name: *\n"
          "6: fragment \"a/\": not a name: *"},
+        {SIMULATED "fragment \"/fragment/news\" { source = s }\n"
+                   "fragment \"/fragment/user/*\" { source = s }\n"
+                   "fragment \"/fragment/\" { source = s }\nfragment \"/news\" { source = s }\n"
+                   "fragment \"//news\" { source = s }\n",
+         "2: fragment \"/fragment/news\": the name must not include the URL prefix: write "
+         "\"news\"\n"
+         "3: fragment \"/fragment/user/*\": the name must not include the URL prefix: write "
+         "\"user/*\"\n"
+         "4: fragment \"/fragment/\": not a name: *\n"
+         "5: fragment \"/news\": the name must not begin with a slash: write \"news\"\n"
+         "6: fragment \"//news\": not a name: *"},
         {SIMULATED "fragment a {\n source = s\n fallback = \"none.html\"\n}\n",
          "4: fallback = \"none.html\": DIR/none.html: No such file or directory"},
         {SIMULATED "fragment a { source = s fallback = \".\" }\n",
@@ -260,6 +272,80 @@ static void test_bad_syntax(void **state)
          "1: log = \"x\": must be stderr or syslog\n"
          "3: delay = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
          "4: unexpected token '='"},
+    };
+    (void)state;
+    assert_bad(cases, COUNT(cases));
+}
+
+#define HTTP "source \"api\" { type = http url = \"http://h/{name}\" }\n"
+
+/* Files that are doubtful, but good. */
+static void test_warnings(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *messages; /* see assert_messages */
+    } cases[] = {
+        {HTTP "source one {\n type = http\n url = \"http://h/news\"\n}\n"
+              "fragment \"news\" { source = one }\nfragment \"user/*\" { source = api }\n"
+              "fragment \"*\" {\n source = one\n}\n",
+         "8: warning: every name of \"*\" gets the same result, since the url of source \"one\" "
+         "has no {name}; write it into line 4, where the name belongs"},
+        {"source one { type = http url = \"http://h/?n={name}\" }\n"
+         "fragment \"user/*\" { source = one }\n",
+         ""},
+        {SIMULATED "fragment \"user/*\" { source = s }\n", ""},
+        {SIMULATED "fragment a {\n source = s\n stale = 1m\n stale_error = 30s\n}\n",
+         "5: warning: stale_error = \"30s\" has no effect, since stale = \"1m\" serves the result "
+         "for as long already; make stale_error longer than stale"},
+        {SIMULATED "fragment a {\n source = s\n stale_error = 60s\n stale = 1m\n}\n",
+         "4: warning: stale_error = \"60s\" has no effect, since stale = \"1m\" serves the result "
+         "for as long already; make stale_error longer than stale"},
+        {SIMULATED "fragment a { source = s stale = 1m stale_error = 61s }\n", ""},
+        {SIMULATED "fragment a { source = s stale = 1m stale_error = 0 }\n", ""},
+        {SIMULATED "fragment a { source = s stale_error = 1s }\n", ""},
+        {SIMULATED "fragment a { source = s stale = 1m }\n", ""},
+        {SIMULATED "fragment a { source = s hold = 55s }\n", ""},
+        {SIMULATED
+         "fragment a {\n source = s\n hold = 55.1s\n}\nfragment b { source = s hold = 2m }\n",
+         "4: warning: hold = \"55.1s\": nginx answers 504 after 60s (fastcgi_read_timeout), and "
+         "other front servers have a timeout like that; raise it above hold, or set hold to 55s or "
+         "less\n"
+         "6: warning: hold = \"2m\": *"},
+        {SIMULATED "fragment \"fragment/news\" { source = s }\n",
+         "2: warning: the URL of fragment \"fragment/news\" is /fragment/fragment/news; for "
+         "/fragment/news write \"news\""},
+        {SIMULATED
+         "fragment \"fragments/*\" { source = s }\nfragment \"fragment\" { source = s }\n",
+         ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *messages;
+        size_t warnings = 0;
+        struct conf *conf = load_bytes(cases[i].text, strlen(cases[i].text), &messages);
+        assert_messages(cases[i].text, messages, cases[i].messages);
+        assert_non_null(conf);
+        for (const char *m = messages; *m; m++)
+            warnings += *m == '\n';
+        assert_int_equal(conf->warning_count, warnings);
+        conf_free(conf);
+        free(messages);
+    }
+}
+
+/* With errors, warnings are there too, in the order of the lines. */
+static void test_warnings_and_errors(void **state)
+{
+    static const struct bad cases[] = {
+        {SIMULATED
+         "fragment a {\n source = s\n hold = 2m\n ttl = 1\n stale = 1m\n stale_error = 2\n}\n"
+         "fragment \"fragment/b\" { source = none }\n",
+         "4: warning: hold = \"2m\": *\n"
+         "5: ttl = \"1\": a bare number; *\n"
+         "7: stale_error = \"2\": a bare number; *\n"
+         "9: fragment \"fragment/b\": no source named *\n"
+         "9: warning: the URL of *"},
     };
     (void)state;
     assert_bad(cases, COUNT(cases));
@@ -342,13 +428,26 @@ static void test_longest(void **state)
 
 static void test_many_problems(void **state)
 {
-    char text[4000] = "", *messages;
+    char text[8000] = "", *messages;
     (void)state;
     for (int i = 0; i < 150; i++)
         strcat(text, "cache { memory = 1 }\n");
     assert_null(load_bytes(text, strlen(text), &messages));
     assert_non_null(strstr(messages, "DIR/t.conf:100: "));
     assert_non_null(strstr(messages, "\nDIR/t.conf: 51 more problems\n"));
+    free(messages);
+    /* Warnings are counted apart: they push no error out. */
+    strcpy(text, SIMULATED);
+    for (int i = 0; i < 150; i++)
+        sprintf(text + strlen(text), "fragment n%d { source = s hold = 1h }\n", i);
+    conf_free(load_bytes(text, strlen(text), &messages));
+    assert_non_null(strstr(messages, "DIR/t.conf:101: warning: "));
+    assert_null(strstr(messages, "DIR/t.conf:102: "));
+    assert_non_null(strstr(messages, "\nDIR/t.conf: warning: 50 more warnings\n"));
+    free(messages);
+    strcat(text, "cache { memory = 1 }\n");
+    assert_null(load_bytes(text, strlen(text), &messages));
+    assert_non_null(strstr(messages, "DIR/t.conf:152: memory = "));
     free(messages);
     text[0] = '\0';
     for (int letter = 'a'; letter <= 'z'; letter++)
@@ -363,6 +462,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_values),   cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_bad_sections), cmocka_unit_test(test_bad_syntax),
+        cmocka_unit_test(test_warnings),     cmocka_unit_test(test_warnings_and_errors),
         cmocka_unit_test(test_bytes),        cmocka_unit_test(test_huge),
         cmocka_unit_test(test_longest),      cmocka_unit_test(test_many_problems),
     };
