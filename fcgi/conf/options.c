@@ -414,6 +414,13 @@ void option_hint(enum option_section section, const char *name, char hint[OPTION
 {
     unsigned nearest = strlen(name) < 4 ? 2 : 3; /* a near one is nearer than that */
     hint[0] = '\0';
+    for (size_t i = SECTION_CACHE; section != SECTION_TOP && i < SECTION_KINDS; i++) {
+        if (strcmp(section_names[i], name) == 0) {
+            snprintf(hint, OPTION_HINT_ROOM,
+                     "; is the } missing that closes the section above it?");
+            return;
+        }
+    }
     for (const struct option *o = option_table; o < option_table + option_count; o++) {
         if (strcmp(o->name, name) == 0) {
             snprintf(hint, OPTION_HINT_ROOM, "; it belongs %s", section_place(o->section));

@@ -4,9 +4,9 @@
  *
  * libconfuse 3.3 counts one line too many for each comment, and none for a newline inside of
  * ${...}; it skips characters that it does not know (a name of letters and '*' without quotes loses
- * its '*'), takes an unset environment variable for an empty one, and reports an open string or
- * section at the end of the file. So this scan knows libconfuse's tokens (its lexer.l), blanks
- * comments out and reports the rest itself.
+ * its '*'), takes an unset environment variable for an empty one, reports an open string or section
+ * at the end of the file, and takes a ';' for the name of an option. So this scan knows libconfuse's
+ * tokens (its lexer.l), blanks comments out and reports the rest itself.
  */
 #include "conf/scan.h"
 
@@ -25,8 +25,13 @@
 struct scan {
     char *at, *end; /* *end is '\0' */
     int line;
-    int depth, open_line; /* open braces, and the line of the outermost */
-    char before[2];       /* the last two tokens: = or {, a quote for an empty string, or 0 */
+    int depth, open_line;          /* open braces, and the line of the outermost */
+    bool in_list;                  /* the innermost of them is a list's... */
+    int list_line;                 /* ...and begins here */
+    int unclosed_line, close_line; /* a brace that was not closed before this line; 0: none seen */
+    char before[2];  /* the last two tokens: = or {, a quote for an empty string, w for a word or
+                        another string, or 0 */
+    int before_line; /* where the last token began */
     struct problems *problems;
 };
 
@@ -145,19 +150,54 @@ static bool skip_string(struct scan *scan)
     return scan->at - start <= WORD_MAX_LEN || refuse(scan, line, too_long);
 }
 
+/* What began with the last token can't be inside of the open brace. */
+static void note_unclosed(struct scan *scan)
+{
+    if (scan->close_line > 0)
+        return;
+    scan->unclosed_line = scan->in_list ? scan->list_line : scan->open_line;
+    scan->close_line = scan->before_line;
+}
+
 static bool skip_brace(struct scan *scan)
 {
     if (*scan->at == '{') {
+        bool is_section = scan->before[1] == 'w' || scan->before[1] == '"';
+        if (is_section && scan->depth > 0) /* sections hold no sections, lists neither */
+            note_unclosed(scan);
+        scan->in_list = scan->before[1] == '=';
+        scan->list_line = scan->line;
         if (scan->depth++ == 0)
             scan->open_line = scan->line;
     } else {
+        scan->in_list = false;
         if (scan->depth > 0)
             scan->depth--;
+        if (scan->depth == 0)
+            scan->close_line = 0;
         if (scan->before[1] == '{' && scan->before[0] == '=')
             refuse(scan, scan->line, "an empty list");
     }
     scan->at++;
     return true;
+}
+
+/* Some ; that are not within a word. A line that begins with one is a comment in other languages,
+ * and is left out. */
+static void skip_semicolon(struct scan *scan, bool begins_line)
+{
+    scan->at += strspn(scan->at, ";");
+    const char *rest = scan->at + strspn(scan->at, " \t\r");
+    if (scan->in_list) {
+        refuse(scan, scan->line, "no ; between the values of a list: write a comma");
+    } else if (begins_line) {
+        refuse(scan, scan->line, "a comment begins with #, not with ;");
+        scan->at = strchrnul(scan->at, '\n');
+    } else if (strchr("\n#", *rest) || (rest[0] == '/' && strchr("/*", rest[1]))) {
+        refuse(scan, scan->line, "no ; at the end of a line: remove it");
+    } else {
+        refuse(scan, scan->line, "no ; between options: remove it");
+    }
 }
 
 static bool skip_other(struct scan *scan)
@@ -167,7 +207,13 @@ static bool skip_other(struct scan *scan)
         word++;
     if (word > WORD_MAX_LEN)
         return refuse(scan, scan->line, too_long);
-    if (word > 0) {
+    size_t plain = *scan->at == ';' ? 0 : word; /* of it, before a ; at either end */
+    while (plain > 0 && scan->at[plain - 1] == ';')
+        plain--;
+    if (plain < word) {
+        scan->at += plain;
+        skip_semicolon(scan, plain == 0 && scan->before_line != scan->line);
+    } else if (word > 0) {
         scan->at += word;
     } else {
         if (*scan->at == '*' || (*scan->at == '+' && scan->at[1] != '='))
@@ -183,7 +229,8 @@ static bool skip_token(struct scan *scan)
 {
     const char *start = scan->at;
     char first = start[0], second = start[1];
-    bool good, empty;
+    int line = scan->line;
+    bool good, empty, is_text;
     if (first == '\n')
         scan->line++;
     if (strchr(" \t\r\n", first)) {
@@ -201,10 +248,14 @@ static bool skip_token(struct scan *scan)
     else
         good = skip_other(scan);
     empty = (first == '"' || first == '\'') && scan->at - start == 2;
+    is_text = !strchr("={}()+,*", first);
     if (first == '=' && scan->before[1] == '"')
         refuse(scan, scan->line, "an option without a name");
+    if (first == '=' && scan->before[1] == 'w' && scan->in_list)
+        note_unclosed(scan);
     scan->before[0] = scan->before[1];
-    scan->before[1] = strchr("={", first) ? first : empty ? '"' : 0;
+    scan->before[1] = strchr("={", first) ? first : empty ? '"' : is_text ? 'w' : 0;
+    scan->before_line = line;
     return good;
 }
 
@@ -234,7 +285,11 @@ bool scan_prepare(char *text, size_t len, int *lines, struct problems *problems)
     while (scan.at < scan.end)
         if (!skip_token(&scan))
             return false;
-    if (scan.depth > 0)
+    if (scan.depth > 0 && scan.close_line > 0)
+        problems_add(problems, scan.unclosed_line,
+                     "a { that is not closed by }; the } seems to be missing before line %d",
+                     scan.close_line);
+    else if (scan.depth > 0)
         refuse(&scan, scan.open_line, "a { that is not closed by }");
     *lines = len > 0 && text[len - 1] == '\n' ? scan.line - 1 : scan.line;
     return problems_found(problems, PROBLEM_ERROR) == before;

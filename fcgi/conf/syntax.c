@@ -182,7 +182,10 @@ static void on_error(cfg_t *cfg, const char *format, va_list arguments)
     if (name && is_unknown(kind_of(cfg), name)) /* it is meant as a section */
         return;
     vsnprintf(text, sizeof(text), format, arguments);
-    problems_add(reader->problems, line_of(cfg), "%s", text);
+    /* The one option that has the name of a section. */
+    bool section = name && strcmp(name, "source") == 0 && strstr(format, "missing equal sign");
+    problems_add(reader->problems, line_of(cfg), "%s%s", text,
+                 section ? ", or the } that closes the section above it" : "");
 }
 
 #define OPTS_ROOM (OPTIONS_MAX + SECTION_KINDS + UNKNOWN_MAX + 2)

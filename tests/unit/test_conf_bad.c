@@ -133,7 +133,14 @@ static void test_bad_options(void **state)
          "7: log = \"5\": must be stderr or syslog"},
         {"log = x\nfragment a {\n source = s\n fragment b {\n }\n}\n",
          "1: log = \"x\": must be stderr or syslog\n"
-         "4: no option \"fragment\" in a fragment section"},
+         "4: no option \"fragment\" in a fragment section; is the } missing that closes the "
+         "section above it?"},
+        /* The braces of the file are even, but two sections share them. */
+        {SIMULATED "fragment a {\n source = s\nsource t { type = simulated }\n}\n",
+         "4: missing equal sign after option 'source', or the } that closes the section above it"},
+        {SIMULATED "cache {\n memory = 0\nfragment a { source = s }\n}\n",
+         "4: no option \"fragment\" in a cache section; is the } missing that closes the section "
+         "above it?"},
         {SIMULATED "fragment a {\n ttl = 1s\n source = s\n ttl = 2s }\n",
          "5: ttl is set twice; first in line 3"},
         {"listen = {\"fd:0\", \"fd:1\"}\n" SIMULATED FRAGMENT "listen = \"fd:2\"\n",
@@ -235,9 +242,37 @@ static void test_bad_syntax(void **state)
         {SIMULATED "fragment a { source = \"\\\ns\"\n ttl = 1 }\n",
          "4: ttl = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms"},
         {SIMULATED FRAGMENT "/* no end\n\n", "3: a comment begins here that is not closed by */"},
+        {SIMULATED FRAGMENT "\ncache {\n memory = 0\n\n\n", "4: a { that is not closed by }"},
         {SIMULATED "\nfragment a {\n source = s\n\nfragment b { source = s }\n",
-         "3: a { that is not closed by }"},
-        {SIMULATED FRAGMENT "listen = {\"fd:0\"\nlog = stderr\n", "3: a { that is not closed by }"},
+         "3: a { that is not closed by }; the } seems to be missing before line 6"},
+        {SIMULATED
+         "fragment a { source = s }\nfragment b {\n source = s\nfragment c\n{\n source = s\n"
+         "}\nfragment d {\n source = s\n}\n",
+         "3: a { that is not closed by }; the } seems to be missing before line 5"},
+        {"cache {\n memory = 0\n" SIMULATED "fragment a { source = s\n",
+         "1: a { that is not closed by }; the } seems to be missing before line 3"},
+        {SIMULATED FRAGMENT "listen = {\"fd:0\"\nlog = stderr\n",
+         "3: a { that is not closed by }; the } seems to be missing before line 4"},
+        {SIMULATED FRAGMENT "listen = {\n\"fd:0\",\n\nfragment b { source = s }\n",
+         "3: a { that is not closed by }; the } seems to be missing before line 6"},
+        /* The list takes the } of its section. */
+        {SIMULATED FRAGMENT "cache {\n memory = {0,\n lease = 1s\n}\nfragment b { source = s }\n",
+         "4: a { that is not closed by }; the } seems to be missing before line 5"},
+        /* A ; after an option, a section, a value. */
+        {SIMULATED
+         "fragment a {\n source = s\n ttl = \"60s\";\n};\nlog = stderr;\nlog = 'x' ; # x\n",
+         "4: no ; at the end of a line: remove it\n"
+         "5: no ; at the end of a line: remove it\n"
+         "6: no ; at the end of a line: remove it\n"
+         "7: no ; at the end of a line: remove it"},
+        {"source s { type = simulated; delay = \"1s\";}\n" FRAGMENT "purge = {\"::1\"; \"::2\"}\n",
+         "1: no ; between options: remove it\n"
+         "1: no ; between options: remove it\n"
+         "3: no ; between the values of a list: write a comma"},
+        {SIMULATED "fragment a { source = \"s\";hold = \"1s\";;ttl = 1s }\n",
+         "2: no ; between options: remove it\n"
+         "2: no ; between options: remove it"},
+        {"; a comment\n" SIMULATED FRAGMENT, "1: a comment begins with #, not with ;"},
         {SIMULATED FRAGMENT "}\n", "3: unexpected closing brace"},
         {SIMULATED FRAGMENT "log =\n", "3: premature end of file"},
         {SIMULATED FRAGMENT "log", "3: premature end of file"},
@@ -389,7 +424,8 @@ static void test_huge(void **state)
         {SIMULATED "fragment a { source = \"", "x", "\" }\n", "2: " TOO_LONG},
         {SIMULATED "fragment a { source = s fallback = \"", "x", "\" }\n", "2: " TOO_LONG},
         {"", "{", "", "1: a { that is not closed by }"},
-        {"", "fragment a {\n", "", "1: a { that is not closed by }"},
+        {"", "fragment a {\n", "",
+         "1: a { that is not closed by }; the } seems to be missing before line 2"},
         {"listen = {fd:0", ",fd:0", "}\n" SIMULATED FRAGMENT, "1: more than 64 values of listen"},
         {"zap = {fd:0", ",fd:0", "}\n" SIMULATED FRAGMENT, "1: no option \"zap\" at the top level"},
     };
