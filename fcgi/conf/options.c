@@ -174,6 +174,10 @@ const struct option option_table[] = {
     {FRAGMENT("hold"), .kind = OPTION_DURATION, AT(struct route, recipe.hold),
      .preset = "25s", .min = "1ms", .max = "1d",
      .help = "How long a request is parked, at most; keep it below the front server's timeout."},
+    {FRAGMENT("stream"), .kind = OPTION_CHOICE, AT(struct route, stream), .preset = "no",
+     .words = "no yes",
+     .help = "Whether /fragments may serve it. The front server's access rules for "
+             "/fragment/NAME do not apply there."},
     {FRAGMENT("fallback"), .kind = OPTION_FILE,
      .help = "HTML file shown when the source failed; its path is relative to this file's."},
 };

@@ -25,7 +25,7 @@ struct stream;
 /* What has become of one fragment. */
 struct stream_part {
     struct slice name;           /* lives as long as the stream */
-    const struct recipe *recipe; /* NULL: no route leads to it */
+    const struct recipe *recipe; /* NULL: no route leads to it, or none that streams may use */
     enum settlement_kind kind;
     struct entry *entry; /* of SETTLED_ENTRY; the stream's, until the next call of stream_next */
 };

@@ -17,6 +17,7 @@ struct route {
     const char *pattern; /* a name, or a name's beginning and '*' */
     struct recipe recipe;
     struct slice fallback; /* HTML shown when the source failed; data is NULL if there is none */
+    bool stream;           /* /fragments may serve it */
 };
 
 /* Whether a fragment may be called so: 1 to ROUTE_NAME_MAX bytes of UTF-8 without control

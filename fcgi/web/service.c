@@ -34,6 +34,7 @@ struct service {
     size_t max_stream;
     struct flights *flights;
     struct log_limit refusals[JOIN_NO_MEMORY + 1], pathless;
+    bool *hinted; /* owned; of each route: that it is closed to streams has been logged */
 };
 
 struct service *service_new(const struct route *routes, size_t route_count,
@@ -41,12 +42,18 @@ struct service *service_new(const struct route *routes, size_t route_count,
                             struct flights *flights)
 {
     struct service *service = alloc_zeroed(sizeof *service);
-    if (service)
-        *service = (struct service){.routes = routes,
-                                    .route_count = route_count,
-                                    .purge = purge,
-                                    .max_stream = max_stream,
-                                    .flights = flights};
+    bool *hinted = alloc_zeroed((route_count + 1) * sizeof *hinted);
+    if (!service || !hinted) {
+        free(hinted);
+        free(service);
+        return NULL;
+    }
+    *service = (struct service){.routes = routes,
+                                .route_count = route_count,
+                                .purge = purge,
+                                .max_stream = max_stream,
+                                .flights = flights,
+                                .hinted = hinted};
     return service;
 }
 
@@ -57,6 +64,7 @@ void service_free(struct service *service)
     for (size_t i = 0; i < sizeof service->refusals / sizeof service->refusals[0]; i++)
         log_limit_end(&service->refusals[i]);
     log_limit_end(&service->pathless);
+    free(service->hinted);
     free(service);
 }
 
@@ -319,13 +327,38 @@ static bool count_names(const struct service *service, struct slice query, size_
     return step == QUERY_END && *count > 0;
 }
 
+/* Tells the operator once per route, since any client can cause it. */
+static void hint_closed(struct service *service, const struct route *route, struct slice name)
+{
+    bool *hinted = &service->hinted[route - service->routes];
+    log_debug("service", "/fragments: \"%.*s\" is refused, its route is not open to streams",
+              SLICE_ARGS(name));
+    if (*hinted)
+        return;
+    *hinted = true;
+    log_warning("service",
+                "fragment \"%s\" was requested in /fragments; set stream = \"yes\" there to "
+                "allow it",
+                route->pattern);
+}
+
+/* The front server's rules for /fragment/NAME do not see the names in a query. So a route that is
+ * not open to streams is treated as if it did not exist: nothing is looked up or started for it,
+ * and clients can't tell the difference. */
+static const struct recipe *stream_recipe(struct service *service, struct slice name)
+{
+    const struct route *route = route_find(service->routes, service->route_count, name);
+    if (route && !route->stream)
+        hint_closed(service, route, name);
+    return route && route->stream ? &route->recipe : NULL;
+}
+
 static void add_names(struct service *service, struct slice query, struct stream *stream)
 {
     char buffer[ROUTE_NAME_MAX], key[ROUTE_KEY_MAX];
     struct slice name;
     while (next_name(&query, buffer, &name) == QUERY_VALUE) {
-        const struct route *route = route_find(service->routes, service->route_count, name);
-        stream_add(stream, route ? &route->recipe : NULL,
+        stream_add(stream, stream_recipe(service, name),
                    (struct slice){.data = key, .len = route_key(name, key)}, name);
     }
 }

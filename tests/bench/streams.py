@@ -39,7 +39,7 @@ send_timeout = "10m"
 max_parked = 200000
 shutdown_timeout = "0s"
 source "never" {{ type = "simulated"  delay = "10m" }}
-fragment "park*" {{ source = "never"  ttl = "1h" }}
+fragment "park*" {{ source = "never"  ttl = "1h"  stream = "yes" }}
 """
 
 

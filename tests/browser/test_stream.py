@@ -227,3 +227,19 @@ def test_daemon_streams_one_at_a_time(api, browser, front):
         api.wait_calls(name, 1)
         api.release(name)
         browser.wait_state(name, state)
+
+
+def test_daemon_closed_to_streams(api, browser, front):
+    """The page shows all the same what is not in streams: each such fragment by a request of its
+    own, once the stream has said no."""
+    server = front(extra='fragment "own/*" { source = "api" }')
+    names = ["own/1", "x", "own/2"]
+    browser.open(server.url)
+    add(browser, names)
+    for name in names:
+        browser.wait_state(name, "loaded")
+        assert browser.text(name) == f"result for {name}"
+        assert api.calls(name) == 1
+    assert server.relay.begun("/fragments") == 1
+    assert server.relay.begun("/fragment/own/1") == server.relay.begun("/fragment/own/2") == 1
+    assert server.relay.begun("/fragment/x") == 0

@@ -8,7 +8,7 @@ API_CONFIG = """
 cache {{ redis = "{redis}" }}
 source "api" {{ type = "http" url = "{api}/{{name}}" timeout = "{timeout}" }}
 {extra}
-fragment "*" {{ source = "api" ttl = "60s" }}
+fragment "*" {{ source = "api" ttl = "60s" stream = "yes" }}
 """
 
 

@@ -14,7 +14,7 @@ from .servers import Redis, Workerless
 from .slowapi import SlowApi
 from .wait import wait_until
 
-ROUTES = 'fragment "*" { source = "api" ttl = "60s" }\n'
+ROUTES = 'fragment "*" { source = "api" ttl = "60s" stream = "yes" }\n'
 
 CONFIG = """
 {extra}

@@ -163,7 +163,7 @@ def test_parked_requests(fake):
 NEVER = """
 cache {{ redis = "{redis}" }}
 source "never" {{ type = "simulated"  delay = "10m" }}
-fragment "*" {{ source = "never"  ttl = "60s" }}
+fragment "*" {{ source = "never"  ttl = "60s"  stream = "yes" }}
 """
 
 

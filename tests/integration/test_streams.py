@@ -147,11 +147,11 @@ def test_failures(tmp, daemon, api):
     server = daemon(f"""
 source "api"   {{ type = "http" url = "{api.url}/{{name}}" timeout = "60s" }}
 source "hasty" {{ type = "http" url = "{api.url}/{{name}}" timeout = "100ms" }}
-fragment "plain"  {{ source = "api" }}
-fragment "hasty"  {{ source = "hasty" }}
-fragment "fall/h" {{ source = "hasty" fallback = "{fallback}" }}
-fragment "fall/*" {{ source = "api" fallback = "{fallback}" }}
-fragment "fine"   {{ source = "api" }}
+fragment "plain"  {{ source = "api" stream = "yes" }}
+fragment "hasty"  {{ source = "hasty" stream = "yes" }}
+fragment "fall/h" {{ source = "hasty" fallback = "{fallback}" stream = "yes" }}
+fragment "fall/*" {{ source = "api" fallback = "{fallback}" stream = "yes" }}
+fragment "fine"   {{ source = "api" stream = "yes" }}
 """)
     names = ["plain", "hasty", "fall/h", "fall/a", "fall/missing", "nobody", "fine"]
     for name in ("plain", "fall/a"):
@@ -178,7 +178,7 @@ def test_stale_is_an_event_at_once(daemon, api):
     """And it is made anew for those who come next."""
     server = daemon(f"""
 source "api" {{ type = "http" url = "{api.url}/{{name}}" timeout = "60s" }}
-fragment "*" {{ source = "api" ttl = "50ms" stale = "600s" stale_error = "600s" }}
+fragment "*" {{ source = "api" ttl = "50ms" stale = "600s" stale_error = "600s" stream = "yes" }}
 """)
     api.answer("a", body="old", type="text/html")
     with Connection(server.address) as connection:
@@ -205,7 +205,7 @@ def test_hold_is_no_bound(daemon, api):
     """A stream stays for as long as its flights take."""
     server = daemon(f"""
 source "api" {{ type = "http" url = "{api.url}/{{name}}" timeout = "60s" }}
-fragment "*" {{ source = "api" ttl = "60s" hold = "50ms" }}
+fragment "*" {{ source = "api" ttl = "60s" hold = "50ms" stream = "yes" }}
 """)
     api.hold("a")
     with Connection(server.address) as connection:
@@ -317,6 +317,53 @@ def test_bad_names(daemon, api, text, accept):
         assert response.headers["content-type"] == "text/html; charset=utf-8"
         assert connection.request("/fragment/x").status == 200
     assert api.calls() == 1
+
+
+CLOSED = """
+source "api" {{ type = "http" url = "{api}/{{name}}" timeout = "60s" }}
+cache {{ redis = "{redis}" }}
+fragment "cart/*" {{ source = "api" ttl = "60s" }}
+fragment "safe"   {{ source = "api" ttl = "60s" stream = "no" }}
+fragment "*"      {{ source = "api" ttl = "60s" stream = "yes" }}
+"""
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "text/html"])
+def test_closed_by_default(daemon, api, redis, accept):
+    """A route without `stream = "yes"` answers as if there were none: not from memory, not from
+    Redis, not by a call, not by joining one. The log names each such route once."""
+    server = daemon(CLOSED.format(api=api.url, redis=redis.url))
+    wait_armed(redis)
+    redis.command("SET", "worker:cart/redis", "secret of cart/redis", "EX", 60)
+    for name in ("cart/memory", "cart/joined"):
+        api.answer(name, type="text/html", body="secret of " + name)
+    api.answer("missing", 404)
+    names = ["cart/memory", "cart/redis", "cart/joined", "cart/new", "safe"]
+    with Connection(server.address) as connection, Connection(server.address) as other:
+        assert connection.request("/fragment/cart/memory").text == "secret of cart/memory"
+        api.hold("cart/joined")
+        other.send_raw(fcgi.request("/fragment/cart/joined"))
+        api.wait_calls("cart/joined", 1)
+        for _ in range(3):
+            connection.send_raw(start([*names, "missing", "open"], headers={"Accept": accept}))
+            text = connection.response().text
+            assert "secret" not in text and "result for open" in text
+            if accept == "text/html":
+                told = dict(re.findall(r'<template for="([^"]+)" data-failed>(.*?)</template>',
+                                       text, re.DOTALL))
+            else:
+                told = {name[:-len(":error")]: data
+                        for name, data in parse(connection.response().body)
+                        if name.endswith(":error")}
+            assert set(told) == {*names, "missing"}
+            assert set(told.values()) == {told["missing"]}
+        api.release("cart/joined")
+        assert other.response().text == "secret of cart/joined"
+        assert connection.request("/fragment/cart/redis").text == "secret of cart/redis"
+    assert api.calls("cart/new") == api.calls("safe") == api.calls("cart/redis") == 0
+    hints = re.findall(r'fragment "(.*?)" was requested in /fragments.*stream = "yes"',
+                       server.log())
+    assert hints == ["cart/*", "safe"]
 
 
 def test_methods(daemon, api):

@@ -159,3 +159,20 @@ def test_haproxy_shares_no_connection_of_a_stream(tmp, run, api, daemon):
         api.release("a")
         for stream in streams:
             stream.wait_over()
+
+
+def test_nginx_rules_for_one_fragment(tmp, run, api, daemon):
+    """nginx sees one path for all streams, so `deny` for a fragment does not cover them: a route
+    that is not open to streams stays closed all the same."""
+    server = daemon(extra='fragment "cart/*" { source = "api" }')
+    front = run(fronts.nginx(tmp, server.socket_path, changes={
+        "location ^~ /fragment/ {": "location ^~ /fragment/cart/ { deny all; }\n"
+                                    "        location ^~ /fragment/ {"}))
+    assert get(front.address, "/fragment/cart/7").status == 403
+    for name in ("cart/7", "cart%2F7", "%63art/7"):
+        with HttpStream(front.address, f"/fragments?name={name}&name=a") as stream:
+            stream.wait_over()
+            events = dict(stream.events)
+        assert "no such fragment" in events["cart/7:error"]
+        assert events["a"] == '<div id="a">result for a</div>'
+    assert api.calls("cart/7") == 0

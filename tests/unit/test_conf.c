@@ -68,6 +68,7 @@ static void test_defaults(void **state)
     assert_true(freshness->ttl == 60 && conf->routes[0].recipe.hold == 25);
     assert_true(freshness->jitter == 0 && freshness->stale == 0 && freshness->stale_error == 0);
     assert_true(freshness->negative == 0 && !freshness->early);
+    assert_false(conf->routes[0].stream);
     conf_free(conf);
 }
 
@@ -116,7 +117,7 @@ static void test_freshness(void **state)
     static const char text[] =
         "purge = {'::1'}\npurge += {192.0.2.7}\ncache { lease = 1500ms }\n" SIMULATED
         "fragment \"a\" { source = \"s\" ttl = 1m jitter = 5s stale = 10m stale_error = 1h\n"
-        "  early = yes negative = \"2s\" }\n";
+        "  early = yes negative = \"2s\" stream = yes }\n";
     struct conf *conf = load_good(text);
     (void)state;
     assert_int_equal(conf->purge.count, 2);
@@ -125,6 +126,7 @@ static void test_freshness(void **state)
     const struct freshness *a = &conf->routes[0].recipe.freshness;
     assert_true(a->ttl == 60 && a->jitter == 5 && a->stale == 600 && a->stale_error == 3600);
     assert_true(a->negative == 2 && a->early);
+    assert_true(conf->routes[0].stream);
     conf_free(conf);
 }
 

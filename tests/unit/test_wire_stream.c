@@ -20,7 +20,11 @@
 static const struct connection_limits limits = {.max_params = 10000, .max_request_body = 500};
 static const struct purge_settings nobody;
 
-static struct route routes[] = {{.pattern = "a*"}, {.pattern = "b*"}, {.pattern = "user/*"}};
+static struct route routes[] = {{.pattern = "a*", .stream = true},
+                                {.pattern = "b*", .stream = true},
+                                {.pattern = "user/*", .stream = true},
+                                {.pattern = "closed/*", .fallback = SLICE_INIT("<p>later</p>")},
+                                {.pattern = "clo*", .stream = true}};
 static struct service *service;
 static struct request *request;
 static struct output output;
@@ -197,6 +201,11 @@ static void test_requests(void **state)
         {"GET", "name=a1&name=a2&name=a3&name=a4&name=a5&name=a6", NULL, 400, 0},
         {"GET", "name=a&name=a&name=a&name=a&name=a&name=a", NULL, 400, 0},
         {"GET", "name=nobody", NULL, 0, 0},
+        {"GET", "name=closed/7", NULL, 0, 0},
+        {"GET", "name=closed/7", "text/html", 0, 0},
+        {"GET", "name=closed%2F7&name=a", NULL, 0, 1},
+        {"GET", "name=close", NULL, 0, 1},
+        {"HEAD", "name=closed/7", NULL, 200, 0},
         {"GET", NULL, NULL, 400, 0},
         {"GET", "", NULL, 400, 0},
         {"GET", "names=a", NULL, 400, 0},
@@ -356,6 +365,41 @@ static void test_all_at_once(void **state)
     check_body(0, "event: a\ndata: old\n\nevent: end\ndata:\n\n", true);
 }
 
+/* A route that is not open to streams answers as if there were none, whatever the cache holds, and
+ * nothing is started for it. */
+static void test_closed(void **state)
+{
+    static const struct {
+        const char *accept, *before, *after;
+    } cases[] = {
+        {NULL, "event: ",
+         ":error\ndata: <p class=\"fragment-error\">There is no such fragment.</p>\n"
+         "data: \n\nevent: end\ndata:\n\n"},
+        {"text/html", "<template for=\"",
+         "\" data-failed>"
+         "<p class=\"fragment-error\">There is no such fragment.</p>\n</template>\n"},
+    };
+    static const char *const names[] = {"nobody", "closed/7", "a"};
+    (void)state;
+    routes[0].stream = false;
+    remember(entry_left("secret", LEFT_FRESH)); /* "a" */
+    for (size_t i = 0; i < LENGTH(cases) * LENGTH(names); i++) {
+        size_t row = i / LENGTH(names);
+        const char *name = names[i % LENGTH(names)];
+        char query[64], body[256];
+        bytes.len = 0;
+        snprintf(query, sizeof query, "name=%s", name);
+        snprintf(body, sizeof body, "%s%s%s", cases[row].before, name, cases[row].after);
+        ask("GET", query, cases[row].accept);
+        check_counts(0, 0);
+        assert_int_equal(request_emit(request, &output), REQUEST_DONE);
+        check_body(i, body, true);
+    }
+    assert_int_equal(bench->hand.started, 0);
+    assert_int_equal(cache.asked[LOOKUP], 0);
+    routes[0].stream = true;
+}
+
 /* A body of so many bytes, of lines. */
 static struct entry *large_entry(size_t len)
 {
@@ -500,9 +544,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        on_bench(test_requests), on_bench(test_long_names),        on_bench(test_head),
-        on_bench(test_records),  on_bench(test_all_at_once),       on_bench(test_large),
-        on_bench(test_aborted),  cmocka_unit_test(test_no_memory),
+        on_bench(test_requests), on_bench(test_long_names),  on_bench(test_head),
+        on_bench(test_records),  on_bench(test_all_at_once), on_bench(test_closed),
+        on_bench(test_large),    on_bench(test_aborted),     cmocka_unit_test(test_no_memory),
     };
     log_configure(LOG_LEVEL_ERROR, false);
     return cmocka_run_group_tests_name("wire_stream", tests, NULL, NULL);
