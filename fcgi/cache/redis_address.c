@@ -27,6 +27,23 @@ static int hex_digit(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
+/* The byte that the text, beginning with %, stands for; -1 if that is no code, or '\0'. */
+static int decoded(struct slice text)
+{
+    int high = text.len >= 3 ? hex_digit(text.data[1]) : -1;
+    int low = text.len >= 3 ? hex_digit(text.data[2]) : -1;
+    return high < 0 || low < 0 || (high == 0 && low == 0) ? -1 : high << 4 | low;
+}
+
+/* Whether each % begins a code. */
+static bool decodable(struct slice text)
+{
+    for (; text.len > 0; text = slice_from(text, 1))
+        if (text.data[0] == '%' && decoded(text) < 0)
+            return false;
+    return true;
+}
+
 /* Copies the text, percent-decoded. */
 static bool copy_decoded(char *out, size_t size, struct slice text)
 {
@@ -37,11 +54,10 @@ static bool copy_decoded(char *out, size_t size, struct slice text)
             text = slice_from(text, 1);
             continue;
         }
-        int high = text.len >= 3 ? hex_digit(text.data[1]) : -1;
-        int low = text.len >= 3 ? hex_digit(text.data[2]) : -1;
-        if (high < 0 || low < 0 || (high == 0 && low == 0))
+        int byte = decoded(text);
+        if (byte < 0)
             return false;
-        out[len++] = (char)(high << 4 | low);
+        out[len++] = (char)byte;
         text = slice_from(text, 3);
     }
     out[len] = '\0';
@@ -111,9 +127,12 @@ static const char *parse_login(struct slice login, struct redis_address *address
     struct slice user, password;
     if (!cut(login, ':', false, &user, &password))
         return "before the @ goes user:password, or :password";
+    if (!decodable(user) || !decodable(password))
+        return "in user and password a % begins a code, such as %40 for @; write %25 for a % "
+               "itself";
     if (!copy_decoded(address->user, sizeof address->user, user) ||
         !copy_decoded(address->password, sizeof address->password, password))
-        return "user or password are too long, or not percent-encoded well";
+        return "a user has at most 127 bytes and a password 255";
     return NULL;
 }
 

@@ -413,14 +413,52 @@ static void test_unsupported(void **state)
     }
 }
 
+/* Whoever has a password in a variable learns how to write it, and what is wrong with this one. */
+static void test_wrong_login(void **state)
+{
+    static const char percent[] =
+        "in user and password a % begins a code, such as %40 for @; write "
+        "%25 for a % itself";
+    static const char room[] = "a user has at most 127 bytes and a password 255";
+    static const struct {
+        const char *user, *password, *wrong;
+    } cases[] = {
+        {"", "50%", percent},
+        {"", "50% off", percent},
+        {"", "%zz", percent},
+        {"", "%00", percent},
+        {"100%", "x", percent},
+        {"", "50%25", NULL},
+        {"", "p@s/s:w?#,{}\"\\'$ ", NULL},
+    };
+    char text[700];
+    struct redis_address address;
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        snprintf(text, sizeof text, "redis://%s:%s@h", cases[i].user, cases[i].password);
+        const char *wrong = redis_address_parse(text, &address);
+        assert_slice(i, slice_of(wrong ? wrong : ""),
+                     slice_of(cases[i].wrong ? cases[i].wrong : ""));
+        assert_row(i, wrong || strcmp(address.hosts, "h") == 0);
+    }
+    snprintf(text, sizeof text, "redis://:%0255d@h", 0);
+    assert_null(redis_address_parse(text, &address));
+    snprintf(text, sizeof text, "redis://:%0256d@h", 0);
+    assert_string_equal(redis_address_parse(text, &address), room);
+    snprintf(text, sizeof text, "redis://%0127d:@h", 0);
+    assert_null(redis_address_parse(text, &address));
+    snprintf(text, sizeof text, "redis://%0128d:@h", 0);
+    assert_string_equal(redis_address_parse(text, &address), room);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound),         cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_room_of_hosts), cmocka_unit_test(test_literal),
-        cmocka_unit_test(test_wrong),         cmocka_unit_test(test_unsupported),
-        cmocka_unit_test(test_lengths),       cmocka_unit_test(test_encoded_lengths),
-        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_sound),           cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_room_of_hosts),   cmocka_unit_test(test_literal),
+        cmocka_unit_test(test_wrong),           cmocka_unit_test(test_wrong_login),
+        cmocka_unit_test(test_unsupported),     cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_encoded_lengths), cmocka_unit_test(test_tls),
     };
     return cmocka_run_group_tests_name("redis_address", tests, NULL, NULL);
 }
