@@ -1,0 +1,168 @@
+"""What `make install` puts where, who may read it, and that it works as it is installed."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Dict, List
+
+import pytest
+
+from harness.servers import TOP, sanitizer_environment, workerless_binary, wrapper_command
+from harness.wait import DEADLINE, SLOWNESS
+
+BUILD = Path(os.environ.get("TOP_BUILDDIR", TOP))
+SYSTEMD = shutil.which("systemd-sysusers") and shutil.which("systemd-analyze")
+
+
+def make(*arguments: str) -> str:
+    """make, as a user would call it: nothing of a make that has started the tests."""
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ("DESTDIR", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+    done = subprocess.run(["make", "-s", "-C", str(BUILD), *arguments], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=environment, timeout=DEADLINE * SLOWNESS, check=False)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def run_workerless(config: Path, **options) -> subprocess.CompletedProcess:
+    """-t on the config; `options` are subprocess.run's. A `binary` is run by itself."""
+    environment = {**os.environ, **sanitizer_environment(), **options.pop("environment", {})}
+    binary = options.pop("binary", None)
+    command = [binary] if binary else [*wrapper_command(), workerless_binary()]
+    return subprocess.run([*command, "-t", "-c", str(config)], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                          env=environment, timeout=DEADLINE * SLOWNESS, **options)
+
+
+def files(root: Path) -> List[Path]:
+    return [path for path in root.rglob("*") if not path.is_dir()]
+
+
+class Installed:
+    """An installation below a DESTDIR. `find` and `place` go by the end of a path."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, end: str) -> Path:
+        found = [path for path in files(self.root) if str(path).endswith(end)]
+        assert len(found) == 1, f"{end}: {found}"
+        return found[0]
+
+    def place(self, end: str) -> str:
+        """The path that it will have."""
+        return "/" + str(self.find(end).relative_to(self.root))
+
+    def mode(self, end: str) -> int:
+        return self.find(end).stat().st_mode & 0o7777
+
+
+@pytest.fixture
+def installed(tmp):
+    make("install", f"DESTDIR={tmp}/dest")
+    return Installed(tmp / "dest")
+
+
+def settings(unit: str) -> Dict[str, List[str]]:
+    """The lines of a unit, by their names."""
+    found: Dict[str, List[str]] = {}
+    for name, value in re.findall(r"^(\w+)=(.*)$", unit, re.MULTILINE):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def test_modes(installed):
+    """What may hold passwords is not for everybody; the example beside it may be read."""
+    assert installed.mode("etc/workerless/workerless.conf") == 0o640
+    assert installed.mode("etc/workerless/environment") == 0o600
+    for name in ("sysusers.d/workerless.conf", "share/workerless/conf/workerless.conf",
+                 "system/workerless.service", "system/workerless.socket"):
+        assert installed.mode(name) == 0o644, name
+
+
+def test_reinstall_and_uninstall(tmp, installed):
+    """What the administrator has changed stays as it is, its mode too. All else goes."""
+    config = installed.find("etc/workerless/workerless.conf")
+    environment = installed.find("etc/workerless/environment")
+    config.write_text("# mine\n")
+    config.chmod(0o600)
+    environment.write_text("REDIS_PASSWORD=mine\n")
+    make("install", f"DESTDIR={tmp}/dest")
+    assert config.read_text() == "# mine\n" and installed.mode(str(config)) == 0o600
+    assert environment.read_text() == "REDIS_PASSWORD=mine\n"
+    make("uninstall", f"DESTDIR={tmp}/dest")
+    assert sorted(files(installed.root)) == sorted([config, environment])
+    config.unlink()
+    environment.unlink()
+    make("install", f"DESTDIR={tmp}/dest")
+    make("uninstall", f"DESTDIR={tmp}/dest")
+    assert files(installed.root) == []
+
+
+def test_group(tmp):
+    """Without DESTDIR, and as root, the config is made readable for the service's group."""
+    where = [f"{name}={tmp}/{name}" for name in ("sysconfdir", "pkgdatadir", "sysusersdir")]
+    binary = shutil.copy(workerless_binary(), tmp / "workerless")
+    config = tmp / "sysconfdir/workerless/workerless.conf"
+    said = make("install-data-local", "service_group=daemon", *where)
+    assert "There is no group" not in said
+    assert config.stat().st_mode & 0o777 == 0o640
+    if os.geteuid() != 0:
+        assert config.stat().st_gid == os.getegid()
+        return
+    assert config.stat().st_gid == grp.getgrnam("daemon").gr_gid
+    for name, readable in (("daemon", True), ("nobody", False)):
+        user = pwd.getpwnam(name)
+        done = run_workerless(config, binary=str(binary), user=user.pw_uid, group=user.pw_gid,
+                              extra_groups=[], cwd="/")
+        assert (done.returncode == 0) == readable, done.stdout
+    assert "Permission denied" in done.stdout
+    config.unlink()
+    said = make("install-data-local", "service_group=no-such-group", *where)
+    assert f"run: chgrp no-such-group {config}\n" in said
+    assert config.stat().st_mode & 0o777 == 0o640
+
+
+def test_unit(installed):
+    """It runs as the user of sysusers.d, and finds what has been installed."""
+    text = installed.find("workerless.service").read_text("utf-8")
+    unit = settings(text)
+    assert "@" not in re.sub(r"@(system-service|privileged|resources)", "", text)
+    assert unit["User"] == ["workerless"] and "DynamicUser" not in unit
+    assert unit["EnvironmentFile"] == ["-" + installed.place("etc/workerless/environment")]
+    for command in unit["ExecStartPre"] + unit["ExecStart"]:
+        assert command.split()[0] == installed.place("bin/workerless")
+        assert command.endswith(" -c " + installed.place("etc/workerless/workerless.conf"))
+    users = re.findall(r"^u (\w+) ", installed.find("sysusers.d/workerless.conf").read_text("utf-8"),
+                       re.MULTILINE)
+    assert users == unit["User"]
+    assert "redis-server.service" in unit["After"][0].split()
+
+
+@pytest.mark.skipif(not SYSTEMD, reason="there is no systemd here")
+def test_systemd_takes_it(tmp, installed):
+    """Of itself: nothing of it is started. The binary is the one in the build directory."""
+    for end in ("workerless.service", "workerless.socket"):
+        unit = tmp / end
+        unit.write_text(installed.find(end).read_text("utf-8").replace(
+            installed.place("bin/workerless"), workerless_binary()))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(tmp / "workerless.service"),
+                           str(tmp / "workerless.socket")], capture_output=True, text=True,
+                          check=False, timeout=DEADLINE)
+    assert (done.returncode, done.stderr) == (0, "")
+
+    (installed.root / "etc").mkdir(exist_ok=True)
+    file = installed.find("sysusers.d/workerless.conf")
+    subprocess.run(["systemd-sysusers", f"--root={installed.root}", str(file)], check=True,
+                   timeout=DEADLINE)
+    name, _, _, _, _, home, shell = \
+        (installed.root / "etc/passwd").read_text().strip().split(":")
+    assert (name, home) == ("workerless", "/") and shell.endswith("/nologin")
+    assert (installed.root / "etc/group").read_text().startswith("workerless:")
