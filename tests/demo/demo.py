@@ -86,7 +86,7 @@ def config(redis: Redis, api: SlowApi) -> str:
     """conf/workerless.conf for these servers. The socket is named by Workerless itself."""
     return fronts.example("workerless.conf", {
         f'listen = {{"unix:{fronts.SOCKET}"}}\n': "",
-        "unix:/run/redis/redis-server.sock": redis.url,
+        '    redis = "redis://127.0.0.1:6379"\n': f'    redis = "{redis.url}"\n',
         "http://127.0.0.1:9000/{name}": api.url + "/{name}",
     })
 

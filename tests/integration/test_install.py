@@ -13,8 +13,10 @@ from typing import Dict, List
 
 import pytest
 
-from harness.servers import TOP, sanitizer_environment, workerless_binary, wrapper_command
-from harness.wait import DEADLINE, SLOWNESS
+from harness.fcgi import Connection, ask
+from harness.servers import (TOP, Redis, Workerless, sanitizer_environment, workerless_binary,
+                             wrapper_command)
+from harness.wait import DEADLINE, SLOWNESS, wait_until
 
 BUILD = Path(os.environ.get("TOP_BUILDDIR", TOP))
 SYSTEMD = shutil.which("systemd-sysusers") and shutil.which("systemd-analyze")
@@ -166,3 +168,53 @@ def test_systemd_takes_it(tmp, installed):
         (installed.root / "etc/passwd").read_text().strip().split(":")
     assert (name, home) == ("workerless", "/") and shell.endswith("/nologin")
     assert (installed.root / "etc/group").read_text().startswith("workerless:")
+
+
+def test_the_installed_config_reaches_redis(tmp, run, installed):
+    """A Redis as Debian installs it: on a port of 127.0.0.1, without a password."""
+    redis = run(Redis(tmp, tcp=True))
+    text = installed.find("etc/workerless/workerless.conf").read_text("utf-8")
+    for old, new in (("unix:/run/workerless/workerless.sock", f"unix:{tmp}/socket"),
+                     ('"redis://127.0.0.1:6379"', f'"{redis.url}"')):
+        assert len(re.findall(rf"^ *\w+ = .*{re.escape(old)}", text, re.MULTILINE)) == 1, old
+        text = re.sub(rf"^( *\w+ = .*){re.escape(old)}", rf"\g<1>{new}", text, flags=re.MULTILINE)
+    server = run(Workerless(tmp, text, listen="none", address=f"{tmp}/socket"))
+    assert ask(server.address, "/fragment/a").status == 200
+    wait_until(lambda: redis.keys() == ["worker:a"], "the result to be in Redis")
+
+
+# A password out of the environment, as systemd puts it there.
+
+PASSWORD_CONFIG = """cache { redis = "redis://:${REDIS_PASSWORD}@127.0.0.1:PORT" }
+source "s" { type = "simulated"  delay = "0" }
+fragment "a" { source = "s" }
+"""
+
+
+@pytest.mark.parametrize("password, written", [
+    ("secret", "secret"),
+    ("p@ss/w:rd?#,", "p@ss/w:rd?#,"),
+    ('{"\\\'$}', '{"\\\'$}'),
+    ("50% off@home", "50%25 off%40home"),
+    ('%41"/', "%2541%22%2F"),
+])
+def test_password_of_the_environment(tmp, run, password, written):
+    redis = run(Redis(tmp, tcp=True, password=password))
+    server = Workerless(tmp, PASSWORD_CONFIG.replace("PORT", str(redis.address[1])))
+    server.environment["REDIS_PASSWORD"] = written
+    run(server)
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/a").status == 200
+    wait_until(lambda: redis.keys() == ["worker:a"], "the result to be in Redis")
+
+
+def test_password_that_is_refused(tmp):
+    """How it is to be written is said, and the password isn't."""
+    config = tmp / "workerless.conf"
+    config.write_text(PASSWORD_CONFIG.replace("PORT", "6379"))
+    for password in ("s3cret%", "s3cret%zz"):
+        done = run_workerless(config, environment={"REDIS_PASSWORD": password})
+        assert done.returncode == 1
+        assert "write %25 for a % itself" in done.stdout and "s3cret" not in done.stdout
+    done = run_workerless(config)
+    assert done.returncode == 1 and 'the environment has no variable "REDIS_PASSWORD"' in done.stdout
