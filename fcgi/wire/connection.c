@@ -396,7 +396,7 @@ static bool shed_oldest(struct connections *all)
 static void connections_run(struct connections *all)
 {
     size_t ended = 0;
-    if (!all->dirty)
+    if (!all->dirty && !budget_exceeded(BUDGET_UNSENT))
         return;
     clock_hold();
     do

@@ -24,6 +24,21 @@ static void exchange_break(struct exchange *exchange, const char *why)
 
 /* --- the requests --- */
 
+/* What has something to send takes turns, and counts as unsent until it is sent. */
+static void list_request(struct exchange *exchange, struct request *request)
+{
+    request->listed = true;
+    budget_add(BUDGET_UNSENT, sizeof *request);
+    DL_APPEND(exchange->answering, request);
+}
+
+static void unlist_request(struct exchange *exchange, struct request *request)
+{
+    request->listed = false;
+    budget_sub(BUDGET_UNSENT, sizeof *request);
+    DL_DELETE(exchange->answering, request);
+}
+
 /* To be called after everything that may change a request's state. */
 static void note_state(struct exchange *exchange, struct request *request,
                        enum request_state before)
@@ -32,10 +47,8 @@ static void note_state(struct exchange *exchange, struct request *request,
         return;
     if (before != REQUEST_STREAMING && request->state == REQUEST_STREAMING)
         request->stream.owner = exchange;
-    if (!request->listed && request_has_output(request)) {
-        request->listed = true;
-        DL_APPEND(exchange->answering, request);
-    }
+    if (!request->listed && request_has_output(request))
+        list_request(exchange, request);
 }
 
 /* Starts the deadline of the request that began last, unless it is over already, as most are: to be
@@ -71,7 +84,7 @@ static struct request *add_request(struct exchange *exchange, uint16_t id, bool 
 static void remove_request(struct exchange *exchange, struct request *request)
 {
     if (request->listed)
-        DL_DELETE(exchange->answering, request);
+        unlist_request(exchange, request);
     if (!request->input_ended)
         exchange->unread++;
     if (!request->keep_conn)
@@ -106,8 +119,7 @@ static bool take_turn(struct exchange *exchange)
         DL_APPEND(exchange->answering, request);
         return true;
     case REQUEST_WAITS:
-        DL_DELETE(exchange->answering, request);
-        request->listed = false;
+        unlist_request(exchange, request);
         timeout_start(&exchange->all->beats[lrand48() % EXCHANGE_BEATS], &request->stream.beat);
         return true;
     case REQUEST_NO_MEMORY:

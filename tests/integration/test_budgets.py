@@ -110,7 +110,7 @@ def large(daemon, api):
             max_unsent = "1MiB"
             cache {{ redis = "" {settings} }}
             source "api" {{ type = "http" url = "{api.url}/{{name}}" }}
-            fragment "*" {{ source = "api" ttl = "60s" }}
+            fragment "*" {{ source = "api" ttl = "60s" stream = "yes" }}
             """, **options)
     return start
 
@@ -159,3 +159,16 @@ def test_parts_of_a_stream(large, api):
         assert 1 <= len(whole) <= 3
         assert {f"{name}:error" for name in "abc" if name not in whole} <= set(events)
         assert "small" in events and "end" in events
+
+
+def test_answers_that_wait_for_their_turn(daemon, run):
+    """Any number of requests on a connection that nobody reads: each of them counts."""
+    server = daemon(extra='max_unsent = "1MiB"')
+    with Connection(server.address) as other:
+        assert other.request("/fragment/a").status == 200
+        idle = [run(Connection(server.address)) for _ in range(12)]
+        for connection in idle:
+            requests = b"".join(fcgi.request("/fragment/a", number) for number in range(1, 1025))
+            connection.send_only(requests)
+        wait_until(lambda: "max_unsent" in server.log(), "a connection to be closed")
+        assert other.request("/fragment/a").status == 200
