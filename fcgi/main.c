@@ -7,6 +7,7 @@
 
 #include <ev.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@
 #define FEWEST_CONNECTIONS 16
 #define SHUTDOWN_LOOK_S    0.02
 #define LAST_WORDS_S       1.0
+#define LARGE_BLOCK        (128 << 10) /* bytes */
 
 struct server {
     struct ev_loop *loop;
@@ -214,10 +216,20 @@ static void server_free(struct server *server)
     }
 }
 
+/* glibc takes ever larger blocks from the heap, once one of their size was freed. Holes that large
+ * results leave there stay: with a map of its own each goes back to the system when it is freed. */
+static void keep_large_blocks_apart(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+#endif
+}
+
 static int serve(const struct conf *conf)
 {
     struct server server = {.conf = conf, .loop = ev_loop_new(EVFLAG_AUTO)};
     int status = EXIT_FAILURE;
+    keep_large_blocks_apart();
     budgets[BUDGET_UNFINISHED].limit = conf->max_unfinished;
     budgets[BUDGET_UNSENT].limit = conf->max_unsent;
     fit_connections(conf, &server.limits);
