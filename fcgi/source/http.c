@@ -1,4 +1,5 @@
-/* The http source: GET on curl's multi interface, driven by the loop. The only file with curl.
+/* The http source: GET on curl's multi interface, driven by the loop. The only file that has curl
+ * transfer anything.
  *
  *     start --> QUEUED --> RUNNING --> FINISHED --> done()
  *                  |          |
@@ -13,6 +14,7 @@
 #include "source/source.h"
 #include "config.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <curl/curl.h>
@@ -23,6 +25,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/timeout.h"
+#include "render/text.h"
 #include "source/url.h"
 
 /* CURLOPT_QUICK_EXIT: without it, giving up a call means to wait for its name lookup. */
@@ -33,6 +36,7 @@
 #define REDIRECTS_MAX 3
 #define IDLE_MAX      32         /* easy handles kept for the next calls */
 #define IGNORED_MAX   (64 << 10) /* bytes taken of a body that nobody wants */
+#define REASON_ROOM   1000       /* as much as the log takes of one message */
 
 enum call_state { CALL_QUEUED, CALL_RUNNING, CALL_FINISHED, CALL_STATES };
 
@@ -43,6 +47,7 @@ enum stop { STOP_NOT, STOP_TOO_LARGE, STOP_NO_MEMORY, STOP_IGNORED };
 struct transfer {
     CURL *easy;
     struct http_call *call; /* NULL while idle */
+    char *url;              /* owned: what is fetched */
     struct buffer body;
     size_t ignored;
     enum stop stop;
@@ -88,57 +93,6 @@ struct http {
 static struct http *http_of(const struct http_call *call)
 {
     return (struct http *)call->call.source;
-}
-
-/* --- the url --- */
-
-static const char *url_problem(CURLUcode code)
-{
-    switch (code) {
-    case CURLUE_OK:
-        return NULL;
-    case CURLUE_UNSUPPORTED_SCHEME:
-        return "this libcurl can't speak the scheme of url";
-    case CURLUE_NO_HOST:
-        return "url has no host";
-    case CURLUE_BAD_HOSTNAME:
-        return "the host in url is malformed";
-    case CURLUE_BAD_PORT_NUMBER:
-        return "the port in url is not a number from 0 to 65535";
-    case CURLUE_OUT_OF_MEMORY:
-        return "out of memory";
-    default:
-        return "url is malformed";
-    }
-}
-
-/* `url` is as a fragment named "x" would have it. */
-static const char *url_check(const char *url)
-{
-    CURLU *parts = curl_url();
-    char *fragment = NULL;
-    const char *problem =
-        url_problem(parts ? curl_url_set(parts, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY);
-    if (!problem && curl_url_get(parts, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_OK)
-        problem = "url has a # part, which is never sent";
-    curl_free(fragment);
-    curl_url_cleanup(parts);
-    return problem;
-}
-
-static const char *http_check(const struct source_settings *settings)
-{
-    const char *template = settings->url;
-    if (!template || !*template)
-        return "a source of type http needs a url";
-
-    const char *problem = url_check_template(template);
-    if (problem)
-        return problem;
-    char *url = url_expand(template, SLICE("x"));
-    problem = url ? url_check(url) : "out of memory";
-    free(url);
-    return problem;
 }
 
 /* --- transfers --- */
@@ -214,6 +168,7 @@ static CURLcode transfer_set_up(struct transfer *transfer, const struct http *ht
 static void transfer_free(struct transfer *transfer)
 {
     buffer_free(&transfer->body);
+    free(transfer->url);
     curl_easy_cleanup(transfer->easy);
     free(transfer);
 }
@@ -241,9 +196,22 @@ static struct transfer *transfer_take(struct http *http, CURLcode *code)
     return NULL;
 }
 
+/* Takes the url; NULL: there is no memory. */
+static CURLcode transfer_fetch(struct transfer *transfer, struct http *http, char *url)
+{
+    free(transfer->url);
+    transfer->url = url;
+    CURLcode code = url ? curl_easy_setopt(transfer->easy, CURLOPT_URL, url) : CURLE_OUT_OF_MEMORY;
+    if (!code && curl_multi_add_handle(http->multi, transfer->easy) != CURLM_OK)
+        code = CURLE_OUT_OF_MEMORY;
+    return code;
+}
+
 static void transfer_give_back(struct http *http, struct transfer *transfer)
 {
     buffer_free(&transfer->body);
+    free(transfer->url);
+    transfer->url = NULL;
     transfer->call = NULL;
     transfer->ignored = 0;
     transfer->stop = STOP_NOT;
@@ -284,6 +252,12 @@ static void call_finish(struct http_call *call, CURLcode code)
     http_settle_soon(http_of(call));
 }
 
+static char *call_url(const struct http_call *call)
+{
+    return url_expand(http_of(call)->source.settings->url,
+                      (struct slice){.data = call->name, .len = call->name_len});
+}
+
 static CURLcode call_run(struct http_call *call)
 {
     struct http *http = http_of(call);
@@ -292,13 +266,8 @@ static CURLcode call_run(struct http_call *call)
     if (!transfer)
         return code;
 
-    char *url = url_expand(http->source.settings->url,
-                           (struct slice){.data = call->name, .len = call->name_len});
-    code = url ? curl_easy_setopt(transfer->easy, CURLOPT_URL, url) : CURLE_OUT_OF_MEMORY;
-    free(url);
     transfer->call = call;
-    if (!code && curl_multi_add_handle(http->multi, transfer->easy) != CURLM_OK)
-        code = CURLE_OUT_OF_MEMORY;
+    code = transfer_fetch(transfer, http, call_url(call));
     if (code) {
         transfer_give_back(http, transfer);
         return code;
@@ -340,51 +309,82 @@ static void call_end(struct http_call *call, const struct source_result *result)
     free(call);
 }
 
-/* Of the last response alone: CURLINFO_CONTENT_TYPE may be a redirect's. */
-static struct slice content_type(CURL *easy)
+/* `source "api": http://127.0.0.1:9000/news` and what the format says of it, for the log. */
+__attribute__((format(printf, 3, 4))) static const char *
+call_reason(const struct http_call *call, char room[REASON_ROOM], const char *format, ...)
+{
+    const struct source_settings *settings = call->call.source->settings;
+    char url[URL_SHOWN_ROOM];
+    char *expanded = call->transfer ? NULL : call_url(call);
+    const char *whole = call->transfer ? call->transfer->url : expanded;
+    url_show(whole ? whole : settings->url, url);
+    free(expanded);
+
+    int len = snprintf(room, REASON_ROOM, "source \"%.100s\": %s", settings->name, url);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(room + len, REASON_ROOM - (size_t)len, format, arguments);
+    va_end(arguments);
+    return room;
+}
+
+static long response_status(const struct transfer *transfer)
+{
+    long status = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+/* Of the last response alone: CURLINFO_CONTENT_TYPE may be that of one before. Empty: there is no
+ * such header. */
+static struct slice response_header(const struct transfer *transfer, const char *name)
 {
     struct curl_header *header;
-    if (curl_easy_header(easy, "Content-Type", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+    if (curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
         return (struct slice){0};
     return slice_of(header->value);
 }
 
 /* A response has arrived, or as much of it as we wanted. */
-static void judge_response(struct transfer *transfer, struct source_result *result, char *reason,
-                           size_t reason_size)
+static void judge_response(const struct http_call *call, struct source_result *result,
+                           char room[REASON_ROOM])
 {
-    long status = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status / 100 == 2) {
-        result->status = SOURCE_OK;
-        result->type = content_type(transfer->easy);
-        result->body = buffer_slice(&transfer->body);
-        return;
-    }
+    const struct transfer *transfer = call->transfer;
+    long status = response_status(transfer);
+    struct slice type = response_header(transfer, "Content-Type");
     result->status = status == 404 || status == 410 ? SOURCE_NOT_FOUND : SOURCE_FAILED;
-    snprintf(reason, reason_size, "upstream answered %ld", status);
+    if (status / 100 != 2) {
+        call_reason(call, room, " answered %ld", status);
+    } else if (!text_is_text(type)) {
+        call_reason(call, room, " answered with %.100s, which is neither HTML nor text", type.data);
+    } else {
+        result->status = SOURCE_OK;
+        result->type = type;
+        result->body = buffer_slice(&transfer->body);
+    }
 }
 
 /* Tells how the call went. */
 static void call_settle(struct http_call *call)
 {
     struct transfer *transfer = call->transfer;
-    char reason[128];
-    struct source_result result = {.status = SOURCE_FAILED, .reason = reason};
+    char room[REASON_ROOM];
+    struct source_result result = {.status = SOURCE_FAILED, .reason = room};
     enum stop stop = transfer ? transfer->stop : STOP_NOT;
 
     if (stop == STOP_TOO_LARGE) {
-        snprintf(reason, sizeof reason, "upstream answered more than max_body = %zu bytes",
-                 call->call.source->settings->max_body);
+        call_reason(call, room, " answered with more than max_body = %zu bytes",
+                    call->call.source->settings->max_body);
     } else if (stop == STOP_NO_MEMORY) {
-        result.reason = "out of memory for what upstream answered";
+        call_reason(call, room, " answered, but there is no memory for it");
     } else if (call->code == CURLE_OK || stop == STOP_IGNORED) {
-        judge_response(transfer, &result, reason, sizeof reason);
+        judge_response(call, &result, room);
     } else {
         if (call->code == CURLE_OPERATION_TIMEDOUT)
             result.status = SOURCE_TIMED_OUT;
-        result.reason =
-            transfer && transfer->error[0] ? transfer->error : curl_easy_strerror(call->code);
+        call_reason(call, room, ": %s",
+                    transfer && transfer->error[0] ? transfer->error
+                                                   : curl_easy_strerror(call->code));
     }
     call_end(call, &result);
 }
@@ -414,11 +414,14 @@ static void on_deadline(void *context, struct timeout *deadline)
     struct http *http = context;
     struct http_call *call =
         (struct http_call *)((char *)deadline - offsetof(struct http_call, deadline));
-    char reason[128];
-    snprintf(reason, sizeof reason, "%s within timeout = %gs",
-             call->state == CALL_QUEUED ? "no connection was free" : "no whole answer came",
-             http->source.settings->timeout);
-    call_end(call, &(struct source_result){.status = SOURCE_TIMED_OUT, .reason = reason});
+    char room[REASON_ROOM];
+    const struct source_settings *settings = http->source.settings;
+    if (call->state == CALL_QUEUED)
+        call_reason(call, room, ": no connection was free within timeout = %gs (connections = %u)",
+                    settings->timeout, settings->connections);
+    else
+        call_reason(call, room, ": no complete response within timeout = %gs", settings->timeout);
+    call_end(call, &(struct source_result){.status = SOURCE_TIMED_OUT, .reason = room});
 }
 
 /* --- curl and the loop --- */
@@ -521,6 +524,13 @@ static int on_watch_wanted(CURL *easy, curl_socket_t fd, int what, void *context
 }
 
 /* --- the source --- */
+
+static const char *http_check(const struct source_settings *settings)
+{
+    if (!settings->url || !*settings->url)
+        return "a source of type http needs a url";
+    return url_check(settings->url);
+}
 
 static bool curl_ready(void)
 {

@@ -38,7 +38,7 @@ struct source_result {
     enum source_status status;
     struct slice type; /* media type as the source gave it; empty if it gave none */
     struct slice body;
-    const char *reason; /* for the log, when status is not SOURCE_OK */
+    const char *reason; /* for the log, when status is not SOURCE_OK: which source, and what */
 };
 
 /* `result` and all it points at live only during the call. The call object is gone after it.

@@ -1,8 +1,11 @@
-/* The url of a fragment: replaces {name} in a template. */
+/* The url of a fragment: checks a template, and replaces {name} in it. */
 #include "source/url.h"
 
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
+#include <curl/curl.h>
 
 #include "base/buffer.h"
 
@@ -18,7 +21,7 @@ static const char *after_scheme(const char *template)
     return NULL;
 }
 
-const char *url_check_template(const char *template)
+static const char *check_template(const char *template)
 {
     const char *authority = after_scheme(template), *placeholder = strstr(template, PLACEHOLDER);
     if (!authority)
@@ -74,4 +77,64 @@ char *url_expand(const char *template, struct slice name)
         return url.data;
     buffer_free(&url);
     return NULL;
+}
+
+static const char *url_problem(CURLUcode code)
+{
+    switch (code) {
+    case CURLUE_OK:
+        return NULL;
+    case CURLUE_UNSUPPORTED_SCHEME:
+        return "this libcurl can't speak the scheme of url";
+    case CURLUE_NO_HOST:
+        return "url has no host";
+    case CURLUE_BAD_HOSTNAME:
+        return "the host in url is malformed";
+    case CURLUE_BAD_PORT_NUMBER:
+        return "the port in url is not a number from 0 to 65535";
+    case CURLUE_OUT_OF_MEMORY:
+        return "out of memory";
+    default:
+        return "url is malformed";
+    }
+}
+
+/* `url` is as a fragment named "x" would have it. */
+static const char *check_expanded(const char *url)
+{
+    CURLU *parts = curl_url();
+    char *fragment = NULL;
+    const char *problem =
+        url_problem(parts ? curl_url_set(parts, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY);
+    if (!problem && curl_url_get(parts, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_OK)
+        problem = "url has a # part, which is never sent";
+    curl_free(fragment);
+    curl_url_cleanup(parts);
+    return problem;
+}
+
+const char *url_check(const char *template)
+{
+    const char *problem = check_template(template);
+    if (problem)
+        return problem;
+    char *url = url_expand(template, SLICE("x"));
+    problem = url ? check_expanded(url) : "out of memory";
+    free(url);
+    return problem;
+}
+
+void url_show(const char *url, char out[URL_SHOWN_ROOM])
+{
+    const char *authority = after_scheme(url);
+    if (!authority)
+        authority = url;
+    const char *end = authority + strcspn(authority, "/?#"), *host = end;
+    while (host > authority && host[-1] != '@')
+        host--;
+    int path_len = (int)strcspn(end, "?#");
+    int len = snprintf(out, URL_SHOWN_ROOM, "%.*s%.*s%.*s%s", (int)(authority - url), url,
+                       (int)(end - host), host, path_len, end, end[path_len] == '?' ? "?..." : "");
+    if (len >= URL_SHOWN_ROOM)
+        strcpy(out + URL_SHOWN_ROOM - sizeof "...", "...");
 }

@@ -99,10 +99,51 @@ static void test_url(void **state)
         assert_string_equal(url, cases[i].url);
         free(url);
     }
-    alloc_fail_after(0);
-    char *url = url_expand("http://h/{name}", SLICE("a"));
-    alloc_fail_after(-1);
-    assert_null(url);
+
+    /* Without memory it is none at all: a part of it might be another fragment's. */
+    char name[300], *url = NULL;
+    memset(name, ' ', sizeof name);
+    long successes;
+    for (successes = 0; !url; successes++) {
+        alloc_fail_after(successes);
+        url = url_expand("http://h/{name}/{name}/end", (struct slice){name, sizeof name});
+        alloc_fail_after(-1);
+    }
+    assert_true(successes > 3);
+    assert_int_equal(strlen(url), strlen("http://h///end") + 2 * 3 * sizeof name);
+    assert_string_equal(url + strlen(url) - 4, "/end");
+    free(url);
+}
+
+static void test_url_shown(void **state)
+{
+    static const struct {
+        const char *url, *shown;
+    } cases[] = {
+        {"http://h/a", "http://h/a"},
+        {"https://h:8443", "https://h:8443"},
+        {"http://me:secret@h:9000/a/b@c", "http://h:9000/a/b@c"},
+        {"http://me@secret:p@ss@h/", "http://h/"},
+        {"http://secret@h?key=secret", "http://h?..."},
+        {"http://h/a?key=secret&b=@x/y#secret", "http://h/a?..."},
+        {"http://h/a#secret?", "http://h/a"},
+        {"http://me:secret@[::1]:80/{name}", "http://[::1]:80/{name}"},
+        {"/a", "/a"},
+        {"", ""},
+    };
+    char shown[URL_SHOWN_ROOM], long_url[3 * URL_SHOWN_ROOM] = "http://me:secret@h/";
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        url_show(cases[i].url, shown);
+        assert_string_equal(shown, cases[i].shown);
+    }
+    for (size_t len = strlen(long_url); len + 1 < sizeof long_url; len++) {
+        long_url[len] = 'x';
+        url_show(long_url, shown);
+        size_t whole = len + 1 - strlen("me:secret@"), most = sizeof shown - 1;
+        assert_row(len, strlen(shown) == (whole < most ? whole : most));
+        assert_row(len, (strcmp(shown + strlen(shown) - 3, "...") == 0) == (whole > most));
+    }
 }
 
 /* --- the simulated source --- */
@@ -248,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_check_url),
         cmocka_unit_test(test_check_delay),
         cmocka_unit_test(test_url),
+        cmocka_unit_test(test_url_shown),
         cmocka_unit_test(test_simulated),
         cmocka_unit_test(test_simulated_at_once),
         cmocka_unit_test(test_simulated_cancel),

@@ -211,16 +211,24 @@ static void test_answers(void **state)
         {"close", SOURCE_OK, "", "bye", NULL},
         {"204", SOURCE_OK, "", "", NULL},
         {"205", SOURCE_OK, "", "", NULL},
-        {"404", SOURCE_NOT_FOUND, "", "", "upstream answered 404"},
-        {"410", SOURCE_NOT_FOUND, "", "", "upstream answered 410"},
-        {"500", SOURCE_FAILED, "", "", "upstream answered 500"},
-        {"304", SOURCE_FAILED, "", "", "upstream answered 304"},
-        {"long-404", SOURCE_NOT_FOUND, "", "", "upstream answered 404"},
+        {"404", SOURCE_NOT_FOUND, "", "", " answered 404"},
+        {"410", SOURCE_NOT_FOUND, "", "", " answered 410"},
+        {"500", SOURCE_FAILED, "", "", " answered 500"},
+        {"304", SOURCE_FAILED, "", "", " answered 304"},
+        {"long-404", SOURCE_NOT_FOUND, "", "", " answered 404"},
         {"redirect/2", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
         {"redirect/3", SOURCE_FAILED, "", "", "edirects"},
         {"to-file", SOURCE_FAILED, "", "", "rotocol"},
         {"to-ftp", SOURCE_FAILED, "", "", "rotocol"},
         {"to-no-type", SOURCE_OK, "", "<b>untyped</b>", NULL}, /* not the redirect's type */
+        {"to/301//html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
+        {"to/303//html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
+        {"to/307//html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
+        {"to/308//html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
+        {"to-big/302//plain", SOURCE_OK, "text/plain", "hello", NULL},
+        {"to/302//500", SOURCE_FAILED, "", "", "/500 answered 500"},
+        {"png", SOURCE_FAILED, "", "",
+         "/png answered with image/png, which is neither HTML nor text"},
         {"cut", SOURCE_FAILED, "", "", "4 bytes"},
         {"garbage", SOURCE_FAILED, "", "", "HTTP/0.9"},
         {"gzip/short", SOURCE_OK, "text/plain", "compressed", NULL},
@@ -298,6 +306,30 @@ static void test_refused_connection(void **state)
     close(fd);
 }
 
+/* The log says which source and what url it was, and nothing that may be secret. */
+static void test_reasons(void **state)
+{
+    static const struct {
+        const char *name, *reason; /* after the host and the port */
+    } cases[] = {
+        {"500", "/500?... answered 500"},
+        {"cut", "/cut?...: "},
+        {"length/1001", "/length/1001?... answered with more than max_body = 1000 bytes"},
+        {"hold", "/hold?...: no complete response within timeout = 0.3s"},
+    };
+    struct fixture *fixture = *state;
+    char expected[300];
+    open_source(fixture, "http://me:secret@127.0.0.1:%u/{name}?key=secret", 0.3, 1);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct seen seen = call(fixture, cases[i].name);
+        snprintf(expected, sizeof expected, "source \"api\": http://127.0.0.1:%u%s",
+                 upstream_port(fixture->upstream), cases[i].reason);
+        if (strncmp(seen.reason, expected, strlen(expected)) != 0)
+            fail_msg("%s: \"%s\"", cases[i].name, seen.reason);
+    }
+    upstream_release(fixture->upstream);
+}
+
 /* --- time --- */
 
 static void test_timeout(void **state)
@@ -312,11 +344,12 @@ static void test_timeout(void **state)
         run_until(is_done, &queued);
         assert_int_equal(running.count, 1);
         assert_int_equal(running.status, SOURCE_TIMED_OUT);
-        assert_string_equal(running.reason, "no whole answer came within timeout = 0.1s");
+        assert_non_null(strstr(running.reason, ": no complete response within timeout = 0.1s"));
         assert_int_equal(queued.count, 1);
         assert_int_equal(queued.status, SOURCE_TIMED_OUT); /* though its turn may have come */
-        assert_true(strstr(queued.reason, "no connection was free within timeout = 0.1s") ||
-                    strstr(queued.reason, "no whole answer came within timeout = 0.1s"));
+        assert_true(strstr(queued.reason,
+                           "no connection was free within timeout = 0.1s (connections = 1)") ||
+                    strstr(queued.reason, ": no complete response within timeout = 0.1s"));
     }
     upstream_release(fixture->upstream);
 }
@@ -531,31 +564,42 @@ static void test_cancel_finished_inside_done(void **state)
 
 /* --- memory --- */
 
-/* Refused at the first allocation, at the second, and so on until a call gets through. */
+/* Refused at the first allocation, at the second, and so on until a call gets through: no request
+ * is ever made of a part of a url. */
 static void test_no_memory(void **state)
 {
+    static const struct {
+        const char *name, *line;
+        unsigned requests;
+    } cases[] = {{"html", "GET /html HTTP", 1}};
     struct fixture *fixture = *state;
-    bool ok = false;
-    long successes;
-    for (successes = 0; !ok; successes++) {
-        assert_true(successes < 50);
-        open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 1);
-        struct seen seen = {.fixture = fixture}, next;
-        alloc_fail_after(successes);
-        seen.call = source_start(fixture->source, SLICE("html"), on_done, &seen);
-        if (seen.call) {
-            assert_int_equal(seen.count, 0);
-            run_until(is_done, &seen);
-            ok = seen.status == SOURCE_OK;
-            assert_true(ok || seen.status == SOURCE_FAILED);
-            assert_true(ok || strstr(seen.reason, "emory"));
-            assert_int_equal(seen.count, 1);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        bool ok = false;
+        long successes;
+        for (successes = 0; !ok; successes++) {
+            assert_true(successes < 50);
+            open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 1);
+            struct seen seen = {.fixture = fixture}, next;
+            unsigned before = upstream_requests(fixture->upstream);
+            alloc_fail_after(successes);
+            seen.call = source_start(fixture->source, slice_of(cases[i].name), on_done, &seen);
+            if (seen.call) {
+                assert_int_equal(seen.count, 0);
+                run_until(is_done, &seen);
+                ok = seen.status == SOURCE_OK;
+                assert_true(ok || seen.status == SOURCE_FAILED);
+                assert_true(ok || strstr(seen.reason, "emory"));
+                assert_int_equal(seen.count, 1);
+            }
+            alloc_fail_after(-1);
+            unsigned made = upstream_requests(fixture->upstream) - before;
+            assert_true(ok ? made == cases[i].requests : made <= cases[i].requests);
+            assert_true(!ok || upstream_saw(fixture->upstream, cases[i].line));
+            next = call(fixture, "html"); /* the source is as good as before */
+            assert_int_equal(next.status, SOURCE_OK);
         }
-        alloc_fail_after(-1);
-        next = call(fixture, "html"); /* the source is as good as before */
-        assert_int_equal(next.status, SOURCE_OK);
+        assert_true(successes > 4);
     }
-    assert_true(successes > 4);
 
     alloc_fail_after(0);
     struct source *source = source_create(EV_DEFAULT, &fixture->settings);
@@ -593,6 +637,7 @@ int main(void)
         TEST(test_body_at_bound),
         TEST(test_request),
         TEST(test_refused_connection),
+        TEST(test_reasons),
         TEST(test_timeout),
         TEST(test_hanging_lookup),
         TEST(test_bounded_connections),

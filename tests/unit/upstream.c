@@ -1,9 +1,11 @@
 /* A small HTTP/1.1 server for tests. Its paths:
  *
- *     /html /plain /no-type /204 /205 /404 /410 /500 /304 /close    what they say
+ *     /html /plain /png /no-type /204 /205 /404 /410 /500 /304 /close    what they say
  *     /redirect/N        to /redirect/N-1; /redirect/0 to /html (so N + 1 redirects)
  *     /to-file /to-ftp   redirects to other schemes
  *     /to-no-type        a text/html redirect to /no-type
+ *     /to/STATUS/URL     a redirect with that status to the percent-encoded URL
+ *     /to-big/STATUS/URL the same with a body of 1 MiB
  *     /hold              answers when released
  *     /hold-body         a head and half a body; the rest when released
  *     /cut               half a body, then the connection is closed
@@ -108,6 +110,24 @@ static bool send_many(int fd, long count, bool chunked)
     return !chunked || send_text(fd, "0\r\n\r\n");
 }
 
+/* `text` is STATUS/URL; the URL may be empty. */
+static bool redirect_to(int fd, const char *text, long body_len)
+{
+    char *url, location[1024], head[1200];
+    long status = strtol(text, &url, 10);
+    size_t len = 0;
+    for (url += *url == '/'; *url && len + 1 < sizeof location; url++) {
+        char hex[] = {url[0], url[0] ? url[1] : '\0', url[0] && url[1] ? url[2] : '\0', '\0'};
+        bool encoded = hex[0] == '%' && hex[1] && hex[2];
+        location[len++] = encoded ? (char)strtol(hex + 1, NULL, 16) : url[0];
+        url += encoded ? 2 : 0;
+    }
+    location[len] = '\0';
+    snprintf(head, sizeof head, "HTTP/1.1 %ld Elsewhere\r\nContent-Length: %ld\r\n%s%s%s\r\n",
+             status, body_len, len > 0 ? "Location: " : "", location, len > 0 ? "\r\n" : "");
+    return send_text(fd, head) && send_many(fd, body_len, false);
+}
+
 static bool answer_length(int fd, const char *status, long count)
 {
     char head[128];
@@ -146,6 +166,7 @@ static bool answer_path(struct upstream *upstream, int fd, const char *path, con
     } plain[] = {
         {"/html", "200 OK", "Content-Type: text/html; charset=utf-8\r\n", "<p>hello</p>"},
         {"/plain", "200 OK", "content-type:  text/plain \r\n", "hello"},
+        {"/png", "200 OK", "Content-Type: image/png\r\n", "\x89PNG"},
         {"/no-type", "200 OK", "", "<b>untyped</b>"},
         {"/404", "404 Not Found", "Content-Type: text/html\r\n", "<p>no</p>"},
         {"/410", "410 Gone", "", ""},
@@ -177,6 +198,10 @@ static bool answer_path(struct upstream *upstream, int fd, const char *path, con
         return redirect(fd, "ftp://127.0.0.1:1/x");
     if (strcmp(path, "/to-no-type") == 0)
         return redirect(fd, "/no-type");
+    if (strncmp(path, "/to/", 4) == 0)
+        return redirect_to(fd, path + 4, 9);
+    if (strncmp(path, "/to-big/", 8) == 0)
+        return redirect_to(fd, path + 8, 1L << 20);
     if (strcmp(path, "/hold") == 0) {
         hold(upstream);
         return answer(fd, "200 OK", "Content-Type: text/plain\r\n", "released");
@@ -217,6 +242,7 @@ static bool serve(struct upstream *upstream, int fd, char *request)
     pthread_mutex_unlock(&upstream->lock);
 
     sscanf(request, "GET %1023s", path);
+    path[strcspn(path, "?")] = '\0';
     bool keep = answer_path(upstream, fd, path, request) && strcmp(path, "/close") != 0;
 
     pthread_mutex_lock(&upstream->lock);
