@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "conf/conf.h"
 #include "conf/units.h"
+#include "source/redirect.h"
 
 static const char *check_namespace(const char *text)
 {
@@ -149,6 +150,11 @@ const struct option option_table[] = {
     {SOURCE("connections"), .kind = OPTION_COUNT, AT(struct source_settings, connections),
      .preset = "100", .min = "1", .max = "65535", .only = FOR_SOURCE(SOURCE_HTTP),
      .help = "Calls under way at the same time, at most; further ones queue."},
+    {SOURCE("redirects"), .kind = OPTION_LIST, AT(struct source_settings, redirects),
+     .check = redirect_check, .only = FOR_SOURCE(SOURCE_HTTP),
+     .help = "Where redirects may lead besides the scheme, host and port of the url: HOST, "
+             "HOST:PORT or SCHEME://HOST[:PORT]; the scheme defaults to the url's, the port to the "
+             "scheme's own."},
 
     {FRAGMENT("source"), .kind = OPTION_SOURCE, .required = true,
      .help = "The name of the source that makes the fragment."},
@@ -191,6 +197,9 @@ _Static_assert(offsetof(struct source_settings, delay_max) ==
                "a range is stored in two members");
 _Static_assert(offsetof(struct purge_settings, count) ==
                    offsetof(struct purge_settings, addresses) + sizeof(char **),
+               "a list is followed by its count");
+_Static_assert(offsetof(struct source_settings, redirect_count) ==
+                   offsetof(struct source_settings, redirects) + sizeof(char **),
                "a list is followed by its count");
 _Static_assert(offsetof(struct listener_settings, count) ==
                    offsetof(struct listener_settings, addresses) + sizeof(char **),

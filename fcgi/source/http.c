@@ -1,12 +1,16 @@
 /* The http source: GET on curl's multi interface, driven by the loop. The only file that has curl
  * transfer anything.
  *
+ *                             .--. redirect
+ *                             v  |
  *     start --> QUEUED --> RUNNING --> FINISHED --> done()
  *                  |          |
  *                  +----------+--> deadline, cancel --> done()
  *
  * At most `connections` calls run. The others wait here, where they cost some hundred bytes each,
  * and not inside curl, where each would hold an easy handle and would not time out.
+ *
+ * Redirects are followed here, not by curl, which asks nobody whether it may.
  *
  * curl works only within curl_work. What ends in there is merely marked FINISHED, and `done` is
  * called when curl has returned, so `done` may start and cancel calls as it likes.
@@ -26,6 +30,7 @@
 #include "base/log.h"
 #include "base/timeout.h"
 #include "render/text.h"
+#include "source/redirect.h"
 #include "source/url.h"
 
 /* CURLOPT_QUICK_EXIT: without it, giving up a call means to wait for its name lookup. */
@@ -40,19 +45,21 @@
 
 enum call_state { CALL_QUEUED, CALL_RUNNING, CALL_FINISHED, CALL_STATES };
 
-/* Why we told curl to stop in the middle of a body. */
-enum stop { STOP_NOT, STOP_TOO_LARGE, STOP_NO_MEMORY, STOP_IGNORED };
+/* Why we told curl to stop in the middle of a body; or do not follow where it was redirected to. */
+enum stop { STOP_NOT, STOP_TOO_LARGE, STOP_NO_MEMORY, STOP_IGNORED, STOP_REDIRECT };
 
 /* What a call has while it runs. The easy handle is set up once and serves many calls. */
 struct transfer {
     CURL *easy;
     struct http_call *call; /* NULL while idle */
-    char *url;              /* owned: what is fetched */
+    char *url;              /* owned: what is fetched now */
     struct buffer body;
     size_t ignored;
     enum stop stop;
+    unsigned redirects;    /* followed so far */
     struct transfer *next; /* of the idle ones */
     char error[CURL_ERROR_SIZE];
+    char refusal[REDIRECT_WHY_ROOM]; /* of STOP_REDIRECT */
 };
 
 struct http_call {
@@ -126,8 +133,7 @@ static CURLcode transfer_set_up(struct transfer *transfer, const struct http *ht
         CURLoption option;
         long value;
     } numbers[] = {
-        {CURLOPT_FOLLOWLOCATION, 1}, {CURLOPT_MAXREDIRS, REDIRECTS_MAX},
-        {CURLOPT_PATH_AS_IS, 1},     {CURLOPT_TCP_KEEPALIVE, 1},
+        {CURLOPT_FOLLOWLOCATION, 0}, {CURLOPT_PATH_AS_IS, 1}, {CURLOPT_TCP_KEEPALIVE, 1},
         {CURLOPT_NOSIGNAL, 1},       {CURLOPT_QUICK_EXIT, 1},
     };
     static const struct {
@@ -135,7 +141,6 @@ static CURLcode transfer_set_up(struct transfer *transfer, const struct http *ht
         const char *value;
     } strings[] = {
         {CURLOPT_PROTOCOLS_STR, "http,https"},
-        {CURLOPT_REDIR_PROTOCOLS_STR, "http,https"},
         {CURLOPT_PROXY, ""},           /* none, whatever the environment says */
         {CURLOPT_ACCEPT_ENCODING, ""}, /* all that curl can decode */
         {CURLOPT_USERAGENT, "workerless/" PACKAGE_VERSION},
@@ -214,6 +219,7 @@ static void transfer_give_back(struct http *http, struct transfer *transfer)
     transfer->url = NULL;
     transfer->call = NULL;
     transfer->ignored = 0;
+    transfer->redirects = 0;
     transfer->stop = STOP_NOT;
     transfer->error[0] = '\0';
     if (http->idle_count == IDLE_MAX) {
@@ -377,6 +383,8 @@ static void call_settle(struct http_call *call)
                     call->call.source->settings->max_body);
     } else if (stop == STOP_NO_MEMORY) {
         call_reason(call, room, " answered, but there is no memory for it");
+    } else if (stop == STOP_REDIRECT) {
+        call_reason(call, room, " %s", transfer->refusal);
     } else if (call->code == CURLE_OK || stop == STOP_IGNORED) {
         judge_response(call, &result, room);
     } else {
@@ -387,6 +395,52 @@ static void call_settle(struct http_call *call)
                                                    : curl_easy_strerror(call->code));
     }
     call_end(call, &result);
+}
+
+/* --- redirects --- */
+
+static bool is_redirect(long status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* The url to go on with, or NULL, and why not. */
+static char *redirect_of(struct transfer *transfer)
+{
+    struct slice location = response_header(transfer, "Location");
+    if (location.len == 0)
+        snprintf(transfer->refusal, sizeof transfer->refusal, "answered %ld without a Location",
+                 response_status(transfer));
+    else if (transfer->redirects == REDIRECTS_MAX)
+        snprintf(transfer->refusal, sizeof transfer->refusal, "redirects again, after %d redirects",
+                 REDIRECTS_MAX);
+    else
+        return redirect_target(transfer->call->call.source->settings, transfer->url, location.data,
+                               transfer->refusal);
+    return NULL;
+}
+
+/* curl is done with the response. What it redirects to is fetched by the same transfer, before the
+ * same deadline; all else is the end of the call. */
+static void call_conclude(struct http_call *call, CURLcode code)
+{
+    struct http *http = http_of(call);
+    struct transfer *transfer = call->transfer;
+    bool redirected = call->state == CALL_RUNNING && (!code || transfer->stop == STOP_IGNORED) &&
+                      is_redirect(response_status(transfer));
+    char *url = redirected ? redirect_of(transfer) : NULL;
+    if (url) {
+        curl_multi_remove_handle(http->multi, transfer->easy);
+        transfer->redirects++;
+        transfer->ignored = 0;
+        transfer->stop = STOP_NOT;
+        code = transfer_fetch(transfer, http, url);
+        if (!code)
+            return;
+    } else if (redirected) {
+        transfer->stop = STOP_REDIRECT;
+    }
+    call_finish(call, code);
 }
 
 /* Settles what is FINISHED now; what finishes meanwhile is left for the loop's next turn. */
@@ -440,7 +494,7 @@ static void curl_work(struct http *http, curl_socket_t fd, int mask)
         struct transfer *transfer = NULL;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         if (message->msg == CURLMSG_DONE && transfer && transfer->call)
-            call_finish(transfer->call, message->data.result);
+            call_conclude(transfer->call, message->data.result);
     }
     http_settle(http);
 }

@@ -24,6 +24,9 @@ struct source_settings {
     double timeout;              /* http: seconds, for the whole call */
     size_t max_body;             /* http: bytes, after content decoding */
     unsigned connections;        /* http: at most so many at once; further calls queue */
+
+    const char *const *redirects; /* http: see redirect.h */
+    size_t redirect_count;
 };
 
 enum source_status {

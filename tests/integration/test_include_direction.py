@@ -31,7 +31,7 @@ ROOMS = [room for room, _ in ORDER]
 HOMES = {
     r"hiredis/.*": ["cache/redis.c", "cache/redis_*.c"],
     r"openssl/.*": ["cache/redis_tls.c"],
-    r"curl/.*": ["source/http.c", "source/url.c"],
+    r"curl/.*": ["source/http.c", "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
     r"fcgi.*\.h|fastcgi\.h": ["wire/*"],
 }

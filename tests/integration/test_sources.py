@@ -1,6 +1,9 @@
-"""What the log says when a source fails."""
+"""Where a source's redirects may lead, and what the log says when it fails."""
+
+import pytest
 
 from harness.fcgi import Connection
+from harness.slowapi import SlowApi
 
 HTTP = """
 cache {{ redis = "{redis}" }}
@@ -12,6 +15,46 @@ fragment "*"       {{ source = "api" hold = "55s" }}
 
 def http(url: str, *, redis: str = "", timeout: str = "60s", extra: str = "") -> str:
     return HTTP.format(url=url, redis=redis, timeout=timeout, extra=extra)
+
+
+# Redirects.
+
+
+@pytest.fixture
+def internal(run):
+    """A server that only this host can reach."""
+    return run(SlowApi())
+
+
+def redirect(api, name: str, location: str, status: int = 302) -> None:
+    api.answer(name, status=status, headers={"Location": location})
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_elsewhere(daemon, api, internal, status):
+    """It is refused, and the log says how to allow it."""
+    server = daemon(http(f"{api.url}/{{name}}"))
+    redirect(api, "a", f"http://me:secret@127.0.0.1:{internal.port}/secret?secret", status)
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/a").status == 502
+    assert internal.calls() == 0
+    assert (f'fragment "a": source "api": {api.url}/a redirects to {internal.url}, which is refused '
+            "(list it in redirects to allow it)\n") in server.log()
+    assert "secret" not in server.log()
+
+
+def test_redirect_to_what_is_listed(daemon, api, internal):
+    server = daemon(http(f"http://me:secret@127.0.0.1:{api.port}/{{name}}",
+                         extra=f'redirects = {{"cdn.test", "127.0.0.1:{internal.port}"}}'))
+    redirect(api, "a", f"{internal.url}/a")
+    redirect(api, "b", "/c")
+    with Connection(server.address) as connection:
+        assert "result for a" in connection.request("/fragment/a").text
+        assert "result for c" in connection.request("/fragment/b").text
+    there, = internal.requests()
+    assert "authorization" not in there.headers
+    assert all("authorization" in call.headers for call in api.requests())
+    assert len(api.requests()) == 3
 
 
 # What the log says.

@@ -74,6 +74,14 @@ static void test_bad_values(void **state)
         {SIMULATED FRAGMENT "cache { redis = \"http://:secret@h\" }\n", "3: redis: *"},
         {SIMULATED FRAGMENT "listen = {\n\"unix:/tmp/x\",\n\"pigeon:1\",\n'',\"fd:0\" }\n",
          "5: listen = \"pigeon:1\": *\n6: listen = \"\": *"},
+        {"source s { type = http url = 'http://h/' redirects = {\n'*.test',\ncdn.test,\n"
+         "'http://cdn.test/' } }\n" FRAGMENT,
+         "2: redirects = \"*.test\": write HOST, HOST:PORT, http://HOST[:PORT] or "
+         "https://HOST[:PORT], such as cdn.example.com or https://[2001:db8::1]:8443\n"
+         "4: redirects = \"http://cdn.test/\": write HOST, HOST:PORT, http://HOST[:PORT] or "
+         "https://HOST[:PORT], such as cdn.example.com or https://[2001:db8::1]:8443"},
+        {"source s { type = simulated\n redirects = { cdn.test } }\n" FRAGMENT,
+         "2: redirects is for sources of type http"},
         {"source s { type = simulated delay = 3s-1s }\n" FRAGMENT,
          "1: delay = \"3s-1s\": the range begins above its end"},
         {"source s { type = simulated delay = 0-25h }\n" FRAGMENT,

@@ -1,4 +1,5 @@
-/* source: the checks of settings, the url of a name, and the simulated source on a real loop. */
+/* source: the checks of settings, the url of a name, where redirects may lead, and the simulated
+ * source on a real loop. */
 #include "source/source.h"
 
 #include <stdio.h>
@@ -6,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "source/redirect.h"
 #include "source/url.h"
 #include "unit.h"
 
@@ -144,6 +146,167 @@ static void test_url_shown(void **state)
         assert_row(len, strlen(shown) == (whole < most ? whole : most));
         assert_row(len, (strcmp(shown + strlen(shown) - 3, "...") == 0) == (whole > most));
     }
+}
+
+/* --- redirects --- */
+
+static void test_check_redirects(void **state)
+{
+    static const struct {
+        const char *allowed;
+        bool ok;
+    } cases[] = {
+        {"cdn.example.com", true},
+        {"cdn.example.com.", true},
+        {"localhost:9000", true},
+        {"10.0.0.1", true},
+        {"[::1]", true},
+        {"[2001:db8::1]:8443", true},
+        {"http://a.test", true},
+        {"https://a.test:8443", true},
+        {"HTTPS://A.test", true},
+        {"", false},
+        {"https://", false},
+        {"a.test:", false},
+        {"a.test:0x50", false},
+        {"a.test:65536", false},
+        {"::1", false},
+        {"[::1", false},
+        {"a.test/", false},
+        {"a.test/path", false},
+        {"http://a.test/", false},
+        {"a.test?q", false},
+        {"a.test#f", false},
+        {"me@a.test", false},
+        {"http://me:secret@a.test", false},
+        {"*.example.com", false},
+        {"*", false},
+        {"a b", false},
+        {"a\\b", false},
+        {"a%62", false},
+        {"//a.test", false},
+        {"ftp://a.test", false},
+        {"file://", false},
+        {"a.test, b.test", false},
+        {"a\nb", false},
+    };
+    char name[400];
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        const char *problem = redirect_check(cases[i].allowed);
+        if (!problem != cases[i].ok)
+            fail_msg("%s: %s", cases[i].allowed, problem ? problem : "taken");
+    }
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    assert_non_null(redirect_check(name));
+}
+
+/* Lists for `redirects`, by what is in them. */
+static const char *const lists[][4] = {
+    {NULL},
+    {"cdn.test", NULL},
+    {"cdn.test:8080", "http://[::1]", NULL},
+    {"https://api.test:9000", "https://CDN.test.", "ex%C3%A4.test", NULL},
+};
+enum { NOTHING, CDN, PORTS, TLS };
+
+static void test_redirects(void **state)
+{
+    static const char own[] = "http://me:se%40cret@API.test:9000/n/{name}?key={name}";
+    static const char plain[] = "http://api.test/{name}", tls[] = "https://api.test:443/{name}";
+    static const char *from_own = "http://me:se%40cret@API.test:9000/n/a?key=a";
+    static const struct {
+        const char *url, *location;
+        int list;
+        const char *target; /* NULL: it is refused */
+        const char *why;    /* has this in it */
+    } cases[] = {
+        /* Back to where it came from, as every spelling has it; user and password go along. */
+        {own, "/b", NOTHING, "http://me:se%40cret@API.test:9000/b", NULL},
+        {own, "b?x=1", NOTHING, "http://me:se%40cret@API.test:9000/n/b?x=1", NULL},
+        {own, "/a b", NOTHING, "http://me:se%40cret@API.test:9000/a%20b", NULL},
+        {own, "/b#part", NOTHING, "http://me:se%40cret@API.test:9000/b", NULL},
+        {own, "//api.test:9000/b", NOTHING, "http://me:se%40cret@api.test:9000/b", NULL},
+        {own, "HTTP://api.TEST:9000/b", NOTHING, "http://me:se%40cret@api.TEST:9000/b", NULL},
+        {own, "http://api.test.:9000/b", NOTHING, "http://me:se%40cret@api.test.:9000/b", NULL},
+        {own, "http://%61pi.test:9000/b", NOTHING, "http://me:se%40cret@api.test:9000/b", NULL},
+        {own, "http://x:y@api.test:9000/b", NOTHING, "http://me:se%40cret@api.test:9000/b", NULL},
+        {plain, "http://api.test:80/b", NOTHING, "http://api.test:80/b", NULL},
+        {plain, "http://x:y@api.test/b", NOTHING, "http://api.test/b", NULL},
+        {tls, "https://api.test/b", NOTHING, "https://api.test/b", NULL},
+        {"http://127.0.0.1:80/", "http://0x7f.1/b", NOTHING, "http://127.0.0.1/b", NULL},
+        {"http://127.0.0.1/", "http://2130706433/b", NOTHING, "http://127.0.0.1/b", NULL},
+        {"http://[::1]/", "http://[0:0::0:1]:80/b", NOTHING, "http://[::1]:80/b", NULL},
+        /* Anywhere else. What is shown is what one has to list. */
+        {own, "/\\evil", NOTHING, "http://me:se%40cret@API.test:9000/\\evil", NULL},
+        {own, "http://api.test/b", NOTHING, NULL, "redirects to http://api.test, which is refused"},
+        {own, "http://api.test:9001/", NOTHING, NULL, "to http://api.test:9001, which"},
+        {own, "https://api.test:9000/", NOTHING, NULL, "to https://api.test:9000, which"},
+        {plain, "https://api.test/", NOTHING, NULL, "to https://api.test, which is refused (list"},
+        {tls, "http://api.test/", NOTHING, NULL, "to http://api.test, which"},
+        {tls, "http://api.test:443/", NOTHING, NULL, "to http://api.test:443, which"},
+        {own, "//cdn.test/b", NOTHING, NULL, "to http://cdn.test, which"},
+        {own, "http://u:secret@10.0.0.1/secret?secret", NOTHING, NULL, "to http://10.0.0.1, which"},
+        {own, "http://api.test:9000@evil.test/", NOTHING, NULL, "to http://evil.test, which"},
+        {own, "http://evil.test\\@api.test:9000@evil.test/", NOTHING, NULL, "redirects to"},
+        {own, "http://evil.test#@api.test:9000/", NOTHING, NULL, "to http://evil.test, which"},
+        {own, "http://evil.test?@api.test:9000/", NOTHING, NULL, "to http://evil.test, which"},
+        {own, "http://%2561pi.test:9000/", NOTHING, NULL, "redirects to"},
+        {own, "http://api.test..:9000/", NOTHING, NULL, "redirects to"},
+        {own, "http://[fe80::1%25eth0]/", NOTHING, NULL, "to http://[fe80::1]%eth0, which"},
+        {own, "http://169.254.169.254/latest", CDN, NULL, "to http://169.254.169.254, which"},
+        {own, "ftp://api.test:9000/b", NOTHING, NULL, "to neither http nor https"},
+        {own, "file:///etc/hostname", NOTHING, NULL, "to neither http nor https"},
+        {own, "javascript:alert(1)", NOTHING, NULL, "malformed"},
+        {own, "http://", NOTHING, NULL, "malformed"},
+        {own, "http://a b/", NOTHING, NULL, "malformed"},
+        {own, "http://h:port/", NOTHING, NULL, "malformed"},
+        /* What is listed; without user and password. */
+        {own, "http://cdn.test/b", CDN, "http://cdn.test/b", NULL},
+        {own, "http://CDN.test.:80/b?q", CDN, "http://CDN.test.:80/b?q", NULL},
+        {own, "http://x:y@cdn.test/b", CDN, "http://cdn.test/b", NULL},
+        {own, "http://cdn.test:9000/b", CDN, NULL, "to http://cdn.test:9000, which"},
+        {own, "https://cdn.test/b", CDN, NULL, "to https://cdn.test, which"},
+        {own, "http://www.cdn.test/", CDN, NULL, "to http://www.cdn.test, which"},
+        {own, "http://cdn.test.evil.test/", CDN, NULL, "which is refused"},
+        {tls, "https://cdn.test/b", CDN, "https://cdn.test/b", NULL},
+        {tls, "http://cdn.test/b", CDN, NULL, "to http://cdn.test, which"},
+        {own, "http://cdn.test:8080/b", PORTS, "http://cdn.test:8080/b", NULL},
+        {own, "http://cdn.test/b", PORTS, NULL, "to http://cdn.test, which"},
+        {tls, "https://cdn.test:8080/b", PORTS, "https://cdn.test:8080/b", NULL},
+        {tls, "http://[0::1]/b", PORTS, "http://[::1]/b", NULL},
+        {own, "https://api.test:9000/b", TLS, "https://api.test:9000/b", NULL},
+        {own, "https://cdn.test/b", TLS, "https://cdn.test/b", NULL},
+        {own, "http://cdn.test/b", TLS, NULL, "to http://cdn.test, which"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        const char *const *list = lists[cases[i].list];
+        char why[REDIRECT_WHY_ROOM] = "";
+        struct source_settings settings = {.url = cases[i].url, .redirects = list};
+        while (list[settings.redirect_count])
+            settings.redirect_count++;
+        const char *from = cases[i].url == own ? from_own : "http://h/";
+        char *target = redirect_target(&settings, from, cases[i].location, why);
+        if (!target != !cases[i].target || (target && strcmp(target, cases[i].target) != 0) ||
+            (!target && (!strstr(why, cases[i].why) || strstr(why, "secret"))))
+            fail_msg("row %zu, %s: %s, \"%s\"", i, cases[i].location, target ? target : "NULL",
+                     why);
+        free(target);
+    }
+
+    /* A redirect of what was redirected to: relative to it, and without what it was not given. */
+    struct source_settings settings = {.url = own, .redirects = lists[CDN], .redirect_count = 1};
+    char why[REDIRECT_WHY_ROOM];
+    char *target = redirect_target(&settings, "http://cdn.test/x/y", "z", why);
+    assert_string_equal(target, "http://cdn.test/x/z");
+    free(target);
+    alloc_fail_after(0);
+    target = redirect_target(&settings, from_own, "/b", why);
+    alloc_fail_after(-1);
+    assert_null(target);
+    assert_non_null(strstr(why, "memory"));
 }
 
 /* --- the simulated source --- */
@@ -290,6 +453,8 @@ int main(void)
         cmocka_unit_test(test_check_delay),
         cmocka_unit_test(test_url),
         cmocka_unit_test(test_url_shown),
+        cmocka_unit_test(test_check_redirects),
+        cmocka_unit_test(test_redirects),
         cmocka_unit_test(test_simulated),
         cmocka_unit_test(test_simulated_at_once),
         cmocka_unit_test(test_simulated_cancel),

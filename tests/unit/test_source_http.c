@@ -217,16 +217,19 @@ static void test_answers(void **state)
         {"304", SOURCE_FAILED, "", "", " answered 304"},
         {"long-404", SOURCE_NOT_FOUND, "", "", " answered 404"},
         {"redirect/2", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
-        {"redirect/3", SOURCE_FAILED, "", "", "edirects"},
-        {"to-file", SOURCE_FAILED, "", "", "rotocol"},
-        {"to-ftp", SOURCE_FAILED, "", "", "rotocol"},
+        {"redirect/3", SOURCE_FAILED, "", "", "/redirect/0 redirects again, after 3 redirects"},
+        {"to-file", SOURCE_FAILED, "", "", "redirects to neither http nor https"},
+        {"to-ftp", SOURCE_FAILED, "", "", "redirects to neither http nor https"},
         {"to-no-type", SOURCE_OK, "", "<b>untyped</b>", NULL}, /* not the redirect's type */
+        {"to/300//html", SOURCE_FAILED, "", "", "/to/300//html answered 300"},
         {"to/301//html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
         {"to/303//html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
         {"to/307//html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
         {"to/308//html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
         {"to-big/302//plain", SOURCE_OK, "text/plain", "hello", NULL},
         {"to/302//500", SOURCE_FAILED, "", "", "/500 answered 500"},
+        {"to/302/", SOURCE_FAILED, "", "", "/to/302/ answered 302 without a Location"},
+        {"to/302/http://", SOURCE_FAILED, "", "", "redirects to a malformed url"},
         {"png", SOURCE_FAILED, "", "",
          "/png answered with image/png, which is neither HTML nor text"},
         {"cut", SOURCE_FAILED, "", "", "4 bytes"},
@@ -316,6 +319,9 @@ static void test_reasons(void **state)
         {"cut", "/cut?...: "},
         {"length/1001", "/length/1001?... answered with more than max_body = 1000 bytes"},
         {"hold", "/hold?...: no complete response within timeout = 0.3s"},
+        {"to/302/http://u:secret@evil.test:81/secret",
+         "/to/302/http%3A//u%3Asecret%40evil.test%3A81/secret?... redirects to "
+         "http://evil.test:81, which is refused (list it in redirects to allow it)"},
     };
     struct fixture *fixture = *state;
     char expected[300];
@@ -328,6 +334,53 @@ static void test_reasons(void **state)
             fail_msg("%s: \"%s\"", cases[i].name, seen.reason);
     }
     upstream_release(fixture->upstream);
+}
+
+/* --- redirects to another server --- */
+
+static void test_redirects(void **state)
+{
+    static const struct {
+        const char *listed; /* with the other server's port for %u, or NULL */
+        const char *name;   /* likewise */
+        bool followed;
+    } cases[] = {
+        {NULL, "to/302/http://127.0.0.1:%u/html", false},
+        {NULL, "to/302///127.0.0.1:%u/html", false},
+        {"127.0.0.1", "to/302/http://127.0.0.1:%u/html", false},
+        {"https://127.0.0.1:%u", "to/302/http://127.0.0.1:%u/html", false},
+        {"localhost:%u", "to/302/http://127.0.0.1:%u/html", false},
+        {"127.0.0.1:%u", "to/302/http://127.0.0.1:%u/html", true},
+        {"127.0.0.1:%u", "to/307/http://a:b@0x7f.1:%u/html", true},
+        {"http://127.0.0.1:%u", "to-big/308///127.0.0.1:%u/html", true},
+        {"http://127.0.0.1:%u", "to/301//to/301/http%%3A//127.0.0.1:%u/html", true},
+    };
+    struct fixture *fixture = *state;
+    struct upstream *other = upstream_start();
+    unsigned followed = 0;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char listed[64], name[128];
+        const char *list = listed;
+        open_source(fixture, "http://me:secret@127.0.0.1:%u/{name}", 30, 1);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(listed, sizeof listed, cases[i].listed ? cases[i].listed : "",
+                 upstream_port(other));
+        snprintf(name, sizeof name, cases[i].name, upstream_port(other));
+#pragma GCC diagnostic pop
+        fixture->settings.redirects = &list;
+        fixture->settings.redirect_count = cases[i].listed != NULL;
+        struct seen seen = call(fixture, name);
+        followed += cases[i].followed;
+        if ((seen.status == SOURCE_OK) != cases[i].followed || upstream_requests(other) != followed)
+            fail_msg("row %zu: status %d, %u requests, \"%s\"", i, (int)seen.status,
+                     upstream_requests(other), seen.reason);
+        assert_false(upstream_saw(other, "Authorization:"));
+        assert_true(upstream_saw(fixture->upstream, "\r\nAuthorization: Basic bWU6c2VjcmV0\r\n"));
+    }
+    source_destroy(fixture->source);
+    fixture->source = NULL;
+    upstream_stop(other);
 }
 
 /* --- time --- */
@@ -571,7 +624,7 @@ static void test_no_memory(void **state)
     static const struct {
         const char *name, *line;
         unsigned requests;
-    } cases[] = {{"html", "GET /html HTTP", 1}};
+    } cases[] = {{"html", "GET /html HTTP", 1}, {"redirect/1", "GET /html HTTP", 3}};
     struct fixture *fixture = *state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         bool ok = false;
@@ -638,6 +691,7 @@ int main(void)
         TEST(test_request),
         TEST(test_refused_connection),
         TEST(test_reasons),
+        TEST(test_redirects),
         TEST(test_timeout),
         TEST(test_hanging_lookup),
         TEST(test_bounded_connections),
