@@ -118,7 +118,7 @@ static void flight_generate(struct flight *flight, struct lease *lease)
     flight->lease = lease;
     flight->started = clock_monotonic();
     flight->call = source_start(flight->shared->sources[flight->recipe->source], flight->name,
-                                on_source_done, flight);
+                                flight->recipe->number, on_source_done, flight);
     if (!flight->call)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
 }

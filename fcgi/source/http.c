@@ -8,7 +8,8 @@
  *                  +----------+--> deadline, cancel --> done()
  *
  * At most `connections` calls run. The others wait here, where they cost some hundred bytes each,
- * and not inside curl, where each would hold an easy handle and would not time out.
+ * and not inside curl, where each would hold an easy handle and would not time out. Each lane has a
+ * queue of its own, and those that have calls take turns.
  *
  * Redirects are followed here, not by curl, which asks nobody whether it may.
  *
@@ -65,7 +66,8 @@ struct transfer {
 struct http_call {
     struct source_call call;
     struct http_call *prev, *next;
-    enum call_state state;     /* and the list that it is in */
+    enum call_state state; /* and the list that it is in */
+    unsigned lane;
     struct timeout deadline;   /* active until FINISHED */
     struct transfer *transfer; /* NULL if QUEUED, and if FINISHED without having run */
     CURLcode code;             /* if FINISHED */
@@ -73,6 +75,12 @@ struct http_call {
     void *caller;
     size_t name_len;
     char name[];
+};
+
+/* The calls that are QUEUED for one route. */
+struct lane {
+    struct http_call *calls;  /* the oldest first */
+    struct lane *prev, *next; /* in http->turns, as long as it has calls */
 };
 
 /* A socket that curl wants to be watched. */
@@ -89,7 +97,10 @@ struct http {
     ev_timer curl_timer;   /* when curl wants to be called */
     ev_timer settle_timer; /* active while a call is FINISHED, or a place is free to be taken */
     struct timeout_queue deadlines;
-    struct http_call *calls[CALL_STATES];
+    struct http_call *calls[CALL_STATES]; /* of QUEUED none: they are in their lanes */
+    struct lane **lanes;                  /* by number; NULL where none has been needed yet */
+    size_t lane_count;
+    struct lane *turns; /* whose turn it is, and the others after it */
     unsigned transfers; /* that calls have */
     struct transfer *idle;
     unsigned idle_count;
@@ -232,12 +243,35 @@ static void transfer_give_back(struct http *http, struct transfer *transfer)
 
 /* --- calls --- */
 
-static void call_set_state(struct http_call *call, enum call_state state)
+static void call_unlist(struct http_call *call)
 {
     struct http *http = http_of(call);
-    DL_DELETE(http->calls[call->state], call);
-    DL_APPEND(http->calls[state], call);
+    if (call->state != CALL_QUEUED) {
+        DL_DELETE(http->calls[call->state], call);
+        return;
+    }
+    struct lane *lane = http->lanes[call->lane];
+    DL_DELETE(lane->calls, call);
+    if (!lane->calls)
+        DL_DELETE(http->turns, lane);
+}
+
+static void call_set_state(struct http_call *call, enum call_state state)
+{
+    call_unlist(call);
     call->state = state;
+    DL_APPEND(http_of(call)->calls[state], call);
+}
+
+/* A new call. */
+static void call_queue(struct http_call *call)
+{
+    struct http *http = http_of(call);
+    struct lane *lane = http->lanes[call->lane];
+    if (!lane->calls)
+        DL_APPEND(http->turns, lane);
+    DL_APPEND(lane->calls, call);
+    call->state = CALL_QUEUED;
 }
 
 /* http_settle is due, but not now. */
@@ -284,12 +318,14 @@ static CURLcode call_run(struct http_call *call)
     return CURLE_OK;
 }
 
-/* Lets queued calls run, the oldest first, as far as there is room. */
+/* Lets queued calls run as far as there is room: one of each lane in turn, its oldest. */
 static void http_run_queued(struct http *http)
 {
-    struct http_call *call;
-    while (http->transfers < http->source.settings->connections &&
-           (call = http->calls[CALL_QUEUED])) {
+    struct lane *lane;
+    while (http->transfers < http->source.settings->connections && (lane = http->turns)) {
+        struct http_call *call = lane->calls;
+        DL_DELETE(http->turns, lane);
+        DL_APPEND(http->turns, lane);
         CURLcode code = call_run(call);
         if (code)
             call_finish(call, code);
@@ -308,7 +344,7 @@ static void call_end(struct http_call *call, const struct source_result *result)
         http_settle_soon(http);
     }
     timeout_stop(&call->deadline);
-    DL_DELETE(http->calls[call->state], call);
+    call_unlist(call);
     call->done(call->caller, result);
     if (transfer)
         transfer_give_back(http, transfer);
@@ -622,6 +658,9 @@ static void http_destroy(struct source *source)
     timeout_queue_stop(&http->deadlines);
     curl_slist_free_all(http->headers);
     log_limit_end(&http->multi_failures);
+    for (size_t i = 0; i < http->lane_count; i++)
+        free(http->lanes[i]);
+    free(http->lanes);
     free(http);
 }
 
@@ -662,24 +701,48 @@ static struct source *http_create(struct ev_loop *loop, const struct source_sett
     return NULL;
 }
 
-static struct source_call *http_start(struct source *source, struct slice name,
+/* Makes the lane of that number, unless it is there. False: there is no memory. */
+static bool http_need_lane(struct http *http, unsigned number)
+{
+    if (number >= http->lane_count) {
+        size_t count = (size_t)number + 1;
+        struct lane **lanes = alloc_resized(http->lanes, count * sizeof *lanes);
+        if (!lanes)
+            return false;
+        memset(lanes + http->lane_count, 0, (count - http->lane_count) * sizeof *lanes);
+        http->lanes = lanes;
+        http->lane_count = count;
+    }
+    if (!http->lanes[number])
+        http->lanes[number] = alloc_zeroed(sizeof *http->lanes[number]);
+    return http->lanes[number] != NULL;
+}
+
+static struct source_call *http_start(struct source *source, struct slice name, unsigned lane,
                                       source_done_fn *done, void *caller)
 {
     struct http *http = (struct http *)source;
-    struct http_call *call = alloc_zeroed(sizeof *call + name.len);
+    struct http_call *call =
+        http_need_lane(http, lane) ? alloc_zeroed(sizeof *call + name.len) : NULL;
     if (!call)
         return NULL;
     call->call.source = source;
     call->done = done;
     call->caller = caller;
+    call->lane = lane;
     call->name_len = name.len;
     if (name.len > 0)
         memcpy(call->name, name.data, name.len);
-    call->state = CALL_QUEUED;
-    DL_APPEND(http->calls[CALL_QUEUED], call);
+    call_queue(call);
     timeout_start(&http->deadlines, &call->deadline);
     http_run_queued(http);
     return &call->call;
+}
+
+static bool http_is_busy(const struct source *source)
+{
+    const struct http *http = (const struct http *)source;
+    return http->transfers >= source->settings->connections || http->turns;
 }
 
 static void http_cancel(struct source_call *source_call)
@@ -692,6 +755,7 @@ const struct source_type source_type_http = {
     .check = http_check,
     .create = http_create,
     .start = http_start,
+    .is_busy = http_is_busy,
     .cancel = http_cancel,
     .destroy = http_destroy,
 };

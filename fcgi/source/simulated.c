@@ -69,9 +69,10 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
                    });
 }
 
-static struct source_call *simulated_start(struct source *source, struct slice name,
+static struct source_call *simulated_start(struct source *source, struct slice name, unsigned lane,
                                            source_done_fn *done, void *caller)
 {
+    (void)lane;
     struct simulated *simulated = (struct simulated *)source;
     struct slice beginning = SLICE("result for ");
     struct simulated_call *call = alloc_zeroed(sizeof *call + beginning.len + name.len);

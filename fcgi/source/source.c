@@ -16,10 +16,15 @@ struct source *source_create(struct ev_loop *loop, const struct source_settings 
     return types[settings->kind]->create(loop, settings);
 }
 
-struct source_call *source_start(struct source *source, struct slice name, source_done_fn *done,
-                                 void *caller)
+struct source_call *source_start(struct source *source, struct slice name, unsigned lane,
+                                 source_done_fn *done, void *caller)
 {
-    return source->type->start(source, name, done, caller);
+    return source->type->start(source, name, lane, done, caller);
+}
+
+bool source_is_busy(const struct source *source)
+{
+    return source->type->is_busy && source->type->is_busy(source);
 }
 
 void source_cancel(struct source_call *call)

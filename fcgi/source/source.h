@@ -54,8 +54,9 @@ struct source_call;
 struct source_type {
     const char *(*check)(const struct source_settings *settings);
     struct source *(*create)(struct ev_loop *loop, const struct source_settings *settings);
-    struct source_call *(*start)(struct source *source, struct slice name, source_done_fn *done,
-                                 void *caller);
+    struct source_call *(*start)(struct source *source, struct slice name, unsigned lane,
+                                 source_done_fn *done, void *caller);
+    bool (*is_busy)(const struct source *source); /* NULL: it never is */
     void (*cancel)(struct source_call *call);
     void (*destroy)(struct source *source);
 };
@@ -81,9 +82,14 @@ struct source *source_create(struct ev_loop *loop, const struct source_settings 
 
 /* Starts the slow call for the fragment `name` (copied). `done` is called exactly once, never
  * before source_start has returned. NULL: it could not be started (no memory), and `done` is
- * never called. */
-struct source_call *source_start(struct source *source, struct slice name, source_done_fn *done,
-                                 void *caller);
+ * never called.
+ * Where calls queue, the lanes take turns: `lane`, a small number, is that of the route, so a flood
+ * on one route leaves the others their share. */
+struct source_call *source_start(struct source *source, struct slice name, unsigned lane,
+                                 source_done_fn *done, void *caller);
+
+/* Whether a call that is started now would queue. */
+bool source_is_busy(const struct source *source);
 
 /* Ends the call now: `done` is called with SOURCE_CANCELLED before this returns. */
 void source_cancel(struct source_call *call);

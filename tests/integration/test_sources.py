@@ -1,7 +1,9 @@
-"""Where a source's redirects may lead, and what the log says when it fails."""
+"""What a source is protected from, and what the log says when it fails: redirects to elsewhere, and
+requests that would take all its connections."""
 
 import pytest
 
+from harness import fcgi
 from harness.fcgi import Connection
 from harness.slowapi import SlowApi
 
@@ -77,3 +79,41 @@ def test_failures_are_named(daemon, api):
         assert (f'warning flight: fragment "{name}": source "api": {api.url}/{name}?...{what}\n'
                 in server.log())
     assert "secret" not in server.log()
+
+
+# Floods.
+
+CONNECTIONS = 20
+FLOOD = 500
+
+
+def flood(connection, api, **options) -> None:
+    """As many requests, each with a new name, which all wait for the API."""
+    names = [f"flood/{number}" for number in range(FLOOD)]
+    api.hold(*names)
+    connection.send_raw(b"".join(
+        fcgi.request(f"/fragment/{name}", number, **options)
+        for number, name in enumerate(names, start=1)))
+    connection.sync()
+
+
+def order_of(api, name: str) -> int:
+    """Which one of the calls that the API got."""
+    return [call.path for call in api.requests()].index("/" + name)
+
+
+def test_routes_take_turns(daemon, api):
+    """A route with many calls in the queue does not keep another one's waiting: that is called as
+    soon as any connection is free, though it came last."""
+    server = daemon(http(f"{api.url}/{{name}}", extra=f"connections = {CONNECTIONS}"))
+    with Connection(server.address) as attacker, Connection(server.address) as other:
+        flood(attacker, api)
+        api.wait_calls(None, CONNECTIONS)
+        other.send_raw(fcgi.request("/fragment/other"))
+        other.sync()
+        api.release_all()
+        assert other.response().status == 200
+        for number in range(1, FLOOD + 1):
+            assert attacker.response(number).status == 200
+    assert api.calls() == FLOOD + 1
+    assert order_of(api, "other") < 3 * CONNECTIONS  # those of one moment come in any order

@@ -18,6 +18,7 @@
 
 struct hand_call {
     struct source_call call;
+    unsigned lane;
     source_done_fn *done;
     void *caller;
     struct hand_call *next;
@@ -32,14 +33,14 @@ struct hand_source {
 };
 
 static inline struct source_call *hand_start(struct source *source, struct slice name,
-                                             source_done_fn *done, void *caller)
+                                             unsigned lane, source_done_fn *done, void *caller)
 {
     struct hand_source *hand = (struct hand_source *)source;
     if (hand->refuses)
         return NULL;
     struct hand_call *call = calloc(1, sizeof *call);
     assert_non_null(call);
-    *call = (struct hand_call){.call.source = source, .done = done, .caller = caller};
+    *call = (struct hand_call){.call.source = source, .lane = lane, .done = done, .caller = caller};
     snprintf(call->name, sizeof call->name, "%.*s", SLICE_ARGS(name));
     call->next = hand->calls;
     hand->calls = call;

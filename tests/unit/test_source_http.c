@@ -63,6 +63,7 @@ struct seen { /* what one call came to */
     size_t body_len;
     struct seen *cancels[3], *starts; /* what is done inside of its `done` */
     const char *starts_name;
+    unsigned lane;
     bool refused; /* there is memory to be parked, and none to begin */
 };
 
@@ -93,7 +94,7 @@ static void start(struct fixture *fixture, struct seen *seen, const char *name)
     seen->fixture = fixture;
     if (seen->refused)
         alloc_fail_after(1);
-    seen->call = source_start(fixture->source, slice_of(copy), on_done, seen);
+    seen->call = source_start(fixture->source, slice_of(copy), seen->lane, on_done, seen);
     alloc_fail_after(-1);
     assert_non_null(seen->call);
     assert_int_equal(seen->count, 0);
@@ -509,6 +510,60 @@ static void test_connection_reuse(void **state)
     assert_int_equal(upstream_connections(fixture->upstream), 2);
 }
 
+/* A flood in one lane leaves the others their turns, and in each the oldest call is the first. */
+static void test_turns(void **state)
+{
+    static const struct {
+        unsigned lane;
+        const char *name;
+    } calls[] = {{4, "hold"}, {4, "a1"}, {4, "a2"}, {4, "a3"}, {4, "a4"}, {0, "b1"},
+                 {0, "b2"},   {9, "c1"}, {4, "a5"}, {0, "b3"}, {2, "d1"}, {2, "d2"}};
+    static const char *const order[] = {"a1", "b1", "c1", "a2", "b2", "a3", "b3", "a4", "a5"};
+    struct fixture *fixture = *state;
+    struct seen seen[LENGTH(calls)] = {0};
+    open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 1);
+    for (size_t i = 0; i < LENGTH(calls); i++) {
+        seen[i].lane = calls[i].lane;
+        start(fixture, &seen[i], calls[i].name);
+    }
+    run_until_held(fixture, 1);
+    source_cancel(seen[10].call); /* all that its lane had: its turn is gone */
+    source_cancel(seen[11].call);
+    upstream_release(fixture->upstream);
+    for (size_t i = 0; i < LENGTH(order); i++) {
+        struct seen *next = seen;
+        while (strcmp(calls[next - seen].name, order[i]) != 0)
+            next++;
+        assert_row(i, next->count == 0);
+        run_until(is_done, next);
+        for (size_t k = i + 1; k < LENGTH(order); k++)
+            for (size_t j = 0; j < LENGTH(calls); j++)
+                if (strcmp(calls[j].name, order[k]) == 0)
+                    assert_row(i, seen[j].count == 0);
+    }
+}
+
+static void test_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct seen seen[3] = {0};
+    open_source(fixture, "http://127.0.0.1:%u/{name}", 30, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(source_is_busy(fixture->source), i >= 2);
+        start(fixture, &seen[i], "hold");
+    }
+    run_until_held(fixture, 2);
+    source_cancel(seen[0].call); /* what is queued takes the place */
+    assert_true(source_is_busy(fixture->source));
+    run_what_is_due();
+    assert_true(source_is_busy(fixture->source));
+    source_cancel(seen[1].call);
+    assert_false(source_is_busy(fixture->source));
+    upstream_release(fixture->upstream);
+    run_until(is_done, &seen[2]);
+    assert_false(source_is_busy(fixture->source));
+}
+
 /* --- cancelling, and `done` that does things --- */
 
 static void test_cancel(void **state)
@@ -635,7 +690,7 @@ static void test_no_memory(void **state)
             struct seen seen = {.fixture = fixture}, next;
             unsigned before = upstream_requests(fixture->upstream);
             alloc_fail_after(successes);
-            seen.call = source_start(fixture->source, slice_of(cases[i].name), on_done, &seen);
+            seen.call = source_start(fixture->source, slice_of(cases[i].name), 3, on_done, &seen);
             if (seen.call) {
                 assert_int_equal(seen.count, 0);
                 run_until(is_done, &seen);
@@ -651,7 +706,7 @@ static void test_no_memory(void **state)
             next = call(fixture, "html"); /* the source is as good as before */
             assert_int_equal(next.status, SOURCE_OK);
         }
-        assert_true(successes > 4);
+        assert_true(successes > 6);
     }
 
     alloc_fail_after(0);
@@ -665,6 +720,7 @@ static void test_no_memory_inside_done(void **state)
 {
     struct fixture *fixture = *state;
     struct seen seen[5] = {0};
+    call(fixture, "html"); /* its lane is there from now on */
     for (int i = 0; i < 5; i++) {
         seen[i].refused = true;
         seen[i].starts = i < 4 ? &seen[i + 1] : NULL;
@@ -697,6 +753,8 @@ int main(void)
         TEST(test_bounded_connections),
         TEST(test_many_at_once),
         TEST(test_connection_reuse),
+        TEST(test_turns),
+        TEST(test_busy),
         TEST(test_cancel),
         TEST(test_start_inside_done),
         TEST(test_cancel_inside_done),
