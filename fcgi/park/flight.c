@@ -111,9 +111,26 @@ static void on_source_done(void *caller, const struct source_result *result)
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 
+/* Nobody waits for it, and the source has work to do: then it is not begun, or new names that
+ * nobody waits for would fill the source's queue. True: it has landed. */
+static bool flight_declined(struct flight *flight)
+{
+    if (!flight->optional || !source_is_busy(flight->shared->sources[flight->recipe->source]))
+        return false;
+    flight_land(flight, SETTLED_NOT_READY, NULL);
+    flight->outcome.busy = true;
+    HASH_DEL(flight->shared->table, flight); /* whoever comes now may be one who waits */
+    flight->detached = true;
+    return true;
+}
+
 /* Takes the lease, which is NULL if there is nobody to ask for one. */
 static void flight_generate(struct flight *flight, struct lease *lease)
 {
+    if (flight_declined(flight)) {
+        cache_release(flight->shared->cache, lease);
+        return;
+    }
     flight->state = FLIGHT_GENERATING;
     flight->lease = lease;
     flight->started = clock_monotonic();
@@ -220,6 +237,8 @@ static void on_claimed(void *caller, const struct cache_answer *answer)
 
 void flight_claim(struct flight *flight)
 {
+    if (flight_declined(flight))
+        return;
     ev_timer_stop(flight->shared->loop, &flight->look_again);
     flight->state = FLIGHT_CLAIMING;
     flight->asking = true;

@@ -8,7 +8,8 @@
  *                 '----found-------'-----found-----------------------------------------'
  *
  * A refresh knows the old entry, which is served meanwhile. A flight that is purged while
- * GENERATING is detached: it goes on for those who wait, out of the table.
+ * GENERATING is detached: it goes on for those who wait, out of the table. An optional one is
+ * declined, and lands, where it would have to queue at its source.
  */
 #ifndef WORKERLESS_PARK_FLIGHT_H
 #define WORKERLESS_PARK_FLIGHT_H
@@ -69,7 +70,8 @@ struct flight {
     bool doubted; /* known may be another by now, or gone: not to be used until that is clear */
     bool failed;  /* the source did; outcome.kind says how. It lands when known is not doubted */
     bool refresh_next; /* what landed is served, and made anew by a flight that follows */
-    bool detached;     /* purged meanwhile: no longer in the table, so nobody joins it */
+    bool detached;     /* purged, or declined: no longer in the table, so nobody joins it */
+    bool optional;     /* all who asked for it don't wait: it takes no place in a queue */
     struct slice key, name;
     char text[]; /* key and name */
 };

@@ -59,7 +59,8 @@ static struct flight *flights_add(struct flights *flights, const struct recipe *
     return flight;
 }
 
-/* Makes an entry anew that is served meanwhile. Best effort. */
+/* Makes an entry anew that is served meanwhile. Best effort. It queues at a busy source, even if
+ * whoever asked for the entry does not wait: there is one at most for each entry that is there. */
 static void flights_refresh(struct flights *flights, const struct recipe *recipe, struct slice key,
                             struct slice name, struct entry *known)
 {
@@ -204,9 +205,10 @@ static struct flight *flight_to_join(struct flights *flights, const struct recip
 }
 
 /* A flight that was just made looks, even if nobody waits on it: it is in the table. */
-static void flight_joined(struct flight *flight, struct waiter *waiter)
+static void flight_joined(struct flight *flight, struct waiter *waiter, bool waits)
 {
     bool first = flight->state == FLIGHT_NEW;
+    flight->optional = !waits && (first || flight->optional);
     if (waiter)
         waiter->collapsed = !first;
     if (first)
@@ -214,7 +216,7 @@ static void flight_joined(struct flight *flight, struct waiter *waiter)
 }
 
 struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
-                            struct slice name, struct waiter_address who,
+                            struct slice name, struct waiter_address who, int hold_s,
                             enum join_refusal *refusal)
 {
     struct flight *flight = flight_to_join(flights, recipe, key, name, refusal);
@@ -222,16 +224,13 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
         return NULL;
     struct waiter *waiter = waiter_new(&flights->parking, &flight->waiters, who);
     if (waiter) {
-        timeout_start(&flights->holds[recipe->number], waiter_hold(waiter));
+        timeout_start(hold_s == HOLD_OF_ROUTE ? &flights->holds[recipe->number]
+                                              : &flights->brief_holds[hold_s],
+                      waiter_hold(waiter));
         *refusal = JOIN_OK;
     }
-    flight_joined(flight, waiter);
+    flight_joined(flight, waiter, hold_s != 0);
     return waiter;
-}
-
-void flights_hold(struct flights *flights, struct waiter *waiter, unsigned seconds)
-{
-    timeout_start(&flights->brief_holds[seconds], waiter_hold(waiter));
 }
 
 bool flights_join_in(struct flights *flights, const struct recipe *recipe, struct slice key,
@@ -242,7 +241,7 @@ bool flights_join_in(struct flights *flights, const struct recipe *recipe, struc
     if (!flight)
         return false;
     waiter_add(&flights->parking, &flight->waiters, waiter);
-    flight_joined(flight, waiter);
+    flight_joined(flight, waiter, true);
     return true;
 }
 

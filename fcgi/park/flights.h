@@ -44,18 +44,19 @@ void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, voi
 bool flights_serve(struct flights *flights, const struct recipe *recipe, struct slice key,
                    struct slice name, struct settlement *settlement);
 
+/* The longest hold that a request may name; and for one that names none. */
+#define HOLD_MAX_S    60
+#define HOLD_OF_ROUTE (-1)
+
 /* Waits on the key's flight, which is started if there is none. Key and name are copied. Never
- * settles the waiter before it returns. Returns NULL and sets *refusal if it can't be parked. */
+ * settles the waiter before it returns. Returns NULL and sets *refusal if it can't be parked.
+ *
+ * `hold_s` is how long it waits: from 0 to HOLD_MAX_S seconds, or HOLD_OF_ROUTE. With 0 it waits
+ * for no flight, only for what Redis has; and a flight that all have joined so asks nothing of a
+ * source that is busy: they are settled as not ready. */
 struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
-                            struct slice name, struct waiter_address who,
+                            struct slice name, struct waiter_address who, int hold_s,
                             enum join_refusal *refusal);
-
-/* The longest hold that a request may name. */
-#define HOLD_MAX_S 60
-
-/* In place of the route's hold the waiter has one of so many seconds, from now on: HOLD_MAX_S at
- * the most. With 0 it waits for no flight, only for what Redis has. */
-void flights_hold(struct flights *flights, struct waiter *waiter, unsigned seconds);
 
 /* As flights_join, for a waiter whose memory is the caller's, and whose address is set. It has no
  * hold. False: it does not wait. */

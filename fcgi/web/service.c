@@ -25,6 +25,7 @@
 #define STREAM_PATH       SLICE("/fragments")
 #define HEALTH_PATH       SLICE("/workerless/health")
 #define PATH_MAX_LEN      (sizeof(ROUTE_URL_PREFIX) + ROUTE_NAME_MAX)
+#define BUSY_RETRY_S      1   /* Retry-After, where nothing goes on that one could wait for */
 #define IF_NONE_MATCH_MAX 256 /* a longer header is ignored: the answer is a full one */
 
 struct service {
@@ -202,6 +203,8 @@ static void answer_settlement(const struct settlement *settlement, const struct 
         answer_entry(settlement->entry, route, if_none_match, response);
     else
         *response = response_of_failure(route->fallback, outcome_status(kind));
+    if (settlement->busy)
+        response->retry_after = BUSY_RETRY_S;
     response->head_only = head_only;
     response->origin = settlement->hit                             ? ORIGIN_HIT
                        : settlement->stale || settlement->replaced ? ORIGIN_STALE
@@ -394,13 +397,14 @@ static enum service_outcome start_stream(struct service *service, const struct w
 
 /* --- one fragment --- */
 
-/* The seconds of the request's own hold, if it is shorter than the route's; or -1. */
+/* The seconds of the request's own hold, if it is shorter than the route's; or HOLD_OF_ROUTE. */
 static short preferred_hold(const struct web_request *request, const struct recipe *recipe)
 {
     if (request->prefer.len == 0)
-        return -1;
+        return HOLD_OF_ROUTE;
     int seconds = web_request_wait(request);
-    return seconds >= 0 && seconds <= HOLD_MAX_S && seconds < recipe->hold ? (short)seconds : -1;
+    return seconds >= 0 && seconds <= HOLD_MAX_S && seconds < recipe->hold ? (short)seconds
+                                                                           : HOLD_OF_ROUTE;
 }
 
 static enum service_outcome start_fragment(struct service *service,
@@ -423,7 +427,7 @@ static enum service_outcome start_fragment(struct service *service,
 
     enum join_refusal refusal;
     struct waiter *waiter =
-        flights_join(service->flights, recipe, key, target->name, *who, &refusal);
+        flights_join(service->flights, recipe, key, target->name, *who, hold_s, &refusal);
     if (!waiter) {
         answer->response = answer_refusal(service, request, refusal);
         return SERVICE_ANSWERED;
@@ -433,8 +437,6 @@ static enum service_outcome start_fragment(struct service *service,
                                  .applied = hold_s,
                                  .head_only = is_head(request),
                                  .strict = web_request_is_strict(request)};
-    if (hold_s >= 0)
-        flights_hold(service->flights, waiter, (unsigned)hold_s);
     if (request->if_none_match.len > 0 && request->if_none_match.len <= IF_NONE_MATCH_MAX)
         answer->wait.if_none_match =
             alloc_copy(request->if_none_match.data, request->if_none_match.len);

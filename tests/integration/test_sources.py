@@ -6,6 +6,7 @@ import pytest
 from harness import fcgi
 from harness.fcgi import Connection
 from harness.slowapi import SlowApi
+from harness.wait import wait_until
 
 HTTP = """
 cache {{ redis = "{redis}" }}
@@ -100,6 +101,38 @@ def flood(connection, api, **options) -> None:
 def order_of(api, name: str) -> int:
     """Which one of the calls that the API got."""
     return [call.path for call in api.requests()].index("/" + name)
+
+
+@pytest.mark.parametrize("where", ["memory", "redis"])
+def test_who_does_not_wait_takes_no_place(request, daemon, api, where):
+    """A client that asks for new names and never waits gets the connections that are free, and no
+    more: nobody else queues behind it."""
+    redis = request.getfixturevalue("redis") if where == "redis" else None
+    server = daemon(http(f"{api.url}/{{name}}", redis=redis.url if redis else "",
+                         extra=f"connections = {CONNECTIONS}"))
+    with Connection(server.address) as attacker, Connection(server.address) as other:
+        flood(attacker, api, headers={"Prefer": "wait=0"})
+        responses = [attacker.response(number) for number in range(1, FLOOD + 1)]
+        assert {response.status for response in responses} == {202}
+        begun = [response for response in responses if response.headers["retry-after"] == "0"]
+        refused = [response for response in responses if response.headers["retry-after"] == "1"]
+        assert (len(begun), len(refused)) == (CONNECTIONS, FLOOD - CONNECTIONS)
+        assert {response.headers["preference-applied"] for response in responses} == {"wait=0"}
+        strict = other.request(f"/fragment/flood/{FLOOD}",
+                               headers={"Prefer": "wait=0, handling=strict"})
+        assert (strict.status, strict.headers["retry-after"]) == (503, "1")
+
+        api.wait_calls(None, CONNECTIONS)
+        other.send_raw(fcgi.request("/fragment/other"))  # waits, so it queues: as the first one
+        other.sync()
+        other.expect_silence()
+        if redis:  # nobody holds a lease for what is not made
+            wait_until(lambda: len(redis.command("KEYS", "lease:*")) <= CONNECTIONS + 1, "leases")
+        api.release_all()
+        assert other.response().status == 200
+        assert order_of(api, "other") == CONNECTIONS
+        assert attacker.request(f"/fragment/flood/{FLOOD - 1}").status == 200
+    assert api.calls() == CONNECTIONS + 2
 
 
 def test_routes_take_turns(daemon, api):

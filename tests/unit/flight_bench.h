@@ -30,6 +30,7 @@ struct hand_source {
     struct hand_call *calls; /* under way, the latest first */
     unsigned started, cancelled;
     bool refuses; /* as one without memory does */
+    bool busy;
 };
 
 static inline struct source_call *hand_start(struct source *source, struct slice name,
@@ -68,7 +69,14 @@ static inline void hand_cancel(struct source_call *call)
                   &(struct source_result){.status = SOURCE_CANCELLED, .reason = "cancelled"});
 }
 
-static const struct source_type hand_type = {.start = hand_start, .cancel = hand_cancel};
+static inline bool hand_is_busy(const struct source *source)
+{
+    return ((const struct hand_source *)source)->busy;
+}
+
+static const struct source_type hand_type = {.start = hand_start,
+                                             .is_busy = hand_is_busy,
+                                             .cancel = hand_cancel};
 
 /* The latest call for the fragment. */
 static inline struct hand_call *hand_find(const struct hand_source *hand, const char *name)
@@ -207,8 +215,8 @@ static inline void bench_free(struct flight_bench *bench, void (*cache_gone)(voi
 }
 
 /* A request's join. Its number, which counts up from 0, is taken only if it is parked. */
-static inline enum join_refusal bench_join(struct flight_bench *bench, unsigned recipe,
-                                           const char *name)
+static inline enum join_refusal bench_join_for(struct flight_bench *bench, unsigned recipe,
+                                               const char *name, int hold_s)
 {
     enum join_refusal refusal = JOIN_NO_MEMORY;
     struct note *note = &bench->notes[bench->joined];
@@ -216,13 +224,19 @@ static inline enum join_refusal bench_join(struct flight_bench *bench, unsigned 
     struct slice exact = unit_exact(slice_of(name)); /* both are copied */
     bench->joining = true;
     note->waiter = flights_join(bench->flights, &bench->recipes[recipe], exact, exact,
-                                bench_address(bench->joined), &refusal);
+                                bench_address(bench->joined), hold_s, &refusal);
     bench->joining = false;
     unit_drop(exact);
     assert_int_equal(note->waiter != NULL, refusal == JOIN_OK);
     if (note->waiter)
         bench->joined++;
     return refusal;
+}
+
+static inline enum join_refusal bench_join(struct flight_bench *bench, unsigned recipe,
+                                           const char *name)
+{
+    return bench_join_for(bench, recipe, name, HOLD_OF_ROUTE);
 }
 
 /* A request's purge of a key, or with a '*' behind it of all that begin so. It takes a number as well

@@ -131,7 +131,7 @@ static void test_key_and_name(void **state)
         bench->joining = true;
         bench->notes[i].waiter =
             flights_join(bench->flights, &bench->recipes[BY_HAND], key, SLICE("two words"),
-                         bench_address(bench->joined++), &refusal);
+                         bench_address(bench->joined++), HOLD_OF_ROUTE, &refusal);
         bench->joining = false;
         assert_non_null(bench->notes[i].waiter);
     }
@@ -235,6 +235,73 @@ static void test_holds_differ(void **state)
     hand_give(&bench->hand, "long", "<p>x</p>");
     bench_turn(bench);
     check_entry(0, "<p>x</p>", false, false, true);
+}
+
+/* --- those who don't wait --- */
+
+/* While the source is busy, they begin nothing, and get what is there all the same. */
+static void test_no_wait(void **state)
+{
+    struct settlement how;
+    (void)state;
+    assert_int_equal(bench_join_for(bench, NEGATIVE, "a", 0), JOIN_OK);
+    assert_int_equal(bench->hand.started, 1); /* there is room: it is begun */
+    assert_int_equal(bench->hand.calls->lane, NEGATIVE);
+
+    bench->hand.busy = true;
+    assert_int_equal(bench_join_for(bench, BY_HAND, "b", 0), JOIN_OK);
+    assert_int_equal(bench_join_for(bench, BY_HAND, "b", 0), JOIN_OK);
+    assert_int_equal(bench_join_for(bench, NEGATIVE, "a", 0), JOIN_OK); /* it is under way */
+    assert_int_equal(bench->settled, 0);
+    bench_turn(bench);
+    assert_int_equal(bench->settled, 2);
+    for (uint32_t i = 1; i <= 2; i++) {
+        assert_int_equal(bench->notes[i].how.kind, SETTLED_NOT_READY);
+        assert_true(bench->notes[i].how.busy);
+    }
+    check_counts(1, 2);
+    assert_int_equal(bench->hand.started, 1);
+
+    hand_give(&bench->hand, "a", "<p>x</p>");
+    bench_turn(bench);
+    check_entry(0, "<p>x</p>", false, false, true);
+    check_entry(3, "<p>x</p>", false, true, true);
+    assert_string_equal(bench_serve(bench, NEGATIVE, "a", &how), "<p>x</p>");
+    assert_int_equal(bench_join_for(bench, NEGATIVE, "a", 0), JOIN_OK);
+    bench_turn(bench);
+    check_entry(4, "<p>x</p>", true, false, false);
+    assert_int_equal(bench->hand.started, 1);
+
+    assert_int_equal(bench_join_for(bench, SIMULATED, "c", 0), JOIN_OK); /* which is never busy */
+    bench_run(bench, bench->joined);
+    assert_string_equal(bench->notes[5].body, "<div id=\"c\">result for c</div>");
+}
+
+/* One who waits for it queues at the source, even if he comes just when others were turned away. */
+static void test_no_wait_and_wait(void **state)
+{
+    (void)state;
+    bench->hand.busy = true;
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(bench_join_for(bench, BY_HAND, "a", 0), JOIN_OK);
+        assert_int_equal(bench->hand.started, 0);
+    }
+    join(BY_HAND, "a");
+    assert_int_equal(bench->hand.started, 1);
+    assert_int_equal(bench_join_for(bench, BY_HAND, "a", 0), JOIN_OK);
+    bench_turn(bench);
+    assert_int_equal(bench->settled, 3);
+    hand_give(&bench->hand, "a", "<p>x</p>");
+    bench_turn(bench);
+    check_entry(3, "<p>x</p>", false, false, true);
+    check_entry(4, "<p>x</p>", false, true, true);
+    assert_int_equal(bench_join_for(bench, BY_HAND, "b", 1), JOIN_OK); /* a second is a wait */
+    assert_int_equal(bench->hand.started, 2);
+
+    assert_int_equal(bench_join_for(bench, BY_HAND, "c", 0), JOIN_OK);
+    flights_cancel_all(bench->flights); /* one that was turned away, and not told yet */
+    assert_int_equal(bench->notes[6].how.kind, SETTLED_NOT_READY);
+    assert_int_equal(bench->settled, bench->joined);
 }
 
 /* --- outcomes --- */
@@ -695,6 +762,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_landed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_holds_differ, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_wait_and_wait, setup, teardown),
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test_setup_teardown(test_source_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_uncached, setup, teardown),

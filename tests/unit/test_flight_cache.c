@@ -164,6 +164,52 @@ static void test_failures(void **state)
     assert_int_equal(cache.releases, LENGTH(cases) + 1);
 }
 
+/* Who does not wait gets what Redis has; for more than that a busy source is not asked, and no lease
+ * is taken. It may have become busy while the lease was asked for. */
+static void test_no_wait(void **state)
+{
+    static const struct {
+        bool busy_before, busy_after;       /* the answer to the claim */
+        bool another_before, another_after; /* who waits */
+        bool claimed, started;
+    } cases[] = {
+        {false, false, false, false, true, true}, {true, true, false, false, false, false},
+        {false, true, false, false, true, false}, {true, true, true, false, true, true},
+        {true, true, false, true, true, true},    {false, true, false, true, true, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        fake_begin((struct flight_limits){10, 10});
+        bench->hand.busy = cases[i].busy_before;
+        if (cases[i].another_before)
+            join(BY_HAND, "a");
+        uint32_t number = bench->joined;
+        assert_int_equal(bench_join_for(bench, BY_HAND, "a", 0), JOIN_OK);
+        if (cases[i].another_after)
+            join(BY_HAND, "a");
+        answer_outcome(LOOKUP, "a", CACHE_NONE);
+        assert_row(i, cache.asked[CLAIM] == cases[i].claimed);
+        bench->hand.busy = cases[i].busy_after;
+        if (cases[i].claimed)
+            answer_outcome(CLAIM, "a", CACHE_OURS);
+        assert_row(i, bench->hand.started == cases[i].started);
+        assert_row(i, cache.leases == cases[i].started);
+        bench_turn(bench);
+        assert_row(i, bench->settled == !cases[i].started);
+        assert_row(i, bench->notes[number].how.busy == !cases[i].started);
+        check_counts(cases[i].started, cases[i].started ? bench->joined : 0);
+        fake_end();
+    }
+
+    fake_begin((struct flight_limits){10, 10});
+    bench->hand.busy = true;
+    assert_int_equal(bench_join_for(bench, BY_HAND, "a", 0), JOIN_OK);
+    answer_found(LOOKUP, "a", "<p>x</p>", LEFT_FRESH);
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+    fake_end();
+}
+
 /* --- waiting for another process --- */
 
 /* Whatever is told of the key wakes at once: the value, its lease, or that all may have changed. */
@@ -541,6 +587,7 @@ int main(void)
         fake_test(test_found),
         fake_test(test_from_memory),
         cmocka_unit_test(test_ways_to_source),
+        cmocka_unit_test(test_no_wait),
         fake_test(test_found_by_claim),
         fake_test(test_unreadable),
         fake_test(test_not_stored),
