@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import resource
 import shutil
 import signal
 import sys
@@ -21,6 +22,7 @@ from harness.servers import Redis, SlowApi, Workerless  # noqa: E402
 from harness.wait import SLOWNESS  # noqa: E402
 
 TEST_SECONDS = 60  # for one test, before SLOWNESS
+DESCRIPTORS = 20_000  # for this process and its children, where the system allows it
 LOG_BYTES = 20_000  # of each log that are shown
 
 
@@ -92,6 +94,16 @@ def pytest_runtest_protocol(item, nextitem):  # pylint: disable=unused-argument
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "seconds(count): what the test may take")
+    raise_descriptor_limit()
+
+
+def raise_descriptor_limit():
+    """Some tests hold thousands of connections, and most systems let a process have 1,024
+    descriptors until it asks for more. Not without an end: servers size their tables by it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @pytest.hookimpl(hookwrapper=True)

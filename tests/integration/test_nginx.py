@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import resource
-
-import pytest
 
 from harness import fronts
 from harness.httpc import get, get_many
 from harness.wait import SLOWNESS, scaled, wait_until
-
-
-@pytest.fixture
-def descriptors():
-    """Lets this process have as many descriptors as it may."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_page_and_fragments(tmp, run, api, redis, daemon):
@@ -61,7 +49,7 @@ def test_proxy_header_is_dropped(tmp, run, daemon):
     assert b"DOCUMENT_URI" in params and b"evil.test" not in params
 
 
-def test_stampede_makes_one_call(tmp, run, api, redis, daemon, descriptors):
+def test_stampede_makes_one_call(tmp, run, api, redis, daemon):
     """1,000 requests of one cold key: the API's own log shows one call, and all get its body."""
     count = scaled(1000)
     server = daemon(redis=redis.url)
