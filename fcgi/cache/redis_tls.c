@@ -140,10 +140,22 @@ static void begin_call(void)
     ERR_clear_error();
 }
 
-static void explain(redisContext *c)
+/* What OpenSSL has to say about the last call, or 0. Since 3.2 it also notes that a write failed, with
+ * errno as the reason; that explains nothing. */
+static unsigned long openssl_error(void)
 {
     unsigned long error = ERR_peek_error();
-    const char *reason = ERR_reason_error_string(error);
+    return ERR_GET_LIB(error) == ERR_LIB_SYS ? 0 : error;
+}
+
+static bool is_explained(void)
+{
+    return distrust != X509_V_OK || openssl_error() != 0;
+}
+
+static void explain(redisContext *c)
+{
+    const char *reason = ERR_reason_error_string(openssl_error());
     if (distrust != X509_V_OK)
         snprintf(c->errstr, sizeof c->errstr, "TLS: the server's certificate is refused: %s",
                  X509_verify_cert_error_string(distrust));
@@ -174,7 +186,7 @@ static void hear_last_word(redisContext *c)
     begin_call();
     original->read(c, &byte, 1);
     memcpy(c->errstr, errstr, sizeof errstr);
-    if (distrust != X509_V_OK || ERR_peek_error() != 0)
+    if (is_explained())
         explain(c);
 }
 
@@ -184,7 +196,7 @@ static ssize_t explained_write(redisContext *c)
     ssize_t count = original->write(c);
     if (count >= 0)
         return count;
-    bool is_known = distrust != X509_V_OK || ERR_peek_error() != 0;
+    bool is_known = is_explained();
     explain(c);
     if (!is_known)
         hear_last_word(c);
