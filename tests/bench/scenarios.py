@@ -45,8 +45,11 @@ http {
     upstream workerless { server unix:@WORKERLESS@; keepalive 64; }
     upstream null       { server unix:@NULL@;       keepalive 64; }
     fastcgi_keep_conn on;
-    fastcgi_temp_path @DIR@/fastcgi;
     client_body_temp_path @DIR@/body;
+    fastcgi_temp_path @DIR@/fastcgi;
+    proxy_temp_path @DIR@/proxy;
+    scgi_temp_path @DIR@/scgi;
+    uwsgi_temp_path @DIR@/uwsgi;
     include @FASTCGI_PARAMS@;
     server {
         listen 127.0.0.1:@PORT@;
