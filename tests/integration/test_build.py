@@ -1,23 +1,22 @@
-"""Building from a copy of the sources: what is compiled again when, and what is installed."""
+"""Building from a copy of the sources: what is compiled again when, and how."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
-from typing import List
 
 import pytest
 
-from harness.servers import TOP, need, wrapper_command
+from harness.servers import TOP, wrapper_command
 
 PRODUCTS = shutil.ignore_patterns(
-    ".git", "build-asan", "build-coverage", "build-fuzz", "node_modules", "output", "__pycache__",
-    "Makefile", "config.status", "config.h", "stamp-h1", "build-flags", "workerless-*", "*.o", "*.a",
-    ".deps")
+    ".git", "build-asan", "build-clang", "build-coverage", "build-fuzz", "node_modules", "output",
+    "__pycache__", "Makefile", "build-flags", "config.cache", "config.h", "config.status", "stamp-h1",
+    "workerless-*", "*.o", "*.a", ".deps")
 
 pytestmark = pytest.mark.skipif(bool(wrapper_command()), reason="not about the daemon as it runs")
 
@@ -38,11 +37,13 @@ OBJECT = "fcgi/main.o"
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory):
+def sources():
     """A copy of the sources that is not configured."""
-    place = tmp_path_factory.mktemp("build") / "tree"
-    shutil.copytree(TOP, place, ignore=PRODUCTS, symlinks=True)
-    return place
+    with tempfile.TemporaryDirectory(prefix="wl-") as tmp:
+        place = Path(tmp) / "tree"
+        shutil.copytree(TOP, place, ignore=PRODUCTS, symlinks=True)
+        run_in(place, "chmod", "-R", "u+w", ".")  # make distcheck takes that away
+        yield place
 
 
 def configure(sources: Path, *options: str) -> None:
@@ -54,6 +55,7 @@ def compiled(sources: Path, *settings: str) -> bool:
     return "main.c" in run_in(sources, "make", "V=1", *settings, OBJECT)
 
 
+@pytest.mark.seconds(180)
 def test_flags_that_change(sources):
     """Whatever changes in the flags, objects made with the old ones are made again; with the same
     ones they are kept."""
@@ -70,3 +72,32 @@ def test_flags_that_change(sources):
     assert compiled(sources) and not compiled(sources)
     for setting in ("CPPFLAGS=-DWHERE='\"it is\"'", "CFLAGS=-O0"):
         assert compiled(sources, setting) and not compiled(sources, setting)
+
+
+def variable(sources: Path, name: str) -> str:
+    """The value of a variable that ./configure has put into the Makefile."""
+    makefile = (sources / "Makefile").read_text("utf-8")
+    return re.search(rf"^{name} = *(.*)$", makefile, re.MULTILINE).group(1)
+
+
+def takes(sources: Path, flag: str, code: str = "int some;") -> bool:
+    """Whether the compiler can do it."""
+    return subprocess.run(
+        [*variable(sources, "CC").split(), "-Werror", "-O2", "-U_FORTIFY_SOURCE", flag,
+         "-xc", "-c", "-o", "/dev/null", "-"],
+        input=code, text=True, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+@pytest.mark.seconds(120)
+def test_hardening(sources):
+    """All that compiler and library know is used, and nothing else."""
+    configure(sources)
+    used = variable(sources, "HARDENING_CFLAGS").split()
+    for flag in ("-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection"):
+        assert (flag in used) == takes(sources, flag), flag
+    third = takes(sources, "-D_FORTIFY_SOURCE=3",
+                  "#include <stdio.h>\n_Static_assert(__USE_FORTIFY_LEVEL == 3, \"\");")
+    assert f"-D_FORTIFY_SOURCE={3 if third else 2}" in variable(sources, "HARDENING_CPPFLAGS")
+
+    configure(sources, "--disable-hardening")
+    assert not variable(sources, "HARDENING_CFLAGS") + variable(sources, "HARDENING_CPPFLAGS")
