@@ -76,10 +76,12 @@ missing_needs()
     command -v npm >/dev/null || echo npm
 }
 
-# The libraries that the tests in a browser use. Once they are there, no network is needed.
+# The libraries that the tests in a browser use, as package-lock.json has them. Once they are there,
+# no network is needed.
 install_libraries()
 {
-    (cd $browser_tests && { npm ls >/dev/null 2>&1 || npm install --loglevel=error </dev/null; }) ||
+    (cd $browser_tests && { npm ls >/dev/null 2>&1 ||
+        npm ci --ignore-scripts --loglevel=error </dev/null; }) ||
         fail "npm could not install what $browser_tests/package.json names"
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -101,3 +102,19 @@ def test_hardening(sources):
 
     configure(sources, "--disable-hardening")
     assert not variable(sources, "HARDENING_CFLAGS") + variable(sources, "HARDENING_CPPFLAGS")
+
+
+# ---- what npm installs
+
+
+def test_lock_file():
+    """It pins by checksum whatever package.json names, and names no host to load it from."""
+    place = TOP / "tests/browser"
+    text = (place / "package-lock.json").read_text("utf-8")
+    assert "://" not in text
+    packages = json.loads(text)["packages"]
+    own = packages.pop("")
+    assert own["dependencies"] == json.loads((place / "package.json").read_text())["dependencies"]
+    for name, version in own["dependencies"].items():
+        assert packages[f"node_modules/{name}"]["version"] == version
+    assert all(package["integrity"].startswith("sha512-") for package in packages.values())
