@@ -1,12 +1,15 @@
 #!/bin/sh
 # Makes ./configure. With --install-deps it first installs whatever is missing to build, run, test
-# and lint: Debian's packages, and by npm the few that tests/browser/package.json names.
+# and lint: Debian's packages, and by npm the few that tests/browser/package.json names. With
+# --install-deps=run, only what building and `make demo` need; with --install-deps=build, even less.
 set -eu
 cd "$(dirname "$0")"
 
 # One need a line; of "a|b" either will do, and the first that apt knows is installed.
-packages='
-build-essential
+build_packages='
+gcc
+libc6-dev
+make
 autoconf
 automake
 pkg-config|pkgconf
@@ -18,17 +21,21 @@ libcurl4-openssl-dev|libcurl4-gnutls-dev
 libconfuse-dev
 uthash-dev
 libxxhash-dev
-libcmocka-dev
+'
+run_packages='
 python3
+nginx
+lighttpd
+redis-server
+redis-tools
+'
+test_packages='
+libcmocka-dev
 python3-pytest
 python3-selenium
 chromium|chromium-browser
 chromium-driver|chromium-chromedriver
-nginx
-lighttpd
 haproxy
-redis-server
-redis-tools
 openssl
 spawn-fcgi
 libfcgi-bin
@@ -39,6 +46,9 @@ libclang-rt-dev
 clang-format
 clang-tidy
 cppcheck
+wrk
+debootstrap
+debian-archive-keyring
 '
 # Of these, the ones that start a service as soon as they are installed.
 services='nginx lighttpd haproxy redis-server'
@@ -54,9 +64,12 @@ fail()
 
 usage()
 {
-    echo "usage: ./autogen.sh [--install-deps]"
-    echo "  --install-deps  first install what is missing: Debian's packages (needs root or sudo),"
-    echo "                  and JavaScript libraries for tests, into $browser_tests/node_modules"
+    echo "usage: ./autogen.sh [--install-deps[=build|run|test]]"
+    echo "  --install-deps  first install what is missing from Debian's packages (needs root or sudo):"
+    echo "                  =build  what building needs"
+    echo "                  =run    that, and what \`make demo\` needs"
+    echo "                  =test   that, and what tests and linters need; also JavaScript libraries,"
+    echo "                          into $browser_tests/node_modules. The default."
 }
 
 # Prints the needs that no installed package meets.
@@ -73,7 +86,7 @@ missing_needs()
         test $met = yes || echo "$need"
     done
     # Not by its package: Node's own packages bring it along, and exclude Debian's.
-    command -v npm >/dev/null || echo npm
+    test $purpose != test || command -v npm >/dev/null || echo npm
 }
 
 # The libraries that the tests in a browser use, as package-lock.json has them. Once they are there,
@@ -163,9 +176,18 @@ need_tool()
     tools_missing=yes
 }
 
+# What is to be installed for: build, run or test.
+purpose=test packages=$build_packages
+case "${1-}" in
+--install-deps=build) purpose=build ;;
+--install-deps=run) purpose=run packages="$build_packages $run_packages" ;;
+--install-deps | --install-deps=test) packages="$build_packages $run_packages $test_packages" ;;
+esac
+
 case "${1-}" in
 '') ;;
---install-deps) install_deps && install_libraries ;;
+--install-deps=build | --install-deps=run) install_deps ;;
+--install-deps | --install-deps=test) install_deps && install_libraries ;;
 -h | --help) usage && exit ;;
 *) usage >&2 && exit 2 ;;
 esac

@@ -1,4 +1,4 @@
-"""Building from a copy of the sources: what is compiled again when, and how."""
+"""Building from a copy of the sources: what is compiled again when, and what is installed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import List
 
 import pytest
 
@@ -102,6 +103,83 @@ def test_hardening(sources):
 
     configure(sources, "--disable-hardening")
     assert not variable(sources, "HARDENING_CFLAGS") + variable(sources, "HARDENING_CPPFLAGS")
+
+
+# ---- ./autogen.sh --install-deps
+
+# Stand-ins for what would change this machine. What "sudo apt-get install" is given counts as
+# installed from then on.
+FAKES = {
+    "id": "echo 1000",
+    "apt-cache": "echo Candidate: 1",
+    "apt-get": "exit 1",
+    "dpkg-query": 'sed "s/^/ii  /" installed',
+    "sudo": 'test "$1" != tee || cat >/dev/null\n'
+            'words="$*"; case $words in *" --no-install-recommends "*)\n'
+            '    printf "%s\\n" ${words#*--no-install-recommends } >>installed ;; esac',
+    "npm": 'echo "$@" >>npm.log; test "$1" != ls',
+    "autoreconf": "exit 0",
+}
+
+
+class Dependencies:
+    """./autogen.sh in a directory of its own, with FAKES."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        (place / "tests/browser").mkdir(parents=True)
+        (place / "bin").mkdir()
+        (place / "installed").write_text("", "ascii")
+        shutil.copy(TOP / "autogen.sh", place)
+        for name, text in FAKES.items():
+            path = place / "bin" / name
+            path.write_text(f"#!/bin/sh\ncd '{place}'\n{text}\n", "ascii")
+            path.chmod(0o755)
+
+    def install(self, option: str) -> List[str]:
+        """Returns the packages that were installed for it."""
+        before = self._installed()
+        run_in(self.place, "./autogen.sh", option, PATH=f"{self.place}/bin:{os.environ['PATH']}")
+        return self._installed()[len(before):]
+
+    def _installed(self) -> List[str]:
+        return (self.place / "installed").read_text("ascii").split()
+
+    def npm(self) -> List[str]:
+        """The calls of npm."""
+        log = self.place / "npm.log"
+        return log.read_text("ascii").splitlines() if log.exists() else []
+
+
+BUILD = {"gcc", "make", "autoconf", "pkg-config", "libev-dev", "libhiredis-dev"}
+RUN = {"python3", "nginx", "redis-server"}
+TEST = {"python3-pytest", "chromium", "valgrind", "clang", "wrk", "debootstrap"}
+
+
+@pytest.mark.parametrize("option, wanted, unwanted, npm", [
+    ("--install-deps=build", BUILD, RUN | TEST, []),
+    ("--install-deps=run", BUILD | RUN, TEST, []),
+    ("--install-deps=test", BUILD | RUN | TEST, set(), ["ls", "ci --ignore-scripts"]),
+    ("--install-deps", BUILD | RUN | TEST, set(), ["ls", "ci --ignore-scripts"])])
+def test_what_is_installed(tmp, option, wanted, unwanted, npm):
+    dependencies = Dependencies(tmp)
+    installed = set(dependencies.install(option))
+    assert wanted <= installed and not unwanted & installed
+    assert [call.partition(" --loglevel")[0] for call in dependencies.npm()] == npm
+    assert dependencies.install(option) == []
+
+
+def test_only_what_is_missing_is_installed(tmp):
+    dependencies = Dependencies(tmp)
+    run = dependencies.install("--install-deps=run")
+    rest = dependencies.install("--install-deps")
+    assert TEST <= set(rest) and not set(run) & set(rest)
+
+
+def test_wrong_purpose():
+    done = subprocess.run([TOP / "autogen.sh", "--install-deps=demo"], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 2 and "--install-deps[=build|run|test]" in done.stdout
 
 
 # ---- what npm installs
