@@ -164,7 +164,9 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
     return add_value(value) ? 0 : -1;
 }
 
-static void on_error(cfg_t *cfg, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) /* what libconfuse calls its own error function with */
+static void
+on_error(cfg_t *cfg, const char *format, va_list arguments)
 {
     char text[256];
     const char *name = NULL;
