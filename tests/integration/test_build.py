@@ -196,3 +196,20 @@ def test_lock_file():
     for name, version in own["dependencies"].items():
         assert packages[f"node_modules/{name}"]["version"] == version
     assert all(package["integrity"].startswith("sha512-") for package in packages.values())
+
+
+# ---- tests/debian13.sh
+
+
+@pytest.mark.parametrize("environment, status, word", [
+    ({}, 77, "skipped: "), ({"CI": "true"}, 1, "")])
+def test_debian13_without_root(tmp, environment, status, word):
+    """It may be skipped, but in CI it may not."""
+    script = shutil.copy(TOP / "tests/debian13.sh", tmp)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    clean = {name: value for name, value in os.environ.items() if name != "CI"}
+    done = subprocess.run([*(nobody if os.geteuid() == 0 else []), script], cwd=tmp, check=False,
+                          env={**clean, **environment}, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    assert done.returncode == status
+    assert done.stdout == f"debian13: {word}making a Debian root needs root\n"
