@@ -7,6 +7,7 @@ The check_ functions are what every front server has to get right.
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
@@ -91,14 +92,19 @@ def lighttpd_spawn(tmp: Union[str, Path], config: str, *, port: int = 0,
 
 
 def haproxy(tmp: Union[str, Path], socket_path: str, *, port: int = 0,
-            skeleton: Tuple[str, int] = ("127.0.0.1", 1)) -> Haproxy:
-    """conf/haproxy.cfg. `skeleton` is the web server that has the page."""
-    return Haproxy(tmp, example("haproxy.cfg", {
+            skeleton: Tuple[str, int] = ("127.0.0.1", 1), multiplexed: bool = False) -> Haproxy:
+    """conf/haproxy.cfg. `skeleton` is the web server that has the page. With `multiplexed` the
+    lines that are commented out are in: /fragment/menu/ shares connections."""
+    text = example("haproxy.cfg", {
         SOCKET: socket_path,
         DOCUMENTS: str(WWW),
         "bind :8080": "bind 127.0.0.1:@PORT@",
         "127.0.0.1:8081": "%s:%d" % skeleton,
-    }), port=port)
+    })
+    if multiplexed:
+        text, lines = re.subn(r"^( *)#(?=\S| {4})", r"\1", text, flags=re.MULTILINE)
+        assert lines > 5, "conf/haproxy.cfg has no lines to uncomment"
+    return Haproxy(tmp, text, port=port)
 
 
 # --- the ear ---
