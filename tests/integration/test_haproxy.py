@@ -48,9 +48,9 @@ def test_one_request_at_a_time(tmp, run, api, daemon):
     """Each connection carries one request at a time, and is used again."""
     relay = run(fronts.Relay(tmp, daemon().address))
     front = run(fronts.haproxy(tmp, relay.path))
-    make_all(front, api)
     for number in range(20):
         assert get(front.address, f"/fragment/menu/n{number}").status == 200
+    make_all(front, api)
     lines = [line for line in relay.lines
              if any(b"/fragment/" in heard.params for heard in line.requests)]
     assert {line.most for line in lines} == {1}
