@@ -1,7 +1,7 @@
 /* Where entries are kept: Redis for the fleet, and the process's own memory in front of it.
  *
  *     cache_peek ----> memory                                   at once
- *     cache_lookup --> GET                                      later
+ *     cache_lookup --> GETRANGE                                 later
  *     cache_claim ---> GET again, else the lease (one script)   later
  *     cache_store ---> SET if the lease is still ours           in the background
  *
@@ -26,6 +26,7 @@ struct cache_settings {
     const char *redis;      /* as cache/redis_address.h has it; "": none */
     const char *name_space; /* keys in Redis are NAMESPACE:KEY */
     size_t memory_bytes;    /* bound of the memory cache, overhead included; 0: off */
+    size_t max_value;       /* bytes of a value in Redis; what is larger is not read, nor stored */
     double redis_timeout;   /* seconds until an unanswered command means that Redis is gone */
     double lease;           /* seconds that a lease lasts without renewal */
     /* Of an address with TLS; each may be empty. */
@@ -104,7 +105,7 @@ void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
 
 /* Keeps the entry until then, by clock_wall_ms(). Takes the lease (NULL: made without one). The
  * entry is not kept if the lease is not ours any longer; nor, where there is a Redis, if it is
- * larger than 16 MiB. Best effort: false if it surely is not kept. */
+ * larger than `max_value`. Best effort: false if it surely is not kept. */
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms);
 

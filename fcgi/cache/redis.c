@@ -27,15 +27,15 @@
 #include "cache/redis_scan.h"
 #include "cache/redis_scripts.h"
 
-/* Bytes of a value that we store: with each write hiredis moves all that is left to be sent. */
-#define VALUE_MAX            ((size_t)16 << 20)
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
 #define CLAIMED              (-3)  /* what the script says in the place of a PTTL */
-#define LEASE_WITHOUT_END_MS 60000 /* not of our making: whoever waits looks again anyway */
-#define REDIRECTIONS_MAX     5     /* in a row */
-#define TRIES_MAX            10    /* while a slot moves */
-#define TRY_AGAIN_S          0.05
-#define PURGES_MAX           1000 /* of one prefix at a time, before more keys are looked for */
+#define LEASE_WITHOUT_END_MS                                                                       \
+    60000                    /* of a lease whose end is not told: who waits looks again anyway */
+#define REDIRECTIONS_MAX  5  /* in a row */
+#define TRIES_MAX         10 /* while a slot moves */
+#define TRY_AGAIN_S       0.05
+#define COMPLAINT_EVERY_S 10.0
+#define PURGES_MAX        1000 /* of one prefix at a time, before more keys are looked for */
 
 enum operation_kind {
     GET,
@@ -61,6 +61,9 @@ struct redis {
     struct log_limit damaged;   /* entries */
     const char *name_space;
     char value_start[128]; /* NAMESPACE: */
+    size_t value_max;      /* bytes of a value that is read, or stored */
+    char value_max_text[24];
+    double long_value_at, long_entry_at; /* when one that is too long was last logged */
 };
 
 struct operation {
@@ -199,9 +202,22 @@ static void answer_envelope(struct operation *operation, struct slice value)
     answer_entry(operation, entry);
 }
 
+/* Logged now and then: it may be one of many, and be met with every request. */
+static bool is_time_to_complain(double *last)
+{
+    double now = clock_monotonic();
+    if (*last > 0 && now - *last < COMPLAINT_EVERY_S)
+        return false;
+    *last = now;
+    return true;
+}
+
+/* An empty string is what GETRANGE says of a key that does not exist as well: the claim that
+ * follows a miss tells the two apart. It also tells how long a value is that is too long. */
 static void on_get(struct operation *operation, redisReply *reply)
 {
-    if (reply->type != REDIS_REPLY_STRING) {
+    if (reply->type != REDIS_REPLY_STRING || reply->len == 0 ||
+        (size_t)reply->len > operation->redis->value_max) {
         operation_end(operation, (struct redis_answer){.outcome = REDIS_NONE});
         return;
     }
@@ -235,17 +251,30 @@ static void answer_value(struct operation *operation, const redisReply *string,
         answer_entry(operation, plain_entry(value, ttl));
 }
 
-/* [value, PTTL], or [whether the known one is there, CLAIMED or the PTTL of their lease]. */
+static void complain_of_long_value(const struct operation *operation, const redisReply *len)
+{
+    struct redis *redis = operation->redis;
+    if (len->type == REDIS_REPLY_INTEGER && is_time_to_complain(&redis->long_value_at))
+        log_warning("redis",
+                    "%s holds %lld bytes, more than max_value (%zu); it counts as missing and is "
+                    "regenerated",
+                    operation->value_key, len->integer, redis->value_max);
+}
+
+/* [value, PTTL], or [whether the known one is there, CLAIMED or the PTTL of their lease], and the
+ * length of a value that is too long. */
 static void on_claim(struct operation *operation, redisReply *reply)
 {
     const redisReply *first, *ttl;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 || reply->elements > 3 ||
         reply->element[1]->type != REDIS_REPLY_INTEGER) {
         operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
         return;
     }
     first = reply->element[0];
     ttl = reply->element[1];
+    if (reply->elements == 3)
+        complain_of_long_value(operation, reply->element[2]);
     if (first->type == REDIS_REPLY_STRING)
         answer_value(operation, first, ttl);
     else
@@ -303,7 +332,7 @@ static const struct {
     enum redis_script script;
     void (*replied)(struct operation *operation, redisReply *reply);
 } kinds[] = {
-    [GET] = {"GET", NO_SCRIPT, on_get},
+    [GET] = {"GETRANGE", NO_SCRIPT, on_get},
     [PTTL] = {"PTTL", NO_SCRIPT, on_pttl},
     [CLAIM] = {"taking a lease", SCRIPT_CLAIM, on_claim},
     [STORE] = {"storing a result", SCRIPT_STORE, on_yes_or_no},
@@ -353,7 +382,7 @@ static void on_again(void *context, struct timeout *again)
     operation_start(operation);
 }
 
-/* An error reply. GET of a value that is no string is a miss; everything else is as if Redis were
+/* An error reply. A lookup of a value that is no string is a miss; everything else is as if Redis were
  * gone, for this operation. */
 static void on_error(struct operation *operation, redisReply *reply)
 {
@@ -422,6 +451,7 @@ static void add_script(struct arguments *arguments, const struct operation *oper
         add(arguments, *what == 't'   ? slice_of(operation->token)
                        : *what == 'm' ? slice_of(operation->milliseconds)
                        : *what == 'k' ? (struct slice){operation->known, operation->known_len}
+                       : *what == 'l' ? slice_of(operation->redis->value_max_text)
                                       : operation->entry->encoded);
     if (operation->declared != BOTH_KEYS)
         add(arguments, operation->declared == LEASE_ONLY ? value_key : lease_key);
@@ -434,11 +464,13 @@ static void arguments_of(const struct operation *operation, struct arguments *ar
         return;
     }
     add_words(arguments,
-              operation->kind == GET    ? "GET"
+              operation->kind == GET    ? "GETRANGE"
               : operation->kind == PTTL ? "PTTL"
                                         : "SET",
               NULL, NULL);
     add(arguments, (struct slice){operation->value_key, operation->key_len});
+    if (operation->kind == GET) /* one byte more than the limit, which shows that it is passed */
+        add_words(arguments, "0", operation->redis->value_max_text, NULL);
     if (operation->kind == STORE_NEW) {
         add(arguments, operation->entry->encoded);
         add_words(arguments, "PX", operation->milliseconds, "NX");
@@ -494,8 +526,10 @@ void redis_store(struct redis *redis, struct slice key, const char *token, struc
         operation_new(redis, token ? STORE : STORE_NEW, key, answered, caller);
     if (!operation)
         return;
-    if (entry->encoded.len > VALUE_MAX) {
-        log_debug("redis", "%s: not stored: larger than 16 MiB", operation->value_key);
+    if (entry->encoded.len > redis->value_max) {
+        if (is_time_to_complain(&redis->long_entry_at))
+            log_warning("redis", "%s is not stored: its %zu bytes are more than max_value (%zu)",
+                        operation->value_key, entry->encoded.len, redis->value_max);
         operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
         return;
     }
@@ -664,6 +698,8 @@ struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *setti
     redis->owner = *owner;
     redis->name_space = settings->name_space;
     snprintf(redis->value_start, sizeof redis->value_start, "%s:", settings->name_space);
+    redis->value_max = settings->max_value;
+    snprintf(redis->value_max_text, sizeof redis->value_max_text, "%zu", settings->max_value);
     timeout_queue_init(&redis->again, loop, TRY_AGAIN_S, on_again, redis);
     redis->nodes = redis_nodes_new(loop, settings,
                                    &(struct redis_link_owner){.context = redis,

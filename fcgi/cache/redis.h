@@ -66,7 +66,8 @@ struct redis_answer {
  * nothing can be sent (REDIS_GONE). */
 typedef void redis_answer_fn(void *caller, const struct redis_answer *answer);
 
-/* GET: FOUND, NONE or GONE. */
+/* The value, if it is not longer than settings->max_value: FOUND, NONE or GONE. NONE as well for an
+ * empty string, which redis_claim finds. */
 void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered, void *caller);
 
 /* Reads the value again and, if it is still missing, takes the lease: FOUND, OURS, THEIRS, NONE
@@ -77,7 +78,7 @@ void redis_claim(struct redis *redis, struct slice key, const char *token, int64
 
 /* Keeps the entry for keep_ms and gives the lease up, if the token is still that of the lease. With
  * a NULL token: if there is no value. DONE; NONE: not ours any longer; GONE, at once if it is
- * larger than 16 MiB: then the lease is still to be given up. */
+ * larger than settings->max_value: then the lease is still to be given up. */
 void redis_store(struct redis *redis, struct slice key, const char *token, struct entry *entry,
                  int64_t keep_ms, redis_answer_fn *answered, void *caller);
 

@@ -14,7 +14,6 @@
 #include "cache/redis_link.h"
 
 #include <ev.h>
-#include <hiredis/adapters/libev.h>
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 #include <hiredis/sds.h>
@@ -349,10 +348,9 @@ redisAsyncContext *redis_link_connect(struct redis_link *link, struct reader_gua
         redisAsyncFree(context);
         return NULL;
     }
-    redis_reader_guard(context->c.reader, guard);
     if (!by_path)
         redisEnableKeepAlive(&context->c);
-    if (redisLibevAttach(link->loop, context) == REDIS_OK)
+    if (redis_reader_attach(link->loop, context, guard))
         return context;
     redisAsyncFree(context);
     return NULL;
@@ -478,7 +476,10 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_setti
     link->address = *address;
     link->owner = *owner;
     link->retry_after = RETRY_FIRST_S;
-    link->guard = (struct reader_guard){READER_COMMANDS, is_awaited, link};
+    link->guard = (struct reader_guard){.rule = READER_COMMANDS,
+                                        .most = settings->max_value + READER_SLACK,
+                                        .awaited = is_awaited,
+                                        .context = link};
     timeout_queue_init(&link->deadlines, loop, settings->redis_timeout, on_deadline, link);
     ev_timer_init(&link->retry, on_retry, 0., 0.);
     link->retry.data = link;

@@ -22,8 +22,22 @@
     "local L, V = KEYS[1], KEYS[2] or table.remove(ARGV) " \
     "if string.sub(L, 1, 7) ~= 'lease:{' then L, V = V, L end "
 
+/* One byte more than the token is enough to tell another lease, however large. */
+#define TOKEN_OF_L "('GETRANGE', L, 0, #ARGV[1])"
+
 #define RETURN_0_UNLESS_OURS \
-    "if redis.call('GET', L) ~= ARGV[1] then return 0 end "
+    "if redis.call" TOKEN_OF_L " ~= ARGV[1] then return 0 end "
+
+/* Into v the value, or false if there is none: one of another type than string, one that is longer
+ * than the limit (which is never copied) and one on another node count as missing. n is its
+ * length, negative if that is not known. Any other refusal is told. */
+#define READ_V(limit) \
+    "local n = redis.pcall('STRLEN', V) " \
+    "if type(n) == 'table' then " \
+    "if not string.find(n.err, 'WRONGTYPE', 1, true) " \
+    "and not string.find(n.err, 'non local key', 1, true) then return n end " \
+    "n = -1 end " \
+    "local v = n >= 0 and n <= tonumber(" limit ") and redis.call('GET', V) "
 
 /* A key that is elsewhere is passed over; any other refusal is told. */
 #define DEL_OR_RETURN(key, count) \
@@ -41,17 +55,18 @@ static struct {
     char hash[HASH_LEN + 1];
 } scripts[REDIS_SCRIPTS] = {
     /* [value, its PTTL]; or, if there is none but the one that is known, [there, -3] when the lease
-     * is ours now, and [there, its PTTL] when it is another's; there is 1 if the known one is. A
-     * value of another type than string counts as missing: it is replaced. */
-    [SCRIPT_CLAIM] = {"tmk",
+     * is ours now, and [there, its PTTL] when it is another's; there is 1 if the known one is. The
+     * length of a value that is too long comes third. */
+    [SCRIPT_CLAIM] = {"tmkl",
         KEYS_L_V
-        "local there, v = 0, redis.pcall('GET', V) "
-        "if type(v) == 'string' then "
+        READ_V("ARGV[4]")
+        "local there, long = 0, n > tonumber(ARGV[4]) and n or nil "
+        "if v then "
         "if ARGV[3] == '' or string.sub(v, 1, #ARGV[3]) ~= ARGV[3] then "
         "return {v, redis.call('PTTL', V)} end "
         "there = 1 end "
-        "if redis.call('SET', L, ARGV[1], 'NX', 'PX', ARGV[2]) then return {there, -3} end "
-        "return {there, redis.call('PTTL', L)}", ""},
+        "if redis.call('SET', L, ARGV[1], 'NX', 'PX', ARGV[2]) then return {there, -3, long} end "
+        "return {there, redis.call('PTTL', L), long}", ""},
     [SCRIPT_STORE] = {"tem",
         KEYS_L_V
         RETURN_0_UNLESS_OURS
@@ -64,11 +79,11 @@ static struct {
         "return redis.call('PEXPIRE', L, ARGV[2])", ""},
     /* [lost], [lost, 1] if the value is the one that is known, or [lost, value, its PTTL]; lost is
      * 1 if the lease is not ours. */
-    [SCRIPT_CHECK] = {"tk",
+    [SCRIPT_CHECK] = {"tkl",
         KEYS_L_V
-        "local lost = redis.pcall('GET', L) ~= ARGV[1] and 1 or 0 "
-        "local v = redis.pcall('GET', V) "
-        "if type(v) ~= 'string' then return {lost} end "
+        "local lost = redis.pcall" TOKEN_OF_L " ~= ARGV[1] and 1 or 0 "
+        READ_V("ARGV[3]")
+        "if not v then return {lost} end "
         "if ARGV[2] ~= '' and string.sub(v, 1, #ARGV[2]) == ARGV[2] then return {lost, 1} end "
         "return {lost, v, redis.call('PTTL', V)}", ""},
     [SCRIPT_RELEASE] = {"t",
@@ -77,19 +92,18 @@ static struct {
         "return redis.call('DEL', L)", ""},
     [SCRIPT_DISCARD] = {"k",
         KEYS_L_V
-        "if string.sub(redis.call('GET', V) or '', 1, #ARGV[1]) ~= ARGV[1] then return 0 end "
+        "if redis.call('GETRANGE', V, 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end "
         "return redis.call('DEL', V)", ""},
     [SCRIPT_PURGE] = {"",
         KEYS_L_V
         DEL_OR_RETURN("L", "l")
         RETURN_HOW_MANY_GO, ""},
-    /* What is no envelope has no fresh time to be cut short: it goes. */
-    [SCRIPT_PURGE_SOFT] = {"m",
+    /* What is no envelope has no fresh time to be cut short: it goes, as does what is too long. */
+    [SCRIPT_PURGE_SOFT] = {"ml",
         KEYS_L_V
         DEL_OR_RETURN("L", "l")
-        "local v = redis.pcall('GET', V) "
-        "if not v then return 0 end "
-        "local head, fresh, rest = string.match(type(v) == 'string' and v or '', "
+        READ_V("ARGV[2]")
+        "local head, fresh, rest = string.match(v or '', "
         "'^(" ENTRY_START "%d+ fresh=)(%d+)(.*)$') "
         "if not head then " RETURN_HOW_MANY_GO "end "
         "if tonumber(fresh) > tonumber(ARGV[1]) then fresh = ARGV[1] end "

@@ -26,7 +26,7 @@ const char *redis_script_text(enum redis_script script);
 const char *redis_script_hash(enum redis_script script);
 
 /* What follows the keys, a letter each: 't' the token, 'm' milliseconds, 'k' how the known value
- * begins, 'e' the entry. */
+ * begins, 'e' the entry, 'l' the limit of a value's length. */
 const char *redis_script_arguments(enum redis_script script);
 
 /* Sends them all to the server, which answers with their hashes. Best effort: until then, and if it

@@ -14,7 +14,6 @@
 #include "cache/redis_sentinel.h"
 
 #include <ev.h>
-#include <hiredis/adapters/libev.h>
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
@@ -31,7 +30,7 @@
 
 #define LOOKUP_S 2.0 /* for a Sentinel's name */
 
-static struct reader_guard search_guard = {.rule = READER_ANY};
+static struct reader_guard search_guard = {.rule = READER_ANY, .most = READER_SLACK};
 
 struct redis_sentinel {
     struct ev_loop *loop;
@@ -160,9 +159,8 @@ static void ask(struct redis_sentinel *search, const char *host)
         return;
     }
     context->data = search;
-    redis_reader_guard(context->c.reader, &search_guard);
     start_timer(search, search->settings->redis_timeout);
-    if (redisLibevAttach(search->loop, context) != REDIS_OK ||
+    if (!redis_reader_attach(search->loop, context, &search_guard) ||
         redisAsyncCommand(context, on_answer, NULL, "SENTINEL get-master-addr-by-name %s",
                           search->address->primary) != REDIS_OK ||
         (search->tls && redisAsyncSetConnectCallback(context, on_connect) != REDIS_OK))

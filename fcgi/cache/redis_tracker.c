@@ -266,7 +266,7 @@ struct redis_tracker *redis_tracker_new(struct ev_loop *loop, const char *name_s
     tracker->loop = loop;
     tracker->link = link;
     tracker->owner = owner;
-    tracker->guard = (struct reader_guard){.rule = READER_MESSAGES};
+    tracker->guard = (struct reader_guard){.rule = READER_MESSAGES, .most = 4 * READER_SLACK};
     ev_timer_init(&tracker->timer, on_timer, 0., 0.);
     tracker->timer.data = tracker;
     snprintf(tracker->value_prefix, sizeof tracker->value_prefix, "%s:", name_space);

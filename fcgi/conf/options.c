@@ -115,6 +115,10 @@ const struct option option_table[] = {
      .help = "Keys in Redis begin with this and a colon."},
     {CACHE("memory"), .kind = OPTION_SIZE, AT(struct conf, cache.memory_bytes),
      .preset = "64MiB", .help = "Bound of the memory cache; 0: off."},
+    {CACHE("max_value"), .kind = OPTION_SIZE, AT(struct conf, cache.max_value),
+     .preset = "16MiB", .min = "1KiB", .max = "32MiB",
+     .help = "The largest value in Redis: a larger result is not stored, and a larger value that "
+             "somebody else has written counts as missing."},
     {CACHE("redis_timeout"), .kind = OPTION_DURATION, AT(struct conf, cache.redis_timeout),
      .preset = "250ms", .min = "1ms", .max = "60s",
      .help = "Redis is taken for gone when it leaves a command unanswered for this time."},

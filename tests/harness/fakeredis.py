@@ -1,9 +1,9 @@
 """A Redis that says what the test wants, sound or not.
 
     with FakeRedis(tmp) as fake:
-        fake.say("GET", b"$2\\r\\nhi\\r\\n")   # from now on
-        fake.say("GET", b":1\\r\\n", SILENCE)   # several: one after the other, then the last
-        fake.normal("GET")
+        fake.say("GETRANGE", b"$2\\r\\nhi\\r\\n")   # from now on
+        fake.say("GETRANGE", b":1\\r\\n", SILENCE)   # several: one after the other, then the last
+        fake.normal("GETRANGE")
 
 Without that it is a Redis that holds nothing and forgets everything.
 """
@@ -24,7 +24,8 @@ Saying = Union[bytes, str]
 
 NORMAL: Dict[str, bytes] = {
     "AUTH": b"+OK\r\n", "SELECT": b"+OK\r\n", "PING": b"+PONG\r\n", "CLIENT": b"+OK\r\n",
-    "CLIENT ID": b":7\r\n", "CLIENT TRACKING": b"+OK\r\n", "GET": b"$-1\r\n", "PTTL": b":-2\r\n",
+    "CLIENT ID": b":7\r\n", "CLIENT TRACKING": b"+OK\r\n", "GETRANGE": b"$0\r\n\r\n",
+    "PTTL": b":-2\r\n",
     "SUBSCRIBE": b"*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n",
     "SCRIPT": b"$40\r\n" + b"a" * 40 + b"\r\n", "EVAL": b"+OURS\r\n", "EVALSHA": b"+OURS\r\n",
     "SET": b"+OK\r\n", "DEL": b":1\r\n", "SCAN": b"*2\r\n$1\r\n0\r\n*0\r\n",

@@ -49,14 +49,14 @@ def assert_coherent(fleet, names) -> None:
 def test_hits_come_from_memory(fleet, name):
     """The first that finds it in Redis brings it into memory; then Redis is not asked."""
     fleet.redis.command("SET", f"worker:{name}", "by hand", "EX", 60)
-    fleet.hear()  # or the change would be told between a GET and its answer
+    fleet.hear()  # or the change would be told between a lookup and its answer
     for number in fleet.running():
         assert detail(fleet.ask(number, name)) == "redis"
         assert detail(fleet.ask(number, name)) == "memory"
-    before = fleet.redis.calls_of("get")
+    before = fleet.redis.calls_of("getrange")
     for _ in range(20):
         assert {detail(response) for response in fleet.ask_all(name)} == {"memory"}
-    assert fleet.redis.calls_of("get") == before
+    assert fleet.redis.calls_of("getrange") == before
 
 
 def test_a_change_is_heard_before_the_next_request(fleet, name):
@@ -326,7 +326,7 @@ def test_change_during_the_claim(relayed, redis, api):
     api.hold("a")
     relay.hold("commands")
     connection.send_raw(fcgi.request("/fragment/a", 1))
-    relay.wait_held("commands", b"$-1")
+    relay.wait_held("commands", b"$0\r\n\r\n")
     redis.command("SET", "worker:a", "by hand", "EX", 100)
     wait_heard_while_held(redis, connection)
     relay.release("commands")
@@ -360,7 +360,7 @@ def test_change_while_the_lease_is_answered(relayed, redis, api):
     redis.command("SET", "lease:{worker:a}", "other", "PX", 30000)
     relay.hold("commands")
     connection.send_raw(fcgi.request("/fragment/a", 1))
-    relay.wait_held("commands", b"$-1")
+    relay.wait_held("commands", b"$0\r\n\r\n")
     relay.release("commands")
     connection.sync()
     wait_until(lambda: redis.calls_of("evalsha") + redis.calls_of("eval") >= 1, "the claim")

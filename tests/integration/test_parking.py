@@ -224,7 +224,7 @@ def test_max_parked_purges(tmp, run, daemon, api):
     redis = run(FakeRedis(tmp))
     redis.say("SCRIPT", b"-ERR no\r\n")  # so scripts come as EVAL
     redis.say("EVAL", SILENCE)
-    redis.say("GET", SILENCE)
+    redis.say("GETRANGE", SILENCE)
     server = daemon(fleet_config(api, redis.url, cache='redis_timeout = "60s"',
                                  extra='max_parked = 2\npurge = {"127.0.0.1"}'))
     wait_until(lambda: "CLIENT TRACKING" in redis.commands, "the last reply that is not of a test")
@@ -245,7 +245,7 @@ def test_max_parked_purges(tmp, run, daemon, api):
         connection.sync()
         assert not connection.responses[6].records
         redis.say("EVAL", b":1\r\n")
-        redis.normal("GET")
+        redis.normal("GETRANGE")
         redis.drop_all()  # which is the end of all that is under way
         for number in (1, 6):
             assert connection.response(number).status == 200

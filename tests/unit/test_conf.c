@@ -13,6 +13,7 @@ static void test_sample(void **state)
     assert_string_equal(conf->cache.redis, "unix:/run/redis/redis-server.sock");
     assert_string_equal(conf->cache.name_space, "worker");
     assert_int_equal(conf->cache.memory_bytes, 64 << 20);
+    assert_int_equal(conf->cache.max_value, 16 << 20);
     assert_int_equal(conf->source_count, 2);
     assert_string_equal(conf->sources[0].name, "slow");
     assert_int_equal(conf->sources[0].kind, SOURCE_SIMULATED);

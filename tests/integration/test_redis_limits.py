@@ -1,0 +1,123 @@
+"""What others put into Redis, or say in its place, costs only so much memory and time."""
+
+import re
+
+import pytest
+
+from harness.fakeredis import FakeRedis
+from harness.fcgi import Connection, ask
+from harness.fleet import fleet_config, is_hit
+from harness.servers import Workerless
+from harness.wait import wait_until
+
+USED = "redis: connected"
+MIB = 1 << 20
+LARGE = 300 * MIB
+TOO_LONG = "more than max_value"
+
+
+@pytest.fixture
+def start(tmp, run, api):
+    """start(redis, ...) starts a daemon; the options are fleet_config's."""
+    def start_daemon(redis, **options) -> Workerless:
+        server = run(Workerless(tmp, fleet_config(api, redis, **options)))
+        server.wait_log(USED)
+        return server
+
+    return start_daemon
+
+
+def enlarge(redis, key: str, size: int = LARGE) -> None:
+    """Makes a value of that size without sending it."""
+    redis.command("SETRANGE", key, size - 1, "x")
+
+
+def info(redis, section: str, field: str) -> int:
+    return int(re.search(rf"^{field}:(\d+)", redis.command("INFO", section).decode(),
+                         re.MULTILINE).group(1))
+
+
+# Large values.
+
+
+def test_a_huge_value_does_not_travel(start, redis, api):
+    """It counts as missing: the fragment is regenerated, and replaces it."""
+    server = start(redis)
+    enlarge(redis, "worker:a")
+    sent, resident = info(redis, "stats", "total_net_output_bytes"), server.resident_bytes()
+    response = ask(server.address)
+    assert "result for a" in response.text and not is_hit(response), len(response.body)
+    assert info(redis, "stats", "total_net_output_bytes") - sent < 20 * MIB
+    if server.memory_is_telling:
+        assert server.resident_bytes() - resident < 64 * MIB
+    wait_until(lambda: redis.command("STRLEN", "worker:a") < 1000, "it to be replaced")
+    assert is_hit(ask(server.address)) and api.calls("a") == 1
+    assert f"worker:a holds {LARGE} bytes, {TOO_LONG} ({16 * MIB})" in server.log()
+
+
+def test_huge_values_are_logged_now_and_then(start, redis):
+    server = start(redis)
+    with Connection(server.address) as connection:
+        for number in range(5):
+            enlarge(redis, f"worker:n{number}", 17 * MIB)
+            assert not is_hit(connection.request(f"/fragment/n{number}"))
+    assert server.log().count(TOO_LONG) == 1
+
+
+@pytest.mark.parametrize("head", ["", "workerless/1 made=1 fresh=9999999999999 cost=1 status=200 "
+                                      "type=text/html\n"], ids=["plain", "envelope"])
+def test_max_value_is_the_largest(start, redis, head):
+    server = start(redis, cache='max_value = "4KiB"')
+    with Connection(server.address) as connection:
+        for name, size in (("most", 4096), ("more", 4097)):
+            redis.command("SET", f"worker:{name}", head.ljust(size, "x"), "EX", 60)
+            assert is_hit(connection.request(f"/fragment/{name}")) == (size == 4096)
+
+
+def test_max_value_bounds_what_is_stored(start, redis, api):
+    """A larger result reaches those who ask for it, and is not stored; said now and then."""
+    server = start(redis, cache='max_value = "4KiB"')
+    for number in range(3):
+        api.answer(f"n{number}", type="text/html", body=b"x" * 4096)
+        assert ask(server.address, f"/fragment/n{number}").body == b"x" * 4096
+    api.answer("small", type="text/html", body=b"x" * 3000)
+    ask(server.address, "/fragment/small")
+    wait_until(lambda: redis.keys() == ["worker:small"], "only the small one to be stored")
+    assert server.log().count(TOO_LONG) == 1 and "worker:n0 is not stored" in server.log()
+
+
+def test_scripts_do_not_copy_huge_values(start, redis):
+    """Neither when a lease is taken or renewed, nor by a purge."""
+    server = start(redis, lease="300ms")
+    enlarge(redis, "worker:a")
+    enlarge(redis, "lease:{worker:a}", 100 * MIB)
+    redis.command("PEXPIRE", "lease:{worker:a}", 700)
+    redis.command("CONFIG", "RESETSTAT")
+    assert "result for a" in ask(server.address).text
+    wait_until(lambda: redis.command("STRLEN", "worker:a") < 1000, "it to be replaced")
+    for soft in (True, False):
+        enlarge(redis, "worker:a")
+        headers = {"Workerless-Purge": "soft"} if soft else {}
+        assert ask(server.address, method="PURGE", headers=headers).status == 204
+        assert redis.command("EXISTS", "worker:a") == 0
+    assert info(redis, "memory", "used_memory_peak") < LARGE + 160 * MIB
+
+
+# A server that says more than it may.
+
+
+@pytest.mark.parametrize("saying", [
+    b"$500000000\r\n" + b"x" * (60 * MIB), b"+" + b"x" * (60 * MIB),
+    b"*1000\r\n" + (b"$1048576\r\n" + b"x" * MIB + b"\r\n") * 60,
+    b"*64\r\n" + b"*1000000\r\n" * 8], ids=["string", "line", "many", "arrays"])
+def test_a_reply_that_is_too_long(tmp, start, api, saying):
+    """It ends the connection, and takes no more memory than a value may."""
+    with FakeRedis(tmp) as fake:
+        server = start(fake.url, cache='max_value = "1MiB"')
+        resident, seen = server.resident_bytes(), fake.connections
+        fake.say("GETRANGE", saying)
+        assert "result for a" in ask(server.address).text
+        wait_until(lambda: fake.connections > seen, "a new connection")
+        if server.memory_is_telling:
+            assert server.resident_bytes() - resident < 40 * MIB
+        assert api.calls("a") == 1
