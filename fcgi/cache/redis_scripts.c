@@ -56,7 +56,8 @@ static struct {
 } scripts[REDIS_SCRIPTS] = {
     /* [value, its PTTL]; or, if there is none but the one that is known, [there, -3] when the lease
      * is ours now, and [there, its PTTL] when it is another's; there is 1 if the known one is. The
-     * length of a value that is too long comes third. */
+     * length of a value that is too long comes third. No lease of ours is without expiry: what is
+     * there in its place, of whatever type, is given one, so it does not block the key for ever. */
     [SCRIPT_CLAIM] = {"tmkl",
         KEYS_L_V
         READ_V("ARGV[4]")
@@ -66,7 +67,9 @@ static struct {
         "return {v, redis.call('PTTL', V)} end "
         "there = 1 end "
         "if redis.call('SET', L, ARGV[1], 'NX', 'PX', ARGV[2]) then return {there, -3, long} end "
-        "return {there, redis.call('PTTL', L), long}", ""},
+        "local ttl = redis.call('PTTL', L) "
+        "if ttl == -1 then redis.call('PEXPIRE', L, ARGV[2]) ttl = tonumber(ARGV[2]) end "
+        "return {there, ttl, long}", ""},
     [SCRIPT_STORE] = {"tem",
         KEYS_L_V
         RETURN_0_UNLESS_OURS

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from harness import fcgi
 from harness.fakeredis import FakeRedis
 from harness.fcgi import Connection, ask
 from harness.fleet import fleet_config, is_hit
@@ -101,6 +102,29 @@ def test_scripts_do_not_copy_huge_values(start, redis):
         assert ask(server.address, method="PURGE", headers=headers).status == 204
         assert redis.command("EXISTS", "worker:a") == 0
     assert info(redis, "memory", "used_memory_peak") < LARGE + 160 * MIB
+
+
+# Leases that are none.
+
+
+@pytest.mark.parametrize("command", [("SET", "foo"), ("RPUSH", "1"), ("SADD", "1"),
+                                     ("HSET", "a", "1")], ids=lambda command: command[0])
+@pytest.mark.parametrize("tracked", [True, False], ids=["tracked", "untracked"])
+def test_a_lease_without_expiry_ends(start, run, redis, api, command, tracked):
+    """Of whatever type: it is taken over after the time of a lease, by those who wait."""
+    if not tracked:
+        redis.command("ACL", "SETUSER", "default", "-client|tracking")
+    servers = [start(redis, lease="500ms", routes='fragment "*" { source = "api" hold = "6s" }\n')
+               for _ in range(2)]
+    redis.command(command[0], "lease:{worker:a}", *command[1:])
+    connections = [run(Connection(server.address)) for server in servers]
+    for connection in connections:
+        connection.send_raw(fcgi.request("/fragment/a"))
+    for connection in connections:
+        response = connection.response()
+        assert response.status == 200 and "result for a" in response.text
+    assert api.calls("a") == 1
+    wait_until(lambda: redis.keys() == ["worker:a"], "the lease to be given up")
 
 
 # A server that says more than it may.
