@@ -409,6 +409,13 @@ void cache_release(struct cache *cache, struct lease *lease)
     lease_free(lease);
 }
 
+bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
+                int64_t until_ms)
+{
+    cache_release(cache, lease);
+    return keep_in_memory(cache, key, entry, until_ms);
+}
+
 /* --- purging --- */
 
 /* Memory may have read some of it between two steps. */
@@ -474,6 +481,11 @@ void cache_on_changed(struct cache *cache, cache_changed_fn *changed, void *cont
 {
     cache->changed = changed;
     cache->context = context;
+}
+
+bool cache_is_shared(const struct cache *cache)
+{
+    return cache->redis != NULL;
 }
 
 bool cache_busy(const struct cache *cache)

@@ -86,6 +86,9 @@ void cache_on_changed(struct cache *cache, cache_changed_fn *changed, void *cont
 /* Everything under way is answered first. NULL is allowed. */
 void cache_free(struct cache *cache);
 
+/* Whether there is a Redis, here at the moment or not: then what is stored fills that, too. */
+bool cache_is_shared(const struct cache *cache);
+
 /* Whether Redis has not answered everything yet: what was stored a moment ago may not be there. */
 bool cache_busy(const struct cache *cache);
 
@@ -108,6 +111,11 @@ void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
  * larger than `max_value`. Best effort: false if it surely is not kept. */
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms);
+
+/* The same for this process's memory alone: Redis is not written to, and the lease is given up. To
+ * be called only while no change of the key is in doubt. */
+bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
+                int64_t until_ms);
 
 /* What has become of an entry that is being made, as cache_lookup: FOUND if another than `known`
  * (NULL: none) is there, SAME, NONE, or ALONE if nobody can tell; and of the lease (NULL: it is

@@ -59,11 +59,11 @@ struct redis {
     struct redis_nodes *nodes;
     struct timeout_queue again; /* operations that are to be sent again, a little later */
     struct log_limit damaged;   /* entries */
+    struct log_limit too_long_there, too_long_to_store;
     const char *name_space;
     char value_start[128]; /* NAMESPACE: */
     size_t value_max;      /* bytes of a value that is read, or stored */
     char value_max_text[24];
-    double long_value_at, long_entry_at; /* when one that is too long was last logged */
 };
 
 struct operation {
@@ -202,16 +202,6 @@ static void answer_envelope(struct operation *operation, struct slice value)
     answer_entry(operation, entry);
 }
 
-/* Logged now and then: it may be one of many, and be met with every request. */
-static bool is_time_to_complain(double *last)
-{
-    double now = clock_monotonic();
-    if (*last > 0 && now - *last < COMPLAINT_EVERY_S)
-        return false;
-    *last = now;
-    return true;
-}
-
 /* An empty string is what GETRANGE says of a key that does not exist as well: the claim that
  * follows a miss tells the two apart. It also tells how long a value is that is too long. */
 static void on_get(struct operation *operation, redisReply *reply)
@@ -254,8 +244,8 @@ static void answer_value(struct operation *operation, const redisReply *string,
 static void complain_of_long_value(const struct operation *operation, const redisReply *len)
 {
     struct redis *redis = operation->redis;
-    if (len->type == REDIS_REPLY_INTEGER && is_time_to_complain(&redis->long_value_at))
-        log_warning("redis",
+    if (len->type == REDIS_REPLY_INTEGER)
+        log_limited(&redis->too_long_there, LOG_LEVEL_WARNING, "redis",
                     "%s holds %lld bytes, more than max_value (%zu); it counts as missing and is "
                     "regenerated",
                     operation->value_key, len->integer, redis->value_max);
@@ -527,9 +517,9 @@ void redis_store(struct redis *redis, struct slice key, const char *token, struc
     if (!operation)
         return;
     if (entry->encoded.len > redis->value_max) {
-        if (is_time_to_complain(&redis->long_entry_at))
-            log_warning("redis", "%s is not stored: its %zu bytes are more than max_value (%zu)",
-                        operation->value_key, entry->encoded.len, redis->value_max);
+        log_limited(&redis->too_long_to_store, LOG_LEVEL_WARNING, "redis",
+                    "%s is not stored: its %zu bytes are more than max_value (%zu)",
+                    operation->value_key, entry->encoded.len, redis->value_max);
         operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
         return;
     }
@@ -727,6 +717,8 @@ void redis_free(struct redis *redis)
     timeout_queue_stop(&redis->again);
     redis_nodes_free(redis->nodes);
     log_limit_end(&redis->damaged);
+    log_limit_end(&redis->too_long_there);
+    log_limit_end(&redis->too_long_to_store);
     free(redis);
 }
 

@@ -181,6 +181,10 @@ const struct option option_table[] = {
     {FRAGMENT("negative"), .kind = OPTION_DURATION, AT(struct route, recipe.freshness.negative),
      .preset = "0", .min = "0", .max = "1d",
      .help = "A failure is remembered for this time: the source is asked once in it."},
+    {FRAGMENT("max_negative"), .kind = OPTION_COUNT, AT(struct route, recipe.max_negative),
+     .preset = "1000", .min = "1", .max = "1000000",
+     .help = "The most failures that each process remembers in Redis at the same time; it "
+             "remembers further ones in its own memory."},
     {FRAGMENT("hold"), .kind = OPTION_DURATION, AT(struct route, recipe.hold),
      .preset = "25s", .min = "1ms", .max = "1d",
      .help = "How long a request is parked, at most; keep it below the front server's timeout."},

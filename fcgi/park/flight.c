@@ -6,8 +6,10 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
+#include "park/negatives.h"
 #include "park/outcome.h"
 #include "source/source.h"
 
@@ -49,6 +51,33 @@ static void forget_known(struct flight *flight)
     flight->doubted = false;
 }
 
+/* Whether one more failure may fill Redis. What only prolongs an old entry is there already. */
+static bool may_fill_redis(const struct flight *flight)
+{
+    const struct recipe *recipe = flight->recipe;
+    struct negatives *negatives = flight->shared->negatives[recipe->number];
+    return flight->known || !cache_is_shared(flight->shared->cache) ||
+           negatives_take(negatives, clock_monotonic(), recipe->freshness.negative);
+}
+
+static void remember(struct flight *flight, struct entry *kept, int64_t until_ms)
+{
+    struct flight_shared *shared = flight->shared;
+    if (may_fill_redis(flight)) {
+        cache_store(shared->cache, flight->key, take_lease(flight), kept, until_ms);
+        return;
+    }
+    log_limited(&shared->too_many_negatives, LOG_LEVEL_WARNING, "flight",
+                "fragment \"%.*s\": its route has reached max_negative (%zu): this process "
+                "remembers "
+                "further failures in its own memory only",
+                SLICE_ARGS(flight->name), flight->recipe->max_negative);
+    if (flight->asking) /* somebody else may have written the value: memory could not tell */
+        cache_release(shared->cache, take_lease(flight));
+    else
+        cache_keep(shared->cache, flight->key, take_lease(flight), kept, until_ms);
+}
+
 /* The source failed: the old entry is the outcome, or the failure is. */
 static void flight_fall_back(struct flight *flight)
 {
@@ -61,7 +90,7 @@ static void flight_fall_back(struct flight *flight)
     if (!flight->detached) /* else it would come back */
         kept = outcome_to_remember(terms, flight->known, kind, &keep_until_ms);
     if (kept)
-        cache_store(flight->shared->cache, flight->key, take_lease(flight), kept, keep_until_ms);
+        remember(flight, kept, keep_until_ms);
     else
         cache_release(flight->shared->cache, take_lease(flight));
     entry_unref(kept);

@@ -17,6 +17,7 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "base/log.h"
 #include "base/slice.h"
 #include "base/table.h"
 #include "park/recipe.h"
@@ -26,6 +27,7 @@ struct cache;
 struct entry;
 struct failure_log;
 struct lease;
+struct negatives;
 struct source;
 struct source_call;
 
@@ -44,10 +46,12 @@ struct flight_shared {
     struct ev_loop *loop;
     struct cache *cache;
     struct source *const *sources;
-    struct failure_log *logs; /* by source */
-    struct flight *table;     /* by key */
-    struct flight *landed;    /* to be settled by whoever looks next */
-    struct flight *detached;  /* still GENERATING */
+    struct failure_log *logs;     /* by source */
+    struct negatives **negatives; /* by recipe number; NULL: its failures are not remembered */
+    struct log_limit too_many_negatives;
+    struct flight *table;    /* by key */
+    struct flight *landed;   /* to be settled by whoever looks next */
+    struct flight *detached; /* still GENERATING */
 };
 
 struct flight {

@@ -14,6 +14,7 @@
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "park/flight.h"
+#include "park/negatives.h"
 #include "park/outcome.h"
 #include "park/purge.h"
 
@@ -122,6 +123,29 @@ static void on_changed(void *context, struct slice key, bool lease_only)
     }
 }
 
+static void negatives_of_recipes_free(struct negatives **all, size_t count)
+{
+    for (size_t i = 0; all && i < count; i++)
+        negatives_free(all[i]);
+    free(all);
+}
+
+/* By number; NULL when out of memory. */
+static struct negatives **negatives_of_recipes(const struct recipe *const *recipes, size_t count)
+{
+    struct negatives **all = alloc_zeroed((count + 1) * sizeof *all);
+    for (size_t i = 0; all && i < count; i++) {
+        if (recipes[i]->freshness.negative <= 0)
+            continue;
+        all[i] = negatives_new(recipes[i]->max_negative);
+        if (!all[i]) {
+            negatives_of_recipes_free(all, i);
+            return NULL;
+        }
+    }
+    return all;
+}
+
 struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
                             struct cache *cache, struct source *const *sources,
                             const struct recipe *const *recipes, size_t recipe_count)
@@ -134,7 +158,10 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
         if (recipes[i]->source >= flights->source_count)
             flights->source_count = recipes[i]->source + 1;
     flights->shared.logs = alloc_zeroed((flights->source_count + 1) * sizeof(struct failure_log));
-    if (!flights->shared.logs) {
+    flights->shared.negatives = negatives_of_recipes(recipes, recipe_count);
+    if (!flights->shared.logs || !flights->shared.negatives) {
+        negatives_of_recipes_free(flights->shared.negatives, recipe_count);
+        free(flights->shared.logs);
         free(flights);
         return NULL;
     }
@@ -316,5 +343,7 @@ void flights_free(struct flights *flights)
     for (size_t i = 0; i < flights->source_count; i++)
         outcome_end_log(&flights->shared.logs[i]);
     free(flights->shared.logs);
+    log_limit_end(&flights->shared.too_many_negatives);
+    negatives_of_recipes_free(flights->shared.negatives, flights->recipe_count);
     free(flights);
 }

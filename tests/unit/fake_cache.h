@@ -31,11 +31,12 @@ struct cache {
     struct question questions[100]; /* unanswered, the oldest first */
     size_t count;
     unsigned asked[4];
-    unsigned leases, stores, releases; /* leases: in the flights' hands */
+    unsigned leases, stores, keeps, releases; /* leases: in the flights' hands */
     cache_changed_fn *changed;
     void *context;
     struct entry *remembered; /* owned; what memory has, of the key "a" */
     bool refuses;             /* to store */
+    bool alone;               /* there is no Redis */
     bool at_once;             /* each claim is answered within it: ours */
     struct {                  /* the last time */
         bool leased;
@@ -124,6 +125,22 @@ bool cache_store(struct cache *of, struct slice key, struct lease *lease, struct
     of->stored.until_ms = until_ms;
     snprintf(of->stored.key, sizeof of->stored.key, "%.*s", SLICE_ARGS(key));
     snprintf(of->stored.body, sizeof of->stored.body, "%.*s", SLICE_ARGS(entry->body));
+    if (lease)
+        lease_end(lease, key);
+    return !of->refuses;
+}
+
+bool cache_is_shared(const struct cache *of)
+{
+    return !of->alone;
+}
+
+bool cache_keep(struct cache *of, struct slice key, struct lease *lease, struct entry *entry,
+                int64_t until_ms)
+{
+    assert_non_null(entry);
+    (void)until_ms;
+    of->keeps++;
     if (lease)
         lease_end(lease, key);
     return !of->refuses;

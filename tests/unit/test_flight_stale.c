@@ -336,6 +336,53 @@ static void test_negative(void **state)
     }
 }
 
+/* Beyond the route's max_negative Redis is not written to; a failure that prolongs what is there
+ * adds nothing to it, and without a Redis there is nothing to fill. */
+static void test_negatives_are_bounded(void **state)
+{
+    static const struct {
+        bool alone, old, changed; /* changed: the key is in doubt when its source fails */
+        unsigned stores, keeps, releases;
+    } cases[] = {
+        {false, false, false, 3, 2, 0},
+        {false, false, true, 3, 0, 2},
+        {true, false, false, 5, 0, 0},
+        {false, true, false, 5, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        fake_begin((struct flight_limits){10, 10});
+        flights_free(bench->flights);
+        bench->recipes[NEGATIVE].max_negative = 3;
+        bench->flights = flights_new(bench->loop, &(struct flight_limits){10, 10}, &cache,
+                                     bench->sources, bench->recipe_list, RECIPES);
+        flights_on_settled(bench->flights, bench_settled, bench);
+        cache.alone = cases[i].alone;
+        for (unsigned number = 0; number < 5; number++) {
+            char name[8];
+            snprintf(name, sizeof name, "n%u", number);
+            join(NEGATIVE, name);
+            if (cases[i].old)
+                answer_found(LOOKUP, name, "old", LEFT_STALE);
+            else
+                answer_outcome(LOOKUP, name, CACHE_NONE);
+            answer_outcome(CLAIM, name, CACHE_OURS);
+            if (cases[i].changed)
+                tell_changed(name, false);
+            hand_fail(&bench->hand, name, SOURCE_FAILED);
+            if (cases[i].changed)
+                answer_outcome(CHECK, name, CACHE_NONE);
+            bench_turn(bench);
+            check_settled(number, cases[i].old ? SETTLED_ENTRY : SETTLED_FAILED,
+                          cases[i].old ? "old" : "");
+        }
+        assert_row(i, cache.stores == cases[i].stores);
+        assert_row(i, cache.keeps == cases[i].keeps);
+        assert_row(i, cache.releases == cases[i].releases);
+        fake_end();
+    }
+}
+
 /* When its time is over it counts as missing, and is never served, whatever fails. */
 static void test_negative_over(void **state)
 {
@@ -671,6 +718,7 @@ int main(void)
         cmocka_unit_test(test_changed_while_claiming),
         fake_test(test_not_before_failure),
         cmocka_unit_test(test_negative),
+        cmocka_unit_test(test_negatives_are_bounded),
         fake_test(test_negative_over),
         cmocka_unit_test(test_negative_with_old),
         fake_test(test_negative_forever),
