@@ -214,9 +214,9 @@ static void write_summary(const struct log_limit *limit, double now)
 {
     char text[FORMATTED_SIZE], count[NUMBER_LENGTH], length[NUMBER_LENGTH];
     double seconds = now - limit->since;
-    snprintf(text, sizeof text, "… and %s more in %s s like this one: %s",
-             number(count, limit->left_out),
-             number(length, seconds < 1 ? 1 : (unsigned long long)(seconds + 0.5)), limit->text);
+    snprintf(text, sizeof text, "… and %s more in %s s%s: %s", number(count, limit->left_out),
+             number(length, seconds < 1 ? 1 : (unsigned long long)(seconds + 0.5)),
+             limit->states ? ", the last one" : " like this one", limit->text);
     write_message(limit->level, limit->room, text);
 }
 
@@ -257,37 +257,81 @@ static void on_timer(struct ev_loop *loop, ev_timer *over, int events)
     set_timer(now);
 }
 
-void log_limited(struct log_limit *limit, enum log_level level, const char *room,
-                 const char *format, ...)
+/* Whether a message of this period can still be written; else there is no need to look at it. */
+static bool has_allowance(const struct log_limit *limit)
 {
-    if (!log_enabled(level))
-        return;
-    double now = clock_monotonic();
+    unsigned burst = limit->states ? LOG_STATE_BURST : LOG_LIMIT_BURST;
+    return limit->considered < (limit->flooded ? 1 : burst) || log_enabled(LOG_LEVEL_DEBUG);
+}
+
+/* Whether the limit allows a message that begins like this. */
+static bool allows(struct log_limit *limit, const char *room, const char *start)
+{
+    bool repeated = limit->room == room && strcmp(limit->text, start) == 0;
+    if (!has_allowance(limit))
+        return false;
+    limit->considered++;
+    return !repeated || log_enabled(LOG_LEVEL_DEBUG);
+}
+
+static void begin_message(struct log_limit *limit, double now)
+{
     if (limit->since > 0 && now - limit->since >= LOG_LIMIT_S)
         period_end(limit, now);
     if (limit->since == 0)
         limit->since = now;
-    bool everything = log_enabled(LOG_LEVEL_DEBUG);
-    if (!everything && limit->considered >= (limit->flooded ? 1 : LOG_LIMIT_BURST)) {
-        leave_out(limit, now);
-        return;
-    }
-    limit->considered++;
+}
 
-    char text[FORMATTED_SIZE], start[sizeof limit->text];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
+static void handle_message(struct log_limit *limit, double now, enum log_level level,
+                           const char *room, const char *text)
+{
+    char start[sizeof limit->text];
     escape(start, sizeof start, slice_of(text), TEXT_MAX);
-    if (!everything && limit->room == room && strcmp(limit->text, start) == 0) {
+    bool allowed = allows(limit, room, start);
+    if (allowed)
+        write_message(level, room, text);
+    else
         leave_out(limit, now);
+    if (!allowed && !limit->states)
         return;
-    }
-    write_message(level, room, text);
     limit->level = level;
     limit->room = room;
     memcpy(limit->text, start, strlen(start) + 1);
+}
+
+void log_limited(struct log_limit *limit, enum log_level level, const char *room,
+                 const char *format, ...)
+{
+    char text[FORMATTED_SIZE];
+    va_list arguments;
+    if (!log_enabled(level))
+        return;
+    double now = clock_monotonic();
+    begin_message(limit, now);
+    if (!has_allowance(limit)) {
+        leave_out(limit, now);
+        return;
+    }
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    handle_message(limit, now, level, room, text);
+}
+
+void log_state(struct log_limit *limit, enum log_level level, const char *room, const char *format,
+               ...)
+{
+    char text[FORMATTED_SIZE];
+    va_list arguments;
+    if (!log_enabled(level))
+        return;
+    double now = clock_monotonic();
+    limit->states = true;
+    begin_message(limit, now);
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    handle_message(limit, now, level, room, text);
 }
 
 void log_limit_end(struct log_limit *limit)

@@ -36,6 +36,7 @@ void log_message(enum log_level level, const char *room, const char *format, ...
 
 #define LOG_LIMIT_S     10  /* the length of a period, in seconds */
 #define LOG_LIMIT_BURST 5   /* messages that can be written in the first period; later ones: 1 */
+#define LOG_STATE_BURST 20  /* the same of log_state */
 #define LOG_LIMIT_TEXT  240 /* bytes of a message that its summary repeats */
 
 /* Keeps a message that peers can cause again and again from filling the log. Whoever logs such a
@@ -47,6 +48,7 @@ struct log_limit {
     unsigned considered;           /* messages of this period that could be written */
     unsigned long left_out;        /* messages of this period that were not */
     bool flooded;                  /* the period before left messages out */
+    bool states;                   /* the summary tells the last message: text is that */
     enum log_level level;          /* of the message written last, as the following */
     const char *room;              /* NULL: none was written */
     char text[LOG_LIMIT_TEXT + 1];
@@ -63,6 +65,14 @@ struct log_limit {
  * While debug messages are on, everything is written. `room` must outlive the limit. */
 void log_limited(struct log_limit *limit, enum log_level level, const char *room,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The same for messages that each replace the one before, such as that a server is gone, and that
+ * it is back. The summary tells how things stand, and more messages are written until then:
+ *
+ *     … and 498 more in 10 s, the last one: MESSAGE
+ */
+void log_state(struct log_limit *limit, enum log_level level, const char *room, const char *format,
+               ...) __attribute__((format(printf, 4, 5)));
 
 /* Writes the summary that the limit owes, if any, and makes it fresh. Must be called before the
  * memory of a limit is freed. May be called twice. */

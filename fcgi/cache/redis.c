@@ -58,7 +58,8 @@ struct redis {
     struct redis_owner owner;
     struct redis_nodes *nodes;
     struct timeout_queue again; /* operations that are to be sent again, a little later */
-    struct log_limit damaged;   /* entries */
+    struct log_limit refused[PURGE_SOFT + 1]; /* by the kind of the operation */
+    struct log_limit damaged;                 /* entries */
     struct log_limit too_long_there, too_long_to_store;
     const char *name_space;
     char value_start[128]; /* NAMESPACE: */
@@ -385,7 +386,9 @@ static void on_error(struct operation *operation, redisReply *reply)
         return;
     bool miss = operation->kind == GET && strncmp(reply->str, "WRONGTYPE", 9) == 0;
     if (!miss)
-        redis_link_complain(operation->link, kinds[operation->kind].name, reply);
+        log_limited(&operation->redis->refused[operation->kind], LOG_LEVEL_WARNING, "redis",
+                    "%s: %s is refused: %s", redis_link_name(operation->link),
+                    kinds[operation->kind].name, reply->str);
     operation_end(operation, (struct redis_answer){.outcome = miss ? REDIS_NONE : REDIS_GONE});
 }
 
@@ -716,6 +719,8 @@ void redis_free(struct redis *redis)
     }
     timeout_queue_stop(&redis->again);
     redis_nodes_free(redis->nodes);
+    for (size_t i = 0; i < sizeof redis->refused / sizeof redis->refused[0]; i++)
+        log_limit_end(&redis->refused[i]);
     log_limit_end(&redis->damaged);
     log_limit_end(&redis->too_long_there);
     log_limit_end(&redis->too_long_to_store);

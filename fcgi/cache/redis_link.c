@@ -60,7 +60,7 @@ struct redis_link {
     struct timeout_queue deadlines;
     size_t pending_bytes;
     size_t seen_out, seen_in; /* bytes in hiredis' buffers at the last deadline */
-    struct log_limit complaints;
+    struct log_limit states;
 
     struct redis_tracker *tracker;
     struct reader_guard guard;
@@ -143,12 +143,6 @@ bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, vo
                           sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),                  \
                           (const char *[]){__VA_ARGS__})
 
-void redis_link_complain(struct redis_link *link, const char *what, const struct redisReply *reply)
-{
-    log_limited(&link->complaints, LOG_LEVEL_WARNING, "redis", "%s: %s is refused: %s",
-                redis_link_name(link), what, reply->str);
-}
-
 const char *redis_link_name(const struct redis_link *link)
 {
     return link->name;
@@ -204,8 +198,8 @@ static void link_down(struct redis_link *link, const char *reason)
 {
     bool was_ready = link->state == LINK_READY;
     if (!link->lost)
-        log_message(link->owner.quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "redis",
-                    "%s: %s; going on without it until it is back", redis_link_name(link), reason);
+        log_state(&link->states, link->owner.quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "redis",
+                  "%s: %s; going on without it until it is back", redis_link_name(link), reason);
     link->lost = true;
     link->state = LINK_DOWN;
     link->context = NULL;
@@ -284,8 +278,9 @@ static void on_greeted(void *caller, redisReply *reply)
     }
     link->state = LINK_READY;
     link->retry_after = RETRY_FIRST_S;
-    log_info("redis", "%s: %s", link->lost && !link->owner.quiet ? "back in use" : "connected",
-             redis_link_name(link));
+    log_state(&link->states, LOG_LEVEL_INFO, "redis", "%s: %s",
+              link->lost && !link->owner.quiet ? "back in use" : "connected",
+              redis_link_name(link));
     link->lost = link->owner.quiet = false;
     link->owner.ready(link->owner.context, link);
     redis_tracker_start(link->tracker);
@@ -517,6 +512,6 @@ void redis_link_free(struct redis_link *link)
     ev_timer_stop(link->loop, &link->retry);
     timeout_queue_stop(&link->deadlines);
     redis_tracker_free(link->tracker);
-    log_limit_end(&link->complaints);
+    log_limit_end(&link->states);
     free(link);
 }

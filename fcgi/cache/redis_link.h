@@ -77,9 +77,6 @@ struct redisAsyncContext *redis_link_connect(struct redis_link *link, struct rea
 bool redis_link_start_tls(const struct redis_link *link, struct redisAsyncContext *context);
 int redis_link_login(const struct redis_link *link, struct redisAsyncContext *context);
 
-/* Logs an error reply, now and then: one may come with every command. */
-void redis_link_complain(struct redis_link *link, const char *what, const struct redisReply *reply);
-
 /* The address in use, as the log shows it. */
 const char *redis_link_name(const struct redis_link *link);
 

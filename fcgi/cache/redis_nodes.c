@@ -62,7 +62,7 @@ struct redis_nodes {
     bool lost;         /* nobody answers; that has been logged */
     bool closing;
     unsigned version; /* counts the changes of the map */
-    struct log_limit moves, unfit;
+    struct log_limit states, unfit;
 };
 
 /* --- servers --- */
@@ -230,12 +230,9 @@ static void adopt(struct redis_nodes *nodes)
     moved |= nodes->lost;
     if (moved) {
         nodes->version++;
-        static const char text[] = "%sthe Cluster has %u primaries, for %u of %u slots";
-        if (nodes->lost)
-            log_info("redis", text, "back in use: ", read->node_count, read->served, REDIS_SLOTS);
-        else
-            log_limited(&nodes->moves, LOG_LEVEL_INFO, "redis", text, "", read->node_count,
-                        read->served, REDIS_SLOTS);
+        log_state(&nodes->states, LOG_LEVEL_INFO, "redis",
+                  "%sthe Cluster has %u primaries, for %u of %u slots",
+                  nodes->lost ? "back in use: " : "", read->node_count, read->served, REDIS_SLOTS);
         nodes->lost = false;
         nodes->owner.changed(nodes->owner.context, NULL, (struct slice){0}, false);
     }
@@ -256,8 +253,9 @@ static double next_look(struct redis_nodes *nodes)
     double seconds = nodes->look_after;
     if (seconds >= REFRESH_SOON_S && !nodes->lost) {
         nodes->lost = true;
-        log_warning("redis", "no server of the Cluster answers; going on without it until one is "
-                             "back");
+        log_state(&nodes->states, LOG_LEVEL_WARNING, "redis",
+                  "no server of the Cluster answers; going on without it until one is "
+                  "back");
     }
     nodes->look_after = seconds < REFRESH_SOON_S / 2 ? seconds * 2 : REFRESH_SOON_S;
     return seconds;
@@ -491,7 +489,7 @@ void redis_nodes_free(struct redis_nodes *nodes)
     redis_tls_free(nodes->tls);
     free(nodes->slots);
     free(nodes->spare);
-    log_limit_end(&nodes->moves);
+    log_limit_end(&nodes->states);
     log_limit_end(&nodes->unfit);
     free(nodes);
 }

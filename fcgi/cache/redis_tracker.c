@@ -36,6 +36,7 @@ struct redis_tracker {
     bool arming;           /* CLIENT TRACKING ON was sent for this context */
     unsigned arms_pending; /* CLIENT TRACKING ON without an answer, for this one and earlier ones */
     bool refused;          /* CLIENT TRACKING was, and that has been logged */
+    struct log_limit refusals;
     char value_prefix[128], lease_prefix[136];
 };
 
@@ -163,7 +164,7 @@ static void on_armed(void *caller, redisReply *reply)
         return;
     }
     if (!tracker->refused)
-        log_warning("redis",
+        log_limited(&tracker->refusals, LOG_LEVEL_WARNING, "redis",
                     "%s: CLIENT TRACKING is refused (%s): the memory cache is off, and waiting "
                     "requests look again only now and then",
                     redis_link_name(tracker->link), reply->str);
@@ -276,5 +277,6 @@ struct redis_tracker *redis_tracker_new(struct ev_loop *loop, const char *name_s
 
 void redis_tracker_free(struct redis_tracker *tracker)
 {
+    log_limit_end(&tracker->refusals);
     free(tracker);
 }

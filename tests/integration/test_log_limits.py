@@ -8,10 +8,13 @@ from typing import List
 import pytest
 
 from harness import fcgi
+from harness.config import api_config
+from harness.fakeredis import CLOSE, FakeRedis
 from harness.fcgi import Connection, ask
 from harness.wait import scaled, wait_until
 
 BURST = 5  # messages until the rest is only counted
+STATES_BURST = 20  # the same of a server that comes and goes
 PERIOD_S = 10
 BATCH = 500
 
@@ -31,7 +34,7 @@ def lines(server, *words: str) -> List[str]:
 
 def left_out(found: List[str]) -> int:
     """The sum of what the summaries count."""
-    counts = re.findall(r"… and ([\d,]+) more in \d+ s like this one: ", "\n".join(found))
+    counts = re.findall(r"… and ([\d,]+) more in \d+ s(?: like this one|, the last one): ", "\n".join(found))
     return sum(int(count.replace(",", "")) for count in counts)
 
 
@@ -117,6 +120,21 @@ def test_each_bound_that_is_reached_is_told(daemon, api):
     for option in ("max_connection_requests", "max_flights", "max_parked"):
         found = lines(server, f"{option} ", "503")
         assert len(found) == 2 and left_out(found) == 19, found
+
+
+def test_a_redis_that_comes_and_goes(daemon, tmp, run, api):
+    """What is written last says whether it is in use now."""
+    redis = run(FakeRedis(tmp))
+    redis.say("CLIENT TRACKING", CLOSE)
+    server = daemon(api_config(api, redis=redis.url))
+    server.wait_log(f" more in {PERIOD_S} s, the last one: ")
+    found = lines(server, " redis: ")
+    assert "the last one: " in found[STATES_BURST] and left_out(found) > STATES_BURST
+    redis.normal()
+    tracked = redis.commands.count("CLIENT TRACKING")
+    wait_until(lambda: redis.commands.count("CLIENT TRACKING") >= tracked + 2, "Redis to be used")
+    server.stop()
+    assert "back in use: " in lines(server, " redis: ")[-1]
 
 
 def test_everything_is_written_when_asked_for(daemon, api):

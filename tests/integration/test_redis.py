@@ -301,7 +301,8 @@ def test_writes_are_refused(daemon, redis, api):
         for number in range(20):
             assert connection.request(f"/fragment/n{number}").status == 200
         server.wait_log("is refused")
-        assert server.log().count("refused") == 1
+        for what in ("taking a lease", "storing a result"):
+            assert server.log().count(f"{what} is refused") == 1
         redis.command("CONFIG", "SET", "maxmemory", "0")
         connection.request("/fragment/again")
     wait_until(lambda: "worker:again" in redis.keys(), "values to be stored again")

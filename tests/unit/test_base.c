@@ -590,6 +590,33 @@ static void test_log_limit_repeats(void **state)
     log_limit_end(&limit);
 }
 
+/* The summary says how things stand, although most of what led there was left out. */
+static void test_log_state(void **state)
+{
+    struct log_limit limit = {0};
+    (void)state;
+    capture_start();
+    for (unsigned i = 0; i < 499; i++)
+        log_state(&limit, i % 2 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "room", "%s",
+                  i % 2 ? "back" : "gone");
+    struct slice written = slice_of(captured_lines());
+    assert_int_equal(written.len,
+                     LOG_STATE_BURST / 2 * strlen("info room: back|warning room: gone|"));
+
+    limit.since -= LOG_LIMIT_S;
+    capture_start();
+    log_state(&limit, LOG_LEVEL_INFO, "room", "back");
+    log_state(&limit, LOG_LEVEL_WARNING, "room", "gone");
+    log_state(&limit, LOG_LEVEL_INFO, "room", "back for good");
+    assert_string_equal(captured_lines(),
+                        "warning room: … and 479 more in 10 s, the last one: gone|"
+                        "info room: back|");
+    capture_start();
+    log_limit_end(&limit);
+    assert_string_equal(captured_lines(),
+                        "info room: … and 2 more in 1 s, the last one: back for good|");
+}
+
 /* One that is flooded hides no other; each repeats its own message, though not at any length. */
 static void test_log_limits_apart(void **state)
 {
@@ -723,6 +750,7 @@ int main(void)
         cmocka_unit_test(test_log_levels),
         cmocka_unit_test(test_log_limited),
         cmocka_unit_test(test_log_limit_repeats),
+        cmocka_unit_test(test_log_state),
         cmocka_unit_test(test_log_limits_apart),
         cmocka_unit_test(test_log_limit_numbers),
         cmocka_unit_test(test_log_limit_levels),
