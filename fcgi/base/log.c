@@ -249,8 +249,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *over, int events)
     double now = clock_monotonic();
     struct log_limit *limit, *next;
     (void)loop, (void)over, (void)events;
-    DL_FOREACH_SAFE(owing, limit, next)
-    {
+    for (limit = owing; limit; limit = next) {
+        next = limit->next;
         if (now - limit->since >= LOG_LIMIT_S)
             period_end(limit, now);
     }
