@@ -34,7 +34,6 @@
 #define REDIRECTIONS_MAX  5  /* in a row */
 #define TRIES_MAX         10 /* while a slot moves */
 #define TRY_AGAIN_S       0.05
-#define COMPLAINT_EVERY_S 10.0
 #define PURGES_MAX        1000 /* of one prefix at a time, before more keys are looked for */
 
 enum operation_kind {

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import re
+import time
 
 from harness import fronts
 from harness.httpc import get, get_many
 from harness.wait import SLOWNESS, scaled, wait_until
+
+
+BURST, RATE = 50, 20  # of new names, in conf/nginx.conf
 
 
 def test_page_and_fragments(tmp, run, api, redis, daemon):
@@ -55,25 +60,56 @@ def test_stampede_makes_one_call(tmp, run, api, redis, daemon):
     server = daemon(redis=redis.url)
     front = run(fronts.nginx(tmp, server.socket_path))
     before = server.descriptors()
-    api.answer("cold", body="<p>the one result</p>", type="text/html")
-    api.hold("cold")
+    api.answer("a", body="<p>the one result</p>", type="text/html")
+    api.hold("a")
 
     def all_sent():
         try:
             wait_until(lambda: server.descriptors() - before >= count,
                        f"nginx to hold {count} connections to the daemon")
         finally:
-            api.release("cold")
+            api.release("a")
 
-    replies = get_many(front.address, ["/fragment/cold"] * count, all_sent=all_sent)
+    replies = get_many(front.address, ["/fragment/a"] * count, all_sent=all_sent)
     assert [reply.status for reply in replies] == [200] * count
     assert {reply.body for reply in replies} == {b"<p>the one result</p>"}
     # The others joined its flight; the daemon may have accepted some but read them a bit later.
     told = [reply.headers["cache-status"] for reply in replies]
     assert sum("collapsed" not in status and "hit" not in status for status in told) == 1
     assert any("collapsed" in status for status in told)
-    assert api.log_path.read_text("utf-8").split("\n") == ["GET /cold", ""]
-    assert redis.command("EXISTS", "worker:cold") == 1
+    assert api.log_path.read_text("utf-8").split("\n") == ["GET /a", ""]
+    assert redis.command("EXISTS", "worker:a") == 1
+
+
+def test_new_names_are_limited(tmp, run, api, daemon):
+    """One client gets only so many names made that it has made up, by single requests and by
+    streams. What page-fragment.js does with a 429 is to try again a bit later."""
+    front = run(fronts.nginx(tmp, daemon().socket_path))
+    begin = time.monotonic()
+    replies = get_many(front.address, [f"/fragment/user/{number}" for number in range(300)])
+    most = 1 + BURST + (time.monotonic() - begin) * RATE + 1
+    statuses = [reply.status for reply in replies]
+    assert set(statuses) == {200, 429}
+    assert BURST < statuses.count(200) <= most
+    assert api.calls() == statuses.count(200)
+
+    streams = [reply.status for reply in get_many(
+        front.address, [f"/fragments?name=s{number}" for number in range(60)])]
+    assert set(streams) == {200, 429} and streams.count(200) > 10
+
+
+def test_fixed_names_are_not_limited(tmp, run, daemon):
+    """Those of workerless.conf can be asked for as often as a client wants, also by one that is
+    over the limit for others."""
+    front = run(fronts.nginx(tmp, daemon().socket_path))
+    text = (fronts.TOP / "conf/workerless.conf").read_text("utf-8")
+    names = re.findall(r'^fragment "([^"*]+)"', text, re.MULTILINE)
+    assert len(names) == 3
+    fixed = [f"/fragment/{name}" for name in names] * BURST
+    others = [f"/fragment/{names[0]}{number}" for number in range(len(fixed))]
+    statuses = [reply.status for reply in get_many(front.address, others + fixed)]
+    assert set(statuses[:len(others)]) == {200, 429}
+    assert set(statuses[len(others):]) == {200}
 
 
 def test_daemon_gone_and_back(tmp, run, daemon):
