@@ -1,25 +1,26 @@
 #!/bin/bash
-# Builds and tests this tree on Debian 13, whatever the host runs: TLS to Redis needs a newer hiredis
-# than Debian 12 has. The tests run as an ordinary user with Debian's limits, not as root.
+# Builds and tests this tree on Debian 13, whatever Debian the host runs. The tests run as an
+# ordinary user with Debian's default limits, and with TLS to Redis, for which Debian 12's hiredis
+# is too old.
 #
-# It makes a Debian root with debootstrap, lets ./autogen.sh --install-deps fill it, and keeps it for
-# the next run in $WORKERLESS_DEBIAN13 (default: /var/cache/workerless/debian13). A root is made
-# again after 30 days, or when autogen.sh changes, so that no package is there by accident.
+# It makes a root file system with debootstrap, lets ./autogen.sh --install-deps fill it, and keeps
+# it for the next run in $WORKERLESS_DEBIAN13 (default: /var/cache/workerless/debian13). It makes a
+# new one after 30 days, or when autogen.sh changes, so that no package is there by accident.
 #
 # The root uses the host's Debian mirror, apt settings and CA certificates. All mounts are made in a
-# mount namespace, and all processes in a PID namespace, so nothing stays behind on the host.
+# mount namespace and all processes run in a PID namespace, so nothing is left behind on the host.
 #
-# Making the root needs root. Without it, the script says so and exits with status 77 (skipped);
-# with CI=true that is an error.
+# This needs root. Without it, the script says so and exits with status 77 (skipped); with CI=true
+# that is an error.
 set -eu -o pipefail
 
 suite=trixie
 days=30
-packages=ca-certificates # what the root has beside debootstrap's minimum before autogen.sh runs
+packages=ca-certificates # installed before autogen.sh runs, since npm needs it
 user=tester
 self=$(readlink -f "$0")
 top=$(dirname "$(dirname "$self")")
-codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release 2>/dev/null || :) # of the host
+codename=$(. /etc/os-release && test "$ID" = debian && echo "$VERSION_CODENAME") || codename=
 root=${WORKERLESS_DEBIAN13:-${XDG_CACHE_HOME:-/var/cache}/workerless/debian13}
 
 say()
@@ -43,18 +44,19 @@ skip()
 
 # ---- on the host
 
-# Prints the address of the host's mirror of the archive that apt knows by the suite $1.
+# Prints where the host's apt gets the suite $1 from; nothing if it has no such suite.
 host_mirror()
 {
+    test -n "$codename" || return 0
     apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
         sed -n "s/^$1 //p" | head -n 1
 }
 
-# The mirrors of the host, where it is a Debian. Elsewhere debootstrap and its sources.list decide.
+# The host's mirrors, if it is a Debian. If not, debootstrap has taken its default and written that.
 write_sources()
 {
     local list=$1/etc/apt/sources.list part mirror
-    test -n "$codename" && test -n "$(host_mirror "$codename")" || return 0
+    test -n "$(host_mirror "$codename")" || return 0
     : >"$list"
     for part in '' -updates -security; do
         mirror=$(host_mirror "$codename$part")
@@ -66,9 +68,9 @@ write_sources()
 write_settings()
 {
     local to=$1
-    apt-config dump Acquire |
+    apt-config dump Acquire 2>/dev/null |
         grep -vE '^Acquire::(IndexTargets|CompressionTypes|Changelogs|cdrom)|^Acquire ' \
-            >"$to/etc/apt/apt.conf.d/90host"
+            >"$to/etc/apt/apt.conf.d/90host" || :
     echo 'APT::Install-Recommends "false";' >"$to/etc/apt/apt.conf.d/91small"
     # What is thrown away need not survive a crash, nor be read.
     printf '%s\n' force-unsafe-io 'path-exclude=/usr/share/doc/*' 'path-exclude=/usr/share/man/*' \
@@ -95,12 +97,14 @@ why_make()
 
 make_root()
 {
-    local mirror begun=$SECONDS
+    local mirror proxy='' begun=$SECONDS
     say "making $root: $1"
     rm -rf --one-file-system "$root" "$root.new"
     mkdir -p "$root.new"
     mirror=$(host_mirror "$codename")
-    debootstrap --variant=minbase "$suite" "$root.new" ${mirror:+"$mirror"} >"$root.log" 2>&1 || {
+    eval "$(apt-config shell proxy Acquire::http::Proxy 2>/dev/null || :)"
+    http_proxy=${http_proxy:-$proxy} debootstrap --variant=minbase "$suite" "$root.new" \
+        ${mirror:+"$mirror"} >"$root.log" 2>&1 || {
         tail -n 20 "$root.log"
         fail "debootstrap failed; all it said is in $root.log"
     }
@@ -139,8 +143,8 @@ enter_root()
 
 # ---- in the root
 
-# clean_env HOME PATH COMMAND...: runs it with nothing of the host's environment but what reaches the
-# network and what this script hands on.
+# clean_env HOME PATH COMMAND...: runs it without the host's environment, except for what the
+# network needs and what the caller of this script sets for make and the tests.
 clean_env()
 {
     local home=$1 path=$2 name kept=()
@@ -189,6 +193,7 @@ try_demo()
     as_user python3 tests/demo/smoke.py
 }
 
+# What happens in namespaces of its own.
 inside()
 {
     exec </dev/null
@@ -217,26 +222,32 @@ inside()
     rm -rf /home/$user
 }
 
-targets=("${@:-check}")
-if [ "${1:-}" = --inside ]; then
-    targets=("${@:2}")
-    inside
-    exit
-fi
-case "${1:-}" in
--*)
-    echo "usage: tests/debian13.sh [TARGET...]: make these (default: check) on Debian 13" >&2
-    exit 2
-    ;;
-esac
+main()
+{
+    case "${1:-}" in
+    --inside)
+        targets=("${@:2}")
+        inside
+        return
+        ;;
+    -*)
+        echo "usage: tests/debian13.sh [TARGET...]: make these (default: check) on Debian 13" >&2
+        exit 2
+        ;;
+    esac
 
-test "$(id -u)" -eq 0 || skip "making a Debian root needs root"
-for tool in debootstrap unshare pivot_root setpriv flock; do
-    command -v $tool >/dev/null || skip "$tool is missing (./autogen.sh --install-deps installs it)"
-done
-unshare --mount --pid --fork true 2>/dev/null || skip "this system lets us make no namespaces"
+    test "$(id -u)" -eq 0 || skip "making a Debian root needs root"
+    for tool in debootstrap unshare pivot_root setpriv flock; do
+        command -v $tool >/dev/null ||
+            skip "$tool is missing (./autogen.sh --install-deps installs it)"
+    done
+    unshare --mount --pid --fork true 2>/dev/null || skip "this system lets us make no namespaces"
 
-mkdir -p "$(dirname "$root")"
-exec 9>"$root.lock"
-flock -n 9 || { say "waiting for another run to end" && flock 9; }
-unshare --mount --propagation private --pid --fork --kill-child -- "$self" --inside "${targets[@]}"
+    mkdir -p "$(dirname "$root")"
+    exec 9>"$root.lock"
+    flock -n 9 || { say "waiting for another run to end" && flock 9; }
+    unshare --mount --propagation private --pid --fork --kill-child -- \
+        "$self" --inside "${@:-check}"
+}
+
+main "$@"

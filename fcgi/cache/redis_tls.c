@@ -140,8 +140,8 @@ static void begin_call(void)
     ERR_clear_error();
 }
 
-/* What OpenSSL has to say about the last call, or 0. Since 3.2 it also notes that a write failed, with
- * errno as the reason; that explains nothing. */
+/* What OpenSSL has to say about the last call, or 0. Since 3.2 it also notes that a write failed,
+ * with errno as the reason; that explains nothing. */
 static unsigned long openssl_error(void)
 {
     unsigned long error = ERR_peek_error();

@@ -1,5 +1,7 @@
-"""Runs `make demo` once, asks for its fragments, ends it. For a system that has what building and the
-demo need and nothing else, so no pytest. Run it in the build directory."""
+"""Runs `make demo`, fetches its three fragments, and ends it with Ctrl-C's signal.
+
+For a system that has only what building and the demo need, so without pytest. Run it in the build
+directory."""
 
 from __future__ import annotations
 

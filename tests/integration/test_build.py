@@ -17,8 +17,8 @@ from harness.servers import TOP, wrapper_command
 
 PRODUCTS = shutil.ignore_patterns(
     ".git", "build-asan", "build-clang", "build-coverage", "build-fuzz", "node_modules", "output",
-    "__pycache__", "Makefile", "build-flags", "config.cache", "config.h", "config.status", "stamp-h1",
-    "workerless-*", "*.o", "*.a", ".deps")
+    "__pycache__", "Makefile", "build-flags", "config.cache", "config.h", "config.status",
+    "stamp-h1", "workerless-*", "*.o", "*.a", ".deps")
 
 pytestmark = pytest.mark.skipif(bool(wrapper_command()), reason="not about the daemon as it runs")
 
