@@ -10,7 +10,6 @@ import re
 import signal
 import statistics
 import time
-from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Tuple
 
 import pytest
@@ -212,22 +211,9 @@ def assert_like_redis(fleet: Fleet) -> None:
         assert b"mark of" not in response.stdout, f"{name} is served for ever"
 
 
-def descriptors(server: Workerless, api: SlowApi) -> int:
-    """Its descriptors but for connections to the API, which are kept for the next call."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
-    calls = {f"socket:[{words[9]}]" for words in lines if words[2].endswith(f":{api.port:04X}")}
-    count = 0
-    for path in Path(f"/proc/{server.pid}/fd").iterdir():
-        try:
-            count += os.readlink(path) not in calls
-        except FileNotFoundError:  # closed meanwhile
-            pass
-    return count
-
-
 def assert_no_growth(server: Workerless, api: SlowApi, before: int, growth: int) -> None:
     """before: its descriptors; growth: of its memory."""
-    wait_until(lambda: descriptors(server, api) == before, f"{before} descriptors")
+    wait_until(lambda: server.descriptors_beside(api.port) == before, f"{before} descriptors")
     if server.memory_is_telling:
         assert growth < GROWTH, f"{growth} bytes more in the second half"
 
@@ -245,7 +231,7 @@ def run_soak(fleet: Fleet, new_trouble: Callable[[random.Random], Trouble], say)
     chance = random.Random(SEED)
     soak(fleet, trouble, min(2, SECONDS / 3), chance)  # first, all that is allocated once
     assert_nothing_left(fleet)
-    before = [descriptors(server, fleet.api) for server in fleet.servers]
+    before = [server.descriptors_beside(fleet.api.port) for server in fleet.servers]
     told = soak(fleet, trouble, SECONDS, chance)
     say(f"seed {SEED}: {told}, {trouble.count}, {fleet.api.calls()} calls")
     fleet.api.delay = lambda: 0
