@@ -13,6 +13,7 @@ from typing import Dict, List, Union
 
 from .process import Address, Server
 from .servers import TOP, workerless_binary
+from .wait import SLOWNESS
 
 
 def program(name: str) -> str:
@@ -27,6 +28,13 @@ def has_option(name: str) -> bool:
     done = subprocess.run([workerless_binary(), "-h"], stdout=subprocess.PIPE, text=True,
                           check=True)
     return re.search(rf"^ *{name}\b", done.stdout, re.MULTILINE) is not None
+
+
+def colliding_names(count: int, target: str) -> List[str]:
+    """Names that have the hash of `target` in a table of uthash's that has no seed."""
+    done = subprocess.run([program("collide"), str(count), target], stdout=subprocess.PIPE,
+                          timeout=120 * SLOWNESS, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 class HostileClients(Server):
