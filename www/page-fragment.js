@@ -15,8 +15,8 @@
 // Events: loadstart, load or error, loadend; bubbling, fragment:beforeswap (cancelable) and
 // fragment:swap. Detail: name, response, error, content.
 //
-// Scripts do not run. PageFragment.policy may sanitize; by default it is a Trusted Types policy of
-// the element's name.
+// No <script> runs; onerror= does without a CSP. PageFragment.policy may sanitize; default: a
+// policy of the name TAG.
 
 const TAG = "page-fragment";
 const MINUTE = 60000;

@@ -10,6 +10,7 @@ import pytest
 
 from harness.servers import TOP
 from harness.wait import stays, wait_until
+from pages import POLICY
 
 SCRIPT = TOP / "www/page-fragment.js"
 LIMIT_BYTES = 8192
@@ -83,6 +84,23 @@ def test_scripts_are_inert(site, browser):
     site.wait_calls("favicon.svg", 1)
     assert browser.script("return window.ran;") is None
     assert site.calls("ran.js") == 0
+
+
+@pytest.mark.parametrize("policy, runs", [
+    ("", True), ("default-src * 'unsafe-inline'", True),
+    ("default-src 'self'", False), (POLICY, False)])
+def test_event_handlers(site, browser, policy, runs):
+    """Those in attributes run, unless the page's policy forbids inline script. The policies of the
+    front servers' examples do."""
+    site.fragment("a", "<img src='/none' alt='' onerror='window.ran = 1'><p>shown</p>")
+    browser.open(site.page(element("a"), policy=policy))
+    browser.wait_state("a", "loaded")
+    if runs:
+        wait_until(lambda: browser.script("return window.ran;") == 1, "the handler to run")
+    else:
+        wait_until(lambda: browser.script("return violations.length;"), "the browser to refuse it")
+        site.wait_calls("none", 1)
+        stays(lambda: browser.script("return window.ran;") is None, "it does not run")
 
 
 def test_sanitizer(site, browser):

@@ -3,13 +3,15 @@ are server-sent events."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from harness.servers import TOP
 from harness.wait import wait_until
-from libraries import library
+from libraries import HERE, library
 
 NAMES = ("a", "b", "c")
 
@@ -98,6 +100,15 @@ def check_order(api, browser, server) -> None:
     wait_until(lambda: texts() == shown, "the hits")
     assert [api.calls(fragment) for fragment in NAMES] == [1, 1, 1]
     assert [it for it in browser.complaints() if not STYLE.search(it)] == []
+
+
+def test_readme_says_which_versions():
+    """Its recipes are for the major versions that are tested here."""
+    versions = json.loads((HERE / "package.json").read_text("utf-8"))["dependencies"]
+    text = (TOP / "README.md").read_text("utf-8")
+    htmx, sse = (versions[name].partition(".")[0] for name in ("htmx.org", "htmx-ext-sse"))
+    assert f"<!-- htmx {htmx} -->" in text
+    assert f"npm install htmx.org@{htmx} htmx-ext-sse@{sse}" in text
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
