@@ -182,7 +182,7 @@ static bool server_build(struct server *server)
     for (size_t i = 0; i < conf->route_count; i++)
         server->recipes[i] = &conf->routes[i].recipe;
 
-    srand48((long)(clock_wall_ms() ^ getpid())); /* no two processes wait, or refresh, in step */
+    srand48((long)(clock_fleet_ms() ^ getpid())); /* no two processes wait, or refresh, in step */
     if (!(server->cache = cache_new(loop, &conf->cache)) ||
         !(server->flights = flights_new(loop, &conf->flights, server->cache, server->sources,
                                         server->recipes, conf->route_count)) ||

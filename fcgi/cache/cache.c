@@ -138,7 +138,7 @@ static void on_changed(void *context, struct slice key, bool lease_only)
 static void forget_prefix(struct cache *cache, struct slice prefix)
 {
     cache->all_changes++;
-    memory_purge_prefix(cache->memory, prefix, false, clock_wall_ms());
+    memory_purge_prefix(cache->memory, prefix, false, clock_fleet_ms());
     if (cache->changed)
         cache->changed(cache->context, (struct slice){0}, false);
 }
@@ -223,7 +223,7 @@ static bool keep_in_memory(struct cache *cache, struct slice key, struct entry *
 
 struct entry *cache_peek(struct cache *cache, struct slice key)
 {
-    return memory_is_right(cache, key) ? memory_get(cache->memory, key, clock_wall_ms()) : NULL;
+    return memory_is_right(cache, key) ? memory_get(cache->memory, key, clock_fleet_ms()) : NULL;
 }
 
 /* --- questions --- */
@@ -381,7 +381,7 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
     question->entry = entry_ref(entry);
     question->until_ms = until_ms;
     redis_store(cache->redis, key, leased ? question->token : NULL, entry,
-                until_ms - clock_wall_ms(), on_stored, question);
+                until_ms - clock_fleet_ms(), on_stored, question);
     return true;
 }
 
@@ -434,7 +434,7 @@ void cache_purge(struct cache *cache, const struct cache_purge *purge, cache_ans
     /* Not left to what Redis tells: it may tell nothing of changes that we make ourselves (NOLOOP).
      * Where there is a Redis, the stale entry comes back from there. */
     (all ? memory_purge_prefix : memory_purge)(cache->memory, key, soft && !cache->redis,
-                                               clock_wall_ms());
+                                               clock_fleet_ms());
     if (!cache->redis) {
         done(caller, &(struct cache_answer){.outcome = CACHE_DONE});
         return;

@@ -106,7 +106,7 @@ void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
 void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller);
 
-/* Keeps the entry until then, by clock_wall_ms(). Takes the lease (NULL: made without one). The
+/* Keeps the entry until then, by clock_fleet_ms(). Takes the lease (NULL: made without one). The
  * entry is not kept if the lease is not ours any longer; nor, where there is a Redis, if it is
  * larger than `max_value`. Best effort: false if it surely is not kept. */
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,

@@ -5,7 +5,7 @@
  *     workerless/1 made=1732417847123 fresh=1732417907123 cost=840 status=200 type=text/html\n
  *     <div id="a">...</div>
  *
- * made and fresh are milliseconds since 1970, cost is the milliseconds that the source took; type
+ * made and fresh are milliseconds since 1970 by the fleet's clock, cost is the milliseconds that the source took; type
  * is last and runs to the end of the line. A string without that magic is an entry too: the whole
  * of it is a text/html body (see entry_from_plain).
  */
@@ -27,7 +27,7 @@ struct entry { /* immutable and shared; freed with its last reference */
     unsigned holders; /* of the references: those of answers that are not sent yet */
     unsigned keepers; /* those of memory caches */
     int status;       /* 200, or that of a failure that is remembered: 404, 502, 504 */
-    int64_t made_ms, fresh_until_ms; /* by clock_wall_ms() */
+    int64_t made_ms, fresh_until_ms; /* by clock_fleet_ms() */
     int64_t cost_ms;
     char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */
     struct slice type, body;       /* point into encoded */

@@ -73,7 +73,7 @@ struct operation {
     void *caller;
     struct entry *entry; /* owned: what is to be stored, or the plain value whose PTTL is asked */
     char token[REDIS_TOKEN_LEN + 1];
-    char milliseconds[24]; /* of the lease, of the value's life, or the wall clock */
+    char milliseconds[24]; /* of the lease, of the value's life, or the fleet's clock */
     char known[80];        /* how the value begins that counts as missing, or is discarded */
     size_t known_len;
     bool by_text;    /* the script, as the server does not know its hash */
@@ -171,7 +171,7 @@ static struct entry *plain_entry(struct slice body, const redisReply *ttl)
     int64_t ttl_ms = ttl->type == REDIS_REPLY_INTEGER ? ttl->integer : 0;
     if (ttl_ms == -1)
         ttl_ms = PLAIN_WITHOUT_TTL_MS;
-    return ttl_ms > 0 ? entry_from_plain(body, clock_wall_ms(), ttl_ms) : NULL;
+    return ttl_ms > 0 ? entry_from_plain(body, clock_fleet_ms(), ttl_ms) : NULL;
 }
 
 static void answer_entry(struct operation *operation, struct entry *owned)
@@ -218,7 +218,7 @@ static void on_get(struct operation *operation, redisReply *reply)
     }
     /* How long a plain string is good for is the key's own expiry. */
     operation->kind = PTTL;
-    operation->entry = entry_from_plain(value, clock_wall_ms(), 0);
+    operation->entry = entry_from_plain(value, clock_fleet_ms(), 0);
     if (operation->entry)
         operation_start(operation);
     else
@@ -569,7 +569,7 @@ void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_
         operation_new(redis, soft ? PURGE_SOFT : PURGE, key, answered, caller);
     if (!operation)
         return;
-    set_milliseconds(operation, clock_wall_ms());
+    set_milliseconds(operation, clock_fleet_ms());
     operation_start(operation);
 }
 

@@ -73,7 +73,7 @@ static double random_share(void)
 
 enum usability outcome_usability(const struct freshness *terms, const struct entry *entry)
 {
-    return freshness_judge(terms, entry, clock_wall_ms(), terms->early ? random_share() : 1);
+    return freshness_judge(terms, entry, clock_fleet_ms(), terms->early ? random_share() : 1);
 }
 
 struct entry *outcome_make_entry(const struct freshness *terms, struct slice name,
@@ -82,7 +82,7 @@ struct entry *outcome_make_entry(const struct freshness *terms, struct slice nam
 {
     int64_t fresh_ms = freshness_ttl_ms(terms, random_share());
     int64_t cost_ms = (int64_t)((clock_monotonic() - started) * 1000);
-    int64_t now_ms = clock_wall_ms();
+    int64_t now_ms = clock_fleet_ms();
     struct buffer html = {0};
     struct entry *entry = NULL;
 
@@ -102,13 +102,13 @@ bool outcome_serves_stale(const struct freshness *terms, const struct entry *old
                           enum settlement_kind failure)
 {
     return failure != SETTLED_NOT_FOUND &&
-           freshness_judge(terms, old, clock_wall_ms(), 1) != UNUSABLE;
+           freshness_judge(terms, old, clock_fleet_ms(), 1) != UNUSABLE;
 }
 
 struct entry *outcome_to_remember(const struct freshness *terms, const struct entry *old,
                                   enum settlement_kind failure, int64_t *keep_until_ms)
 {
-    int64_t now_ms = clock_wall_ms(), until_ms = now_ms + (int64_t)(terms->negative * 1000);
+    int64_t now_ms = clock_fleet_ms(), until_ms = now_ms + (int64_t)(terms->negative * 1000);
     *keep_until_ms = until_ms;
     if (terms->negative <= 0 || failure == SETTLED_SHUTDOWN)
         return NULL;

@@ -51,7 +51,7 @@ bool outcome_serves_stale(const struct freshness *terms, const struct entry *old
 /* A failing source is asked once in a while by the whole fleet: for so long this is kept in the
  * place of the result. It is the failure; or the old entry, if it may still be used (else NULL),
  * which counts as fresh again, though not beyond the time for which it may be used at all. Returns
- * an entry that the caller owns, and until when to keep it, by clock_wall_ms(); NULL: nothing is to
+ * an entry that the caller owns, and until when to keep it, by clock_fleet_ms(); NULL: nothing is to
  * be kept. */
 struct entry *outcome_to_remember(const struct freshness *terms, const struct entry *old,
                                   enum settlement_kind failure, int64_t *keep_until_ms);

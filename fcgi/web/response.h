@@ -63,7 +63,7 @@ static inline void response_set_entry(struct response *response, struct entry *e
 struct slice response_body(const struct response *response);
 
 /* Writes the head, its closing blank line included, to `out`, which has room for RESPONSE_HEAD_MAX
- * bytes. Returns the length. `now_ms` is the wall clock. */
+ * bytes. Returns the length. `now_ms` is the time by clock_fleet_ms(). */
 size_t response_head(const struct response *response, int64_t now_ms, char *out);
 
 /* Gives back the entry. May be called twice. */

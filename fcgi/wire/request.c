@@ -258,7 +258,8 @@ static bool emit_front(struct request *request, struct output *output, size_t bo
     if (!out)
         return false;
     if (!request->head_sent)
-        head_len = response_head(&request->answer.response, clock_wall_ms(), out + FCGI_HEADER_LEN);
+        head_len =
+            response_head(&request->answer.response, clock_fleet_ms(), out + FCGI_HEADER_LEN);
     output_return(output, head_max - head_len);
     size_t content_len = head_len + body_len;
     record_encode_header(out, FCGI_STDOUT, request->id, (uint16_t)content_len,
@@ -298,7 +299,7 @@ static enum request_progress emit_stream(struct request *request, struct output 
         return REQUEST_NO_MEMORY;
     char *content = out + FCGI_HEADER_LEN;
     if (!request->head_sent)
-        len = response_head(feed_head(feed), clock_wall_ms(), content);
+        len = response_head(feed_head(feed), clock_fleet_ms(), content);
     len += feed_write(feed, content + len, room - len);
     output_return(output, len > 0 ? room - len : FCGI_HEADER_LEN + room); /* no empty record */
     if (len > 0)

@@ -180,7 +180,7 @@ void cache_purge(struct cache *of, const struct cache_purge *what, cache_answer_
 /* Fresh for so long from now; less than 0: no longer since then. */
 static inline struct entry *entry_left(const char *body, int64_t left_ms)
 {
-    int64_t made_ms = clock_wall_ms() + left_ms - TTL_S * 1000;
+    int64_t made_ms = clock_fleet_ms() + left_ms - TTL_S * 1000;
     struct entry *entry = entry_new(SLICE("text/html"), slice_of(body), made_ms, TTL_S * 1000, 500);
     assert_non_null(entry);
     return entry;

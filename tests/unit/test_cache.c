@@ -206,7 +206,7 @@ static int teardown(void **state)
 static struct entry *make_entry(int64_t left_ms)
 {
     struct entry *entry =
-        entry_new(SLICE("text/html"), SLICE("x"), clock_wall_ms() + left_ms - 60000, 60000, 1);
+        entry_new(SLICE("text/html"), SLICE("x"), clock_fleet_ms() + left_ms - 60000, 60000, 1);
     assert_non_null(entry);
     return entry;
 }
@@ -319,7 +319,7 @@ static void test_when_memory_answers(void **state)
     cache_claim(cache, SLICE("b"), 0, NULL, on_answer, &answers);
     assert_int_equal(last.outcome, CACHE_ALONE);
     struct entry *entry = make_entry(30000);
-    assert_true(cache_store(cache, SLICE("b"), NULL, entry, clock_wall_ms() + 1000));
+    assert_true(cache_store(cache, SLICE("b"), NULL, entry, clock_fleet_ms() + 1000));
     entry_unref(entry);
     assert_true(in_memory("b"));
     assert_int_equal(redis.count, 0);
@@ -433,7 +433,7 @@ static void test_store(void **state)
         if (i % 2)
             claim_ours();
         assert_true(
-            cache_store(cache, SLICE("a"), i % 2 ? lease : NULL, entry, clock_wall_ms() + 40000));
+            cache_store(cache, SLICE("a"), i % 2 ? lease : NULL, entry, clock_fleet_ms() + 40000));
         assert_int_equal(strlen(redis.commands[0].token), i % 2 ? REDIS_TOKEN_LEN : 0);
         assert_in_range(redis.commands[0].keep_ms, 39000, 40000);
         assert_true(cache_busy(cache));
@@ -556,7 +556,7 @@ static void test_no_memory(void **state)
     assert_int_equal(last.outcome, CACHE_ALONE);
     purge("a", false);
     assert_int_equal(last.outcome, CACHE_ALONE);
-    assert_false(cache_store(cache, SLICE("a"), NULL, entry, clock_wall_ms() + 1000));
+    assert_false(cache_store(cache, SLICE("a"), NULL, entry, clock_fleet_ms() + 1000));
     assert_int_equal(answers, 3);
     assert_int_equal(redis.count, 0);
     alloc_fail_after(-1);
@@ -575,7 +575,7 @@ static void test_no_memory(void **state)
     /* What can't be stored for want of memory does not keep its lease for good. */
     claim_ours();
     alloc_fail_after(0);
-    assert_false(cache_store(cache, SLICE("a"), lease, entry, clock_wall_ms() + 1000));
+    assert_false(cache_store(cache, SLICE("a"), lease, entry, clock_fleet_ms() + 1000));
     alloc_fail_after(-1);
     assert_int_equal(redis.count, 1);
     reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE});
@@ -588,7 +588,7 @@ static void test_end(void **state)
     struct entry *entry = make_entry(30000);
     (void)state;
     claim_ours();
-    assert_true(cache_store(cache, SLICE("a"), lease, entry, clock_wall_ms() + 1000));
+    assert_true(cache_store(cache, SLICE("a"), lease, entry, clock_fleet_ms() + 1000));
     entry_unref(entry);
     lookup("a");
     cache_claim(cache, SLICE("b"), 0, NULL, on_answer, &answers);

@@ -320,7 +320,7 @@ static void test_negative(void **state)
 
             /* Found again: the same answer, without a call; from memory at once. */
             struct entry *failure =
-                entry_of_failure(cases[i].stored, clock_wall_ms(), NEGATIVE_S * 1000);
+                entry_of_failure(cases[i].stored, clock_fleet_ms(), NEGATIVE_S * 1000);
             assert_non_null(failure);
             join(NEGATIVE, "a");
             answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = failure});
@@ -388,7 +388,7 @@ static void test_negative_over(void **state)
 {
     struct settlement how;
     (void)state;
-    int64_t made_ms = clock_wall_ms() - 5000;
+    int64_t made_ms = clock_fleet_ms() - 5000;
     struct entry *failure = entry_of_failure(404, made_ms, 2000);
     assert_non_null(failure);
     remember(entry_ref(failure));
@@ -418,7 +418,7 @@ static void test_negative_with_old(void **state)
         join(NEGATIVE, "a");
         answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = old});
         answer_outcome(CLAIM, "a", CACHE_OURS);
-        int64_t now_ms = clock_wall_ms();
+        int64_t now_ms = clock_fleet_ms();
         hand_fail(&bench->hand, "a", SOURCE_FAILED);
         bench_turn(bench);
         check_settled(0, SETTLED_ENTRY, "<p>old</p>");
@@ -453,7 +453,7 @@ static void test_negative_forever(void **state)
         struct entry *kept = entry_with_freshness(old, cache.stored.fresh_until_ms);
         entry_unref(old);
         old = kept;
-        while (clock_wall_ms() <= old->fresh_until_ms) /* a millisecond or two */
+        while (clock_fleet_ms() <= old->fresh_until_ms) /* a millisecond or two */
             ;
     }
     entry_unref(old);
@@ -605,7 +605,7 @@ static struct cache_answer random_answer(enum question_kind kind, struct entry *
     if (told.outcome == CACHE_FOUND)
         *entry = unit_random(5)
                      ? entry_left("x", lefts[unit_random(LENGTH(lefts))])
-                     : entry_of_failure(502, clock_wall_ms() - 1000, (int64_t)unit_random(2000));
+                     : entry_of_failure(502, clock_fleet_ms() - 1000, (int64_t)unit_random(2000));
     told.entry = *entry;
     return told;
 }

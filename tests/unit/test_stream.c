@@ -209,7 +209,7 @@ static void test_in_memory(void **state)
     for (size_t i = 0; i < LENGTH(cases); i++) {
         setup(NULL);
         struct entry *entry = cases[i].left_ms ? entry_left("old", cases[i].left_ms)
-                                               : entry_of_failure(404, clock_wall_ms(), 1000);
+                                               : entry_of_failure(404, clock_fleet_ms(), 1000);
         remember(entry);
         stream = stream_of(cases[i].recipe, "a");
         check_counts(cases[i].flights, 0);

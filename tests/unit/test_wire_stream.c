@@ -407,7 +407,7 @@ static struct entry *large_entry(size_t len)
     for (size_t i = 0; i < len; i++)
         unit_append(&body, i % 100 == 99 ? "\n" : "x", 1);
     struct entry *entry =
-        entry_new(SLICE("text/html"), buffer_slice(&body), clock_wall_ms(), TTL_S * 1000, 500);
+        entry_new(SLICE("text/html"), buffer_slice(&body), clock_fleet_ms(), TTL_S * 1000, 500);
     assert_non_null(entry);
     buffer_free(&body);
     return entry;
