@@ -39,6 +39,7 @@ haproxy
 openssl
 spawn-fcgi
 libfcgi-bin
+faketime
 valgrind
 gcovr
 clang

@@ -22,6 +22,7 @@
 #include "base/timeout.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
+#include "cache/redis_clock.h"
 #include "cache/redis_link.h"
 #include "cache/redis_nodes.h"
 #include "cache/redis_scan.h"
@@ -56,6 +57,7 @@ enum declared_keys { BOTH_KEYS, LEASE_ONLY, VALUE_ONLY };
 struct redis {
     struct redis_owner owner;
     struct redis_nodes *nodes;
+    struct redis_clock *clock;
     struct timeout_queue again; /* operations that are to be sent again, a little later */
     struct log_limit refused[PURGE_SOFT + 1]; /* by the kind of the operation */
     struct log_limit damaged;                 /* entries */
@@ -656,6 +658,7 @@ void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
 static void on_ready(void *context, struct redis_link *link)
 {
     struct redis *redis = context;
+    redis_clock_ask(redis->clock, link); /* first, as redis_clock.h says */
     redis_scripts_load(link);
     redis->owner.ready(redis->owner.context);
 }
@@ -677,7 +680,8 @@ static void on_tracking(void *context, struct redis_link *link, bool on)
 static void on_changed(void *context, struct redis_link *link, struct slice key, bool lease_only)
 {
     struct redis *redis = context;
-    (void)link;
+    if (!link)
+        redis_clock_nodes_changed(redis->clock);
     redis->owner.changed(redis->owner.context, key, lease_only);
 }
 
@@ -693,14 +697,19 @@ struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *setti
     redis->value_max = settings->max_value;
     snprintf(redis->value_max_text, sizeof redis->value_max_text, "%zu", settings->max_value);
     timeout_queue_init(&redis->again, loop, TRY_AGAIN_S, on_again, redis);
-    redis->nodes = redis_nodes_new(loop, settings,
-                                   &(struct redis_link_owner){.context = redis,
-                                                              .ready = on_ready,
-                                                              .lost = on_lost,
-                                                              .tracking = on_tracking,
-                                                              .changed = on_changed});
-    if (redis->nodes)
+    redis->clock = redis_clock_new(loop);
+    if (redis->clock)
+        redis->nodes = redis_nodes_new(loop, settings,
+                                       &(struct redis_link_owner){.context = redis,
+                                                                  .ready = on_ready,
+                                                                  .lost = on_lost,
+                                                                  .tracking = on_tracking,
+                                                                  .changed = on_changed});
+    if (redis->nodes) {
+        redis_clock_watch(redis->clock, redis->nodes);
         return redis;
+    }
+    redis_clock_free(redis->clock);
     timeout_queue_stop(&redis->again);
     free(redis);
     return NULL;
@@ -718,6 +727,7 @@ void redis_free(struct redis *redis)
     }
     timeout_queue_stop(&redis->again);
     redis_nodes_free(redis->nodes);
+    redis_clock_free(redis->clock);
     for (size_t i = 0; i < sizeof redis->refused / sizeof redis->refused[0]; i++)
         log_limit_end(&redis->refused[i]);
     log_limit_end(&redis->damaged);

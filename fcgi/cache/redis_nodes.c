@@ -388,6 +388,18 @@ struct redis_link *redis_nodes_at(const struct redis_nodes *nodes, size_t index)
     return NULL;
 }
 
+struct redis_link *redis_nodes_timekeeper(const struct redis_nodes *nodes)
+{
+    if (nodes->closing)
+        return NULL;
+    for (unsigned slot = 0; !nodes->only && slot < REDIS_SLOTS; slot++) {
+        struct server *server = server_of_slot(nodes->slots, nodes->by_index, slot);
+        if (server)
+            return server->link;
+    }
+    return nodes->only;
+}
+
 unsigned redis_nodes_version(const struct redis_nodes *nodes)
 {
     return nodes->version;

@@ -39,6 +39,10 @@ struct redis_link *redis_nodes_link(const struct redis_nodes *nodes, struct slic
 struct redis_link *redis_nodes_at(const struct redis_nodes *nodes, size_t index);
 unsigned redis_nodes_version(const struct redis_nodes *nodes);
 
+/* The one whose clock all processes follow: that of the lowest slot which is served. NULL: none is
+ * known. It may not be usable. */
+struct redis_link *redis_nodes_timekeeper(const struct redis_nodes *nodes);
+
 /* Whether any of them has a command under way. */
 bool redis_nodes_busy(const struct redis_nodes *nodes);
 

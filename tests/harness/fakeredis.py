@@ -14,6 +14,7 @@ import socket
 import socketserver
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Dict, List, Optional, Union
 
@@ -30,6 +31,12 @@ NORMAL: Dict[str, bytes] = {
     "SCRIPT": b"$40\r\n" + b"a" * 40 + b"\r\n", "EVAL": b"+OURS\r\n", "EVALSHA": b"+OURS\r\n",
     "SET": b"+OK\r\n", "DEL": b":1\r\n", "SCAN": b"*2\r\n$1\r\n0\r\n*0\r\n",
 }
+
+
+def tell_time(now_us: int) -> bytes:
+    """TIME's answer at that moment: seconds and microseconds since 1970."""
+    parts = [str(part).encode() for part in divmod(now_us, 1_000_000)]
+    return b"*2\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 
 class FakeRedis:
@@ -100,6 +107,8 @@ class FakeRedis:
                 sayings = self._sayings.get(each)
                 if sayings:
                     return sayings.pop(0) if len(sayings) > 1 else sayings[0]
+        if name == "TIME":
+            return tell_time(time.time_ns() // 1000)
         return NORMAL.get(longer) or NORMAL.get(name) or b"-ERR unknown command\r\n"
 
 

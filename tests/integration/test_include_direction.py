@@ -19,7 +19,7 @@ ORDER = [
               "record", "params"]),
     ("web", ["service", "feed", "event", "query", "request", "route", "response"]),
     ("park", ["stream", "flights", "flight", "outcome", "purge", "recipe", "waiter", "freshness"]),
-    ("cache", ["cache", "lease", "redis", "redis_scan", "redis_nodes", "redis_scripts",
+    ("cache", ["cache", "lease", "redis", "redis_scan", "redis_clock", "redis_nodes", "redis_scripts",
                "redis_link redis_tracker", "redis_sentinel", "memory", "entry"]),
     ("source", []),
     ("render", []),

@@ -78,6 +78,24 @@ struct redis_link *redis_nodes_at(const struct redis_nodes *nodes, size_t index)
     return nodes->closing || index >= nodes->count ? NULL : &servers.links[index];
 }
 
+struct redis_link *redis_nodes_timekeeper(const struct redis_nodes *nodes)
+{
+    return redis_nodes_at(nodes, 0);
+}
+
+const char *redis_link_name(const struct redis_link *link)
+{
+    (void)link;
+    return "a server";
+}
+
+bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, void *caller,
+                           int count, const char **words)
+{
+    (void)link, (void)answered, (void)caller, (void)count, (void)words;
+    return false; /* the time: nobody asks for it */
+}
+
 unsigned redis_nodes_version(const struct redis_nodes *nodes)
 {
     return nodes->version;
