@@ -125,12 +125,6 @@ bool redis_link_tracking(const struct redis_link *link)
     return link->usable;
 }
 
-const char *redis_link_name(const struct redis_link *link)
-{
-    (void)link;
-    return "a link";
-}
-
 bool redis_link_send(struct redis_link *link, int argc, const char **argv, const size_t *lens,
                      redis_reply_fn *answered, void *caller)
 {
