@@ -90,6 +90,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
              flights_parked(server->flights), flights_under_way(server->flights));
     listeners_close(server->listeners);
     server->listeners = NULL;
+    service_drain(server->service);
     connections_drain(server->connections);
     server->shutdown_at = clock_monotonic() + server->conf->shutdown_timeout;
     ev_timer_init(&server->shutdown_look, on_shutdown_look, 0., SHUTDOWN_LOOK_S);

@@ -488,6 +488,11 @@ bool cache_is_shared(const struct cache *cache)
     return cache->redis != NULL;
 }
 
+const char *cache_trouble(const struct cache *cache)
+{
+    return cache->redis ? redis_trouble(cache->redis) : NULL;
+}
+
 bool cache_busy(const struct cache *cache)
 {
     return cache->redis && redis_busy(cache->redis);

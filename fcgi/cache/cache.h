@@ -89,6 +89,10 @@ void cache_free(struct cache *cache);
 /* Whether there is a Redis, here at the moment or not: then what is stored fills that, too. */
 bool cache_is_shared(const struct cache *cache);
 
+/* Why Redis is of no use now: a line with its newline, without secrets. NULL: it is of use, or none
+ * is configured. Static. */
+const char *cache_trouble(const struct cache *cache);
+
 /* Whether Redis has not answered everything yet: what was stored a moment ago may not be there. */
 bool cache_busy(const struct cache *cache);
 

@@ -27,6 +27,7 @@
 #include "cache/redis_nodes.h"
 #include "cache/redis_scan.h"
 #include "cache/redis_scripts.h"
+#include "cache/redis_trouble.h"
 
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
 #define CLAIMED              (-3)  /* what the script says in the place of a PTTL */
@@ -390,6 +391,8 @@ static void on_error(struct operation *operation, redisReply *reply)
         log_limited(&operation->redis->refused[operation->kind], LOG_LEVEL_WARNING, "redis",
                     "%s: %s is refused: %s", redis_link_name(operation->link),
                     kinds[operation->kind].name, reply->str);
+    if (redis_trouble_is_denial(reply->str))
+        redis_link_doubt(operation->link);
     operation_end(operation, (struct redis_answer){.outcome = miss ? REDIS_NONE : REDIS_GONE});
 }
 
@@ -751,6 +754,11 @@ bool redis_tracking(const struct redis *redis, struct slice key)
 {
     struct redis_link *link = link_of(redis, key);
     return link && redis_link_tracking(link);
+}
+
+const char *redis_trouble(const struct redis *redis)
+{
+    return redis_trouble_line(redis_nodes_trouble(redis->nodes));
 }
 
 bool redis_busy(const struct redis *redis)

@@ -40,6 +40,9 @@ void redis_free(struct redis *redis);
 bool redis_usable(const struct redis *redis, struct slice key);
 bool redis_tracking(const struct redis *redis, struct slice key);
 
+/* Why it is of no use now: a line with its newline, without secrets. NULL: it is of use. Static. */
+const char *redis_trouble(const struct redis *redis);
+
 /* Whether anything that was asked waits for its answer. */
 bool redis_busy(const struct redis *redis);
 

@@ -22,10 +22,12 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/resolve.h"
 #include "base/timeout.h"
 #include "cache/cache.h"
+#include "cache/redis_access.h"
 #include "cache/redis_address.h"
 #include "cache/redis_reader.h"
 #include "cache/redis_sentinel.h"
@@ -37,6 +39,8 @@
 #define PENDING_MAX     ((size_t)64 << 20) /* bytes of commands without an answer */
 #define EXTENSIONS_MAX  20 /* of a deadline, by the timeout each: a large value on a slow line */
 #define WORDS_MAX       12
+#define SAY_AGAIN_S     60.0 /* what waiting does not mend */
+#define CLOSES_MIN      3    /* connections in a row that were closed before they were of use */
 
 enum link_state { LINK_DOWN, LINK_FINDING, LINK_RESOLVING, LINK_GREETING, LINK_READY };
 
@@ -62,6 +66,12 @@ struct redis_link {
     size_t seen_out, seen_in; /* bytes in hiredis' buffers at the last deadline */
     struct log_limit states;
 
+    enum redis_trouble trouble; /* while lost */
+    enum redis_trouble said;    /* the latest that was logged, other than REDIS_AWAY */
+    double said_at;             /* by clock_monotonic() */
+    unsigned closes;            /* CLOSES_MIN */
+
+    struct redis_access *access;
     struct redis_tracker *tracker;
     struct reader_guard guard;
     char reason[128]; /* why the latest connection could not be opened */
@@ -143,6 +153,11 @@ bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, vo
                           sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *),                  \
                           (const char *[]){__VA_ARGS__})
 
+void redis_link_doubt(struct redis_link *link)
+{
+    redis_access_doubt(link->access);
+}
+
 const char *redis_link_name(const struct redis_link *link)
 {
     return link->name;
@@ -194,15 +209,58 @@ bool redis_link_usable(const struct redis_link *link)
            (link->state == LINK_GREETING && !link->lost && link->address.kind != REDIS_BY_SENTINEL);
 }
 
-static void link_down(struct redis_link *link, const char *reason)
+enum redis_trouble redis_link_trouble(const struct redis_link *link)
+{
+    if (link->state == LINK_READY)
+        return redis_access_denied(link->access) ? REDIS_DENIES : REDIS_WELL;
+    return link->lost ? link->trouble : REDIS_AWAY;
+}
+
+/* A connection that has worked is lost for no other reason than that the server went away. */
+static enum redis_trouble link_diagnose(struct redis_link *link, const char *reason, bool closed)
+{
+    if (link->state == LINK_READY)
+        return REDIS_AWAY;
+    bool may_expect_tls = !link->address.tls && link->address.kind != REDIS_BY_PATH;
+    link->closes = closed && may_expect_tls ? link->closes + 1 : 0;
+    return link->closes >= CLOSES_MIN ? REDIS_CLOSES : redis_trouble_of(reason);
+}
+
+/* That it is away is said once; what somebody has to mend, again and again. */
+static void link_explain(struct redis_link *link, const char *reason)
+{
+    enum redis_trouble trouble = link->trouble;
+    const char *text = redis_trouble_text(trouble), *cure = redis_trouble_cure(trouble);
+    double now = clock_monotonic();
+    if (trouble == REDIS_AWAY) {
+        if (!link->lost)
+            log_state(&link->states, link->owner.quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
+                      "redis", "%s: %s; going on without it until it is back",
+                      redis_link_name(link), reason);
+        return;
+    }
+    if (!link->lost)
+        log_state(&link->states, LOG_LEVEL_WARNING, "redis",
+                  "%s: %s (%s): %s; going on without it until then", redis_link_name(link), text,
+                  reason, cure);
+    else if (trouble != link->said || now - link->said_at >= SAY_AGAIN_S)
+        log_warning("redis", "%s: %s (%s): %s", redis_link_name(link), text, reason, cure);
+    else
+        return;
+    link->said = trouble;
+    link->said_at = now;
+}
+
+/* `closed`: the server has closed the connection that stood. */
+static void link_down_as(struct redis_link *link, const char *reason, bool closed)
 {
     bool was_ready = link->state == LINK_READY;
-    if (!link->lost)
-        log_state(&link->states, link->owner.quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "redis",
-                  "%s: %s; going on without it until it is back", redis_link_name(link), reason);
+    link->trouble = link_diagnose(link, reason, closed);
+    link_explain(link, reason);
     link->lost = true;
     link->state = LINK_DOWN;
     link->context = NULL;
+    redis_access_stop(link->access);
     redis_tracker_stop(link->tracker);
     ev_timer_set(&link->retry, link->retry_after * (0.5 + drand48() / 2), 0.);
     ev_timer_start(link->loop, &link->retry);
@@ -211,6 +269,11 @@ static void link_down(struct redis_link *link, const char *reason)
         link->retry_after = RETRY_LONGEST_S;
     if (was_ready)
         link->owner.lost(link->owner.context, link);
+}
+
+static void link_down(struct redis_link *link, const char *reason)
+{
+    link_down_as(link, reason, false);
 }
 
 /* Gives the connection up; what is pending is answered with NULL by redisAsyncFree. */
@@ -244,7 +307,8 @@ static void on_disconnect(const redisAsyncContext *context, int status)
 {
     struct redis_link *link = context->data;
     if (link)
-        link_down(link, status == REDIS_OK ? "the connection was closed" : context->errstr);
+        link_down_as(link, status == REDIS_OK ? "the connection was closed" : context->errstr,
+                     context->err == REDIS_ERR_EOF || context->err == REDIS_ERR_IO);
 }
 
 /* ROLE answers ["master" | "slave" | "sentinel", ...]. */
@@ -282,6 +346,8 @@ static void on_greeted(void *caller, redisReply *reply)
               link->lost && !link->owner.quiet ? "back in use" : "connected",
               redis_link_name(link));
     link->lost = link->owner.quiet = false;
+    link->closes = 0;
+    redis_access_start(link->access);
     link->owner.ready(link->owner.context, link);
     redis_tracker_start(link->tracker);
 }
@@ -461,8 +527,11 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_setti
     struct redis_link *link = alloc_zeroed(sizeof *link);
     if (!link)
         return NULL;
+    link->access = redis_access_new(loop, settings->name_space, link);
     link->tracker = redis_tracker_new(loop, settings->name_space, link, &link->owner);
-    if (!link->tracker) {
+    if (!link->access || !link->tracker) {
+        redis_access_free(link->access);
+        redis_tracker_free(link->tracker);
         free(link);
         return NULL;
     }
@@ -502,6 +571,7 @@ void redis_link_free(struct redis_link *link)
     link->state = LINK_DOWN;
     link->lost = true;
     link->context = NULL;
+    redis_access_stop(link->access);
     redis_tracker_stop(link->tracker);
     if (context) {
         context->data = NULL;
@@ -513,5 +583,6 @@ void redis_link_free(struct redis_link *link)
     timeout_queue_stop(&link->deadlines);
     redis_tracker_free(link->tracker);
     log_limit_end(&link->states);
+    redis_access_free(link->access);
     free(link);
 }

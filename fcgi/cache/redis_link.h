@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/slice.h"
+#include "cache/redis_trouble.h"
 
 struct cache_settings;
 struct ev_loop;
@@ -52,6 +53,12 @@ void redis_link_free(struct redis_link *link);
 
 /* Whether commands are accepted now. False as soon as one went unanswered for the timeout. */
 bool redis_link_usable(const struct redis_link *link);
+
+/* Why it is of no use, or REDIS_WELL: it is connected, and permits all that we need. */
+enum redis_trouble redis_link_trouble(const struct redis_link *link);
+
+/* An ACL has denied a command: finds out what else it denies. */
+void redis_link_doubt(struct redis_link *link);
 
 /* Whether changes of keys are told now. */
 bool redis_link_tracking(const struct redis_link *link);

@@ -405,6 +405,21 @@ unsigned redis_nodes_version(const struct redis_nodes *nodes)
     return nodes->version;
 }
 
+enum redis_trouble redis_nodes_trouble(const struct redis_nodes *nodes)
+{
+    enum redis_trouble worst = REDIS_AWAY;
+    if (nodes->only)
+        return redis_link_trouble(nodes->only);
+    for (struct server *server = nodes->servers; server; server = server->next) {
+        enum redis_trouble trouble = redis_link_trouble(server->link);
+        if (trouble == REDIS_WELL && server->has_slots)
+            return REDIS_WELL;
+        if (trouble > worst)
+            worst = trouble;
+    }
+    return worst;
+}
+
 bool redis_nodes_busy(const struct redis_nodes *nodes)
 {
     if (nodes->only)

@@ -297,6 +297,11 @@ struct waiter *flights_purge(struct flights *flights, const struct cache_purge *
     return waiter;
 }
 
+const char *flights_trouble(const struct flights *flights)
+{
+    return cache_trouble(flights->shared.cache);
+}
+
 size_t flights_under_way(const struct flights *flights)
 {
     return flights->count;

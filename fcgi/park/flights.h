@@ -68,6 +68,9 @@ bool flights_join_in(struct flights *flights, const struct recipe *recipe, struc
 struct waiter *flights_purge(struct flights *flights, const struct cache_purge *what,
                              struct waiter_address who, enum join_refusal *refusal);
 
+/* cache_trouble of the cache. */
+const char *flights_trouble(const struct flights *flights);
+
 /* Flights not settled yet; and those who wait, on them and on purges. */
 size_t flights_under_way(const struct flights *flights);
 size_t flights_parked(const struct flights *flights);

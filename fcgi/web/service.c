@@ -24,6 +24,7 @@
 #define FRAGMENT_PREFIX   SLICE(ROUTE_URL_PREFIX)
 #define STREAM_PATH       SLICE("/fragments")
 #define HEALTH_PATH       SLICE("/workerless/health")
+#define READY_PATH        SLICE("/workerless/ready")
 #define PATH_MAX_LEN      (sizeof(ROUTE_URL_PREFIX) + ROUTE_NAME_MAX)
 #define BUSY_RETRY_S      1   /* Retry-After, where nothing goes on that one could wait for */
 #define IF_NONE_MATCH_MAX 256 /* a longer header is ignored: the answer is a full one */
@@ -34,6 +35,7 @@ struct service {
     const struct purge_settings *purge;
     size_t max_stream;
     struct flights *flights;
+    bool draining;
     struct log_limit refusals[JOIN_NO_MEMORY + 1], pathless;
     bool *hinted; /* owned; of each route: that it is closed to streams has been logged */
 };
@@ -69,6 +71,11 @@ void service_free(struct service *service)
     free(service);
 }
 
+void service_drain(struct service *service)
+{
+    service->draining = true;
+}
+
 static bool is_head(const struct web_request *request)
 {
     return slice_equal(request->method, SLICE("HEAD"));
@@ -79,7 +86,7 @@ static bool is_purge(const struct web_request *request)
     return slice_equal(request->method, SLICE("PURGE"));
 }
 
-enum target_kind { TARGET_NONE, TARGET_FRAGMENT, TARGET_STREAM, TARGET_HEALTH };
+enum target_kind { TARGET_NONE, TARGET_FRAGMENT, TARGET_STREAM, TARGET_HEALTH, TARGET_READY };
 
 /* What a path leads to. */
 struct target {
@@ -108,6 +115,8 @@ static void find_target(const struct service *service, const struct web_request 
         target->kind = TARGET_STREAM;
     } else if (slice_equal(path, HEALTH_PATH)) {
         target->kind = TARGET_HEALTH;
+    } else if (slice_equal(path, READY_PATH)) {
+        target->kind = TARGET_READY;
     }
     target->status = 404;
     if (target->kind != TARGET_NONE && !is_head(request) &&
@@ -129,6 +138,17 @@ static struct response answer_health(const struct web_request *request)
 {
     struct response response = answer_own(request, 200);
     response.body = SLICE("ok\n");
+    response.type = BODY_PLAIN;
+    return response;
+}
+
+/* Whether this process can do all that it is for; else one line that says why not. */
+static struct response answer_ready(const struct service *service,
+                                    const struct web_request *request)
+{
+    const char *why = service->draining ? "shutting down\n" : flights_trouble(service->flights);
+    struct response response = answer_own(request, why ? 503 : 200);
+    response.body = slice_of(why ? why : "ready\n");
     response.type = BODY_PLAIN;
     return response;
 }
@@ -460,6 +480,9 @@ enum service_outcome service_start(struct service *service, const struct web_req
         return start_stream(service, request, who, answer);
     case TARGET_HEALTH:
         answer->response = answer_health(request);
+        break;
+    case TARGET_READY:
+        answer->response = answer_ready(service, request);
         break;
     case TARGET_NONE:
         answer->response = answer_error(service, request, target.status);

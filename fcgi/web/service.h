@@ -33,6 +33,10 @@ struct service *service_new(const struct route *routes, size_t route_count,
 /* NULL is allowed. */
 void service_free(struct service *service);
 
+/* From now on the process is shutting down: requests are answered as before, but it says that it is
+ * not ready. */
+void service_drain(struct service *service);
+
 /* What a parked request has to remember. */
 struct wait {
     struct waiter *waiter;     /* gone when it is left, or settled: then service_finish follows */

@@ -20,7 +20,7 @@ ORDER = [
     ("web", ["service", "feed", "event", "query", "request", "route", "response"]),
     ("park", ["stream", "flights", "flight", "outcome", "purge", "recipe", "waiter", "freshness"]),
     ("cache", ["cache", "lease", "redis", "redis_scan", "redis_clock", "redis_nodes", "redis_scripts",
-               "redis_link redis_tracker", "redis_sentinel", "memory", "entry"]),
+               "redis_link redis_tracker redis_access", "redis_sentinel", "memory", "entry"]),
     ("source", []),
     ("render", []),
     ("base", []),

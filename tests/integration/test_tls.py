@@ -207,7 +207,7 @@ def test_a_cluster(tmp, run, start, papers):
 
 def test_a_certificate_of_an_unknown_ca(tmp, start, secure):
     server = start(secure.url_of("localhost"), tls_ca=Authority(tmp, "other").file)
-    assert_useless(server, f"localhost:{secure.port} over TLS: TLS: ", REFUSED)
+    assert_useless(server, f"localhost:{secure.port} over TLS: TLS to Redis fails (TLS: ", REFUSED)
 
 
 def test_the_system_does_not_know_the_ca(start, secure):

@@ -37,6 +37,7 @@ struct cache {
     struct entry *remembered; /* owned; what memory has, of the key "a" */
     bool refuses;             /* to store */
     bool alone;               /* there is no Redis */
+    const char *trouble;      /* of Redis; NULL: it is well */
     bool at_once;             /* each claim is answered within it: ours */
     struct {                  /* the last time */
         bool leased;
@@ -128,6 +129,11 @@ bool cache_store(struct cache *of, struct slice key, struct lease *lease, struct
     if (lease)
         lease_end(lease, key);
     return !of->refuses;
+}
+
+const char *cache_trouble(const struct cache *of)
+{
+    return of->trouble;
 }
 
 bool cache_is_shared(const struct cache *of)

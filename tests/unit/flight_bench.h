@@ -183,7 +183,8 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     bench->sources[1] = source_create(loop, &bench->simulated_settings);
     assert_non_null(bench->sources[1]);
     for (unsigned i = 0; i < RECIPES; i++)
-        bench->recipes[i] = (struct recipe){.hold = 60, .max_negative = 100, .freshness.ttl = TTL_S};
+        bench->recipes[i] =
+            (struct recipe){.hold = 60, .max_negative = 100, .freshness.ttl = TTL_S};
     bench->recipes[BRIEF_HOLD].hold = 0.005;
     bench->recipes[UNCACHED].freshness.ttl = 0;
     bench->recipes[SIMULATED].source = 1;

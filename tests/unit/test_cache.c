@@ -56,6 +56,12 @@ bool redis_tracking(const struct redis *of, struct slice key)
     return of->tracking;
 }
 
+const char *redis_trouble(const struct redis *of)
+{
+    (void)of;
+    return NULL;
+}
+
 bool redis_busy(const struct redis *of)
 {
     return of->count > 0;

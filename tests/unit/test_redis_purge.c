@@ -101,6 +101,12 @@ unsigned redis_nodes_version(const struct redis_nodes *nodes)
     return nodes->version;
 }
 
+enum redis_trouble redis_nodes_trouble(const struct redis_nodes *nodes)
+{
+    (void)nodes;
+    return REDIS_WELL;
+}
+
 bool redis_nodes_busy(const struct redis_nodes *nodes)
 {
     return nodes->pending > 0;
@@ -113,6 +119,11 @@ enum redis_redirection_kind redis_nodes_redirect(struct redis_nodes *nodes,
     (void)nodes, (void)link, (void)error;
     *to = NULL;
     return REDIS_NOT_REDIRECTED;
+}
+
+void redis_link_doubt(struct redis_link *link)
+{
+    (void)link;
 }
 
 bool redis_link_usable(const struct redis_link *link)
