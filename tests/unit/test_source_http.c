@@ -394,7 +394,7 @@ static void test_timeout(void **state)
     for (size_t i = 0; i < LENGTH(names); i++) {
         struct seen running = {0}, queued = {0};
         start(fixture, &running, names[i]);
-        start(fixture, &queued, "html");
+        start(fixture, &queued, names[i]);
         run_until(is_done, &queued);
         assert_int_equal(running.count, 1);
         assert_int_equal(running.status, SOURCE_TIMED_OUT);
