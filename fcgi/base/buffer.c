@@ -44,9 +44,3 @@ bool buffer_append_counted(struct buffer *buffer, const void *bytes, size_t len,
     budget_add(budget, buffer->capacity - before);
     return true;
 }
-
-void buffer_free_counted(struct buffer *buffer, enum budget_name budget)
-{
-    budget_sub(budget, buffer->capacity);
-    buffer_free(buffer);
-}

@@ -24,7 +24,13 @@ void buffer_free(struct buffer *buffer);
  * room. The two go together: such a buffer is never given to buffer_append or buffer_free. */
 bool buffer_append_counted(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
                            enum budget_name budget);
-void buffer_free_counted(struct buffer *buffer, enum budget_name budget);
+static inline void buffer_free_counted(struct buffer *buffer, enum budget_name budget)
+{
+    if (!buffer->data)
+        return;
+    budget_sub(budget, buffer->capacity);
+    buffer_free(buffer);
+}
 
 static inline struct slice buffer_slice(const struct buffer *buffer)
 {

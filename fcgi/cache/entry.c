@@ -7,7 +7,6 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
-#include "base/budget.h"
 
 #define TYPE_MAX     127 /* bytes of a media type */
 #define HEADER_MAX   300
@@ -157,55 +156,7 @@ struct entry *entry_decode(struct slice encoded)
     return build(&meta, header, slice_from(encoded, header.len));
 }
 
-struct entry *entry_ref(struct entry *entry)
+void entry_free(struct entry *entry)
 {
-    entry->references++;
-    return entry;
-}
-
-void entry_unref(struct entry *entry)
-{
-    if (entry && --entry->references == 0)
-        free(entry);
-}
-
-bool entry_can_hold(const struct entry *entry)
-{
-    return entry->holders > 0 || entry->keepers > 0 ||
-           budget_has_room(BUDGET_UNSENT, entry_footprint(entry));
-}
-
-struct entry *entry_hold(struct entry *entry)
-{
-    if (entry->holders++ == 0 && entry->keepers == 0)
-        budget_add(BUDGET_UNSENT, entry_footprint(entry));
-    return entry_ref(entry);
-}
-
-void entry_let_go(struct entry *entry)
-{
-    if (!entry)
-        return;
-    if (--entry->holders == 0 && entry->keepers == 0)
-        budget_sub(BUDGET_UNSENT, entry_footprint(entry));
-    entry_unref(entry);
-}
-
-struct entry *entry_keep(struct entry *entry)
-{
-    if (entry->keepers++ == 0 && entry->holders > 0)
-        budget_sub(BUDGET_UNSENT, entry_footprint(entry));
-    return entry_ref(entry);
-}
-
-void entry_forget(struct entry *entry)
-{
-    if (--entry->keepers == 0 && entry->holders > 0)
-        budget_add(BUDGET_UNSENT, entry_footprint(entry));
-    entry_unref(entry);
-}
-
-size_t entry_footprint(const struct entry *entry)
-{
-    return sizeof *entry + entry->encoded.len;
+    free(entry);
 }

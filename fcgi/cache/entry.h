@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/slice.h"
 
 #define ENTRY_ETAG_LEN 34 /* two quotes around 32 hex digits */
@@ -51,24 +52,68 @@ struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_unti
 /* Whether the bytes claim to be an envelope, of whatever version. */
 bool entry_is_envelope(struct slice bytes);
 
+/* For entry_unref alone. */
+void entry_free(struct entry *entry);
+
 /* Takes one more reference; returns the entry. */
-struct entry *entry_ref(struct entry *entry);
+static inline struct entry *entry_ref(struct entry *entry)
+{
+    entry->references++;
+    return entry;
+}
 
 /* Gives one reference back. NULL is allowed. */
-void entry_unref(struct entry *entry);
+static inline void entry_unref(struct entry *entry)
+{
+    if (entry && --entry->references == 0)
+        entry_free(entry);
+}
+
+/* What the entry costs in memory, in bytes, overhead included. */
+static inline size_t entry_footprint(const struct entry *entry)
+{
+    return sizeof *entry + entry->encoded.len;
+}
 
 /* References of answers. What they alone hold is counted in BUDGET_UNSENT; what a memory cache keeps
  * as well is counted there. entry_can_hold: false if the budget has no room for one more, and the
  * answer has to be another; entry_hold itself never fails. */
-bool entry_can_hold(const struct entry *entry);
-struct entry *entry_hold(struct entry *entry);
-void entry_let_go(struct entry *entry); /* NULL is allowed */
+static inline bool entry_can_hold(const struct entry *entry)
+{
+    return entry->holders > 0 || entry->keepers > 0 ||
+           budget_has_room(BUDGET_UNSENT, entry_footprint(entry));
+}
+
+static inline struct entry *entry_hold(struct entry *entry)
+{
+    if (entry->holders++ == 0 && entry->keepers == 0)
+        budget_add(BUDGET_UNSENT, entry_footprint(entry));
+    return entry_ref(entry);
+}
+
+/* NULL is allowed. */
+static inline void entry_let_go(struct entry *entry)
+{
+    if (!entry)
+        return;
+    if (--entry->holders == 0 && entry->keepers == 0)
+        budget_sub(BUDGET_UNSENT, entry_footprint(entry));
+    entry_unref(entry);
+}
 
 /* References of a memory cache. */
-struct entry *entry_keep(struct entry *entry);
-void entry_forget(struct entry *entry);
+static inline struct entry *entry_keep(struct entry *entry)
+{
+    if (entry->keepers++ == 0 && entry->holders > 0)
+        budget_sub(BUDGET_UNSENT, entry_footprint(entry));
+    return entry_ref(entry);
+}
 
-/* What the entry costs in memory, overhead included. */
-size_t entry_footprint(const struct entry *entry);
+static inline void entry_forget(struct entry *entry)
+{
+    if (--entry->keepers == 0 && entry->holders > 0)
+        budget_add(BUDGET_UNSENT, entry_footprint(entry));
+    entry_unref(entry);
+}
 
 #endif
