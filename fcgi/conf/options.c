@@ -94,8 +94,8 @@ const struct option option_table[] = {
      .help = "Fragments of one request for /fragments, at most; beyond it the answer is 400."},
     {TOP("heartbeat"), .kind = OPTION_DURATION, AT(struct conf, connections.heartbeat),
      .preset = "15s", .min = "10ms", .max = "1d",
-     .help = "A stream that has nothing to send says so after this time, so that no proxy takes it "
-             "for dead."},
+     .help = "A stream that has nothing to send says so after this time at most, and after half of "
+             "it at least, so that no proxy takes it for dead."},
     {TOP("tcp_half_close"), .kind = OPTION_CHOICE, AT(struct conf, connections.tcp_half_close),
      .preset = "no", .words = "no yes",
      .help = "Whether a front server that has shut down its sending side on TCP still wants its "
