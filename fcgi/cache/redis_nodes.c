@@ -254,8 +254,7 @@ static double next_look(struct redis_nodes *nodes)
     if (seconds >= REFRESH_SOON_S && !nodes->lost) {
         nodes->lost = true;
         log_state(&nodes->states, LOG_LEVEL_WARNING, "redis",
-                  "no server of the Cluster answers; going on without it until one is "
-                  "back");
+                  "no server of the Cluster answers; going on without it until one is back");
     }
     nodes->look_after = seconds < REFRESH_SOON_S / 2 ? seconds * 2 : REFRESH_SOON_S;
     return seconds;
