@@ -241,7 +241,7 @@ static void link_explain(struct redis_link *link, const char *reason)
     }
     if (!link->lost)
         log_state(&link->states, LOG_LEVEL_WARNING, "redis",
-                  "%s: %s (%s): %s; going on without it until then", redis_link_name(link), text,
+                  "%s: %s (%s): %s; going on without it meanwhile", redis_link_name(link), text,
                   reason, cure);
     else if (trouble != link->said || now - link->said_at >= SAY_AGAIN_S)
         log_warning("redis", "%s: %s (%s): %s", redis_link_name(link), text, reason, cure);
