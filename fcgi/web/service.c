@@ -360,8 +360,8 @@ static void hint_closed(struct service *service, const struct route *route, stru
         return;
     *hinted = true;
     log_warning("service",
-                "fragment \"%s\" was requested in /fragments; set stream = \"yes\" there to "
-                "allow it",
+                "fragment \"%s\" was requested in /fragments, which its section of the config does "
+                "not allow; to allow it, set stream = \"yes\" in that section",
                 route->pattern);
 }
 
