@@ -1,8 +1,8 @@
 /* Bounds on the bytes that peers make the process hold.
  *
  * Memory is the process's, so its budgets are too. Whoever holds bytes for a peer counts them here
- * and takes them off when they are freed. Where more may be refused, look for room first; what can't
- * be refused is counted all the same, and the budget is then exceeded.
+ * and takes them off when they are freed. Where more may be refused, look for room first; what
+ * can't be refused is counted all the same, and the budget is then exceeded.
  */
 #ifndef WORKERLESS_BASE_BUDGET_H
 #define WORKERLESS_BASE_BUDGET_H

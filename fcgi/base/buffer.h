@@ -20,7 +20,7 @@ bool buffer_append(struct buffer *buffer, const void *bytes, size_t len, size_t 
 /* Frees the memory; the buffer is empty again. May be called twice. */
 void buffer_free(struct buffer *buffer);
 
-/* The same for a buffer whose memory is counted in a budget; the append fails as well if that has no
+/* The same for a buffer whose memory is counted in a budget; the append also fails if that has no
  * room. The two go together: such a buffer is never given to buffer_append or buffer_free. */
 bool buffer_append_counted(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
                            enum budget_name budget);

@@ -1,5 +1,5 @@
-/* Hash tables whose keys strangers choose: uthash with a secret of the process, and with memory that
- * may be refused.
+/* Hash tables whose keys strangers choose: uthash with a secret of the process, and with memory
+ * that may be refused.
  *
  * Without the secret anybody could send keys that all fall into one bucket, and each lookup would
  * walk through all of them. After HASH_ADD*, `item->hh.tbl == NULL` says that there was no memory

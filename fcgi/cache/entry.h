@@ -5,9 +5,9 @@
  *     workerless/1 made=1732417847123 fresh=1732417907123 cost=840 status=200 type=text/html\n
  *     <div id="a">...</div>
  *
- * made and fresh are milliseconds since 1970 by the fleet's clock, cost is the milliseconds that the source took; type
- * is last and runs to the end of the line. A string without that magic is an entry too: the whole
- * of it is a text/html body (see entry_from_plain).
+ * made and fresh are milliseconds since 1970 by the fleet's clock, cost is the milliseconds that
+ * the source took; type is last and runs to the end of the line. A string without that magic is an
+ * entry too: the whole of it is a text/html body (see entry_from_plain).
  */
 #ifndef WORKERLESS_CACHE_ENTRY_H
 #define WORKERLESS_CACHE_ENTRY_H
@@ -75,9 +75,9 @@ static inline size_t entry_footprint(const struct entry *entry)
     return sizeof *entry + entry->encoded.len;
 }
 
-/* References of answers. What they alone hold is counted in BUDGET_UNSENT; what a memory cache keeps
- * as well is counted there. entry_can_hold: false if the budget has no room for one more, and the
- * answer has to be another; entry_hold itself never fails. */
+/* References of answers. What they alone hold is counted in BUDGET_UNSENT; what a memory cache
+ * keeps as well is counted there. entry_can_hold: false if the budget has no room for one more, and
+ * the answer has to be another; entry_hold itself never fails. */
 static inline bool entry_can_hold(const struct entry *entry)
 {
     return entry->holders > 0 || entry->keepers > 0 ||

@@ -31,12 +31,11 @@
 
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
 #define CLAIMED              (-3)  /* what the script says in the place of a PTTL */
-#define LEASE_WITHOUT_END_MS                                                                       \
-    60000                    /* of a lease whose end is not told: who waits looks again anyway */
-#define REDIRECTIONS_MAX  5  /* in a row */
-#define TRIES_MAX         10 /* while a slot moves */
-#define TRY_AGAIN_S       0.05
-#define PURGES_MAX        1000 /* of one prefix at a time, before more keys are looked for */
+#define LEASE_WITHOUT_END_MS 60000 /* for a lease of unknown end: who waits looks again anyway */
+#define REDIRECTIONS_MAX     5     /* in a row */
+#define TRIES_MAX            10    /* while a slot moves */
+#define TRY_AGAIN_S          0.05
+#define PURGES_MAX           1000 /* of one prefix at a time, before more keys are looked for */
 
 enum operation_kind {
     GET,
@@ -375,8 +374,8 @@ static void on_again(void *context, struct timeout *again)
     operation_start(operation);
 }
 
-/* An error reply. A lookup of a value that is no string is a miss; everything else is as if Redis were
- * gone, for this operation. */
+/* An error reply. A lookup of a value that is no string is a miss; everything else is as if Redis
+ * were gone, for this operation. */
 static void on_error(struct operation *operation, redisReply *reply)
 {
     if (strncmp(reply->str, "NOSCRIPT", 8) == 0 && !operation->by_text) {

@@ -43,8 +43,8 @@ unsigned redis_nodes_version(const struct redis_nodes *nodes);
  * known. It may not be usable. */
 struct redis_link *redis_nodes_timekeeper(const struct redis_nodes *nodes);
 
-/* Why they are of no use, or REDIS_WELL. A Cluster is well if any of its servers is: a failover does
- * not make a process unfit that can still serve, and make, every fragment. */
+/* Why they are of no use, or REDIS_WELL. A Cluster is well if any of its servers is: a failover
+ * does not make a process unfit that can still serve, and make, every fragment. */
 enum redis_trouble redis_nodes_trouble(const struct redis_nodes *nodes);
 
 /* Whether any of them has a command under way. */

@@ -1,5 +1,5 @@
-/* hiredis' own way to make replies, after a look at whether they may be made at all; and its own way
- * to read, after a look at what waits for the rest of its reply. */
+/* hiredis' own way to make replies, after a look at whether they may be made at all; and its own
+ * way to read, after a look at what waits for the rest of its reply. */
 #include "cache/redis_reader.h"
 
 #include <ev.h>

@@ -16,9 +16,8 @@ struct purges { /* all zero but for `parking` and `cache`, which are borrowed */
     struct purge *answered;
 };
 
-/* Purges as cache_purge. The waiter is settled
- * by purges_run after that, with SETTLED_PURGED or SETTLED_NOT_PURGED; if it leaves, the purge goes
- * on. NULL: no memory. */
+/* Purges as cache_purge. The waiter is settled by purges_run after that, with SETTLED_PURGED or
+ * SETTLED_NOT_PURGED; if it leaves, the purge goes on. NULL: no memory. */
 struct waiter *purges_start(struct purges *purges, const struct cache_purge *what,
                             struct waiter_address who);
 

@@ -5,8 +5,8 @@
  *                                                     stream_next <---'
  *
  * A stream waits on flights as other requests do, but for as long as they take: it has no hold. It
- * holds the entries that are ready and not taken yet, nothing else of them. It counts in BUDGET_UNSENT
- * itself.
+ * holds the entries that are ready and not taken yet, nothing else of them. It counts in
+ * BUDGET_UNSENT itself.
  */
 #ifndef WORKERLESS_PARK_STREAM_H
 #define WORKERLESS_PARK_STREAM_H

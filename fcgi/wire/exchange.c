@@ -195,8 +195,8 @@ static void on_begin(struct exchange *exchange)
         exchange->closing = true;
 }
 
-/* A short question is kept whatever the budget says: some front servers ask it before they send their
- * first request. */
+/* A short question is kept whatever the budget says: some front servers ask it before they send
+ * their first request. */
 static void add_to_management(struct exchange *exchange, struct slice bytes)
 {
     struct buffer *buffer = &exchange->management;

@@ -1,5 +1,5 @@
-/* What a connection has still to write: framing of our own, and bodies by reference. All of it counts
- * in BUDGET_UNSENT.
+/* What a connection has still to write: framing of our own, and bodies by reference. All of it
+ * counts in BUDGET_UNSENT.
  *
  *     [own bytes][entry's bytes][own bytes]...  --writev-->  socket
  *

@@ -75,8 +75,8 @@ static inline bool request_receiving(const struct request *request)
 /* Whether request_emit has anything to do. */
 bool request_has_output(const struct request *request);
 
-/* More of the request has yet to come: from now on it counts in BUDGET_UNFINISHED, as its PARAMS do.
- * False: that has no room. To be called once, while it is receiving. */
+/* More of the request has yet to come: from now on it counts in BUDGET_UNFINISHED, as its PARAMS
+ * do. False: that has no room. To be called once, while it is receiving. */
 bool request_await_rest(struct request *request);
 
 /* To be called before the bytes that were added go away: those that are still needed are copied. */
