@@ -156,11 +156,16 @@ void redis_clock_ask(struct redis_clock *clock, struct redis_link *link)
     ask(clock, link, REPEATS);
 }
 
-void redis_clock_nodes_changed(struct redis_clock *clock)
+static void ask_timekeeper(struct redis_clock *clock)
 {
     struct redis_link *link = redis_nodes_timekeeper(clock->nodes);
     if (link && redis_link_usable(link))
         ask(clock, link, REPEATS);
+}
+
+void redis_clock_nodes_changed(struct redis_clock *clock)
+{
+    ask_timekeeper(clock);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -168,7 +173,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     struct redis_clock *clock = timer->data;
     (void)loop, (void)events;
     ask_later(clock);
-    redis_clock_nodes_changed(clock);
+    ask_timekeeper(clock);
 }
 
 struct redis_clock *redis_clock_new(struct ev_loop *loop)
