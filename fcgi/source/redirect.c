@@ -1,6 +1,5 @@
-/* Redirects. The parser is curl's own, so what is compared is what curl connects to, however the
- * url spells it.
- */
+/* The parser is curl's own, so what is compared is what curl connects to, however the url spells
+ * it. */
 #include "source/redirect.h"
 
 #include <stdio.h>
@@ -82,11 +81,11 @@ static void origin_show(const struct origin *origin, char out[ORIGIN_ROOM])
 static bool origin_of_allowed(const char *allowed, const char *scheme, struct origin *origin)
 {
     char url[ORIGIN_ROOM + 1];
-    bool has_scheme = strstr(allowed, "://") != NULL;
-    const char *rest = has_scheme ? strstr(allowed, "://") + strlen("://") : allowed;
+    const char *separator = strstr(allowed, "://");
+    const char *rest = separator ? separator + strlen("://") : allowed;
     size_t len = strlen(rest);
-    int url_len = snprintf(url, sizeof url, "%s%s%s/", has_scheme ? "" : scheme,
-                           has_scheme ? "" : "://", allowed);
+    int url_len = snprintf(url, sizeof url, "%s%s%s/", separator ? "" : scheme,
+                           separator ? "" : "://", allowed);
     if (len == 0 || rest[len - 1] == ':' || strpbrk(rest, "/\\?#@%*") || url_len < 0 ||
         (size_t)url_len >= sizeof url)
         return false;
