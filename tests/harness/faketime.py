@@ -7,6 +7,8 @@
 
 Only what the wall clock shows is changed: intervals, and with them all timeouts, are as they are.
 With all_clocks=True the other clocks are stepped too, as if the machine had been suspended.
+
+    server.environment.update(hasty_clocks(server, 40))   # all of them run 40 times as fast
 """
 
 from __future__ import annotations
@@ -23,10 +25,19 @@ from .servers import need
 _numbers = itertools.count()
 
 
-def _library() -> str:
-    """What the faketime program preloads."""
-    return subprocess.run([need("faketime"), "-f", "+0", "printenv", "LD_PRELOAD"], check=True,
-                          capture_output=True, text=True, timeout=20).stdout.strip()
+def _preload(server: Server) -> Dict[str, str]:
+    """What the faketime program preloads. (AddressSanitizer wants to be the first library, and
+    needn't be.)"""
+    library = subprocess.run([need("faketime"), "-f", "+0", "printenv", "LD_PRELOAD"], check=True,
+                             capture_output=True, text=True, timeout=20).stdout.strip()
+    options = server.environment.get("ASAN_OPTIONS", "")
+    return {"LD_PRELOAD": library,
+            "ASAN_OPTIONS": ":".join(filter(None, [options, "verify_asan_link_order=0"]))}
+
+
+def hasty_clocks(server: Server, times: int) -> Dict[str, str]:
+    """For a server that is started later: its clocks run so many times as fast."""
+    return {**_preload(server), "FAKETIME": f"+0 x{times}"}
 
 
 class WrongClock:
@@ -45,9 +56,7 @@ class WrongClock:
         os.replace(new, self._path)
 
     def environment(self, server: Server) -> Dict[str, str]:
-        """For a server that is started later. (AddressSanitizer wants to be the first library, and
-        needn't be.)"""
-        options = server.environment.get("ASAN_OPTIONS", "")
-        return {"LD_PRELOAD": _library(), "FAKETIME_TIMESTAMP_FILE": str(self._path),
-                "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": self._monotonic, "NO_FAKE_STAT": "1",
-                "ASAN_OPTIONS": ":".join(filter(None, [options, "verify_asan_link_order=0"]))}
+        """For a server that is started later."""
+        return {**_preload(server), "FAKETIME_TIMESTAMP_FILE": str(self._path),
+                "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": self._monotonic,
+                "NO_FAKE_STAT": "1"}

@@ -8,12 +8,13 @@ import pytest
 
 from harness import fcgi
 from harness.cluster import Cluster, ClusterFleet
+from harness.config import shipped_permissions
 from harness.fakeredis import FakeRedis, tell_time
 from harness.faketime import WrongClock
 from harness.fcgi import Connection
 from harness.fleet import Fleet, detail, fleet_config, is_hit, wait_armed
 from harness.relay import Relay
-from harness.servers import TOP, Redis, Workerless
+from harness.servers import Redis, Workerless
 from harness.wait import wait_until
 
 MINUTES = 300  # seconds: five of them
@@ -305,12 +306,7 @@ def test_without_permission(tmp, run, redis, api, name):
 def test_the_permissions_that_the_config_names(tmp, run, api, name):
     """Are enough."""
     redis = run(Redis(tmp, tcp=True, user="me", password="secret"))
-    text = (TOP / "conf/workerless.conf").read_text(encoding="utf-8")
-    listed = text.partition("A user of an ACL needs")[2].partition("# and +select")[0]
-    words = [word for word in listed.split() if word != "#"]
-    assert "+time" in words and "+evalsha" in words
-    redis.command("ACL", "SETUSER", "least", "on", ">secret", "resetkeys", "resetchannels", "-@all",
-                  *words)
+    redis.command("ACL", "SETUSER", "least", "reset", "on", ">secret", *shipped_permissions())
     url = redis.url.replace("me:", "least:")
     fleet = run(ClockFleet(tmp, redis, api, [0, MINUTES], url=url))
     assert_shared(fleet, name, 1)

@@ -2,16 +2,17 @@
 
 import re
 import socket
-import subprocess
 import threading
 
 import pytest
 
 from harness import fcgi
 from harness.cluster import Cluster
+from harness.config import shipped_permissions
+from harness.faketime import hasty_clocks
 from harness.fcgi import Connection, ask
 from harness.fleet import fleet_config
-from harness.servers import TOP, Redis, Workerless, need
+from harness.servers import Redis, Workerless
 from harness.wait import wait_until
 
 ROUTES = 'fragment "*" { source = "api" ttl = "60s" }\n'
@@ -123,11 +124,7 @@ def test_it_is_said_again(tmp, run, api):
     redis = run(Redis(tmp, tcp=True, password="right"))
     server = Workerless(tmp, fleet_config(api, redis.url.replace("right", "wr0ng"),
                                           cache='redis_timeout = "60s"'))
-    if not server.memory_is_telling:
-        pytest.skip("libfaketime and sanitizers do not go together")
-    preload = subprocess.run([need("faketime"), "-f", "+0", "printenv", "LD_PRELOAD"], check=True,
-                             stdout=subprocess.PIPE, text=True).stdout.strip()
-    server.environment.update({"LD_PRELOAD": preload, "FAKETIME": "+0 x40"})
+    server.environment.update(hasty_clocks(server, 40))
     run(server)
     wait_until(lambda: server.log().count("Redis rejects the password") >= 3, "it to be repeated")
     times = [int(minute) * 60 + int(second) for minute, second in
@@ -170,18 +167,11 @@ def test_a_server_that_expects_tls(start):
 # Permissions.
 
 
-def permissions() -> list:
-    """Those that the shipped config lists for a user of an ACL."""
-    text = (TOP / "conf/workerless.conf").read_text("utf-8")
-    found = re.search(r"A user of an ACL needs\n(.*?)#\s+and", text, re.DOTALL)
-    return found.group(1).replace("#", "").split()
-
-
 @pytest.fixture
 def guarded(tmp, run):
     """A Redis, and the URL of a user who may do what the config lists."""
     redis = run(Redis(tmp, tcp=True))
-    redis.command("ACL", "SETUSER", "me", "reset", "on", ">pw", *permissions())
+    redis.command("ACL", "SETUSER", "me", "reset", "on", ">pw", *shipped_permissions())
     return redis, f"redis://me:pw@127.0.0.1:{redis.address[1]}"
 
 
