@@ -210,8 +210,13 @@ static void add_to_management(struct exchange *exchange, struct slice bytes)
 
 static void answer_get_values(struct exchange *exchange)
 {
+    const struct connection_limits *limits = exchange->all->limits;
+    const struct values ours = {
+        .max_conns = limits->max_connections,
+        .max_reqs = limits->max_connection_requests,
+    };
     char answer[VALUES_ANSWER_MAX];
-    size_t len = values_answer(buffer_slice(&exchange->management), exchange->all->limits, answer);
+    size_t len = values_answer(buffer_slice(&exchange->management), &ours, answer);
     buffer_free_counted(&exchange->management, BUDGET_UNFINISHED);
     if (len == 0) {
         exchange_break(exchange, "malformed GET_VALUES");

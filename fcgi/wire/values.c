@@ -4,18 +4,17 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "wire/limits.h"
 #include "wire/params.h"
 #include "wire/record.h"
 
-size_t values_answer(struct slice content, const struct connection_limits *limits, char *out)
+size_t values_answer(struct slice content, const struct values *ours, char *out)
 {
     const struct {
         struct slice name;
         size_t value;
     } known[] = {
-        {SLICE(FCGI_MAX_CONNS), limits->max_connections},
-        {SLICE(FCGI_MAX_REQS), limits->max_connection_requests},
+        {SLICE(FCGI_MAX_CONNS), ours->max_conns},
+        {SLICE(FCGI_MAX_REQS), ours->max_reqs},
         {SLICE(FCGI_MPXS_CONNS), 1},
     };
     enum { KNOWN = sizeof known / sizeof known[0] };

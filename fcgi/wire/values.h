@@ -6,7 +6,11 @@
 
 #include "base/slice.h"
 
-struct connection_limits;
+/* What we say of ourselves. That requests may share a connection is always true. */
+struct values {
+    size_t max_conns; /* connections that we take at a time */
+    size_t max_reqs;  /* requests in flight */
+};
 
 /* The longest record that values_answer writes. */
 #define VALUES_ANSWER_MAX 160
@@ -14,6 +18,6 @@ struct connection_limits;
 /* Reads the names in the content of a GET_VALUES record and writes the GET_VALUES_RESULT record to
  * `out`: one pair for each name that we know, however often it is asked for. Returns its length, or
  * 0 if the content is malformed. */
-size_t values_answer(struct slice content, const struct connection_limits *limits, char *out);
+size_t values_answer(struct slice content, const struct values *ours, char *out);
 
 #endif

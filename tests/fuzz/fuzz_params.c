@@ -4,7 +4,6 @@
 #include "fuzz.h"
 #include "web/request.h"
 #include "web/route.h"
-#include "wire/limits.h"
 #include "wire/values.h"
 
 static void use(const struct web_request *request)
@@ -40,8 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         use(&request);
     }
 
-    const struct connection_limits limits = {.max_connections = 10, .max_connection_requests = 5};
+    const struct values ours = {.max_conns = 10, .max_reqs = 5};
     char answer[VALUES_ANSWER_MAX];
-    FUZZ_CHECK(values_answer(stream, &limits, answer) <= sizeof answer);
+    FUZZ_CHECK(values_answer(stream, &ours, answer) <= sizeof answer);
     return 0;
 }

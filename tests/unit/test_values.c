@@ -2,14 +2,10 @@
 #include "wire/values.h"
 
 #include "unit.h"
-#include "wire/connection.h"
 #include "wire/params.h"
 #include "wire/record.h"
 
-static const struct connection_limits limits = {
-    .max_connections = 1000,
-    .max_connection_requests = 24,
-};
+static const struct values ours = {.max_conns = 1000, .max_reqs = 24};
 
 static void ask_value(struct buffer *content, struct slice name, struct slice value)
 {
@@ -46,8 +42,7 @@ static void read_answer(const char *answer, size_t len, struct buffer *text)
     }
 }
 
-static void check(size_t row, struct slice content, const struct connection_limits *with,
-                  const char *expected)
+static void check(size_t row, struct slice content, const struct values *with, const char *expected)
 {
     char answer[VALUES_ANSWER_MAX + 1];
     struct buffer text = {0};
@@ -90,7 +85,7 @@ static void test_names(void **state)
         struct buffer content = {0};
         for (size_t k = 0; k < LENGTH(cases[i].names) && cases[i].names[k]; k++)
             ask(&content, cases[i].names[k]);
-        check(i, buffer_slice(&content), &limits, cases[i].answer);
+        check(i, buffer_slice(&content), &ours, cases[i].answer);
         buffer_free(&content);
     }
 }
@@ -102,9 +97,9 @@ static void test_values(void **state)
     (void)state;
     ask_value(&content, SLICE("FCGI_MAX_REQS"), SLICE("7"));
     ask_value(&content, SLICE(""), SLICE("FCGI_MAX_CONNS"));
-    check(0, buffer_slice(&content), &limits, "FCGI_MAX_REQS=24 ");
+    check(0, buffer_slice(&content), &ours, "FCGI_MAX_REQS=24 ");
     buffer_free(&content);
-    check(1, SLICE("\x80\0\0\xf\x80\0\0\0FCGI_MPXS_CONNS"), &limits, "FCGI_MPXS_CONNS=1 ");
+    check(1, SLICE("\x80\0\0\xf\x80\0\0\0FCGI_MPXS_CONNS"), &ours, "FCGI_MPXS_CONNS=1 ");
 }
 
 /* Checklist 11: as many names as one record holds. */
@@ -116,7 +111,7 @@ static void test_repeated(void **state)
     for (; content.len + 17 <= FCGI_MAX_LENGTH; count++)
         ask(&content, count % 2 ? "FCGI_MPXS_CONNS" : "FCGI_MAX_CONNS");
     assert_true(count > 3900);
-    check(0, buffer_slice(&content), &limits, "FCGI_MAX_CONNS=1000 FCGI_MPXS_CONNS=1 ");
+    check(0, buffer_slice(&content), &ours, "FCGI_MAX_CONNS=1000 FCGI_MPXS_CONNS=1 ");
     buffer_free(&content);
 }
 
@@ -125,14 +120,14 @@ static void test_malformed(void **state)
 {
     struct buffer content = {0};
     (void)state;
-    check(0, SLICE("\x80"), &limits, NULL);
-    check(1, SLICE("\xff\xff\xff\xff\xff\xff\xff\xff"), &limits, NULL);
-    check(2, SLICE("\1\0"), &limits, NULL);
+    check(0, SLICE("\x80"), &ours, NULL);
+    check(1, SLICE("\xff\xff\xff\xff\xff\xff\xff\xff"), &ours, NULL);
+    check(2, SLICE("\1\0"), &ours, NULL);
 
     ask(&content, "FCGI_MPXS_CONNS");
     ask(&content, "FCGI_MAX_REQS");
     for (size_t len = 0; len <= content.len; len++)
-        check(len, (struct slice){content.data, len}, &limits,
+        check(len, (struct slice){content.data, len}, &ours,
               len == 0             ? ""
               : len == 17          ? "FCGI_MPXS_CONNS=1 "
               : len == content.len ? "FCGI_MAX_REQS=24 FCGI_MPXS_CONNS=1 "
@@ -143,10 +138,7 @@ static void test_malformed(void **state)
 /* The room that the header names is enough for the longest answer. */
 static void test_longest(void **state)
 {
-    static const struct connection_limits longest = {
-        .max_connections = SIZE_MAX,
-        .max_connection_requests = SIZE_MAX,
-    };
+    static const struct values longest = {.max_conns = SIZE_MAX, .max_reqs = SIZE_MAX};
     struct buffer content = {0};
     (void)state;
     ask(&content, "FCGI_MAX_CONNS");
