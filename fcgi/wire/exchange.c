@@ -8,10 +8,10 @@
 
 #include "base/budget.h"
 #include "base/log.h"
+#include "fastcgi/values.h"
 #include "web/feed.h"
 #include "wire/limits.h"
 #include "wire/request.h"
-#include "wire/values.h"
 
 #define OUTPUT_MARK      65536 /* queued bytes at which answers wait */
 #define MANAGEMENT_SHORT 256   /* bytes of a GET_VALUES that are always kept */

@@ -9,14 +9,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <fastcgi.h>
 
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/timeout.h"
+#include "fastcgi/record.h"
 #include "wire/inflight.h"
 #include "wire/output.h"
-#include "wire/record.h"
 
 #define EXCHANGE_OUTPUT_MAX ((size_t)1 << 20) /* bytes */
 #define EXCHANGE_BEATS      8                 /* different times between heartbeats */

@@ -6,11 +6,11 @@
 #include "base/alloc.h"
 #include "base/budget.h"
 #include "base/clock.h"
+#include "fastcgi/params.h"
+#include "fastcgi/record.h"
 #include "web/feed.h"
 #include "wire/limits.h"
 #include "wire/output.h"
-#include "wire/params.h"
-#include "wire/record.h"
 
 #define RECORD_CONTENT_MAX 32768 /* of one STDOUT record: the share of one turn */
 #define STREAM_RECORD_MAX  8192  /* of one that is copied */

@@ -1,10 +1,10 @@
 /* The name-value codec, and what is made of its pairs: PARAMS as a request, GET_VALUES. */
-#include "wire/params.h"
+#include "fastcgi/params.h"
 
+#include "fastcgi/values.h"
 #include "fuzz.h"
 #include "web/request.h"
 #include "web/route.h"
-#include "wire/values.h"
 
 static void use(const struct web_request *request)
 {

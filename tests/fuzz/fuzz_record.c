@@ -1,5 +1,5 @@
 /* The record decoder: a stream gives the same records however it is cut. */
-#include "wire/record.h"
+#include "fastcgi/record.h"
 
 #include "fuzz.h"
 

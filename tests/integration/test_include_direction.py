@@ -15,14 +15,14 @@ FCGI = TOP / "fcgi"
 ORDER = [
     ("main", []),
     ("conf", ["conf"]),
-    ("wire", ["listener", "connection", "exchange", "inflight", "values", "request", "output",
-              "record", "params"]),
+    ("wire", ["listener", "connection", "exchange", "inflight", "request", "output"]),
     ("web", ["service", "feed", "event", "query", "request", "route", "response"]),
     ("park", ["stream", "flights", "flight", "outcome", "purge", "recipe", "waiter", "freshness"]),
     ("cache", ["cache", "lease", "redis", "redis_scan", "redis_clock", "redis_nodes", "redis_scripts",
                "redis_link redis_tracker redis_access", "redis_sentinel", "memory", "entry"]),
     ("source", []),
     ("render", []),
+    ("fastcgi", ["values", "params", "record"]),
     ("base", []),
 ]
 ROOMS = [room for room, _ in ORDER]
@@ -33,7 +33,8 @@ HOMES = {
     r"openssl/.*": ["cache/redis_tls.c"],
     r"curl/.*": ["source/http.c", "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
-    r"fcgi.*\.h|fastcgi\.h": ["wire/*"],
+    r"fcgi.*\.h": ["wire/listener.c"],
+    r"fastcgi\.h": ["fastcgi/record.h", "wire/listener.c"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)

@@ -1,5 +1,5 @@
-/* wire/params: pairs in and out, and that no length leads outside of the stream. */
-#include "wire/params.h"
+/* fastcgi/params: pairs in and out, and that no length leads outside of the stream. */
+#include "fastcgi/params.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
-/* wire/record: whatever the cuts and the padding, the same records; and the encoders' bytes. */
-#include "wire/record.h"
+/* fastcgi/record: whatever the cuts and the padding, the same records; and the encoders' bytes. */
+#include "fastcgi/record.h"
 
 #include "unit.h"
 

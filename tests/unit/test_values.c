@@ -1,9 +1,9 @@
-/* wire/values: what GET_VALUES is answered. */
-#include "wire/values.h"
+/* fastcgi/values: what GET_VALUES is answered. */
+#include "fastcgi/values.h"
 
+#include "fastcgi/params.h"
+#include "fastcgi/record.h"
 #include "unit.h"
-#include "wire/params.h"
-#include "wire/record.h"
 
 static const struct values ours = {.max_conns = 1000, .max_reqs = 24};
 

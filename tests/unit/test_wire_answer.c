@@ -8,10 +8,10 @@
 
 #include "base/alloc.h"
 #include "cache/entry.h"
+#include "fastcgi/record.h"
 #include "responses.h"
 #include "unit.h"
 #include "wire/output.h"
-#include "wire/record.h"
 
 #define CONTENT_MAX 32768 /* of one record */
 #define ID          258

@@ -4,12 +4,12 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "fastcgi/params.h"
 #include "flight_bench.h"
 #include "responses.h"
 #include "web/route.h"
 #include "wire/connection.h"
 #include "wire/output.h"
-#include "wire/params.h"
 
 #define FALLBACK "<p>fallback</p>"
 

@@ -6,12 +6,12 @@
 #include <unistd.h>
 
 #include "fake_cache.h"
+#include "fastcgi/params.h"
+#include "fastcgi/record.h"
 #include "web/feed.h"
 #include "web/route.h"
 #include "wire/limits.h"
 #include "wire/output.h"
-#include "wire/params.h"
-#include "wire/record.h"
 
 #define ID         258
 #define RECORD_MAX 8192 /* content of one record */

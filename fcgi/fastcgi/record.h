@@ -3,8 +3,8 @@
  * The decoder is fed bytes as they come and never needs a whole record at once: it keeps eight
  * header bytes and a few counters, so an idle connection holds no buffer.
  */
-#ifndef WORKERLESS_WIRE_RECORD_H
-#define WORKERLESS_WIRE_RECORD_H
+#ifndef WORKERLESS_FASTCGI_RECORD_H
+#define WORKERLESS_FASTCGI_RECORD_H
 
 #include <fastcgi.h>
 #include <stdbool.h>

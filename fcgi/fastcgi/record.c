@@ -1,5 +1,5 @@
 /* The parts of the FastCGI record codec that are not worth inlining. */
-#include "wire/record.h"
+#include "fastcgi/record.h"
 
 bool record_at_boundary(const struct record_decoder *decoder)
 {

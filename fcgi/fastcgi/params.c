@@ -1,5 +1,5 @@
 /* Encoding of name-value pairs. */
-#include "wire/params.h"
+#include "fastcgi/params.h"
 
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /* The three variables of GET_VALUES. */
-#include "wire/values.h"
+#include "fastcgi/values.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "wire/params.h"
-#include "wire/record.h"
+#include "fastcgi/params.h"
+#include "fastcgi/record.h"
 
 size_t values_answer(struct slice content, const struct values *ours, char *out)
 {

@@ -1,6 +1,6 @@
 /* GET_VALUES: what a front server may ask about us (FastCGI 1.0, section 4.1). Pure. */
-#ifndef WORKERLESS_WIRE_VALUES_H
-#define WORKERLESS_WIRE_VALUES_H
+#ifndef WORKERLESS_FASTCGI_VALUES_H
+#define WORKERLESS_FASTCGI_VALUES_H
 
 #include <stddef.h>
 

@@ -3,8 +3,8 @@
  * PARAMS is a stream: a pair may be cut anywhere by a record's end. So the stream is collected
  * first, and decoded here in one piece.
  */
-#ifndef WORKERLESS_WIRE_PARAMS_H
-#define WORKERLESS_WIRE_PARAMS_H
+#ifndef WORKERLESS_FASTCGI_PARAMS_H
+#define WORKERLESS_FASTCGI_PARAMS_H
 
 #include <stdbool.h>
 #include <stddef.h>
