@@ -567,6 +567,22 @@ def test_45_an_early_reply_when_nothing_is_left(daemon, values):
             connection.socket.send(fcgi.begin(2))
 
 
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_45_who_goes_on_sending_is_given_up(daemon, transport):
+    """After an early reply the rest of the upload is read, but only for a while."""
+    server = daemon(extra='max_request_body = "1KiB"', listen=transport)
+    before = server.descriptors()
+    with Connection(server.address) as connection:
+        values = fcgi.environment("/fragment/a", method="POST", body=bytes(1 << 20))
+        connection.send_raw(fcgi.begin(1, keep=False)
+                            + fcgi.stream(fcgi.PARAMS, 1, fcgi.pairs(values)))
+        assert connection.response().status == 413
+        connection.expect_close()  # of its side: it reads on
+        connection.socket.send(fcgi.record(fcgi.STDIN, 1, bytes(100)))
+        assert server.descriptors() == before + 1
+        wait_until(lambda: server.descriptors() == before, "the connection to be given up")
+
+
 @pytest.mark.parametrize("role", [fcgi.RESPONDER, fcgi.AUTHORIZER])
 def test_45_a_kept_connection_after_an_early_reply(daemon, role):
     """Once the rest has come, nothing is left to wait for at the end."""

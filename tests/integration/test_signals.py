@@ -358,3 +358,31 @@ def test_it_does_not_run_as_cgi(tmp, api):
                           env={**os.environ, "REQUEST_METHOD": "GET"}, capture_output=True,
                           stdin=subprocess.DEVNULL, timeout=200, check=False)
     assert done.returncode == 0
+
+
+# Who may connect.
+
+
+@pytest.mark.parametrize("allowed, works", [
+    ("127.0.0.1", True), ("192.0.2.1, 127.0.0.1", True), ("127.0.0.1,::1", True),
+    ("192.0.2.1", False), ("127.0.0.10", False), ("127.0.0.", False), ("", False)])
+def test_web_server_addresses(tmp, run, api, allowed, works):
+    """FCGI_WEB_SERVER_ADDRS, if it is set, lists who may connect by TCP (FastCGI 1.0, 3.2)."""
+    server = Workerless(tmp, api_config(api), listen="tcp")
+    server.environment["FCGI_WEB_SERVER_ADDRS"] = allowed
+    run(server)
+    if works:
+        assert ask(server.address).status == 200
+        return
+    with Connection(server.address) as connection:
+        connection.expect_close()
+        assert not connection.responses
+    assert "not in FCGI_WEB_SERVER_ADDRS" in server.log()
+
+
+def test_web_server_addresses_and_unix_sockets(tmp, run, api):
+    """The permissions of a unix socket say who may connect."""
+    server = Workerless(tmp, api_config(api))
+    server.environment["FCGI_WEB_SERVER_ADDRS"] = "192.0.2.1"
+    run(server)
+    assert ask(server.address).status == 200

@@ -1,8 +1,12 @@
 """GET /fragments: many fragments down one response, each the moment it is ready. And the preference
 "wait", by which a request for a single one bounds its own hold."""
 
+import array
+import fcntl
 import re
 import signal
+import socket
+import termios
 from contextlib import ExitStack
 
 import pytest
@@ -19,6 +23,13 @@ END = ("end", "")
 def start(names, request_id: int = 1, **options) -> bytes:
     """A request for a stream."""
     return fcgi.request("/fragments", request_id, query=query(names), **options)
+
+
+def unread_bytes(sock: socket.socket) -> int:
+    """How much of what we sent on a unix socket the daemon has yet to read."""
+    found = array.array("i", [0])
+    fcntl.ioctl(sock, termios.TIOCOUTQ, found)
+    return found[0]
 
 
 def made(name: str):
@@ -580,6 +591,23 @@ def test_heartbeats(daemon, api):
         assert connection.response(1).body.endswith(b"\n\nevent: end\ndata:\n\n")
         assert re.fullmatch(r"\n+<template for=\"a\">.*</template>\n+<template for=\"b\">.*"
                             r"</template>\n", connection.response(2).text)
+
+
+def test_heartbeats_of_a_request_in_pieces(daemon, api):
+    """What was kept of a request while it arrived leaves nothing behind in its stream."""
+    server = daemon(extra='heartbeat = "50ms"')
+    api.hold("a")
+    with Connection(server.address) as connection:
+        request = start(["a"])
+        for at in range(0, len(request), 50):
+            connection.socket.send(request[at:at + 50])
+            wait_until(lambda: unread_bytes(connection.socket) == 0, "the daemon to read it")
+        connection.send_raw(b"")
+        connection.responses[1] = fcgi.Response(1)
+        response = wait_head(connection)
+        connection.wait(lambda: beats(response.body) >= 4, "heartbeats")
+        api.release("a")
+        wait_events(connection, made("a"), END)
 
 
 def test_heartbeats_spread(daemon, api):
