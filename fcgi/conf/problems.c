@@ -19,8 +19,9 @@ static void insert(struct problems *problems, struct problem problem)
     problems->list[at] = problem;
 }
 
-static void add(struct problems *problems, enum problem_severity severity, int line,
-                const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void add(struct problems *problems,
+                                                      enum problem_severity severity, int line,
+                                                      const char *format, va_list arguments)
 {
     char plain[TEXT_ROOM], escaped[4 * TEXT_ROOM], *text;
     size_t len = 0;
