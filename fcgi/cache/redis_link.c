@@ -319,11 +319,16 @@ static bool is_primary(const redisReply *role)
            strcmp(role->element[0]->str, "master") == 0;
 }
 
-/* It was reached, so why it is of no use is worth a word. */
+/* It was reached, so why it is of no use is worth a word. A server that does not know AUTH repeats
+ * what follows it, and that must not be logged. */
 static void link_refused(struct redis_link *link, const redisReply *error)
 {
+    char reason[256];
+    const char *words = strstr(error->str, ", with args beginning with");
+    snprintf(reason, sizeof reason, "%.*s", (int)(words ? words - error->str : (long)error->len),
+             error->str);
     link->owner.quiet = false;
-    link_lose(link, error->str);
+    link_lose(link, reason);
 }
 
 /* The answer to the last command of the greeting. */

@@ -9,6 +9,7 @@ import pytest
 from harness import fcgi
 from harness.cluster import Cluster
 from harness.config import shipped_permissions
+from harness.fakeredis import FakeRedis
 from harness.faketime import hasty_clocks
 from harness.fcgi import Connection, ask
 from harness.fleet import fleet_config
@@ -245,3 +246,17 @@ def test_a_cluster(tmp, run, start):
     for node in others:
         node.kill()
     wait_state(server, 503, "Redis is unavailable")
+
+
+@pytest.mark.parametrize("login, command", [
+    (":s3cret@", "'AUTH', with args beginning with: 's3cret' "),
+    ("me:s3cret@", "'AUTH', with args beginning with: 'me' 's3cret' "),
+    (":s3cret@", "`AUTH`, with args beginning with: `s3cret`, "),
+], ids=["password", "user", "before Redis 7"])
+def test_a_server_without_auth(tmp, start, login, command):
+    """It repeats the words that it does not understand, and the password is one of them."""
+    with FakeRedis(tmp) as fake:
+        fake.say("AUTH", f"-ERR unknown command {command}\r\n".encode())
+        server = start(fake.url.replace("unix:", f"unix://{login}"))
+        server.wait_log("ERR unknown command")
+        assert "AUTH" in server.log() and "s3cret" not in server.log()
