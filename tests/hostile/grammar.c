@@ -235,7 +235,7 @@ static void add_optional_params(struct writer *w, struct frames *params)
                                           "text/html, text/event-stream", "*/*", "\""};
     static const char *const etags[] = {"*", "W/\"x\"", "\"0123456789abcdef0123456789abcdef\"",
                                         "\",\",\"", ""};
-    static const char *const purges[] = {"soft", "hard", "SOFT", ""};
+    static const char *const purges[] = {"soft", "exact", "hard", "SOFT,exact", ",", ""};
     struct chance *chance = w->chance;
     if (chance_percent(chance, 30))
         add_param(w, params, "HTTP_PREFER", ANY_OF(chance, prefers));
@@ -292,7 +292,8 @@ static void write_params(struct writer *w, bool greedy, const char *content_leng
         len = add_text(path, 0, "/fragments");
         add_pair(w, params, "QUERY_STRING", query, write_query(w, greedy, query));
     } else if (chance_percent(chance, 3)) {
-        len = add_text(path, 0, "/workerless/health");
+        len = add_text(path, 0,
+                       chance_percent(chance, 50) ? "/workerless/health" : "/workerless/ready");
     } else {
         len = add_text(path, 0, "/fragment/");
         len += greedy ? name_numbered(path + len, "big/", chance_below(chance, BIG_NAMES))
