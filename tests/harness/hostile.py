@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Dict, List, Union
 
 from .process import Address, Server
-from .servers import TOP, workerless_binary
+from .servers import TOP
 from .wait import SLOWNESS
 
 
@@ -21,13 +20,6 @@ def program(name: str) -> str:
     path = Path(os.environ.get("TOP_BUILDDIR", TOP)) / "tests/hostile" / name
     assert path.is_file(), f"no {path}: make check builds it"
     return str(path.resolve())
-
-
-def has_option(name: str) -> bool:
-    """Whether the daemon's config has the option."""
-    done = subprocess.run([workerless_binary(), "-h"], stdout=subprocess.PIPE, text=True,
-                          check=True)
-    return re.search(rf"^ *{name}\b", done.stdout, re.MULTILINE) is not None
 
 
 def colliding_names(count: int, target: str) -> List[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from harness import fcgi
 from harness.fcgi import Connection
-from harness.hostile import colliding_names, has_option
+from harness.hostile import colliding_names
 from harness.servers import SlowApi, Workerless
 from harness.wait import scaled, wait_until
 
@@ -106,7 +106,7 @@ max_unsent = "{unsent}B"
 send_timeout = "10m"
 cache {{ memory = "{memory}B" }}
 source "api" {{ type = "http" url = "{api}/{{name}}" timeout = "60s" connections = {calls} }}
-fragment "*" {{ source = "api" ttl = "1h" {stream} }}
+fragment "*" {{ source = "api" ttl = "1h" stream = "yes" }}
 """
 
 
@@ -143,15 +143,13 @@ def wait_quiet(daemon: Workerless, api: SlowApi) -> None:
     wait_until(quiet, "the daemon to be quiet", 60)
 
 
-@pytest.mark.skipif(not has_option("max_unsent"), reason="the daemon has no max_unsent")
 @pytest.mark.seconds(180)
 @pytest.mark.parametrize("ask", [ask_events, ask_templates, ask_singly])
 def test_clients_that_do_not_read_have_a_budget(
         tmp, run, api, say, ask: Callable[[Connection, List[str]], None]):
     api.text = lambda name: name + "x" * (SIZE - len(name))
-    stream = 'stream = "yes"' if has_option("stream") else ""
     daemon = run(Workerless(tmp, IDLE_CONFIG.format(
-        unsent=MAX_UNSENT, memory=MEMORY, api=api.url, calls=CALLS, stream=stream)))
+        unsent=MAX_UNSENT, memory=MEMORY, api=api.url, calls=CALLS)))
     before = daemon.resident_bytes()
     connections = [run(Connection(daemon.address)) for _ in range(IDLERS)]
     for number, connection in enumerate(connections):
