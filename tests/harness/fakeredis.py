@@ -15,8 +15,9 @@ import socketserver
 import tempfile
 import threading
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Dict, Iterator, List, Optional, Union
 
 SILENCE = "silence"  # no answer at all
 CLOSE = "close"  # the connection is closed instead
@@ -37,6 +38,28 @@ def tell_time(now_us: int) -> bytes:
     """TIME's answer at that moment: seconds and microseconds since 1970."""
     parts = [str(part).encode() for part in divmod(now_us, 1_000_000)]
     return b"*2\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+@contextmanager
+def breaking_off(last_words: bytes = b"") -> Iterator[str]:
+    """A server on TCP that reads once from each connection, says that, and closes it. It yields its
+    HOST:PORT."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def serve() -> None:
+            while True:
+                try:
+                    peer = listener.accept()[0]
+                except OSError:
+                    return
+                with peer, suppress(OSError):
+                    peer.recv(65536)
+                    peer.sendall(last_words)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield "%s:%d" % listener.getsockname()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 class FakeRedis:

@@ -1,15 +1,13 @@
 """/workerless/ready, and what is said of a Redis that the config is wrong about."""
 
 import re
-import socket
-import threading
 
 import pytest
 
 from harness import fcgi
 from harness.cluster import Cluster
 from harness.config import shipped_permissions
-from harness.fakeredis import FakeRedis
+from harness.fakeredis import FakeRedis, breaking_off
 from harness.faketime import hasty_clocks
 from harness.fcgi import Connection, ask
 from harness.fleet import fleet_config
@@ -146,23 +144,12 @@ def test_the_password_is_put_right(tmp, run, start):
 
 def test_a_server_that_expects_tls(start):
     """It closes the connection without a word, as Redis does when a plain client comes."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        def serve() -> None:
-            while True:
-                try:
-                    peer = listener.accept()[0]
-                except OSError:
-                    return
-                with peer:
-                    peer.recv(100)
-
-        threading.Thread(target=serve, daemon=True).start()
-        server = start(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+    with breaking_off() as place:
+        server = start(f"redis://{place}")
         wait_state(server, 503, "Redis closes our connections")
         still_serves(server)
         assert "rediss://" in server.log()
         server.stop()
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 # Permissions.

@@ -3,11 +3,11 @@
 import socket
 import subprocess
 import tempfile
-import threading
 
 import pytest
 
 from harness import tls
+from harness.fakeredis import breaking_off
 from harness.fcgi import Connection
 from harness.peer import new_name
 from harness.process import Port
@@ -243,24 +243,12 @@ def test_a_server_that_says_nothing(start, authority):
 @pytest.mark.parametrize("answer", [b"", b"-ERR no TLS here\r\n", b"\x15\x03\x03\x00\x02\x02\x28"])
 def test_a_server_that_breaks_off(start, authority, answer):
     """It closes the connection, at once or after a word, of TLS or not."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        def serve() -> None:
-            while True:
-                try:
-                    peer = listener.accept()[0]
-                except OSError:
-                    return
-                with peer:
-                    peer.recv(65536)
-                    peer.sendall(answer)
-
-        threading.Thread(target=serve, daemon=True).start()
-        server = start(f"rediss://127.0.0.1:{listener.getsockname()[1]}", tls_ca=authority.file)
+    with breaking_off(answer) as place:
+        server = start(f"rediss://{place}", tls_ca=authority.file)
         assert_useless(server, "over TLS: ")
         line, = [line for line in server.log().splitlines() if AWAY in line]
         assert "Success" not in line and "unavailable" not in line
         server.stop()
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_plain_to_a_tls_server(start, secure):
