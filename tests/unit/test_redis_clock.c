@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cache/redis_nodes.h"
+#include "resp.h"
 #include "unit.h"
 
 #define SECOND ((int64_t)1000000)
@@ -58,13 +59,7 @@ bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, vo
 static void reply(struct redis_link *link, const char *resp)
 {
     redis_reply_fn *answered = link->answered;
-    void *parsed = NULL;
-    if (resp) {
-        redisReader *reader = redisReaderCreate();
-        assert_int_equal(redisReaderFeed(reader, resp, strlen(resp)), REDIS_OK);
-        assert_int_equal(redisReaderGetReply(reader, &parsed), REDIS_OK);
-        redisReaderFree(reader);
-    }
+    redisReply *parsed = resp_parse(resp);
     link->answered = NULL;
     assert_non_null(answered);
     answered(link->caller, parsed);

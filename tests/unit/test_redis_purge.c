@@ -9,6 +9,7 @@
 #include "cache/cache.h"
 #include "cache/redis.h"
 #include "cache/redis_nodes.h"
+#include "resp.h"
 #include "unit.h"
 
 #define SERVERS 3
@@ -156,14 +157,7 @@ bool redis_link_send(struct redis_link *link, int argc, const char **argv, const
 /* The oldest command is answered by this, in RESP. NULL: the connection broke. */
 static void reply(const char *resp)
 {
-    void *parsed = NULL;
-    if (resp) {
-        redisReader *reader = redisReaderCreate();
-        assert_int_equal(redisReaderFeed(reader, resp, strlen(resp)), REDIS_OK);
-        assert_int_equal(redisReaderGetReply(reader, &parsed), REDIS_OK);
-        redisReaderFree(reader);
-        assert_non_null(parsed);
-    }
+    redisReply *parsed = resp_parse(resp);
     reply_with(parsed);
     freeReplyObject(parsed);
 }
