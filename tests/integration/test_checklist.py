@@ -6,7 +6,6 @@ here also tests lines 49 and 50.
 """
 
 import re
-import signal
 import socket
 import struct
 from random import Random
@@ -565,44 +564,6 @@ def test_45_an_early_reply_when_nothing_is_left(daemon, values):
         connection.expect_close()
         with pytest.raises(BrokenPipeError):
             connection.socket.send(fcgi.begin(2))
-
-
-@pytest.mark.parametrize("transport", ["unix", "tcp"])
-def test_45_who_goes_on_sending_is_given_up(daemon, transport):
-    """After an early reply the rest of the upload is read, but only for a while."""
-    server = daemon(extra='max_request_body = "1KiB"', listen=transport)
-    before = server.descriptors()
-    with Connection(server.address) as connection:
-        values = fcgi.environment("/fragment/a", method="POST", body=bytes(1 << 20))
-        connection.send_raw(fcgi.begin(1, keep=False)
-                            + fcgi.stream(fcgi.PARAMS, 1, fcgi.pairs(values)))
-        assert connection.response().status == 413
-        connection.expect_close()  # of its side: it reads on
-        connection.socket.send(fcgi.record(fcgi.STDIN, 1, bytes(100)))
-        assert server.descriptors() == before + 1
-        wait_until(lambda: server.descriptors() == before, "the connection to be given up")
-
-
-@pytest.mark.parametrize("role", [fcgi.RESPONDER, fcgi.AUTHORIZER])
-def test_45_a_kept_connection_after_an_early_reply(daemon, role):
-    """Once the rest has come, nothing is left to wait for at the end."""
-    server = daemon(args=["-v"], extra="max_connection_requests = 1")
-    with Connection(server.address) as connection:
-        body = bytes(1000)
-        values = fcgi.pairs(fcgi.environment("/fragment/a", method="POST", body=body))
-        connection.send_raw(fcgi.begin(1) + fcgi.stream(fcgi.PARAMS, 1, values))
-        assert connection.response().status == 405
-        connection.send_raw(fcgi.stream(fcgi.STDIN, 1, body))
-        peer = fcgi.begin(1) + fcgi.begin(2, role=role)  # the second is refused at once
-        connection.send_raw(peer + fcgi.stream(fcgi.STDIN, 2, b""))
-        assert connection.response(2).ended
-        connection.send_raw(fcgi.abort(1))
-        connection.response(1)
-        connection.sync()
-        server.signal(signal.SIGTERM)
-        connection.expect_close()
-        assert server.wait() == 0
-    assert "lingering" not in server.log()
 
 
 def test_46_abort_of_a_parked_request(peer, connection):

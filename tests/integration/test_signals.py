@@ -63,6 +63,28 @@ def test_idle_connections_do_not_keep_it(daemon, number):
         used.expect_close()
 
 
+@pytest.mark.parametrize("role", [fcgi.RESPONDER, fcgi.AUTHORIZER])
+def test_a_kept_connection_after_an_early_reply(daemon, role):
+    """Once the rest has come, nothing is left to wait for at the end."""
+    server = daemon(args=["-v"], extra="max_connection_requests = 1")
+    with Connection(server.address) as connection:
+        body = bytes(1000)
+        values = fcgi.pairs(fcgi.environment("/fragment/a", method="POST", body=body))
+        connection.send_raw(fcgi.begin(1) + fcgi.stream(fcgi.PARAMS, 1, values))
+        assert connection.response().status == 405
+        connection.send_raw(fcgi.stream(fcgi.STDIN, 1, body))
+        peer = fcgi.begin(1) + fcgi.begin(2, role=role)  # the second is refused at once
+        connection.send_raw(peer + fcgi.stream(fcgi.STDIN, 2, b""))
+        assert connection.response(2).ended
+        connection.send_raw(fcgi.abort(1))
+        connection.response(1)
+        connection.sync()
+        server.signal(signal.SIGTERM)
+        connection.expect_close()
+        assert server.wait() == 0
+    assert "lingering" not in server.log()
+
+
 def test_a_socket_of_its_own_is_removed(daemon):
     server = daemon()
     assert os.path.exists(server.socket_path)
