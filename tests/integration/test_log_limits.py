@@ -34,7 +34,8 @@ def lines(server, *words: str) -> List[str]:
 
 def left_out(found: List[str]) -> int:
     """The sum of what the summaries count."""
-    counts = re.findall(r"… and ([\d,]+) more in \d+ s(?: like this one|, the last one): ", "\n".join(found))
+    counts = re.findall(r"… and ([\d,]+) more in \d+ s(?: like this one|, the last one): ",
+                        "\n".join(found))
     return sum(int(count.replace(",", "")) for count in counts)
 
 

@@ -47,12 +47,10 @@ static void test_denials(void **state)
     } cases[] = {
         {"NOPERM this user has no permissions to access one of the keys used as arguments", true},
         {"NOPERM ACL failure in script: User me has no permissions to run the 'set' command "
-         "script: "
-         "f00, on @user_script:1.",
+         "script: f00, on @user_script:1.",
          true},
         {"ERR Error running script: @user_script:1: -NOPERM The user executing the script can't "
-         "run "
-         "this command or subcommand",
+         "run this command or subcommand",
          true},
         {"ERR The user executing the script can't run this command or subcommand script: f00, on "
          "@user_script:1.",
