@@ -75,9 +75,9 @@ static inline size_t entry_footprint(const struct entry *entry)
     return sizeof *entry + entry->encoded.len;
 }
 
-/* References of answers. What they alone hold is counted in BUDGET_UNSENT; what a memory cache
- * keeps as well is counted there. entry_can_hold: false if the budget has no room for one more, and
- * the answer has to be another; entry_hold itself never fails. */
+/* References of answers. An entry that only answers hold counts in BUDGET_UNSENT; one that a memory
+ * cache keeps as well counts in that cache. Ask entry_can_hold first: if it says false, there is no
+ * room, and the request has to get another answer. entry_hold itself never fails. */
 static inline bool entry_can_hold(const struct entry *entry)
 {
     return entry->holders > 0 || entry->keepers > 0 ||

@@ -226,7 +226,7 @@ static enum redis_trouble link_diagnose(struct redis_link *link, const char *rea
     return link->closes >= CLOSES_MIN ? REDIS_CLOSES : redis_trouble_of(reason);
 }
 
-/* That it is away is said once; what somebody has to mend, again and again. */
+/* That it is away is logged once; what somebody has to fix, every minute. */
 static void link_explain(struct redis_link *link, const char *reason)
 {
     enum redis_trouble trouble = link->trouble;

@@ -109,9 +109,9 @@ static void *create_bool(const redisReadTask *task, int value)
 }
 #endif
 
-/* How long the server says that the string is which begins what waits; 0: it is none. hiredis has
- * taken the type byte off it, and leaves the length in place until all of the string is there: no
- * other reply waits with its first line complete. */
+/* The length that the server has announced of the string at the beginning of the bytes that wait;
+ * 0: they begin with none. hiredis has taken the type byte off, and leaves the length in place
+ * until all of the string is there. No other reply waits with its first line complete. */
 static size_t announced(const char *waiting, size_t len)
 {
     size_t number = 0, i = 0;

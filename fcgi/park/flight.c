@@ -139,8 +139,8 @@ static void on_source_done(void *caller, const struct source_result *result)
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 
-/* Nobody waits for it, and the source has work to do: then it is not begun, or new names that
- * nobody waits for would fill the source's queue. True: it has landed. */
+/* A flight that nobody waits for is not started while its source is busy: otherwise one client
+ * could fill the source's queue with new names, without ever waiting. True: it has landed. */
 static bool flight_declined(struct flight *flight)
 {
     if (!flight->optional || !source_is_busy(flight->shared->sources[flight->recipe->source]))

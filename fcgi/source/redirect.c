@@ -120,7 +120,7 @@ static bool origin_is_listed(const struct source_settings *settings, const struc
 
 /* --- the target --- */
 
-/* One part of the url goes along; or NULL, and what the Location says there goes away. */
+/* Sets one part of the target to that of `own`; removes it if `own` is NULL or has none. */
 static bool part_replace(CURLU *target, CURLU *own, CURLUPart part)
 {
     char *text = NULL;

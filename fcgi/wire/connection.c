@@ -378,8 +378,8 @@ static size_t run_dirty(struct connections *all)
     return ended;
 }
 
-/* When unsent answers are over their budget, whoever has not read for longest loses its connection.
- * False: they are not, or nobody keeps us from sending. */
+/* If unsent answers are over their budget, closes the connection whose peer has not read for the
+ * longest time. False: they are within it, or no connection is stuck. */
 static bool shed_oldest(struct connections *all)
 {
     static struct log_limit limit;

@@ -96,8 +96,8 @@ static void remove_request(struct exchange *exchange, struct request *request)
 
 /* --- records out --- */
 
-/* Whether answers have to wait until some of the output is written. When unsent answers are over
- * their budget, each connection has but one record of its own, so that whoever reads goes on. */
+/* Whether answers have to wait until some of the output is written. While unsent answers are over
+ * their budget, a connection may queue only one record at a time: enough for a peer that reads. */
 static bool output_must_shrink(const struct exchange *exchange)
 {
     return exchange->output.queued >= OUTPUT_MARK ||
