@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/cache.h"
@@ -184,10 +185,12 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
         return true;
     }
     forget_known(flight);
-    if (entry_can_hold(entry))
+    if (entry_can_hold(entry)) {
         flight->known = entry_hold(entry);
-    else if (flight->state != FLIGHT_GENERATING)
+    } else if (flight->state != FLIGHT_GENERATING) {
+        budget_log_refusal(BUDGET_UNSENT);
         flight_land(flight, SETTLED_REFUSED, NULL);
+    }
     return flight->state == FLIGHT_LANDED;
 }
 

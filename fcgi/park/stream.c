@@ -36,19 +36,31 @@ struct stream {
     struct part parts[];
 };
 
+static size_t size_of(size_t fragments, size_t names_len)
+{
+    return sizeof(struct stream) + fragments * sizeof(struct part) + names_len;
+}
+
+bool stream_has_room(size_t fragments, size_t names_len)
+{
+    bool room = budget_has_room(BUDGET_UNSENT, size_of(fragments, names_len));
+    if (!room)
+        budget_log_refusal(BUDGET_UNSENT);
+    return room;
+}
+
 struct stream *stream_new(struct flights *flights, struct waiter_address who, size_t fragments,
                           size_t names_len)
 {
-    size_t parts_len = fragments * sizeof(struct part);
-    size_t size = sizeof(struct stream) + parts_len + names_len;
-    struct stream *stream = budget_has_room(BUDGET_UNSENT, size) ? alloc_zeroed(size) : NULL;
+    size_t size = size_of(fragments, names_len);
+    struct stream *stream = alloc_zeroed(size);
     if (!stream)
         return NULL;
     budget_add(BUDGET_UNSENT, size);
     stream->size = size;
     stream->flights = flights;
     stream->who = who;
-    stream->names = (char *)stream->parts + parts_len;
+    stream->names = (char *)&stream->parts[fragments];
     stream->first = stream->last = NONE;
     return stream;
 }

@@ -30,8 +30,12 @@ struct stream_part {
     struct entry *entry; /* of SETTLED_ENTRY; the stream's, until the next call of stream_next */
 };
 
+/* Whether BUDGET_UNSENT has room for such a stream; if not, that has been logged. To be called before
+ * stream_new, with the same numbers. */
+bool stream_has_room(size_t fragments, size_t names_len);
+
 /* For so many fragments, fewer than 65,535, whose names have so many bytes together. `flights` is
- * borrowed. Returns what the caller owns, or NULL: out of memory, or the budget has no room. */
+ * borrowed. Returns what the caller owns, or NULL when out of memory. */
 struct stream *stream_new(struct flights *flights, struct waiter_address who, size_t fragments,
                           size_t names_len);
 

@@ -404,6 +404,10 @@ static enum service_outcome start_stream(struct service *service, const struct w
         answer->response.head_only = true;
         return SERVICE_ANSWERED;
     }
+    if (!stream_has_room(count, bytes)) {
+        answer->response = answer_own(request, 503);
+        return SERVICE_ANSWERED;
+    }
     struct stream *stream = stream_new(service->flights, *who, count, bytes);
     answer->feed = stream ? feed_new(stream, service->routes, form) : NULL;
     if (!answer->feed) {

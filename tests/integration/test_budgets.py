@@ -172,3 +172,39 @@ def test_answers_that_wait_for_their_turn(daemon, run):
             connection.send_only(requests)
         wait_until(lambda: "max_unsent" in server.log(), "a connection to be closed")
         assert other.request("/fragment/a").status == 200
+
+
+def test_a_stream_without_room(daemon, run, api):
+    """The log says which limit it is."""
+    api.answer("huge", body=b"x" * (960 << 10), type="text/html")
+    server = daemon(f"""
+        max_unsent = "1MiB" max_stream = 1000
+        cache {{ redis = "" memory = "0" }}
+        source "api" {{ type = "http" url = "{api.url}/{{name}}" }}
+        fragment "*" {{ source = "api" stream = "yes" }}
+        """)
+    Idle(server, run, "huge")
+    with Connection(server.address) as other:
+        names = [f"small{number}" for number in range(1000)]
+        assert other.request("/fragments", query=query(names)).status == 503
+    assert "max_unsent" in server.log() and "out of memory" not in server.log()
+
+
+def test_an_old_result_without_room(daemon, run, api, redis):
+    """It is held until there is a new one. If it can't be, the log says why."""
+    for name in "ab":
+        api.answer(name, body=name.encode() * BODY, type="text/html")
+    server = daemon(f"""
+        max_unsent = "1MiB"
+        cache {{ redis = "{redis.url}" memory = "0" }}
+        source "api" {{ type = "http" url = "{api.url}/{{name}}" }}
+        fragment "a" {{ source = "api" ttl = "1ms" stale_error = "60s" }}
+        fragment "b" {{ source = "api" ttl = "0" }}
+        """)
+    with Connection(server.address) as other:
+        assert other.request("/fragment/a").status == 200
+        wait_until(lambda: "worker:a" in redis.keys(), "it to be stored")
+        idle = Idle(server, run, "b")
+        assert other.request("/fragment/a").status == 503
+        assert "max_unsent" in server.log()
+        assert idle.read().body == b"b" * BODY
