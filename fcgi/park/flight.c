@@ -24,8 +24,19 @@
 
 static void flight_check(struct flight *flight);
 
+/* What is known is not there any longer, or another. */
+static void forget_known(struct flight *flight)
+{
+    entry_let_go(flight->known);
+    flight->known = NULL;
+    flight->doubted = false;
+}
+
+/* The old entry goes now, before there is to be room for the new one in the answers. */
 void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned)
 {
+    if (flight->known != owned)
+        forget_known(flight);
     ev_timer_stop(flight->shared->loop, &flight->look_again);
     if (flight->detached)
         DL_DELETE(flight->shared->detached, flight);
@@ -42,14 +53,6 @@ static struct lease *take_lease(struct flight *flight)
     struct lease *lease = flight->lease;
     flight->lease = NULL;
     return lease;
-}
-
-/* What is known is not there any longer, or another. */
-static void forget_known(struct flight *flight)
-{
-    entry_let_go(flight->known);
-    flight->known = NULL;
-    flight->doubted = false;
 }
 
 /* Whether one more failure may fill Redis. What only prolongs an old entry is there already. */

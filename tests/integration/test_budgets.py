@@ -208,3 +208,19 @@ def test_an_old_result_without_room(daemon, run, api, redis):
         assert other.request("/fragment/a").status == 503
         assert "max_unsent" in server.log()
         assert idle.read().body == b"b" * BODY
+
+
+def test_a_new_result_replaces_the_old(daemon, api, redis):
+    """There need not be room for both."""
+    api.answer("a", body=b"a" * BODY, type="text/html")
+    server = daemon(f"""
+        max_unsent = "1MiB"
+        cache {{ redis = "{redis.url}" memory = "0" }}
+        source "api" {{ type = "http" url = "{api.url}/{{name}}" }}
+        fragment "a" {{ source = "api" ttl = "1ms" stale_error = "60s" }}
+        """)
+    with Connection(server.address) as other:
+        assert other.request("/fragment/a").status == 200
+        wait_until(lambda: "worker:a" in redis.keys(), "it to be stored")
+        assert other.request("/fragment/a").body == b"a" * BODY
+    assert api.calls("a") == 2
