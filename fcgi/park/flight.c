@@ -58,7 +58,7 @@ static struct lease *take_lease(struct flight *flight)
 /* Whether one more failure may fill Redis. What only prolongs an old entry is there already. */
 static bool may_fill_redis(const struct flight *flight)
 {
-    const struct recipe *recipe = flight->recipe;
+    const struct recipe *recipe = flight->fragment.recipe;
     struct negatives *negatives = flight->shared->negatives[recipe->number];
     return flight->known || !cache_is_shared(flight->shared->cache) ||
            negatives_take(negatives, clock_monotonic(), recipe->freshness.negative);
@@ -68,23 +68,23 @@ static void remember(struct flight *flight, struct entry *kept, int64_t until_ms
 {
     struct flight_shared *shared = flight->shared;
     if (may_fill_redis(flight)) {
-        cache_store(shared->cache, flight->key, take_lease(flight), kept, until_ms);
+        cache_store(shared->cache, flight->fragment.key, take_lease(flight), kept, until_ms);
         return;
     }
     log_limited(&shared->too_many_negatives, LOG_LEVEL_WARNING, "flight",
                 "fragment \"%.*s\": its route has reached max_negative (%zu): this process "
                 "remembers further failures in its own memory only",
-                SLICE_ARGS(flight->name), flight->recipe->max_negative);
+                SLICE_ARGS(flight->fragment.name), flight->fragment.recipe->max_negative);
     if (flight->asking) /* somebody else may have written the value: memory could not tell */
         cache_release(shared->cache, take_lease(flight));
     else
-        cache_keep(shared->cache, flight->key, take_lease(flight), kept, until_ms);
+        cache_keep(shared->cache, flight->fragment.key, take_lease(flight), kept, until_ms);
 }
 
 /* The source failed: the old entry is the outcome, or the failure is. */
 static void flight_fall_back(struct flight *flight)
 {
-    const struct freshness *terms = &flight->recipe->freshness;
+    const struct freshness *terms = &flight->fragment.recipe->freshness;
     enum settlement_kind kind = flight->outcome.kind;
     int64_t keep_until_ms;
     if (flight->known && (flight->doubted || !outcome_serves_stale(terms, flight->known, kind)))
@@ -105,8 +105,8 @@ static void flight_fall_back(struct flight *flight)
 /* Whether the old entry is still there is about to be known: so long the failure can wait. */
 static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
 {
-    outcome_log_failure(&flight->shared->logs[flight->recipe->source], flight->name, status,
-                        reason);
+    outcome_log_failure(&flight->shared->logs[flight->fragment.recipe->source], &flight->fragment,
+                        status, reason);
     flight->failed = true;
     flight->outcome.kind = outcome_of_failure(status);
     if (!flight->known || !flight->doubted || !flight->asking || status == SOURCE_CANCELLED)
@@ -116,7 +116,7 @@ static void flight_fail(struct flight *flight, enum source_status status, const 
 static void on_source_done(void *caller, const struct source_result *result)
 {
     struct flight *flight = caller;
-    const struct freshness *terms = &flight->recipe->freshness;
+    const struct freshness *terms = &flight->fragment.recipe->freshness;
     flight->call = NULL;
     if (flight->state == FLIGHT_LANDED) { /* somebody else wrote the value: cancelled by us */
         cache_release(flight->shared->cache, take_lease(flight));
@@ -128,14 +128,14 @@ static void on_source_done(void *caller, const struct source_result *result)
     }
 
     const char *reason;
-    struct entry *entry = outcome_make_entry(terms, flight->name, result, flight->started, &reason);
+    struct entry *entry = outcome_make_entry(&flight->fragment, result, flight->started, &reason);
     if (!entry) {
         flight_fail(flight, SOURCE_FAILED, reason);
         return;
     }
     if (entry->fresh_until_ms > entry->made_ms && !flight->detached)
         flight->outcome.stored =
-            cache_store(flight->shared->cache, flight->key, take_lease(flight), entry,
+            cache_store(flight->shared->cache, flight->fragment.key, take_lease(flight), entry,
                         entry->fresh_until_ms + freshness_extra_ms(terms));
     else
         cache_release(flight->shared->cache, take_lease(flight));
@@ -147,7 +147,8 @@ static void on_source_done(void *caller, const struct source_result *result)
  * could fill the source's queue with new names, without ever waiting. True: it has landed. */
 static bool flight_declined(struct flight *flight)
 {
-    if (!flight->optional || !source_is_busy(flight->shared->sources[flight->recipe->source]))
+    if (!flight->optional ||
+        !source_is_busy(flight->shared->sources[flight->fragment.recipe->source]))
         return false;
     flight_land(flight, SETTLED_NOT_READY, NULL);
     flight->outcome.busy = true;
@@ -166,8 +167,9 @@ static void flight_generate(struct flight *flight, struct lease *lease)
     flight->state = FLIGHT_GENERATING;
     flight->lease = lease;
     flight->started = clock_monotonic();
-    flight->call = source_start(flight->shared->sources[flight->recipe->source], flight->name,
-                                flight->recipe->number, on_source_done, flight);
+    flight->call = source_start(flight->shared->sources[flight->fragment.recipe->source],
+                                flight->fragment.name, flight->fragment.recipe->number,
+                                on_source_done, flight);
     if (!flight->call)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
 }
@@ -179,7 +181,7 @@ static void flight_generate(struct flight *flight, struct lease *lease)
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;
-    enum usability usability = outcome_usability(&flight->recipe->freshness, entry);
+    enum usability usability = outcome_usability(&flight->fragment.recipe->freshness, entry);
     if (usability_serves(usability)) {
         flight->outcome.hit = true;
         flight->outcome.detail = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
@@ -238,7 +240,8 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
         if (changed)
             flight_claim(flight);
         else if (!flight->waiters && flight->known &&
-                 usability_serves(outcome_usability(&flight->recipe->freshness, flight->known)))
+                 usability_serves(
+                     outcome_usability(&flight->fragment.recipe->freshness, flight->known)))
             flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* they refresh it */
         else
             flight_wait(flight, answer->wait_s);
@@ -276,8 +279,9 @@ void flight_claim(struct flight *flight)
     ev_timer_stop(flight->shared->loop, &flight->look_again);
     flight->state = FLIGHT_CLAIMING;
     flight->asking = true;
-    cache_claim(flight->shared->cache, flight->key, freshness_extra_ms(&flight->recipe->freshness),
-                flight->known, on_claimed, flight);
+    cache_claim(flight->shared->cache, flight->fragment.key,
+                freshness_extra_ms(&flight->fragment.recipe->freshness), flight->known, on_claimed,
+                flight);
 }
 
 static void on_look_again(struct ev_loop *loop, ev_timer *timer, int events)
@@ -302,8 +306,8 @@ void flight_look(struct flight *flight)
 {
     flight->state = FLIGHT_LOOKING;
     flight->asking = true;
-    cache_lookup(flight->shared->cache, flight->key, freshness_extra_ms(&flight->recipe->freshness),
-                 on_looked_up, flight);
+    cache_lookup(flight->shared->cache, flight->fragment.key,
+                 freshness_extra_ms(&flight->fragment.recipe->freshness), on_looked_up, flight);
 }
 
 /* Those who wait get what was begun; nobody joins them, and nobody keeps it. */
@@ -369,13 +373,14 @@ static void flight_check(struct flight *flight)
     flight->asking = true;
     flight->changed = flight->value_changed = false;
     if (!flight->lease) {
-        cache_claim(flight->shared->cache, flight->key,
-                    freshness_extra_ms(&flight->recipe->freshness), flight->known, on_claimed_late,
-                    flight);
+        cache_claim(flight->shared->cache, flight->fragment.key,
+                    freshness_extra_ms(&flight->fragment.recipe->freshness), flight->known,
+                    on_claimed_late, flight);
         return;
     }
-    cache_check(flight->shared->cache, flight->key, freshness_extra_ms(&flight->recipe->freshness),
-                flight->lease, flight->known, on_checked, flight);
+    cache_check(flight->shared->cache, flight->fragment.key,
+                freshness_extra_ms(&flight->fragment.recipe->freshness), flight->lease,
+                flight->known, on_checked, flight);
 }
 
 /* Somebody wrote or purged the value, or something happened to the lease. While we make it that
@@ -394,21 +399,16 @@ void flight_changed(struct flight *flight, bool lease_only)
 
 /* --- beginning and end --- */
 
-struct flight *flight_new(struct flight_shared *shared, const struct recipe *recipe,
-                          struct slice key, struct slice name)
+struct flight *flight_new(struct flight_shared *shared, const struct fragment *fragment)
 {
-    struct flight *flight = alloc_zeroed(sizeof *flight + key.len + name.len);
+    struct flight *flight = alloc_zeroed(sizeof *flight + fragment_text_len(fragment));
     if (!flight)
         return NULL;
     flight->shared = shared;
-    flight->recipe = recipe;
-    memcpy(flight->text, key.data, key.len);
-    memcpy(flight->text + key.len, name.data, name.len);
-    flight->key = (struct slice){.data = flight->text, .len = key.len};
-    flight->name = (struct slice){.data = flight->text + key.len, .len = name.len};
+    flight->fragment = fragment_copy(fragment, flight->text);
     ev_timer_init(&flight->look_again, on_look_again, 0., 0.);
     flight->look_again.data = flight;
-    HASH_ADD_KEYPTR(hh, shared->table, flight->key.data, flight->key.len, flight);
+    HASH_ADD_KEYPTR(hh, shared->table, flight->fragment.key.data, flight->fragment.key.len, flight);
     if (!flight->hh.tbl) {
         free(flight);
         return NULL;

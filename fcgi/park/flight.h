@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "base/table.h"
-#include "park/recipe.h"
+#include "park/fragment.h"
 #include "park/waiter.h"
 
 struct cache;
@@ -57,7 +57,7 @@ struct flight_shared {
 struct flight {
     UT_hash_handle hh; /* in shared->table until it is settled, or detached */
     struct flight_shared *shared;
-    const struct recipe *recipe;
+    struct fragment fragment;   /* its bytes are in `text` */
     struct flight *next, *prev; /* in shared->landed, or in shared->detached */
     struct waiter *waiters;
     struct entry *known;       /* held: the old entry that is to be replaced, or NULL */
@@ -76,13 +76,12 @@ struct flight {
     bool refresh_next; /* what landed is served, and made anew by a flight that follows */
     bool detached;     /* purged, or declined: no longer in the table, so nobody joins it */
     bool optional;     /* all who asked for it don't wait: it takes no place in a queue */
-    struct slice key, name;
-    char text[]; /* key and name */
+    char text[];
 };
 
-/* NULL when out of memory. It is in the table, and has yet to look, or to claim. */
-struct flight *flight_new(struct flight_shared *shared, const struct recipe *recipe,
-                          struct slice key, struct slice name);
+/* For a copy of the fragment. It is in the table, and has yet to look, or to claim. NULL when out of
+ * memory. */
+struct flight *flight_new(struct flight_shared *shared, const struct fragment *fragment);
 
 /* The first question: is the value there? */
 void flight_look(struct flight *flight);

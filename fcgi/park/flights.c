@@ -51,10 +51,9 @@ static struct flight *flights_find(struct flights *flights, struct slice key)
     return flight;
 }
 
-static struct flight *flights_add(struct flights *flights, const struct recipe *recipe,
-                                  struct slice key, struct slice name)
+static struct flight *flights_add(struct flights *flights, const struct fragment *fragment)
 {
-    struct flight *flight = flight_new(&flights->shared, recipe, key, name);
+    struct flight *flight = flight_new(&flights->shared, fragment);
     if (flight)
         flights->count++;
     return flight;
@@ -62,13 +61,13 @@ static struct flight *flights_add(struct flights *flights, const struct recipe *
 
 /* Makes an entry anew that is served meanwhile. Best effort. It queues at a busy source, even if
  * whoever asked for the entry does not wait: there is one at most for each entry that is there. */
-static void flights_refresh(struct flights *flights, const struct recipe *recipe, struct slice key,
-                            struct slice name, struct entry *known)
+static void flights_refresh(struct flights *flights, const struct fragment *fragment,
+                            struct entry *known)
 {
-    if (flights->count >= flights->limits.max_flights || flights_find(flights, key) ||
+    if (flights->count >= flights->limits.max_flights || flights_find(flights, fragment->key) ||
         !entry_can_hold(known))
         return;
-    struct flight *flight = flights_add(flights, recipe, key, name);
+    struct flight *flight = flights_add(flights, fragment);
     if (!flight)
         return;
     flight->known = entry_hold(known);
@@ -84,7 +83,7 @@ static void flights_settle(struct flights *flights, struct flight *flight)
     while (flight->waiters)
         waiter_settle(flight->waiters, flight->outcome);
     if (flight->refresh_next && !flight->detached)
-        flights_refresh(flights, flight->recipe, flight->key, flight->name, flight->outcome.entry);
+        flights_refresh(flights, &flight->fragment, flight->outcome.entry);
     flight_settled(flight);
 }
 
@@ -192,17 +191,17 @@ void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, voi
     flights->parking.context = context;
 }
 
-bool flights_serve(struct flights *flights, const struct recipe *recipe, struct slice key,
-                   struct slice name, struct settlement *settlement)
+bool flights_serve(struct flights *flights, const struct fragment *fragment,
+                   struct settlement *settlement)
 {
-    struct entry *entry = cache_peek(flights->shared.cache, key);
+    struct entry *entry = cache_peek(flights->shared.cache, fragment->key);
     if (!entry) {
-        struct flight *flight = flights_find(flights, key);
+        struct flight *flight = flights_find(flights, fragment->key);
         entry = flight && !flight->doubted ? flight->known : NULL;
     }
     if (!entry)
         return false;
-    enum usability usability = outcome_usability(&recipe->freshness, entry);
+    enum usability usability = outcome_usability(&fragment->recipe->freshness, entry);
     if (!usability_serves(usability))
         return false;
     *settlement = (struct settlement){.kind = outcome_of_entry(entry),
@@ -210,16 +209,15 @@ bool flights_serve(struct flights *flights, const struct recipe *recipe, struct 
                                       .detail = FROM_MEMORY,
                                       .hit = true};
     if (usability == USABLE_REFRESH)
-        flights_refresh(flights, recipe, key, name, entry);
+        flights_refresh(flights, fragment, entry);
     return true;
 }
 
 /* The key's flight, or a new one, which has yet to look. NULL: none, and *refusal says why. */
-static struct flight *flight_to_join(struct flights *flights, const struct recipe *recipe,
-                                     struct slice key, struct slice name,
+static struct flight *flight_to_join(struct flights *flights, const struct fragment *fragment,
                                      enum join_refusal *refusal)
 {
-    struct flight *flight = flights_find(flights, key);
+    struct flight *flight = flights_find(flights, fragment->key);
 
     *refusal = JOIN_TOO_MANY_PARKED;
     if (flights->parking.parked >= flights->limits.max_parked)
@@ -228,7 +226,7 @@ static struct flight *flight_to_join(struct flights *flights, const struct recip
     if (!flight && flights->count >= flights->limits.max_flights)
         return NULL;
     *refusal = JOIN_NO_MEMORY;
-    return flight ? flight : flights_add(flights, recipe, key, name);
+    return flight ? flight : flights_add(flights, fragment);
 }
 
 /* A flight that was just made looks, even if nobody waits on it: it is in the table. */
@@ -242,16 +240,15 @@ static void flight_joined(struct flight *flight, struct waiter *waiter, bool wai
         flight_look(flight);
 }
 
-struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
-                            struct slice name, struct waiter_address who, int hold_s,
-                            enum join_refusal *refusal)
+struct waiter *flights_join(struct flights *flights, const struct fragment *fragment,
+                            struct waiter_address who, int hold_s, enum join_refusal *refusal)
 {
-    struct flight *flight = flight_to_join(flights, recipe, key, name, refusal);
+    struct flight *flight = flight_to_join(flights, fragment, refusal);
     if (!flight)
         return NULL;
     struct waiter *waiter = waiter_new(&flights->parking, &flight->waiters, who);
     if (waiter) {
-        timeout_start(hold_s == HOLD_OF_ROUTE ? &flights->holds[recipe->number]
+        timeout_start(hold_s == HOLD_OF_ROUTE ? &flights->holds[fragment->recipe->number]
                                               : &flights->brief_holds[hold_s],
                       waiter_hold(waiter));
         *refusal = JOIN_OK;
@@ -260,11 +257,11 @@ struct waiter *flights_join(struct flights *flights, const struct recipe *recipe
     return waiter;
 }
 
-bool flights_join_in(struct flights *flights, const struct recipe *recipe, struct slice key,
-                     struct slice name, struct waiter *waiter)
+bool flights_join_in(struct flights *flights, const struct fragment *fragment,
+                     struct waiter *waiter)
 {
     enum join_refusal refusal;
-    struct flight *flight = flight_to_join(flights, recipe, key, name, &refusal);
+    struct flight *flight = flight_to_join(flights, fragment, &refusal);
     if (!flight)
         return false;
     waiter_add(&flights->parking, &flight->waiters, waiter);
@@ -288,7 +285,7 @@ struct waiter *flights_purge(struct flights *flights, const struct cache_purge *
     if (what->is_prefix) {
         HASH_ITER(hh, flights->shared.table, flight, next)
         {
-            if (slice_starts(flight->key, what->key))
+            if (slice_starts(flight->fragment.key, what->key))
                 flight_purged(flight);
         }
     } else if ((flight = flights_find(flights, what->key))) {

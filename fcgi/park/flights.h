@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
-#include "park/recipe.h"
+#include "park/fragment.h"
 #include "park/waiter.h"
 
 struct cache;
@@ -41,27 +41,26 @@ void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, voi
 /* What can be served without waiting: from memory, or the stale entry that a flight is about to
  * replace. Sees to it that what should be made anew is. The settlement is SETTLED_ENTRY, or the
  * failure that is remembered; its entry is valid until the next call. False: there is none. */
-bool flights_serve(struct flights *flights, const struct recipe *recipe, struct slice key,
-                   struct slice name, struct settlement *settlement);
+bool flights_serve(struct flights *flights, const struct fragment *fragment,
+                   struct settlement *settlement);
 
 /* The longest hold that a request may name; and for one that names none. */
 #define HOLD_MAX_S    60
 #define HOLD_OF_ROUTE (-1)
 
-/* Waits on the key's flight, which is started if there is none. Key and name are copied. Never
+/* Waits on the key's flight, which is started if there is none. The fragment is copied. Never
  * settles the waiter before it returns. Returns NULL and sets *refusal if it can't be parked.
  *
  * `hold_s` is how long it waits: from 0 to HOLD_MAX_S seconds, or HOLD_OF_ROUTE. With 0 it waits
  * for no flight, only for what Redis has; and a flight that all have joined so asks nothing of a
  * source that is busy: they are settled as not ready. */
-struct waiter *flights_join(struct flights *flights, const struct recipe *recipe, struct slice key,
-                            struct slice name, struct waiter_address who, int hold_s,
-                            enum join_refusal *refusal);
+struct waiter *flights_join(struct flights *flights, const struct fragment *fragment,
+                            struct waiter_address who, int hold_s, enum join_refusal *refusal);
 
 /* As flights_join, for a waiter whose memory is the caller's, and whose address is set. It has no
  * hold. False: it does not wait. */
-bool flights_join_in(struct flights *flights, const struct recipe *recipe, struct slice key,
-                     struct slice name, struct waiter *waiter);
+bool flights_join_in(struct flights *flights, const struct fragment *fragment,
+                     struct waiter *waiter);
 
 /* As purges_start; a purge counts as parked. What is being made is given to those who wait for it
  * already, and not kept. Returns NULL and sets *refusal if it is refused. */

@@ -49,14 +49,14 @@ enum settlement_kind outcome_of_failure(enum source_status status)
     }
 }
 
-void outcome_log_failure(struct failure_log *log, struct slice name, enum source_status status,
-                         const char *reason)
+void outcome_log_failure(struct failure_log *log, const struct fragment *fragment,
+                         enum source_status status, const char *reason)
 {
     if (status == SOURCE_FAILED || status == SOURCE_TIMED_OUT)
         log_limited(status == SOURCE_FAILED ? &log->failed : &log->timed_out, LOG_LEVEL_WARNING,
-                    "flight", "fragment \"%.*s\": %s", SLICE_ARGS(name), reason);
+                    "flight", "fragment \"%.*s\": %s", SLICE_ARGS(fragment->name), reason);
     else
-        log_debug("flight", "fragment \"%.*s\": %s", SLICE_ARGS(name), reason);
+        log_debug("flight", "fragment \"%.*s\": %s", SLICE_ARGS(fragment->name), reason);
 }
 
 void outcome_end_log(struct failure_log *log)
@@ -76,11 +76,11 @@ enum usability outcome_usability(const struct freshness *terms, const struct ent
     return freshness_judge(terms, entry, clock_fleet_ms(), terms->early ? random_share() : 1);
 }
 
-struct entry *outcome_make_entry(const struct freshness *terms, struct slice name,
+struct entry *outcome_make_entry(const struct fragment *fragment,
                                  const struct source_result *result, double started,
                                  const char **reason)
 {
-    int64_t fresh_ms = freshness_ttl_ms(terms, random_share());
+    int64_t fresh_ms = freshness_ttl_ms(&fragment->recipe->freshness, random_share());
     int64_t cost_ms = (int64_t)((clock_monotonic() - started) * 1000);
     int64_t now_ms = clock_fleet_ms();
     struct buffer html = {0};
@@ -91,7 +91,7 @@ struct entry *outcome_make_entry(const struct freshness *terms, struct slice nam
         entry = entry_new(result->type, result->body, now_ms, fresh_ms, cost_ms);
     } else if (!text_is_text(result->type)) {
         *reason = "the result is neither HTML nor text";
-    } else if (text_render(&html, name, result->body, RENDERED_MAX)) {
+    } else if (text_render(&html, fragment->name, result->body, RENDERED_MAX)) {
         entry = entry_new(RENDERED_TYPE, buffer_slice(&html), now_ms, fresh_ms, cost_ms);
     }
     buffer_free(&html);

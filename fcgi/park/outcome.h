@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "base/slice.h"
+#include "park/fragment.h"
 #include "park/freshness.h"
 #include "park/waiter.h"
 #include "source/source.h"
@@ -29,8 +29,8 @@ struct failure_log {
 };
 
 /* To be told once for each such call; a source that only says no is not to blame. */
-void outcome_log_failure(struct failure_log *log, struct slice name, enum source_status status,
-                         const char *reason);
+void outcome_log_failure(struct failure_log *log, const struct fragment *fragment,
+                         enum source_status status, const char *reason);
 
 /* To be called before the memory of the failure_log is freed. */
 void outcome_end_log(struct failure_log *log);
@@ -40,7 +40,7 @@ enum usability outcome_usability(const struct freshness *terms, const struct ent
 
 /* What the source gave, which was asked at that time by clock_monotonic(), as the HTML that is
  * cached and sent. Returns an entry that the caller owns; NULL, with the reason (static): none. */
-struct entry *outcome_make_entry(const struct freshness *terms, struct slice name,
+struct entry *outcome_make_entry(const struct fragment *fragment,
                                  const struct source_result *result, double started,
                                  const char **reason);
 

@@ -91,26 +91,26 @@ static bool stream_has(const struct stream *stream, struct slice name)
     return false;
 }
 
-void stream_add(struct stream *stream, const struct recipe *recipe, struct slice key,
-                struct slice name)
+void stream_add(struct stream *stream, const struct fragment *fragment)
 {
+    struct slice name = fragment->name;
     if (stream_has(stream, name))
         return;
     struct part *part = &stream->parts[stream->count];
     memcpy(stream->names, name.data, name.len);
     part->name = (struct slice){.data = stream->names, .len = name.len};
-    part->recipe = recipe;
+    part->recipe = fragment->recipe;
     stream->names += name.len;
 
     struct settlement settlement = {.kind = SETTLED_NOT_FOUND};
-    if (!recipe || flights_serve(stream->flights, recipe, key, name, &settlement)) {
+    if (!fragment->recipe || flights_serve(stream->flights, fragment, &settlement)) {
         stream->count++;
         part_ready(stream, part, settlement.kind, settlement.entry);
         return;
     }
     part->waiter.who = stream->who;
     part->waiter.who.part = stream->count++;
-    part->waiting = flights_join_in(stream->flights, recipe, key, name, &part->waiter);
+    part->waiting = flights_join_in(stream->flights, fragment, &part->waiter);
     if (part->waiting)
         stream->waiting++;
     else

@@ -381,8 +381,10 @@ static void add_names(struct service *service, struct slice query, struct stream
     char buffer[ROUTE_NAME_MAX], key[ROUTE_KEY_MAX];
     struct slice name;
     while (next_name(&query, buffer, &name) == QUERY_VALUE) {
-        stream_add(stream, stream_recipe(service, name),
-                   (struct slice){.data = key, .len = route_key(name, key)}, name);
+        struct fragment fragment = {.recipe = stream_recipe(service, name),
+                                    .key = {.data = key, .len = route_key(name, key)},
+                                    .name = name};
+        stream_add(stream, &fragment);
     }
 }
 
@@ -437,12 +439,13 @@ static enum service_outcome start_fragment(struct service *service,
                                            const struct waiter_address *who,
                                            union service_answer *answer)
 {
-    char bytes[ROUTE_KEY_MAX];
-    struct slice key = {.data = bytes, .len = route_key(target->name, bytes)};
-    const struct recipe *recipe = &target->route->recipe;
-    short hold_s = preferred_hold(request, recipe);
+    char key[ROUTE_KEY_MAX];
+    struct fragment fragment = {.recipe = &target->route->recipe,
+                                .key = {.data = key, .len = route_key(target->name, key)},
+                                .name = target->name};
+    short hold_s = preferred_hold(request, fragment.recipe);
     struct settlement settlement;
-    if (flights_serve(service->flights, recipe, key, target->name, &settlement)) {
+    if (flights_serve(service->flights, &fragment, &settlement)) {
         answer_settlement(&settlement, target->route, request->if_none_match, is_head(request),
                           &answer->response);
         answer->response.applied = hold_s;
@@ -450,8 +453,7 @@ static enum service_outcome start_fragment(struct service *service,
     }
 
     enum join_refusal refusal;
-    struct waiter *waiter =
-        flights_join(service->flights, recipe, key, target->name, *who, hold_s, &refusal);
+    struct waiter *waiter = flights_join(service->flights, &fragment, *who, hold_s, &refusal);
     if (!waiter) {
         answer->response = answer_refusal(service, request, refusal);
         return SERVICE_ANSWERED;

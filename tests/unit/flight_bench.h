@@ -224,8 +224,9 @@ static inline enum join_refusal bench_join_for(struct flight_bench *bench, unsig
     assert_true(bench->joined < LENGTH(bench->notes));
     struct slice exact = unit_exact(slice_of(name)); /* both are copied */
     bench->joining = true;
-    note->waiter = flights_join(bench->flights, &bench->recipes[recipe], exact, exact,
-                                bench_address(bench->joined), hold_s, &refusal);
+    struct fragment fragment = {&bench->recipes[recipe], .key = exact, .name = exact};
+    note->waiter =
+        flights_join(bench->flights, &fragment, bench_address(bench->joined), hold_s, &refusal);
     bench->joining = false;
     unit_drop(exact);
     assert_int_equal(note->waiter != NULL, refusal == JOIN_OK);
@@ -268,7 +269,8 @@ static inline const char *bench_serve(struct flight_bench *bench, unsigned recip
     static char body[64];
     struct slice exact = unit_exact(slice_of(name));
     bench->joining = true;
-    bool served = flights_serve(bench->flights, &bench->recipes[recipe], exact, exact, how);
+    struct fragment fragment = {&bench->recipes[recipe], .key = exact, .name = exact};
+    bool served = flights_serve(bench->flights, &fragment, how);
     bench->joining = false;
     unit_drop(exact);
     if (!served)

@@ -127,11 +127,13 @@ static void test_key_and_name(void **state)
     enum join_refusal refusal;
     (void)state;
     for (uint32_t i = 0; i < 3; i++) {
-        struct slice key = i == 1 ? SLICE("other") : SLICE("two%20words");
+        struct fragment fragment = {&bench->recipes[BY_HAND],
+                                    .key = i == 1 ? SLICE("other") : SLICE("two%20words"),
+                                    .name = SLICE("two words")};
         bench->joining = true;
         bench->notes[i].waiter =
-            flights_join(bench->flights, &bench->recipes[BY_HAND], key, SLICE("two words"),
-                         bench_address(bench->joined++), HOLD_OF_ROUTE, &refusal);
+            flights_join(bench->flights, &fragment, bench_address(bench->joined++), HOLD_OF_ROUTE,
+                         &refusal);
         bench->joining = false;
         assert_non_null(bench->notes[i].waiter);
     }

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "fake_cache.h"
+#include "park/fragment.h"
 #include "web/feed.h"
 #include "web/route.h"
 
@@ -61,7 +62,8 @@ static int teardown(void **state)
 static void add(struct stream *to, unsigned recipe, const char *name)
 {
     struct slice exact = unit_exact(slice_of(name));
-    stream_add(to, recipe < RECIPES ? &bench->recipes[recipe] : NULL, exact, exact);
+    struct fragment fragment = {recipe < RECIPES ? &bench->recipes[recipe] : NULL, exact, exact};
+    stream_add(to, &fragment);
     unit_drop(exact);
 }
 
