@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "base/budget.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/cache.h"
@@ -24,12 +25,80 @@
 
 static void flight_check(struct flight *flight);
 
-/* What is known is not there any longer, or another. */
+/* --- its state --- */
+
+#define TO(state) (1u << (FLIGHT_##state))
+
+/* Where each state leads. The drawing in flight.h has an arrow for each. */
+static const unsigned ways[] = {
+    [FLIGHT_NEW] = TO(LOOKING) | TO(CLAIMING),
+    [FLIGHT_LOOKING] = TO(CLAIMING) | TO(LANDED),
+    [FLIGHT_CLAIMING] = TO(CLAIMING) | TO(WAITING) | TO(GENERATING) | TO(LANDED),
+    [FLIGHT_WAITING] = TO(CLAIMING) | TO(LANDED),
+    [FLIGHT_GENERATING] = TO(FAILING) | TO(LANDED),
+    [FLIGHT_FAILING] = TO(LANDED),
+    [FLIGHT_LANDED] = TO(SETTLED),
+    [FLIGHT_SETTLED] = 0,
+};
+
+static const char *const state_names[] = {
+    [FLIGHT_NEW] = "new",
+    [FLIGHT_LOOKING] = "looking",
+    [FLIGHT_CLAIMING] = "claiming",
+    [FLIGHT_WAITING] = "waiting",
+    [FLIGHT_GENERATING] = "generating",
+    [FLIGHT_FAILING] = "failing",
+    [FLIGHT_LANDED] = "landed",
+    [FLIGHT_SETTLED] = "settled",
+};
+
+/* The only assignment. Moves the flight between the lists, and stops the timer of the state that it
+ * leaves. */
+static void flight_set_state(struct flight *flight, enum flight_state state)
+{
+    struct flight_shared *shared = flight->shared;
+    check(ways[flight->state] & 1u << state);
+    log_debug("flight", "fragment \"%.*s\": %s -> %s", SLICE_ARGS(flight->fragment.name),
+              state_names[flight->state], state_names[state]);
+    if (flight->state == FLIGHT_WAITING)
+        ev_timer_stop(shared->loop, &flight->look_again);
+    if (state == FLIGHT_LANDED) {
+        if (flight->detached)
+            DL_DELETE(shared->detached, flight);
+        DL_APPEND(shared->landed, flight);
+    }
+    flight->state = state;
+}
+
+/* Whether its source was asked, and it has no outcome yet. */
+static bool flight_has_begun(const struct flight *flight)
+{
+    return flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_FAILING;
+}
+
+static const struct freshness *terms_of(const struct flight *flight)
+{
+    return &flight->fragment.recipe->freshness;
+}
+
+static struct source *source_of(const struct flight *flight)
+{
+    return flight->shared->sources[flight->fragment.recipe->source];
+}
+
+/* --- what it knows --- */
+
+void flight_set_known(struct flight *flight, struct entry *entry)
+{
+    flight->known = entry_hold(entry);
+    flight->known_as_of = flight->asked.value;
+}
+
+/* The old entry was removed or replaced. */
 static void forget_known(struct flight *flight)
 {
     entry_let_go(flight->known);
     flight->known = NULL;
-    flight->doubted = false;
 }
 
 /* The old entry goes now, before there is to be room for the new one in the answers. */
@@ -37,13 +106,29 @@ void flight_land(struct flight *flight, enum settlement_kind kind, struct entry 
 {
     if (flight->known != owned)
         forget_known(flight);
-    ev_timer_stop(flight->shared->loop, &flight->look_again);
-    if (flight->detached)
-        DL_DELETE(flight->shared->detached, flight);
     flight->outcome.kind = kind;
     flight->outcome.entry = owned;
-    flight->state = FLIGHT_LANDED;
-    DL_APPEND(flight->shared->landed, flight);
+    flight_set_state(flight, FLIGHT_LANDED);
+}
+
+/* The old entry may have been removed or replaced: not to be used until that is clear. */
+static bool known_is_doubted(const struct flight *flight)
+{
+    return flight->known && !flight_old_entry(flight);
+}
+
+/* To be called just before the cache is asked. */
+static void begin_question(struct flight *flight)
+{
+    check(!flight->asking);
+    flight->asking = true;
+    flight->asked = flight->told;
+}
+
+/* Whether a change may be younger than what the cache answers, or has answered last. */
+static bool changed_since_asked(const struct flight *flight)
+{
+    return flight->told.all != flight->asked.all;
 }
 
 /* --- making it --- */
@@ -84,10 +169,11 @@ static void remember(struct flight *flight, struct entry *kept, int64_t until_ms
 /* The source failed: the old entry is the outcome, or the failure is. */
 static void flight_fall_back(struct flight *flight)
 {
-    const struct freshness *terms = &flight->fragment.recipe->freshness;
+    const struct freshness *terms = terms_of(flight);
     enum settlement_kind kind = flight->outcome.kind;
     int64_t keep_until_ms;
-    if (flight->known && (flight->doubted || !outcome_serves_stale(terms, flight->known, kind)))
+    if (flight->known &&
+        (known_is_doubted(flight) || !outcome_serves_stale(terms, flight->known, kind)))
         forget_known(flight);
     struct entry *kept = NULL;
     if (!flight->detached) /* else it would come back */
@@ -102,22 +188,26 @@ static void flight_fall_back(struct flight *flight)
                 flight->known ? entry_ref(flight->known) : NULL);
 }
 
-/* Whether the old entry is still there is about to be known: so long the failure can wait. */
+/* If the old entry may have changed, the failure waits until the cache has said. */
 static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
 {
     outcome_log_failure(&flight->shared->logs[flight->fragment.recipe->source], &flight->fragment,
                         status, reason);
-    flight->failed = true;
     flight->outcome.kind = outcome_of_failure(status);
-    if (!flight->known || !flight->doubted || !flight->asking || status == SOURCE_CANCELLED)
+    if (!known_is_doubted(flight) || status == SOURCE_CANCELLED) {
         flight_fall_back(flight);
+        return;
+    }
+    flight_set_state(flight, FLIGHT_FAILING);
+    if (!flight->asking)
+        flight_check(flight);
 }
 
 static void on_source_done(void *caller, const struct source_result *result)
 {
     struct flight *flight = caller;
-    const struct freshness *terms = &flight->fragment.recipe->freshness;
     flight->call = NULL;
+    check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
     if (flight->state == FLIGHT_LANDED) { /* somebody else wrote the value: cancelled by us */
         cache_release(flight->shared->cache, take_lease(flight));
         return;
@@ -136,7 +226,7 @@ static void on_source_done(void *caller, const struct source_result *result)
     if (entry->fresh_until_ms > entry->made_ms && !flight->detached)
         flight->outcome.stored =
             cache_store(flight->shared->cache, flight->fragment.key, take_lease(flight), entry,
-                        entry->fresh_until_ms + freshness_extra_ms(terms));
+                        entry->fresh_until_ms + freshness_extra_ms(terms_of(flight)));
     else
         cache_release(flight->shared->cache, take_lease(flight));
     flight->outcome.replaced = flight->known != NULL;
@@ -147,8 +237,7 @@ static void on_source_done(void *caller, const struct source_result *result)
  * could fill the source's queue with new names, without ever waiting. True: it has landed. */
 static bool flight_declined(struct flight *flight)
 {
-    if (!flight->optional ||
-        !source_is_busy(flight->shared->sources[flight->fragment.recipe->source]))
+    if (!flight->optional || !source_is_busy(source_of(flight)))
         return false;
     flight_land(flight, SETTLED_NOT_READY, NULL);
     flight->outcome.busy = true;
@@ -164,12 +253,11 @@ static void flight_generate(struct flight *flight, struct lease *lease)
         cache_release(flight->shared->cache, lease);
         return;
     }
-    flight->state = FLIGHT_GENERATING;
+    flight_set_state(flight, FLIGHT_GENERATING);
     flight->lease = lease;
     flight->started = clock_monotonic();
-    flight->call = source_start(flight->shared->sources[flight->fragment.recipe->source],
-                                flight->fragment.name, flight->fragment.recipe->number,
-                                on_source_done, flight);
+    flight->call = source_start(source_of(flight), flight->fragment.name,
+                                flight->fragment.recipe->number, on_source_done, flight);
     if (!flight->call)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
 }
@@ -181,7 +269,7 @@ static void flight_generate(struct flight *flight, struct lease *lease)
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;
-    enum usability usability = outcome_usability(&flight->fragment.recipe->freshness, entry);
+    enum usability usability = outcome_usability(terms_of(flight), entry);
     if (usability_serves(usability)) {
         flight->outcome.hit = true;
         flight->outcome.detail = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
@@ -191,8 +279,8 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
     }
     forget_known(flight);
     if (entry_can_hold(entry)) {
-        flight->known = entry_hold(entry);
-    } else if (flight->state != FLIGHT_GENERATING) {
+        flight_set_known(flight, entry);
+    } else if (!flight_has_begun(flight)) {
         budget_log_refusal(BUDGET_UNSENT);
         flight_land(flight, SETTLED_REFUSED, NULL);
     }
@@ -203,9 +291,9 @@ static void flight_wait(struct flight *flight, double seconds)
 {
     struct ev_loop *loop = flight->shared->loop;
     double most = LOOK_AGAIN_S * (0.5 + drand48() / 2);
-    flight->state = FLIGHT_WAITING;
+    check(!flight->asking);
+    flight_set_state(flight, FLIGHT_WAITING);
     flight->rounds = 0;
-    ev_timer_stop(loop, &flight->look_again);
     ev_timer_set(&flight->look_again, seconds < most ? seconds : most, 0.);
     ev_timer_start(loop, &flight->look_again);
 }
@@ -221,9 +309,8 @@ static void flight_claim_again(struct flight *flight)
 
 static void conclude_claim(struct flight *flight, const struct cache_answer *answer)
 {
-    bool changed = flight->changed;
-    flight->doubted = flight->value_changed;
-    flight->changed = flight->value_changed = false;
+    bool changed = changed_since_asked(flight);
+    flight->known_as_of = flight->asked.value;
     if (answer->known_gone)
         forget_known(flight);
     switch (answer->outcome) {
@@ -240,8 +327,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
         if (changed)
             flight_claim(flight);
         else if (!flight->waiters && flight->known &&
-                 usability_serves(
-                     outcome_usability(&flight->fragment.recipe->freshness, flight->known)))
+                 usability_serves(outcome_usability(terms_of(flight), flight->known)))
             flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* they refresh it */
         else
             flight_wait(flight, answer->wait_s);
@@ -249,12 +335,13 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
     case CACHE_NONE: /* what was there could not be read, and is discarded, if that is possible */
         flight_claim_again(flight);
         break;
-    case CACHE_SAME: /* never of a claim */
-    case CACHE_DONE: /* nor this */
     case CACHE_ALONE:
-        flight->doubted = false; /* nobody can tell */
+        flight->known_as_of = flight->told.value; /* nobody can tell */
         flight_generate(flight, NULL);
         break;
+    case CACHE_SAME:
+    case CACHE_DONE:
+        check(!"an answer to a claim");
     }
 }
 
@@ -276,12 +363,10 @@ void flight_claim(struct flight *flight)
 {
     if (flight_declined(flight))
         return;
-    ev_timer_stop(flight->shared->loop, &flight->look_again);
-    flight->state = FLIGHT_CLAIMING;
-    flight->asking = true;
-    cache_claim(flight->shared->cache, flight->fragment.key,
-                freshness_extra_ms(&flight->fragment.recipe->freshness), flight->known, on_claimed,
-                flight);
+    flight_set_state(flight, FLIGHT_CLAIMING);
+    begin_question(flight);
+    cache_claim(flight->shared->cache, flight->fragment.key, freshness_extra_ms(terms_of(flight)),
+                flight->known, on_claimed, flight);
 }
 
 static void on_look_again(struct ev_loop *loop, ev_timer *timer, int events)
@@ -295,19 +380,18 @@ static void on_looked_up(void *caller, const struct cache_answer *answer)
     struct flight *flight = caller;
     if (!flight_answered(flight))
         return;
-    bool changed = flight->changed;
-    flight->changed = flight->value_changed = false;
     /* What was read before a change is not for those who joined after it. */
-    if (answer->outcome != CACHE_FOUND || changed || !flight_accept(flight, answer))
+    if (answer->outcome != CACHE_FOUND || changed_since_asked(flight) ||
+        !flight_accept(flight, answer))
         flight_claim(flight);
 }
 
 void flight_look(struct flight *flight)
 {
-    flight->state = FLIGHT_LOOKING;
-    flight->asking = true;
-    cache_lookup(flight->shared->cache, flight->fragment.key,
-                 freshness_extra_ms(&flight->fragment.recipe->freshness), on_looked_up, flight);
+    flight_set_state(flight, FLIGHT_LOOKING);
+    begin_question(flight);
+    cache_lookup(flight->shared->cache, flight->fragment.key, freshness_extra_ms(terms_of(flight)),
+                 on_looked_up, flight);
 }
 
 /* Those who wait get what was begun; nobody joins them, and nobody keeps it. */
@@ -323,7 +407,7 @@ static void flight_detach(struct flight *flight)
 static void conclude_check(struct flight *flight, const struct cache_answer *answer,
                            bool known_gone)
 {
-    if (flight->changed) {
+    if (changed_since_asked(flight)) {
         flight_check(flight); /* what was answered may be from before */
         return;
     }
@@ -336,8 +420,8 @@ static void conclude_check(struct flight *flight, const struct cache_answer *ans
     }
     if (known_gone)
         forget_known(flight);
-    flight->doubted = false;
-    if (flight->failed)
+    flight->known_as_of = flight->told.value;
+    if (flight->state == FLIGHT_FAILING)
         flight_fall_back(flight);
 }
 
@@ -370,30 +454,28 @@ static void on_claimed_late(void *caller, const struct cache_answer *answer)
 
 static void flight_check(struct flight *flight)
 {
-    flight->asking = true;
-    flight->changed = flight->value_changed = false;
-    if (!flight->lease) {
-        cache_claim(flight->shared->cache, flight->fragment.key,
-                    freshness_extra_ms(&flight->fragment.recipe->freshness), flight->known,
-                    on_claimed_late, flight);
-        return;
-    }
-    cache_check(flight->shared->cache, flight->fragment.key,
-                freshness_extra_ms(&flight->fragment.recipe->freshness), flight->lease,
-                flight->known, on_checked, flight);
+    struct cache *cache = flight->shared->cache;
+    int64_t extra_ms = freshness_extra_ms(terms_of(flight));
+    begin_question(flight);
+    if (flight->lease)
+        cache_check(cache, flight->fragment.key, extra_ms, flight->lease, flight->known, on_checked,
+                    flight);
+    else
+        cache_claim(cache, flight->fragment.key, extra_ms, flight->known, on_claimed_late, flight);
 }
 
 /* Somebody wrote or purged the value, or something happened to the lease. While we make it that
  * may have been our own renewal. */
 void flight_changed(struct flight *flight, bool lease_only)
 {
-    flight->doubted |= !lease_only;
-    flight->value_changed |= !lease_only;
-    if (flight->asking)
-        flight->changed = true;
-    else if (flight->state == FLIGHT_WAITING)
+    flight->told.all++;
+    flight->told.value += !lease_only;
+    if (flight->asking || flight->state == FLIGHT_LANDED)
+        return;
+    check(flight->state == FLIGHT_WAITING || flight->state == FLIGHT_GENERATING);
+    if (flight->state == FLIGHT_WAITING)
         flight_claim(flight);
-    else if (flight->state == FLIGHT_GENERATING)
+    else
         flight_check(flight);
 }
 
@@ -418,6 +500,7 @@ struct flight *flight_new(struct flight_shared *shared, const struct fragment *f
 
 static void flight_free(struct flight *flight)
 {
+    check(!flight->waiters && !flight->lease && !flight->call && !flight->asking);
     entry_unref(flight->outcome.entry);
     entry_let_go(flight->known);
     free(flight);
@@ -425,6 +508,7 @@ static void flight_free(struct flight *flight)
 
 static bool flight_answered(struct flight *flight)
 {
+    check(flight->asking);
     flight->asking = false;
     if (flight->state < FLIGHT_LANDED)
         return true;
@@ -435,7 +519,7 @@ static bool flight_answered(struct flight *flight)
 
 void flight_settled(struct flight *flight)
 {
-    flight->state = FLIGHT_SETTLED;
+    flight_set_state(flight, FLIGHT_SETTLED);
     if (!flight->asking)
         flight_free(flight);
 }
@@ -443,7 +527,7 @@ void flight_settled(struct flight *flight)
 /* What is not being made yet looks again anyway, as the cache tells of the change. */
 void flight_purged(struct flight *flight)
 {
-    if (flight->state == FLIGHT_GENERATING)
+    if (flight_has_begun(flight))
         flight_detach(flight);
 }
 

@@ -1,16 +1,46 @@
 /* One flight: from the first question about its key to its outcome. For flights.c alone.
  *
- *     new --> LOOKING --none--> CLAIMING --ours, alone--> GENERATING --completed--> LANDED
- *                 |   refresh----^ |  |  ^                     |                       ^
- *                 |                |  |  '-changed, or time-.  '--somebody wrote it----|
- *                 |                |  |        to look      |                          |
- *                 |                |  '--theirs--> WAITING -'                          |
- *                 '----found-------'-----found-----------------------------------------'
+ *     NEW --> LOOKING --not there--> CLAIMING --ours, alone--> GENERATING --in doubt--> FAILING
+ *      |         |                   ^  |  |                       |                       |
+ *      '------refresh----------------'  |  |<--theirs, again-->    |                       |
+ *                |                      |             WAITING      | result,               | answered
+ *              found                  found              |         | failure,              |
+ *                |                      |              left        | found                 |
+ *                v                      v                v         v                       v
+ *              LANDED <-----------------'----------------'---------'-----------------------'
+ *                '--> SETTLED --> freed, once the cache owes no answer
  *
- * A refresh knows the old entry, which is served meanwhile. A flight that is purged while
- * GENERATING is detached: it goes on for those who wait, out of the table. An optional one is
- * declined, and lands, where it would have to queue at its source.
- */
+ * CLAIMING also leads to itself: what the claim found is of no use, or may have changed meanwhile.
+ * Any state before LANDED leads there when the flight is cancelled. What happens in which state (one
+ * in capitals comes next, a blank can't happen):
+ *
+ *                      LOOKING    CLAIMING     WAITING    GENERATING    FAILING
+ *     found, usable    LANDED     LANDED                  LANDED        LANDED
+ *     found, too old   CLAIMING   CLAIMING                stays         LANDED
+ *     not there        CLAIMING                           stays         LANDED
+ *     unreadable                  CLAIMING
+ *     lease is ours               GENERATING              stays (1)     LANDED (1)
+ *     lease is theirs             WAITING (4)             stays (1)     LANDED (1)
+ *     nobody to ask    CLAIMING   GENERATING              stays         LANDED
+ *     lease was lost                                      detached      detached
+ *     told of change   (2)        (2)          CLAIMING   asks (2)      (2)
+ *     time to look                             CLAIMING
+ *     source: result                                      LANDED
+ *     source: failure                                     LANDED (3)
+ *     we purge it      (2)        (2)          CLAIMING   detached      detached
+ *     last waiter left stays      stays        stays      stays         stays
+ *     declined         LANDED     LANDED       LANDED
+ *     left to others                           LANDED
+ *
+ *     (1) it was begun without a lease, so the cache is asked for one
+ *     (2) while the cache owes an answer it is asked once more after that
+ *     (3) FAILING if there is an old entry, which may have changed: the cache's answer decides
+ *         whether it stands in for the result
+ *     (4) LANDED if nobody waits and the old entry is served meanwhile: they refresh it
+ *
+ * A refresh knows the old entry, which is served meanwhile. A flight that is purged once its source
+ * was asked is detached: it goes on for those who wait, out of the table. An optional one is
+ * declined where it would have to queue at its source. */
 #ifndef WORKERLESS_PARK_FLIGHT_H
 #define WORKERLESS_PARK_FLIGHT_H
 
@@ -37,6 +67,7 @@ enum flight_state {
     FLIGHT_CLAIMING,   /* the value or the lease is asked for */
     FLIGHT_WAITING,    /* another process makes it */
     FLIGHT_GENERATING, /* our source makes it */
+    FLIGHT_FAILING,    /* our source failed; whether the old entry is still there is asked */
     FLIGHT_LANDED,     /* the outcome is there */
     FLIGHT_SETTLED,    /* and everybody has it; what remains is to be freed */
 };
@@ -54,6 +85,12 @@ struct flight_shared {
     struct flight *detached; /* still GENERATING */
 };
 
+/* How many changes a flight was told of. */
+struct change_count {
+    unsigned all;   /* of the value, or of the lease */
+    unsigned value; /* of the value */
+};
+
 struct flight {
     UT_hash_handle hh; /* in shared->table until it is settled, or detached */
     struct flight_shared *shared;
@@ -61,27 +98,35 @@ struct flight {
     struct flight *next, *prev; /* in shared->landed, or in shared->detached */
     struct waiter *waiters;
     struct entry *known;       /* held: the old entry that is to be replaced, or NULL */
-    struct lease *lease;       /* owned: while GENERATING, unless there is nobody to ask for it */
+    unsigned known_as_of;      /* told.value when `known` was there for sure */
+    struct change_count told;  /* so far */
+    struct change_count asked; /* as `told` was when the cache was asked last */
+    struct lease *lease;       /* owned: once GENERATING, unless there is nobody to ask for it */
     struct source_call *call;  /* while GENERATING */
     double started;            /* when the generation was, by clock_monotonic() */
     ev_timer look_again;       /* while WAITING */
     struct settlement outcome; /* outcome.entry is an owned reference */
-    enum flight_state state;
-    unsigned rounds;    /* claims that found what is of no use; see ROUNDS_MAX */
-    bool asking;        /* the cache owes an answer: until then the flight can't be freed */
-    bool changed;       /* the key changed while the cache was asked: what it answers may be old */
-    bool value_changed; /* and not only its lease */
-    bool doubted; /* known may be another by now, or gone: not to be used until that is clear */
-    bool failed;  /* the source did; outcome.kind says how. It lands when known is not doubted */
-    bool refresh_next; /* what landed is served, and made anew by a flight that follows */
-    bool detached;     /* purged, or declined: no longer in the table, so nobody joins it */
-    bool optional;     /* all who asked for it don't wait: it takes no place in a queue */
+    enum flight_state state;   /* set by flight_set_state alone */
+    unsigned rounds;           /* claims that found what is of no use; see ROUNDS_MAX */
+    bool asking;               /* the cache owes an answer: until then the flight can't be freed */
+    bool refresh_next;         /* what landed is served, and refreshed by a flight that follows */
+    bool detached;             /* purged, or declined: no longer in the table, so nobody joins it */
+    bool optional;             /* nobody who asked for it waits: it takes no place in a queue */
     char text[];
 };
 
-/* For a copy of the fragment. It is in the table, and has yet to look, or to claim. NULL when out of
- * memory. */
+/* For a copy of the fragment. It is in the table, and has yet to look, or to claim. NULL when out
+ * of memory. */
 struct flight *flight_new(struct flight_shared *shared, const struct fragment *fragment);
+
+/* The old entry that it knows, if that is still there for sure; else NULL. */
+static inline struct entry *flight_old_entry(const struct flight *flight)
+{
+    return flight->known_as_of == flight->told.value ? flight->known : NULL;
+}
+
+/* A flight that is to refresh that entry, which is held. To be called before flight_claim. */
+void flight_set_known(struct flight *flight, struct entry *entry);
 
 /* The first question: is the value there? */
 void flight_look(struct flight *flight);

@@ -70,7 +70,7 @@ static void flights_refresh(struct flights *flights, const struct fragment *frag
     struct flight *flight = flights_add(flights, fragment);
     if (!flight)
         return;
-    flight->known = entry_hold(known);
+    flight_set_known(flight, known);
     flight_claim(flight);
 }
 
@@ -197,7 +197,7 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
     struct entry *entry = cache_peek(flights->shared.cache, fragment->key);
     if (!entry) {
         struct flight *flight = flights_find(flights, fragment->key);
-        entry = flight && !flight->doubted ? flight->known : NULL;
+        entry = flight ? flight_old_entry(flight) : NULL;
     }
     if (!entry)
         return false;

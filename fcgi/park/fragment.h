@@ -1,8 +1,8 @@
 /* One fragment that is asked for: how it is made, what it is cached as, what its source is told.
  *
- * Whoever asks fills one in and lends it; nobody keeps its slices beyond the call. What lives longer,
- * a flight, takes a copy. An input that a fragment depends on becomes one more member here, and one
- * more line in each of the two functions below.
+ * Whoever asks fills one in and lends it; nobody keeps its slices beyond the call. What lives
+ * longer, a flight, takes a copy. An input that a fragment depends on becomes one more member here,
+ * and one more line in each of the two functions below.
  */
 #ifndef WORKERLESS_PARK_FRAGMENT_H
 #define WORKERLESS_PARK_FRAGMENT_H

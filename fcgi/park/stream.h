@@ -42,8 +42,8 @@ struct stream *stream_new(struct flights *flights, struct waiter_address who, si
 
 /* One more fragment: it waits, or is ready at once; a fragment that is there already is not added
  * again. A fragment that can't wait, because of a limit or for want of memory, is ready as
- * SETTLED_REFUSED, and so is one whose entry BUDGET_UNSENT has no room for. Its recipe is NULL if no
- * route leads to it, or none that streams may use. The fragment is copied. */
+ * SETTLED_REFUSED, and so is one whose entry BUDGET_UNSENT has no room for. Its recipe is NULL if
+ * no route leads to it, or none that streams may use. The fragment is copied. */
 void stream_add(struct stream *stream, const struct fragment *fragment);
 
 /* The flight that its fragment waits for has settled; `who->part` says which one it is. */

@@ -1,62 +1,34 @@
 /* base/check: what does not hold ends the process, and says what and where. */
 #include "base/check.h"
 
-#include <stdio.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "base/log.h"
-#include "unit.h"
+#include "forked.h"
 
 static int count;
 
-static void check_one(int value)
+static void check_one(const void *argument)
 {
+    int value = *(const int *)argument;
     check(value == 1);
 }
 
-static void check_percent(int value)
+static void check_percent(const void *argument)
 {
+    int value = *(const int *)argument;
     check(value % 2 == 1); /* a condition is no format */
 }
 
-static void check_once(int value)
+static void check_once(const void *argument)
 {
+    int value = *(const int *)argument;
     check(++count == value);
     check(count == value);
-}
-
-/* Runs the function in a process of its own. Returns how that ended, as waitpid tells it, and what it
- * wrote to stderr. */
-static int run(void (*function)(int value), int value, bool to_syslog, char *text, size_t size)
-{
-    int ends[2], status;
-    assert_int_equal(pipe(ends), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        setrlimit(RLIMIT_CORE, &(struct rlimit){0});
-        dup2(ends[1], STDERR_FILENO);
-        log_configure(LOG_LEVEL_ERROR, to_syslog);
-        function(value);
-        _exit(0);
-    }
-    close(ends[1]);
-    size_t len = 0;
-    ssize_t got;
-    while ((got = read(ends[0], text + len, size - 1 - len)) > 0)
-        len += (size_t)got;
-    text[len] = '\0';
-    close(ends[0]);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return status;
 }
 
 static void test_check(void **state)
 {
     static const struct {
-        void (*function)(int value);
+        void (*function)(const void *value);
         int value;
         const char *where; /* NULL: the condition holds */
     } cases[] = {
@@ -69,13 +41,15 @@ static void test_check(void **state)
         char text[1000];
         size_t row = i / 2;
         const char *where = cases[row].where;
-        int status = run(cases[row].function, cases[row].value, i % 2, text, sizeof text);
+        log_configure(LOG_LEVEL_INFO, i % 2);
+        int status = run_forked(cases[row].function, &cases[row].value, text, sizeof text);
+        log_configure(LOG_LEVEL_INFO, false);
         if (!where) {
             assert_row(row, WIFEXITED(status) && WEXITSTATUS(status) == 0);
             assert_string_equal(text, "");
             continue;
         }
-        assert_row(row, WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+        assert_row(row, forked_was_aborted(status));
         const char *file = strstr(text, "test_check.c:");
         assert_non_null(file);
         assert_row(row, atoi(file + strlen("test_check.c:")) > 0);

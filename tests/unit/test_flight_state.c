@@ -1,0 +1,139 @@
+/* park/flight: which states lead where. What is no way ends the process; a way is logged. */
+#include "park/flight.h"
+
+#include "fake_cache.h"
+#include "forked.h"
+
+enum step { LOOK, CLAIM_IT, LAND, SETTLE, STEPS };
+
+struct step_case {
+    enum flight_state from;
+    enum step step;
+};
+
+static const char *const names[] = {"new",        "looking", "claiming", "waiting",
+                                    "generating", "failing", "landed",   "settled"};
+
+static const struct step_rule {
+    enum flight_state to;
+    bool from[FLIGHT_SETTLED + 1];
+} rules[STEPS] = {
+    [LOOK] = {FLIGHT_LOOKING, {[FLIGHT_NEW] = true}},
+    [CLAIM_IT] = {FLIGHT_CLAIMING,
+                  {[FLIGHT_NEW] = true,
+                   [FLIGHT_LOOKING] = true,
+                   [FLIGHT_CLAIMING] = true,
+                   [FLIGHT_WAITING] = true}},
+    [LAND] = {FLIGHT_LANDED,
+              {[FLIGHT_LOOKING] = true,
+               [FLIGHT_CLAIMING] = true,
+               [FLIGHT_WAITING] = true,
+               [FLIGHT_GENERATING] = true,
+               [FLIGHT_FAILING] = true}},
+    [SETTLE] = {FLIGHT_SETTLED, {[FLIGHT_LANDED] = true}},
+};
+
+/* In a process of its own: the flight is put into a state as if by magic. */
+static void take_step(const void *argument)
+{
+    const struct step_case *row = argument;
+    struct flight_shared shared = {.loop = ev_loop_new(0), .cache = &cache};
+    struct recipe recipe = {0};
+    struct fragment fragment = {&recipe, SLICE("key"), SLICE("name")};
+    struct flight *flight = flight_new(&shared, &fragment);
+    flight->state = row->from;
+    switch (row->step) {
+    case LOOK:
+        flight_look(flight);
+        break;
+    case CLAIM_IT:
+        flight_claim(flight);
+        break;
+    case LAND:
+        flight_land(flight, SETTLED_FAILED, NULL);
+        break;
+    default:
+        flight->asking = true; /* so it is not freed */
+        flight_settled(flight);
+    }
+    if (flight->state != rules[row->step].to)
+        _exit(1);
+}
+
+static void test_ways(void **state)
+{
+    (void)state;
+    log_configure(LOG_LEVEL_DEBUG, false);
+    for (size_t i = 0; i < STEPS * LENGTH(names); i++) {
+        char said[1000], expected[100];
+        struct step_case row = {(enum flight_state)(i % LENGTH(names)),
+                                (enum step)(i / LENGTH(names))};
+        const struct step_rule *rule = &rules[row.step];
+        int status = run_forked(take_step, &row, said, sizeof said);
+        if (!rule->from[row.from]) {
+            assert_row(i, forked_was_aborted(status));
+            assert_row(i, strstr(said, "flight_set_state: not true: ") != NULL);
+            continue;
+        }
+        assert_row(i, WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        snprintf(expected, sizeof expected, "fragment \"name\": %s -> %s\n", names[row.from],
+                 names[rule->to]);
+        assert_row(i, strstr(said, expected) != NULL);
+    }
+    log_configure(LOG_LEVEL_ERROR, false);
+}
+
+/* The other ways, as the flights take them themselves; and each is told of. */
+static void test_way_of_a_failure(void **state)
+{
+    (void)state;
+    join(STALE_ERROR, "a");
+    answer_found(LOOKUP, "a", "<p>old</p>", LEFT_STALE);
+    answer_theirs("a", 1000);
+    tell_changed("a", true);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    tell_changed("a", false);
+    hand_fail(&bench->hand, "a", SOURCE_FAILED);
+    check_counts(1, 1); /* the failure waits for the cache */
+    bench_turn(bench);
+    check_counts(1, 1);
+    answer_outcome(CHECK, "a", CACHE_SAME);
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>old</p>");
+}
+
+/* Which states that was, by what -v says. */
+static void fly(const void *argument)
+{
+    log_configure(LOG_LEVEL_DEBUG, false);
+    fake_begin((struct flight_limits){10, 10});
+    test_way_of_a_failure((void **)(uintptr_t)argument);
+    fake_end();
+}
+
+static void test_log(void **state)
+{
+    static const char *const ways[] = {"new -> looking",         "looking -> claiming",
+                                       "claiming -> waiting",    "waiting -> claiming",
+                                       "claiming -> generating", "generating -> failing",
+                                       "failing -> landed",      "landed -> settled"};
+    char said[2000], *at = said;
+    (void)state;
+    int status = run_forked(fly, NULL, said, sizeof said);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    for (size_t i = 0; i < LENGTH(ways); i++) {
+        at = strstr(at, ways[i]);
+        assert_row(i, at != NULL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ways),
+        fake_test(test_way_of_a_failure),
+        cmocka_unit_test(test_log),
+    };
+    log_configure(LOG_LEVEL_ERROR, false);
+    return cmocka_run_group_tests_name("flight_state", tests, NULL, NULL);
+}
