@@ -117,48 +117,59 @@ static uint32_t changes_of(struct cache *cache, struct slice key)
     return *change_counter(cache, key) + cache->all_changes;
 }
 
+static void tell(struct cache *cache, enum cache_change_kind kind, struct slice key, bool is_prefix)
+{
+    struct cache_change change = {.kind = kind, .key = key, .is_prefix = is_prefix};
+    if (cache->changed)
+        cache->changed(cache->context, &change);
+}
+
+/* Neither what memory has of it nor what is being read is right any longer. Which keys there are with
+ * a prefix is not known, so nothing that is being read goes into memory. */
+static void forget(struct cache *cache, struct slice key, bool is_prefix)
+{
+    if (is_prefix) {
+        cache->all_changes++;
+        memory_purge_prefix(cache->memory, key, false, clock_fleet_ms());
+    } else {
+        ++*change_counter(cache, key);
+        memory_purge(cache->memory, key, false, 0);
+    }
+}
+
+/* Any key may have changed. */
+static void forget_all(struct cache *cache)
+{
+    cache->all_changes++;
+    memory_clear(cache->memory);
+    tell(cache, CHANGED_VALUE, SLICE(""), true);
+}
+
 static void on_changed(void *context, struct slice key, bool lease_only)
 {
     struct cache *cache = context;
-    if (lease_only) {
-        /* What memory holds is as right as before. */
-    } else if (key.data) {
-        ++*change_counter(cache, key);
-        memory_purge(cache->memory, key, false, 0);
-    } else {
-        cache->all_changes++;
-        memory_clear(cache->memory);
+    if (!key.data) {
+        forget_all(cache);
+        return;
     }
-    if (cache->changed)
-        cache->changed(cache->context, key, lease_only);
-}
-
-/* Which keys there were is not known, so nothing that is being read goes into memory, and every
- * flight looks again. */
-static void forget_prefix(struct cache *cache, struct slice prefix)
-{
-    cache->all_changes++;
-    memory_purge_prefix(cache->memory, prefix, false, clock_fleet_ms());
-    if (cache->changed)
-        cache->changed(cache->context, (struct slice){0}, false);
+    if (!lease_only)
+        forget(cache, key, false);
+    tell(cache, lease_only ? CHANGED_LEASE : CHANGED_VALUE, key, false);
 }
 
 /* When it is on, everybody looks again, whatever was told before, or missed. While it is off memory
  * is bypassed (memory_is_right); it stays, since Redis may be going away altogether. */
 static void on_tracking(void *context, bool on)
 {
-    struct cache *cache = context;
     if (on)
-        on_changed(cache, (struct slice){0}, false);
+        forget_all(context);
 }
 
 /* While Redis is gone memory is all that is left, so it stays. Those who wait look again, and find
  * that they are alone. */
 static void on_lost(void *context)
 {
-    struct cache *cache = context;
-    if (cache->changed)
-        cache->changed(cache->context, (struct slice){0}, false);
+    tell(context, CHANGED_VALUE, SLICE(""), true);
 }
 
 static bool redis_is_there(const struct cache *cache, struct slice key)
@@ -205,7 +216,7 @@ static void orphans_release(struct cache *cache, bool all)
 static void on_ready(void *context)
 {
     orphans_release(context, false);
-    on_changed(context, (struct slice){0}, false);
+    forget_all(context);
 }
 
 /* --- memory --- */
@@ -418,24 +429,31 @@ bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, stru
 
 /* --- purging --- */
 
-/* Memory may have read some of it between two steps. */
+/* Between two steps memory, or a flight, may have read some of it. */
 static void on_prefix_purged(void *caller, const struct redis_answer *answer)
 {
     struct question *question = caller;
-    forget_prefix(question->cache, key_of(question));
+    forget(question->cache, key_of(question), true);
+    tell(question->cache, CHANGED_VALUE, key_of(question), true);
     on_answer(question, answer);
 }
 
+static void purge_memory(struct cache *cache, const struct cache_purge *purge)
+{
+    (purge->is_prefix ? memory_purge_prefix : memory_purge)(cache->memory, purge->key, purge->soft,
+                                                            clock_fleet_ms());
+}
+
+/* Memory and flights are not left to what Redis tells: it may tell nothing of changes that we make
+ * ourselves (NOLOOP). They come last, so whoever looks again sees what the purge leaves. */
 void cache_purge(struct cache *cache, const struct cache_purge *purge, cache_answer_fn *done,
                  void *caller)
 {
     struct slice key = purge->key;
     bool all = purge->is_prefix, soft = purge->soft;
-    /* Not left to what Redis tells: it may tell nothing of changes that we make ourselves (NOLOOP).
-     * Where there is a Redis, the stale entry comes back from there. */
-    (all ? memory_purge_prefix : memory_purge)(cache->memory, key, soft && !cache->redis,
-                                               clock_fleet_ms());
     if (!cache->redis) {
+        purge_memory(cache, purge);
+        tell(cache, CHANGED_BY_PURGE, key, all);
         done(caller, &(struct cache_answer){.outcome = CACHE_DONE});
         return;
     }
@@ -447,10 +465,8 @@ void cache_purge(struct cache *cache, const struct cache_purge *purge, cache_ans
         redis_purge_prefix(cache->redis, key, soft, on_prefix_purged, question);
     else
         redis_purge(cache->redis, key, soft, on_answer, question);
-    if (all)
-        forget_prefix(cache, key);
-    else
-        on_changed(cache, key, false);
+    forget(cache, key, all); /* where there is a Redis, a stale entry comes back from there */
+    tell(cache, CHANGED_BY_PURGE, key, all);
 }
 
 /* --- the cache --- */

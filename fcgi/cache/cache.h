@@ -63,8 +63,20 @@ struct cache_answer {
 
 typedef void cache_answer_fn(void *caller, const struct cache_answer *answer);
 
-/* The value of a key has changed, or only its lease; data is NULL: that of any key may have. */
-typedef void cache_changed_fn(void *context, struct slice key, bool lease_only);
+enum cache_change_kind {
+    CHANGED_LEASE,    /* something happened to the lease; the value is as it was */
+    CHANGED_VALUE,    /* the value was written or removed, or it may have been */
+    CHANGED_BY_PURGE, /* this process purges it: what is being made of it will not be kept */
+};
+
+struct cache_change {
+    enum cache_change_kind kind;
+    struct slice key;
+    bool is_prefix; /* of every key that begins with `key`; if that is empty, of all keys */
+};
+
+/* Called once for each change. */
+typedef void cache_changed_fn(void *context, const struct cache_change *change);
 
 /* Returns NULL, or what is wrong with the `redis` setting, in the user's words. */
 const char *cache_check_redis(const char *redis);
@@ -80,7 +92,9 @@ bool cache_has_tls(void);
  * need not be there. */
 struct cache *cache_new(struct ev_loop *loop, const struct cache_settings *settings);
 
-/* Who is told of changes. To be called before the first lookup. */
+/* Who is told of changes. To be called before the first lookup. Each cache_purge tells of itself
+ * before it returns. That of a prefix takes steps, and tells of a CHANGED_VALUE at its end, for those
+ * who looked between two of them. */
 void cache_on_changed(struct cache *cache, cache_changed_fn *changed, void *context);
 
 /* Everything under way is answered first. NULL is allowed. */

@@ -464,12 +464,15 @@ static void flight_check(struct flight *flight)
         cache_claim(cache, flight->fragment.key, extra_ms, flight->known, on_claimed_late, flight);
 }
 
-/* Somebody wrote or purged the value, or something happened to the lease. While we make it that
- * may have been our own renewal. */
-void flight_changed(struct flight *flight, bool lease_only)
+/* While we make it, a change of the lease may be our own renewal. */
+void flight_changed(struct flight *flight, enum cache_change_kind kind)
 {
     flight->told.all++;
-    flight->told.value += !lease_only;
+    flight->told.value += kind != CHANGED_LEASE;
+    if (kind == CHANGED_BY_PURGE && flight_has_begun(flight)) {
+        flight_detach(flight);
+        return;
+    }
     if (flight->asking || flight->state == FLIGHT_LANDED)
         return;
     check(flight->state == FLIGHT_WAITING || flight->state == FLIGHT_GENERATING);
@@ -522,13 +525,6 @@ void flight_settled(struct flight *flight)
     flight_set_state(flight, FLIGHT_SETTLED);
     if (!flight->asking)
         flight_free(flight);
-}
-
-/* What is not being made yet looks again anyway, as the cache tells of the change. */
-void flight_purged(struct flight *flight)
-{
-    if (flight_has_begun(flight))
-        flight_detach(flight);
 }
 
 void flight_cancel(struct flight *flight)

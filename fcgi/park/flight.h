@@ -50,10 +50,10 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "base/table.h"
+#include "cache/cache.h"
 #include "park/fragment.h"
 #include "park/waiter.h"
 
-struct cache;
 struct entry;
 struct failure_log;
 struct lease;
@@ -134,11 +134,9 @@ void flight_look(struct flight *flight);
 /* The same for one who knows that it is not, or that it is `known`: may we make it? */
 void flight_claim(struct flight *flight);
 
-/* Somebody wrote or purged the value, or something happened to the lease. */
-void flight_changed(struct flight *flight, bool lease_only);
-
-/* We were asked to purge it. */
-void flight_purged(struct flight *flight);
+/* Something happened to the key. What is purged while it is made has to be made once more for those
+ * who come later, whoever looks: so the cache is not asked. */
+void flight_changed(struct flight *flight, enum cache_change_kind kind);
 
 /* It has its outcome, `owned` being the entry or NULL, and is in shared->landed. */
 void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned);

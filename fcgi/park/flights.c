@@ -106,19 +106,21 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *runner, int events)
 
 /* --- all flights --- */
 
-static void on_changed(void *context, struct slice key, bool lease_only)
+/* The one way by which a flight hears of a change, be it a purge or not. */
+static void on_changed(void *context, const struct cache_change *change)
 {
     struct flights *flights = context;
     struct flight *flight, *next;
-    if (key.data) {
-        flight = flights_find(flights, key);
+    if (!change->is_prefix) {
+        flight = flights_find(flights, change->key);
         if (flight)
-            flight_changed(flight, lease_only);
+            flight_changed(flight, change->kind);
         return;
     }
     HASH_ITER(hh, flights->shared.table, flight, next)
     {
-        flight_changed(flight, lease_only);
+        if (slice_starts(flight->fragment.key, change->key))
+            flight_changed(flight, change->kind);
     }
 }
 
@@ -272,25 +274,14 @@ bool flights_join_in(struct flights *flights, const struct fragment *fragment,
 struct waiter *flights_purge(struct flights *flights, const struct cache_purge *what,
                              struct waiter_address who, enum join_refusal *refusal)
 {
-    struct flight *flight, *next;
     *refusal = JOIN_TOO_MANY_PARKED;
     if (flights->parking.parked >= flights->limits.max_parked ||
         flights->purges.count >= flights->limits.max_parked)
         return NULL;
     *refusal = JOIN_NO_MEMORY;
     struct waiter *waiter = purges_start(&flights->purges, what, who);
-    if (!waiter)
-        return NULL;
-    *refusal = JOIN_OK;
-    if (what->is_prefix) {
-        HASH_ITER(hh, flights->shared.table, flight, next)
-        {
-            if (slice_starts(flight->fragment.key, what->key))
-                flight_purged(flight);
-        }
-    } else if ((flight = flights_find(flights, what->key))) {
-        flight_purged(flight);
-    }
+    if (waiter)
+        *refusal = JOIN_OK;
     return waiter;
 }
 

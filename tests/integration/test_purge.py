@@ -339,6 +339,55 @@ def _is_over(fleet, name: str) -> bool:
     return bool(found) and int(found.group(1)) < int(seconds) * 1000 + int(micros) // 1000
 
 
+# What it costs.
+
+
+@pytest.fixture
+def alone(tmp, run, redis, api):
+    """One daemon whose leases need no renewal while a test counts scripts."""
+    return run(Fleet(tmp, redis, api, size=1, lease="300s", routes=ROUTES, extra=OPEN))
+
+
+def begin(fleet, names: list, first_id: int) -> None:
+    """A request for each fragment, whose source does not answer yet."""
+    fleet.api.hold(*names)
+    before = len(fleet.leases())
+    fleet.connections[0].send_raw(b"".join(
+        fcgi.request(f"/fragment/{each}", first_id + number) for number, each in enumerate(names)))
+    wait_until(lambda: len(fleet.leases()) == before + len(names), "all to be made")
+
+
+def scripts_of_purge(fleet, name: str, headers: dict) -> int:
+    """How many scripts Redis runs because of a purge."""
+    def scripts() -> int:
+        return fleet.redis.calls_of("evalsha") + fleet.redis.calls_of("eval")
+
+    fleet.hear()
+    before = scripts()
+    assert fleet.purge(0, name, headers=headers).status == 204
+    fleet.hear()
+    return scripts() - before
+
+
+@pytest.mark.parametrize("headers", [{}, SOFT], ids=["hard", "soft"])
+@pytest.mark.parametrize("what", ["name", "prefix"])
+def test_cost_of_one_key(alone, name, what, headers):
+    """The fragment is being made: one script purges it, and nobody looks again."""
+    begin(alone, [name], 1000)
+    assert scripts_of_purge(alone, name + ("*" if what == "prefix" else ""), headers) == 1
+    alone.api.release(name)
+    assert alone.response(0, 1000).status == 200
+
+
+@pytest.mark.parametrize("headers", [{}, SOFT], ids=["hard", "soft"])
+def test_cost_of_a_prefix(alone, name, headers):
+    """One script for each key that begins so, however many others are being made."""
+    begin(alone, [f"other/{number}" for number in range(scaled(200, least=50))], 1000)
+    assert scripts_of_purge(alone, f"{name}*", headers) == 0
+    begin(alone, [f"{name}/{number}" for number in range(5)], 2000)
+    assert scripts_of_purge(alone, f"{name}*", headers) == 5
+
+
 def test_a_purge_whose_sender_leaves(fleet, name):
     fleet.ask(0, name)
     fleet.wait_value(name)

@@ -61,6 +61,14 @@ struct entry *cache_peek(struct cache *of, struct slice key)
     return slice_equal(key, SLICE("a")) ? of->remembered : NULL;
 }
 
+/* As the cache tells it. */
+static void tell(enum cache_change_kind kind, struct slice key, bool is_prefix)
+{
+    struct slice exact = unit_exact(key);
+    cache.changed(cache.context, &(struct cache_change){kind, exact, is_prefix});
+    unit_drop(exact);
+}
+
 static struct question *question_add(struct cache *of, enum question_kind kind, struct slice key,
                                      cache_answer_fn *answered, void *caller)
 {
@@ -179,6 +187,7 @@ void cache_purge(struct cache *of, const struct cache_purge *what, cache_answer_
     struct question *question = question_add(of, PURGE, what->key, done, caller);
     question->is_prefix = what->is_prefix;
     question->soft = what->soft;
+    tell(CHANGED_BY_PURGE, what->key, what->is_prefix);
 }
 
 /* --- what the tests say --- */
@@ -229,7 +238,7 @@ static inline void answer_theirs(const char *key, double wait_s)
 /* The key changed; NULL: any may have. */
 static inline void tell_changed(const char *key, bool lease_only)
 {
-    cache.changed(cache.context, key ? slice_of(key) : (struct slice){0}, lease_only);
+    tell(lease_only ? CHANGED_LEASE : CHANGED_VALUE, slice_of(key), !key);
 }
 
 static inline void remember(struct entry *owned)

@@ -166,6 +166,8 @@ void redis_purge_prefix(struct redis *of, struct slice prefix, bool soft, redis_
 static struct cache_answer last; /* entry and lease not to be used */
 static struct lease *lease;
 static unsigned answers, changes;
+static struct cache_change last_change; /* without its key, which lives in the call */
+static char changed_key[32];
 
 static void on_answer(void *caller, const struct cache_answer *answer)
 {
@@ -176,10 +178,22 @@ static void on_answer(void *caller, const struct cache_answer *answer)
         lease = answer->lease;
 }
 
-static void on_changed(void *context, struct slice key, bool lease_only)
+static void on_changed(void *context, const struct cache_change *change)
 {
-    (void)context, (void)key, (void)lease_only;
+    (void)context;
+    last_change = *change;
+    snprintf(changed_key, sizeof changed_key, "%.*s", SLICE_ARGS(change->key));
     changes++;
+}
+
+/* So many have been told of, the last one being that. */
+static void check_change(unsigned count, enum cache_change_kind kind, const char *key,
+                         bool is_prefix)
+{
+    assert_int_equal(changes, count);
+    assert_int_equal(last_change.kind, kind);
+    assert_string_equal(changed_key, key);
+    assert_int_equal(last_change.is_prefix, is_prefix);
 }
 
 static int setup(void **state)
@@ -294,6 +308,27 @@ static void test_race(void **state)
         assert_row(i, last.outcome == CACHE_FOUND); /* whoever asked has it all the same */
         assert_row(i, in_memory("a") == cases[i / 2].kept);
     }
+}
+
+/* Whoever has to know of changes is told what Redis tells, and that any key may have changed when
+ * that begins, or Redis comes or goes. */
+static void test_told(void **state)
+{
+    (void)state;
+    tell("a", false);
+    check_change(1, CHANGED_VALUE, "a", false);
+    tell("a", true);
+    check_change(2, CHANGED_LEASE, "a", false);
+    tell(NULL, false);
+    check_change(3, CHANGED_VALUE, "", true);
+    redis.owner.tracking(redis.owner.context, true);
+    check_change(4, CHANGED_VALUE, "", true);
+    redis.owner.tracking(redis.owner.context, false);
+    check_change(4, CHANGED_VALUE, "", true);
+    redis.owner.lost(redis.owner.context);
+    check_change(5, CHANGED_VALUE, "", true);
+    redis.owner.ready(redis.owner.context);
+    check_change(6, CHANGED_VALUE, "", true);
 }
 
 /* Without tracking memory is not asked; without Redis it is all there is. */
@@ -488,14 +523,17 @@ static void test_purge(void **state)
     purge("a", false);
     assert_false(in_memory("a"));
     assert_true(in_memory("user/1"));
-    assert_int_equal(changes, 1); /* Redis does not tell us of what we do ourselves */
+    /* Redis does not tell us of what we do ourselves. */
+    check_change(1, CHANGED_BY_PURGE, "a", false);
     reply(PURGE, (struct redis_answer){.outcome = REDIS_DONE});
     assert_int_equal(last.outcome, CACHE_DONE);
     purge("user/*", true);
     assert_false(in_memory("user/1"));
     assert_string_equal(redis.commands[0].key, "user/");
+    check_change(2, CHANGED_BY_PURGE, "user/", true);
     reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_GONE});
     assert_int_equal(last.outcome, CACHE_ALONE);
+    check_change(3, CHANGED_VALUE, "user/", true); /* for who looked between two steps */
 
     redis.usable = redis.tracking = false;
     purge("a", false);
@@ -531,9 +569,9 @@ static void test_purge_steps(void **state)
     assert_false(in_memory("user/1"));
 }
 
-static void look_when_changed(void *context, struct slice key, bool lease_only)
+static void look_when_changed(void *context, const struct cache_change *change)
 {
-    (void)context, (void)key, (void)lease_only;
+    (void)context, (void)change;
     if (redis.sent[GET] == 0)
         lookup("a");
 }
@@ -613,6 +651,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_fill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_race, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_when_memory_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check, setup, teardown),

@@ -212,13 +212,16 @@ static void test_no_wait(void **state)
 
 /* --- waiting for another process --- */
 
-/* Whatever is told of the key wakes at once: the value, its lease, or that all may have changed. */
+/* Whatever is told of the key wakes at once: the value, its lease, a purge, or that many may have
+ * changed. */
 static void test_woken(void **state)
 {
-    static const struct {
-        const char *key;
-        bool lease_only;
-    } cases[] = {{"a", false}, {"a", true}, {NULL, false}};
+    static const struct cache_change cases[] = {
+        {CHANGED_VALUE, SLICE_INIT("a"), false},    {CHANGED_LEASE, SLICE_INIT("a"), false},
+        {CHANGED_BY_PURGE, SLICE_INIT("a"), false}, {CHANGED_VALUE, SLICE_INIT("a"), true},
+        {CHANGED_BY_PURGE, SLICE_INIT("a"), true},  {CHANGED_VALUE, SLICE_INIT(""), true},
+        {CHANGED_BY_PURGE, SLICE_INIT(""), true},
+    };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         fake_begin((struct flight_limits){10, 10});
@@ -226,9 +229,10 @@ static void test_woken(void **state)
         answer_outcome(LOOKUP, "a", CACHE_NONE);
         answer_theirs("a", 1000);
         join(BY_HAND, "a");
-        tell_changed("b", false); /* not ours */
+        tell(cases[i].kind, SLICE("b"), cases[i].is_prefix); /* not ours */
+        tell(cases[i].kind, SLICE("ab"), cases[i].is_prefix);
         assert_row(i, cache.count == 0);
-        tell_changed(cases[i].key, cases[i].lease_only);
+        tell(cases[i].kind, cases[i].key, cases[i].is_prefix);
         assert_row(i, cache.count == 1);
         answer_found(CLAIM, "a", "<p>theirs</p>", LEFT_FRESH);
         bench_turn(bench);
@@ -392,6 +396,49 @@ static void test_purged_meanwhile(void **state)
         }
         check_settled(1, SETTLED_ENTRY, "<p>new</p>");
         check_counts(0, 0);
+        fake_end();
+    }
+}
+
+/* We purge it ourselves: nobody has to look, whoever waits gets what was begun, and nobody else is
+ * disturbed. Only if that fails the old entry matters, and then it is asked for. */
+static void test_purged_by_us(void **state)
+{
+    static const struct {
+        const char *purge;
+        bool soft, detached;
+    } cases[] = {{"a", false, true},  {"a", true, true},   {"a*", false, true},  {"*", true, true},
+                 {"b", false, false}, {"b*", true, false}, {"aa*", false, false}};
+    (void)state;
+    for (size_t i = 0; i < 3 * LENGTH(cases); i++) {
+        size_t row = i / 3;
+        fake_begin((struct flight_limits){10, 10});
+        join(STALE_ERROR, "a");
+        answer_found(LOOKUP, "a", "<p>old</p>", LEFT_STALE);
+        answer_outcome(CLAIM, "a", CACHE_OURS);
+        assert_int_equal(bench_purge(bench, cases[row].purge, cases[row].soft), JOIN_OK);
+        assert_row(row, cache.asked[CHECK] == 0 && cache.asked[CLAIM] == 1);
+        join(STALE_ERROR, "a");
+        assert_row(row, cache.asked[LOOKUP] == 1u + cases[row].detached);
+        check_counts(1u + cases[row].detached, 3);
+        if (i % 3 == 0) {
+            hand_give(&bench->hand, "a", "<p>new</p>");
+            assert_row(row, cache.stores == !cases[row].detached);
+        } else {
+            hand_fail(&bench->hand, "a", SOURCE_FAILED);
+            assert_row(row, cache.asked[CHECK] == cases[row].detached);
+            if (cases[row].detached) /* after the purge and the newcomer's question */
+                answer_at(2,
+                          (struct cache_answer){.outcome = i % 3 == 1 ? CACHE_SAME : CACHE_NONE});
+        }
+        bench_turn(bench);
+        if (i % 3 == 0)
+            check_settled(0, SETTLED_ENTRY, "<p>new</p>");
+        else if (i % 3 == 1 || !cases[row].detached)
+            check_settled(0, SETTLED_ENTRY, "<p>old</p>");
+        else
+            check_settled(0, SETTLED_FAILED, "");
+        assert_row(row, bench->notes[2].settled == !cases[row].detached);
         fake_end();
     }
 }
@@ -600,6 +647,7 @@ int main(void)
         fake_test(test_written_meanwhile),
         fake_test(test_checked_in_vain),
         cmocka_unit_test(test_purged_meanwhile),
+        cmocka_unit_test(test_purged_by_us),
         fake_test(test_purged_often),
         cmocka_unit_test(test_late_check),
         fake_test(test_changed_while_checking),
