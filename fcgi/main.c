@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/cache.h"
+#include "cache/redis_tls.h"
 #include "conf/conf.h"
 #include "park/flights.h"
 #include "source/source.h"
@@ -326,7 +327,7 @@ int main(int argc, char **argv)
             break;
         case 'V':
             puts("workerless " PACKAGE_VERSION);
-            printf("TLS to Redis: %s\n", cache_has_tls() ? "yes" : "no");
+            printf("TLS to Redis: %s\n", redis_tls_is_built() ? "yes" : "no");
             return EXIT_SUCCESS;
         case 'h':
             usage(stdout);

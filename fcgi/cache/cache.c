@@ -19,8 +19,6 @@
 #include "cache/lease.h"
 #include "cache/memory.h"
 #include "cache/redis.h"
-#include "cache/redis_address.h"
-#include "cache/redis_tls.h"
 
 #define CHANGE_COUNTERS 4096
 #define WAIT_MARGIN_S   0.02 /* after their lease's end, so that it is over for Redis too */
@@ -62,48 +60,6 @@ struct question {
     size_t key_len;
     char key[]; /* or that with which the keys begin that are purged */
 };
-
-const char *cache_check_redis(const char *redis)
-{
-    struct redis_address address;
-    const char *wrong = redis[0] ? redis_address_parse(redis, &address) : NULL;
-    if (!wrong && redis[0] && address.tls && !redis_tls_is_built())
-        return "this build has no TLS: it takes a hiredis 1.1 or newer with hiredis_ssl, or put "
-               "stunnel before the server, or use a unix socket";
-    return wrong;
-}
-
-bool cache_has_tls(void)
-{
-    return redis_tls_is_built();
-}
-
-/* An option for TLS that is given; NULL: none. */
-static const char *tls_option(const struct cache_settings *settings)
-{
-    return settings->tls_ca[0]            ? "tls_ca"
-           : settings->tls_certificate[0] ? "tls_certificate"
-           : settings->tls_key[0]         ? "tls_key"
-           : settings->tls_name[0]        ? "tls_name"
-                                          : NULL;
-}
-
-bool cache_check_tls(const struct cache_settings *settings, struct cache_problem *problem)
-{
-    struct redis_address address = {0};
-    if (settings->redis[0])
-        redis_address_parse(settings->redis, &address);
-    if (address.tls) {
-        struct redis_tls *tls = redis_tls_new(settings, problem);
-        redis_tls_free(tls);
-        return tls != NULL;
-    }
-    *problem = (struct cache_problem){.option = tls_option(settings)};
-    /* Who sets one means the connection to be safe, and it would not be. */
-    snprintf(problem->why, sizeof problem->why,
-             "the redis address is without TLS: write rediss://, sentinels:// or clusters://");
-    return !problem->option;
-}
 
 /* --- changes --- */
 
@@ -479,14 +435,14 @@ struct cache *cache_new(struct ev_loop *loop, const struct cache_settings *setti
     cache->loop = loop;
     cache->settings = settings;
     cache->memory = memory_new(settings->memory_bytes);
-    if (cache->memory && settings->redis[0])
+    if (cache->memory && settings->redis.address[0])
         cache->redis = redis_new(loop, settings,
                                  &(struct redis_owner){.context = cache,
                                                        .ready = on_ready,
                                                        .lost = on_lost,
                                                        .tracking = on_tracking,
                                                        .changed = on_changed});
-    if (!cache->memory || (settings->redis[0] && !cache->redis)) {
+    if (!cache->memory || (settings->redis.address[0] && !cache->redis)) {
         cache_free(cache);
         return NULL;
     }

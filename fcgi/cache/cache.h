@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "cache/redis_settings.h"
 
 struct cache;
 struct entry;
@@ -23,22 +24,11 @@ struct ev_loop;
 struct lease;
 
 struct cache_settings {
-    const char *redis;      /* as cache/redis_address.h has it; "": none */
+    struct redis_settings redis;
     const char *name_space; /* keys in Redis are NAMESPACE:KEY */
     size_t memory_bytes;    /* bound of the memory cache, overhead included; 0: off */
     size_t max_value;       /* bytes of a value in Redis; what is larger is not read, nor stored */
-    double redis_timeout;   /* seconds until an unanswered command means that Redis is gone */
     double lease;           /* seconds that a lease lasts without renewal */
-    /* Of an address with TLS; each may be empty. */
-    const char *tls_ca;          /* file of the certificates that are trusted; "": the system's */
-    const char *tls_certificate; /* file of what we show if we are asked; "": nothing */
-    const char *tls_key;         /* its file */
-    const char *tls_name;        /* whom the servers' certificates are for; "": the host's name */
-};
-
-struct cache_problem {
-    const char *option; /* its name; static */
-    char why[160];      /* in the user's words */
 };
 
 enum cache_outcome {
@@ -77,16 +67,6 @@ struct cache_change {
 
 /* Called once for each change. */
 typedef void cache_changed_fn(void *context, const struct cache_change *change);
-
-/* Returns NULL, or what is wrong with the `redis` setting, in the user's words. */
-const char *cache_check_redis(const char *redis);
-
-/* Whether the settings for TLS are right, which takes reading the files. False: the problem. The
- * `redis` setting is right. */
-bool cache_check_tls(const struct cache_settings *settings, struct cache_problem *problem);
-
-/* Whether this build can speak TLS to Redis. */
-bool cache_has_tls(void);
 
 /* Settings are borrowed. Returns a cache that the caller owns, or NULL when out of memory. Redis
  * need not be there. */

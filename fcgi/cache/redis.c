@@ -701,8 +701,10 @@ struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *setti
     timeout_queue_init(&redis->again, loop, TRY_AGAIN_S, on_again, redis);
     redis->clock = redis_clock_new(loop);
     if (redis->clock)
-        redis->nodes = redis_nodes_new(loop, settings,
+        redis->nodes = redis_nodes_new(loop, &settings->redis,
                                        &(struct redis_link_owner){.context = redis,
+                                                                  .name_space = redis->name_space,
+                                                                  .value_max = redis->value_max,
                                                                   .ready = on_ready,
                                                                   .lost = on_lost,
                                                                   .tracking = on_tracking,

@@ -28,7 +28,7 @@ struct redis_owner {
     void (*changed)(void *context, struct slice key, bool lease_only);
 };
 
-/* Settings are borrowed; settings->redis is valid and not empty. Begins to connect. Returns what
+/* Settings are borrowed; settings->redis.address is valid and not empty. Begins to connect. Returns what
  * the caller owns, or NULL when out of memory. */
 struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *settings,
                         const struct redis_owner *owner);

@@ -26,11 +26,11 @@
 #include "base/log.h"
 #include "base/resolve.h"
 #include "base/timeout.h"
-#include "cache/cache.h"
 #include "cache/redis_access.h"
 #include "cache/redis_address.h"
 #include "cache/redis_reader.h"
 #include "cache/redis_sentinel.h"
+#include "cache/redis_settings.h"
 #include "cache/redis_tls.h"
 #include "cache/redis_tracker.h"
 
@@ -46,7 +46,7 @@ enum link_state { LINK_DOWN, LINK_FINDING, LINK_RESOLVING, LINK_GREETING, LINK_R
 
 struct redis_link {
     struct ev_loop *loop;
-    const struct cache_settings *settings;
+    const struct redis_settings *settings;
     struct redis_address address;
     struct redis_link_owner owner;
     enum link_state state;
@@ -193,8 +193,7 @@ static void on_deadline(void *context, struct timeout *deadline)
         timeout_start(&link->deadlines, deadline);
         return;
     }
-    snprintf(reason, sizeof reason, "no answer within %.0f ms",
-             link->settings->redis_timeout * 1000);
+    snprintf(reason, sizeof reason, "no answer within %.0f ms", link->settings->timeout * 1000);
     link_lose(link, reason);
 }
 
@@ -525,15 +524,15 @@ bool redis_link_tracking(const struct redis_link *link)
     return redis_tracker_armed(link->tracker);
 }
 
-struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_settings *settings,
+struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_settings *settings,
                                   const struct redis_address *address,
                                   const struct redis_link_owner *owner)
 {
     struct redis_link *link = alloc_zeroed(sizeof *link);
     if (!link)
         return NULL;
-    link->access = redis_access_new(loop, settings->name_space, link);
-    link->tracker = redis_tracker_new(loop, settings->name_space, link, &link->owner);
+    link->access = redis_access_new(loop, owner->name_space, link);
+    link->tracker = redis_tracker_new(loop, owner->name_space, link, &link->owner);
     if (!link->access || !link->tracker) {
         redis_access_free(link->access);
         redis_tracker_free(link->tracker);
@@ -546,10 +545,10 @@ struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_setti
     link->owner = *owner;
     link->retry_after = RETRY_FIRST_S;
     link->guard = (struct reader_guard){.rule = READER_COMMANDS,
-                                        .most = settings->max_value + READER_SLACK,
+                                        .most = owner->value_max + READER_SLACK,
                                         .awaited = is_awaited,
                                         .context = link};
-    timeout_queue_init(&link->deadlines, loop, settings->redis_timeout, on_deadline, link);
+    timeout_queue_init(&link->deadlines, loop, settings->timeout, on_deadline, link);
     ev_timer_init(&link->retry, on_retry, 0., 0.);
     link->retry.data = link;
     link_connect(link);

@@ -13,7 +13,7 @@
 #include "base/slice.h"
 #include "cache/redis_trouble.h"
 
-struct cache_settings;
+struct redis_settings;
 struct ev_loop;
 struct reader_guard;
 struct redisAsyncContext;
@@ -25,8 +25,10 @@ struct redis_tls;
 /* What the owner of links has to say, and wants to know. `context` is the owner's. */
 struct redis_link_owner {
     void *context;
-    struct redis_tls *tls; /* borrowed; NULL: the address is without */
-    bool quiet;            /* until a server is reached, its absence is not logged */
+    const char *name_space; /* borrowed: of the keys that are told about */
+    size_t value_max;       /* bytes of the largest value that is read */
+    struct redis_tls *tls;  /* borrowed; NULL: the address is without */
+    bool quiet;             /* until a server is reached, its absence is not logged */
     /* Commands can be sent again after they could not. */
     void (*ready)(void *context, struct redis_link *link);
     /* The server is gone. Called once for each time that it was ready. */
@@ -44,7 +46,7 @@ typedef void redis_reply_fn(void *caller, struct redisReply *reply);
 
 /* The settings are borrowed; the address and the owner are copied. Begins to connect. Returns what
  * the caller owns, or NULL when out of memory. */
-struct redis_link *redis_link_new(struct ev_loop *loop, const struct cache_settings *settings,
+struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_settings *settings,
                                   const struct redis_address *address,
                                   const struct redis_link_owner *owner);
 

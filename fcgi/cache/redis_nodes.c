@@ -21,8 +21,8 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "cache/cache.h"
 #include "cache/redis_address.h"
+#include "cache/redis_settings.h"
 #include "cache/redis_tls.h"
 
 #define REFRESH_S      30.0 /* while all is well */
@@ -43,7 +43,7 @@ struct server {
 
 struct redis_nodes {
     struct ev_loop *loop;
-    const struct cache_settings *settings;
+    const struct redis_settings *settings;
     struct redis_address address;
     struct redis_link_owner owner;
     struct redis_tls *tls;   /* NULL: the address is without */
@@ -104,6 +104,8 @@ static struct server *server_new(struct redis_nodes *nodes, const char *host, ui
     memcpy(address.hosts, server->host, sizeof server->host);
     server->link = redis_link_new(nodes->loop, nodes->settings, &address,
                                   &(struct redis_link_owner){.context = nodes,
+                                                             .name_space = nodes->owner.name_space,
+                                                             .value_max = nodes->owner.value_max,
                                                              .tls = nodes->tls,
                                                              .quiet = is_seed,
                                                              .ready = on_link_ready,
@@ -464,7 +466,7 @@ enum redis_redirection_kind redis_nodes_redirect(struct redis_nodes *nodes,
 
 /* --- all of it --- */
 
-struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct cache_settings *settings,
+struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct redis_settings *settings,
                                     const struct redis_link_owner *owner)
 {
     struct redis_nodes *nodes = alloc_zeroed(sizeof *nodes);
@@ -476,9 +478,9 @@ struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct cache_set
     nodes->look_after = LOOK_FIRST_S;
     ev_timer_init(&nodes->refresh, on_refresh, 0., 0.);
     nodes->refresh.data = nodes;
-    redis_address_parse(settings->redis, &nodes->address);
+    redis_address_parse(settings->address, &nodes->address);
     if (nodes->address.tls) {
-        struct cache_problem problem;
+        struct redis_problem problem;
         nodes->owner.tls = nodes->tls = redis_tls_new(settings, &problem);
         if (!nodes->tls) {
             log_error("redis", "%s: %s", problem.option, problem.why);

@@ -14,14 +14,14 @@
 #include "cache/redis_link.h"
 #include "cache/redis_slots.h"
 
-struct cache_settings;
+struct redis_settings;
 struct ev_loop;
 struct redis_nodes;
 
-/* Settings are borrowed; settings->redis is valid and not empty. The owner, which is copied, is
+/* Settings are borrowed; settings->address is valid and not empty. The owner, which is copied, is
  * told of each link, and of a change of any key (with a NULL link) when slots have moved. Begins to
  * connect. Returns what the caller owns, or NULL when out of memory. */
-struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct cache_settings *settings,
+struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct redis_settings *settings,
                                     const struct redis_link_owner *owner);
 
 /* Every command under way is answered with NULL; what is asked for meanwhile has no link. NULL is

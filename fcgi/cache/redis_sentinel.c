@@ -23,9 +23,9 @@
 
 #include "base/alloc.h"
 #include "base/resolve.h"
-#include "cache/cache.h"
 #include "cache/redis_address.h"
 #include "cache/redis_reader.h"
+#include "cache/redis_settings.h"
 #include "cache/redis_tls.h"
 
 #define LOOKUP_S 2.0 /* for a Sentinel's name */
@@ -34,7 +34,7 @@ static struct reader_guard search_guard = {.rule = READER_ANY, .most = READER_SL
 
 struct redis_sentinel {
     struct ev_loop *loop;
-    const struct cache_settings *settings;
+    const struct redis_settings *settings;
     const struct redis_address *address;
     struct redis_tls *tls; /* NULL: without */
     unsigned attempt;
@@ -159,7 +159,7 @@ static void ask(struct redis_sentinel *search, const char *host)
         return;
     }
     context->data = search;
-    start_timer(search, search->settings->redis_timeout);
+    start_timer(search, search->settings->timeout);
     if (!redis_reader_attach(search->loop, context, &search_guard) ||
         redisAsyncCommand(context, on_answer, NULL, "SENTINEL get-master-addr-by-name %s",
                           search->address->primary) != REDIS_OK ||
@@ -207,7 +207,7 @@ static void on_step(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 struct redis_sentinel *redis_sentinel_find(struct ev_loop *loop,
-                                           const struct cache_settings *settings,
+                                           const struct redis_settings *settings,
                                            const struct redis_address *address,
                                            struct redis_tls *tls, unsigned attempt,
                                            redis_sentinel_done_fn *done, void *caller)

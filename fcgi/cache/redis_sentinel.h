@@ -1,13 +1,13 @@
 /* Where the primary is now: asked of Sentinels.
  *
- * They are asked one after the other until one knows it. Each has settings->redis_timeout to
+ * They are asked one after the other until one knows it. Each has settings->timeout to
  * connect and answer; a name server may take longer. Only what is told at this moment counts:
  * nothing is kept, nothing is subscribed to.
  */
 #ifndef WORKERLESS_CACHE_REDIS_SENTINEL_H
 #define WORKERLESS_CACHE_REDIS_SENTINEL_H
 
-struct cache_settings;
+struct redis_settings;
 struct ev_loop;
 struct redis_address;
 struct redis_sentinel;
@@ -23,7 +23,7 @@ typedef void redis_sentinel_done_fn(void *caller, const char *host, int port, co
  * is borrowed until the end. `done` is called exactly once, after this returned, unless the search is cancelled. NULL:
  * out of memory. */
 struct redis_sentinel *redis_sentinel_find(struct ev_loop *loop,
-                                           const struct cache_settings *settings,
+                                           const struct redis_settings *settings,
                                            const struct redis_address *address,
                                            struct redis_tls *tls, unsigned attempt,
                                            redis_sentinel_done_fn *done, void *caller);

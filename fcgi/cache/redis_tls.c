@@ -15,7 +15,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "cache/cache.h"
+#include "cache/redis_settings.h"
 
 #ifdef HAVE_REDIS_TLS
 
@@ -32,7 +32,7 @@
 #include "cache/redis_address.h"
 
 struct redis_tls {
-    const struct cache_settings *settings;
+    const struct redis_settings *settings;
     SSL_CTX *context;
 };
 
@@ -50,7 +50,7 @@ static int no_passphrase(char *room, int size, int writing, void *context)
     return -1;
 }
 
-static bool refuse(struct cache_problem *problem, const char *option, const char *what)
+static bool refuse(struct redis_problem *problem, const char *option, const char *what)
 {
     unsigned long error = ERR_peek_error();
     const char *reason = ERR_GET_LIB(error) == ERR_LIB_SYS ? strerror(ERR_GET_REASON(error))
@@ -62,8 +62,8 @@ static bool refuse(struct cache_problem *problem, const char *option, const char
     return false;
 }
 
-static bool load(SSL_CTX *context, const struct cache_settings *settings,
-                 struct cache_problem *problem)
+static bool load(SSL_CTX *context, const struct redis_settings *settings,
+                 struct redis_problem *problem)
 {
     const char *certificate = settings->tls_certificate, *key = settings->tls_key;
     if (settings->tls_ca[0]) {
@@ -97,12 +97,12 @@ static int on_verified(int trusted, X509_STORE_CTX *store)
     return trusted;
 }
 
-struct redis_tls *redis_tls_new(const struct cache_settings *settings,
-                                struct cache_problem *problem)
+struct redis_tls *redis_tls_new(const struct redis_settings *settings,
+                                struct redis_problem *problem)
 {
     struct redis_tls *tls = alloc_zeroed(sizeof *tls);
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-    *problem = (struct cache_problem){.option = "redis", .why = "out of memory"};
+    *problem = (struct redis_problem){.option = "redis", .why = "out of memory"};
     ERR_clear_error();
     if (!tls || !context || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1)
         goto fail;
@@ -250,11 +250,11 @@ bool redis_tls_is_built(void)
     return false;
 }
 
-struct redis_tls *redis_tls_new(const struct cache_settings *settings,
-                                struct cache_problem *problem)
+struct redis_tls *redis_tls_new(const struct redis_settings *settings,
+                                struct redis_problem *problem)
 {
     (void)settings;
-    *problem = (struct cache_problem){.option = "redis"};
+    *problem = (struct redis_problem){.option = "redis"};
     snprintf(problem->why, sizeof problem->why, "this build has no TLS");
     return NULL;
 }

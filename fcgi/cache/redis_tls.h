@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-struct cache_problem;
-struct cache_settings;
+struct redis_problem;
+struct redis_settings;
 struct redisAsyncContext;
 struct redis_tls;
 
@@ -17,8 +17,8 @@ bool redis_tls_is_built(void);
 
 /* Reads the files that the settings name, which are borrowed. Returns what the caller owns, or NULL
  * with the problem. */
-struct redis_tls *redis_tls_new(const struct cache_settings *settings,
-                                struct cache_problem *problem);
+struct redis_tls *redis_tls_new(const struct redis_settings *settings,
+                                struct redis_problem *problem);
 
 /* Connections that were begun with it may outlive it. NULL is allowed. */
 void redis_tls_free(struct redis_tls *tls);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "cache/redis_check.h"
 #include "conf/options.h"
 #include "conf/problems.h"
 #include "conf/syntax.h"
@@ -287,9 +288,9 @@ static char *path_of(const struct builder *builder, const char *name)
 /* Files get their paths, and are read for a try. */
 static void build_cache(struct builder *builder, struct place *place)
 {
-    struct cache_settings *cache = &builder->conf->cache;
-    const char **files[] = {&cache->tls_ca, &cache->tls_certificate, &cache->tls_key};
-    struct cache_problem problem;
+    struct redis_settings *redis = &builder->conf->cache.redis;
+    const char **files[] = {&redis->tls_ca, &redis->tls_certificate, &redis->tls_key};
+    struct redis_problem problem;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (!*files[i] || !**files[i])
             continue;
@@ -300,8 +301,8 @@ static void build_cache(struct builder *builder, struct place *place)
         *files[i] = path;
     }
     /* What is amiss has been noted. */
-    if (!cache->redis || !cache->tls_ca || !cache->tls_certificate || !cache->tls_key ||
-        !cache->tls_name || cache_check_tls(cache, &problem))
+    if (!redis->address || !redis->tls_ca || !redis->tls_certificate || !redis->tls_key ||
+        !redis->tls_name || redis_check_tls(redis, &problem))
         return;
     problems_add(builder->problems, line_of(place, problem.option), "%s: %s", problem.option,
                  problem.why);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "cache/redis_check.h"
 #include "conf/conf.h"
 #include "conf/units.h"
 #include "source/redirect.h"
@@ -103,8 +104,8 @@ const struct option option_table[] = {
     {TOP("purge"), .kind = OPTION_LIST, AT(struct conf, purge.addresses), .check = check_address,
      .help = "Addresses of clients that may PURGE; without it nobody may."},
 
-    {CACHE("redis"), .kind = OPTION_STRING, AT(struct conf, cache.redis), .preset = "",
-     .check = cache_check_redis, .secret = true,
+    {CACHE("redis"), .kind = OPTION_STRING, AT(struct conf, cache.redis.address), .preset = "",
+     .check = redis_check_address, .secret = true,
      .help = "unix:PATH, unix://[user:password@]PATH[?db=N], redis://[user:password@]host[:port][/db], the primary that Sentinels "
              "name: sentinel://[user:password@]host[:port],.../primary[/db], or some servers of a "
              "Redis Cluster: cluster://[user:password@]host[:port],...; user and password are the "
@@ -119,21 +120,21 @@ const struct option option_table[] = {
      .preset = "16MiB", .min = "1KiB", .max = "32MiB",
      .help = "The largest value in Redis: a larger result is not stored, and a larger value that "
              "somebody else has written counts as missing."},
-    {CACHE("redis_timeout"), .kind = OPTION_DURATION, AT(struct conf, cache.redis_timeout),
+    {CACHE("redis_timeout"), .kind = OPTION_DURATION, AT(struct conf, cache.redis.timeout),
      .preset = "250ms", .min = "1ms", .max = "60s",
      .help = "Redis is taken for gone when it leaves a command unanswered for this time."},
     {CACHE("lease"), .kind = OPTION_DURATION, AT(struct conf, cache.lease),
      .preset = "5s", .min = "100ms", .max = "1h",
      .help = "A process that makes a result and dies is replaced after this time."},
-    {CACHE("tls_ca"), .kind = OPTION_STRING, AT(struct conf, cache.tls_ca), .preset = "",
+    {CACHE("tls_ca"), .kind = OPTION_STRING, AT(struct conf, cache.redis.tls_ca), .preset = "",
      .help = "PEM file of the certificates that a Redis with TLS is checked against; its path is "
              "relative to this file's; \"\": the system's."},
-    {CACHE("tls_certificate"), .kind = OPTION_STRING, AT(struct conf, cache.tls_certificate),
+    {CACHE("tls_certificate"), .kind = OPTION_STRING, AT(struct conf, cache.redis.tls_certificate),
      .preset = "",
      .help = "PEM file of the certificate to show to Redis, and its chain; \"\": none."},
-    {CACHE("tls_key"), .kind = OPTION_STRING, AT(struct conf, cache.tls_key), .preset = "",
+    {CACHE("tls_key"), .kind = OPTION_STRING, AT(struct conf, cache.redis.tls_key), .preset = "",
      .help = "PEM file of that certificate's key, without a passphrase."},
-    {CACHE("tls_name"), .kind = OPTION_STRING, AT(struct conf, cache.tls_name), .preset = "",
+    {CACHE("tls_name"), .kind = OPTION_STRING, AT(struct conf, cache.redis.tls_name), .preset = "",
      .help = "The name that the certificates of Redis must have; \"\": of each server its host, as "
              "the redis option, the Sentinels or the Cluster say it."},
 

@@ -20,7 +20,7 @@ ORDER = [
     ("park", ["stream", "flights", "flight", "outcome", "purge", "fragment",
               "recipe", "waiter", "freshness"]),
     ("cache", ["cache", "lease", "redis", "redis_scan", "redis_clock", "redis_nodes", "redis_scripts",
-               "redis_link redis_tracker redis_access", "redis_sentinel", "memory", "entry"]),
+               "redis_link redis_tracker redis_access", "redis_sentinel", "redis_check", "memory", "entry"]),
     ("source", []),
     ("render", []),
     ("fastcgi", ["values", "params", "record"]),

@@ -198,7 +198,7 @@ static void check_change(unsigned count, enum cache_change_kind kind, const char
 
 static int setup(void **state)
 {
-    static const struct cache_settings settings = {.redis = "redis://127.0.0.1",
+    static const struct cache_settings settings = {.redis = {.address = "redis://127.0.0.1"},
                                                    .name_space = "worker",
                                                    .memory_bytes = 100000,
                                                    .lease = 0.06};

@@ -10,7 +10,7 @@ static void test_sample(void **state)
     (void)state;
     assert_int_equal(conf->listen.count, 1);
     assert_string_equal(conf->listen.addresses[0], "unix:/run/workerless/workerless.sock");
-    assert_string_equal(conf->cache.redis, "unix:/run/redis/redis-server.sock");
+    assert_string_equal(conf->cache.redis.address, "unix:/run/redis/redis-server.sock");
     assert_string_equal(conf->cache.name_space, "worker");
     assert_int_equal(conf->cache.memory_bytes, 64 << 20);
     assert_int_equal(conf->cache.max_value, 16 << 20);
@@ -59,10 +59,10 @@ static void test_defaults(void **state)
     assert_true(conf->connections.send_timeout == 60);
     assert_true(conf->shutdown_timeout == 30);
     assert_false(conf->connections.tcp_half_close);
-    assert_string_equal(conf->cache.redis, "");
+    assert_string_equal(conf->cache.redis.address, "");
     assert_string_equal(conf->cache.name_space, "worker");
     assert_int_equal(conf->cache.memory_bytes, 64 << 20);
-    assert_true(conf->cache.redis_timeout == .25);
+    assert_true(conf->cache.redis.timeout == .25);
     assert_true(conf->cache.lease == 5);
     assert_int_equal(conf->purge.count, 0); /* nobody may */
     assert_true(conf->sources[0].delay_min == 0 && conf->sources[0].delay_max == 3);
@@ -103,7 +103,7 @@ static void test_written_otherwise(void **state)
     assert_string_equal(conf->listen.addresses[1], "tcp:[::1]:9000");
     assert_string_equal(conf->listen.addresses[2], "fd:0");
     assert_int_equal(conf->cache.memory_bytes, 0);
-    assert_true(conf->cache.redis_timeout == 1);
+    assert_true(conf->cache.redis.timeout == 1);
     assert_string_equal(conf->cache.name_space, "a\"b:c");
     assert_string_equal(conf->sources[0].url, "http://127.0.0.1/a//b");
     assert_int_equal(conf->sources[0].connections, 7);
@@ -149,7 +149,7 @@ static void test_environment(void **state)
     setenv("TEST_CONF_PASSWORD", "p{#\"w", 1);
     setenv("TEST_CONF_NS", "ns", 1);
     struct conf *conf = load_good(text);
-    assert_string_equal(conf->cache.redis, "redis://:p{#\"w@localhost");
+    assert_string_equal(conf->cache.redis.address, "redis://:p{#\"w@localhost");
     assert_string_equal(conf->cache.name_space, "ns");
     assert_int_equal(conf->flights.max_parked, 5);
     assert_string_equal(conf->routes[0].pattern, "${TEST_CONF_NONE}");

@@ -7,7 +7,8 @@
 #include "flight_bench.h"
 
 static const struct flight_limits wide = {.max_parked = 100000, .max_flights = 100000};
-static const struct cache_settings in_memory = {.redis = "", .memory_bytes = (size_t)1 << 20};
+static const struct cache_settings in_memory = {.redis = {.address = ""},
+                                                .memory_bytes = (size_t)1 << 20};
 
 static struct cache *cache;
 static struct flight_bench *bench;

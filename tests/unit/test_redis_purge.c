@@ -43,7 +43,7 @@ static enum redis_outcome last;
 
 /* --- the servers --- */
 
-struct redis_nodes *redis_nodes_new(struct ev_loop *of, const struct cache_settings *settings,
+struct redis_nodes *redis_nodes_new(struct ev_loop *of, const struct redis_settings *settings,
                                     const struct redis_link_owner *owner)
 {
     (void)of, (void)settings, (void)owner;
@@ -196,7 +196,7 @@ static void purge(void)
 
 static void begin(void)
 {
-    static const struct cache_settings settings = {.redis = "redis://h", .name_space = "worker"};
+    static const struct cache_settings settings = {.redis = {.address = "redis://h"}, .name_space = "worker"};
     static const struct redis_owner owner = {0};
     servers.count = 1;
     servers.version = servers.scans = answers = 0;

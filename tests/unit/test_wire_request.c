@@ -16,7 +16,8 @@
 static const struct connection_limits limits = {.max_params = 1000, .max_request_body = 500};
 static const char *const purgers[] = {"127.0.0.1", "::1"};
 static const struct purge_settings may_purge = {.addresses = purgers, .count = 2};
-static const struct cache_settings in_memory = {.redis = "", .memory_bytes = (size_t)4 << 20};
+static const struct cache_settings in_memory = {.redis = {.address = ""},
+                                                .memory_bytes = (size_t)4 << 20};
 static const struct route routes[] = {
     {.pattern = "a", .recipe = {.number = 0, .freshness.ttl = 60, .hold = 60}},
     {.pattern = "user/*",
