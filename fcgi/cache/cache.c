@@ -18,7 +18,7 @@
 #include "cache/entry.h"
 #include "cache/lease.h"
 #include "cache/memory.h"
-#include "cache/redis.h"
+#include "cache/store.h"
 
 #define CHANGE_COUNTERS 4096
 #define WAIT_MARGIN_S   0.02 /* after their lease's end, so that it is over for Redis too */

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
-#include "cache/redis_settings.h"
+#include "redis/settings.h"
 
 struct cache;
 struct entry;

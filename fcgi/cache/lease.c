@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "cache/redis.h"
+#include "cache/store.h"
 
 struct lease {
     struct ev_loop *loop;

@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "cache/redis_check.h"
 #include "conf/options.h"
 #include "conf/problems.h"
 #include "conf/syntax.h"
 #include "conf/scan.h"
+#include "redis/check.h"
 #include "source/url.h"
 
 /* nginx gives a request up after 60s by default; the answer needs a moment, too. */

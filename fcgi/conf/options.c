@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "cache/redis_check.h"
 #include "conf/conf.h"
 #include "conf/units.h"
+#include "redis/check.h"
 #include "source/redirect.h"
 
 static const char *check_namespace(const char *text)

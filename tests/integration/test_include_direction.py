@@ -17,12 +17,12 @@ ORDER = [
     ("conf", ["conf"]),
     ("wire", ["listener", "connection", "exchange", "inflight", "request", "output"]),
     ("web", ["service", "feed", "event", "query", "request", "route", "response"]),
-    ("park", ["stream", "flights", "flight", "outcome", "purge", "fragment",
-              "recipe", "waiter", "freshness"]),
-    ("cache", ["cache", "lease", "redis", "redis_scan", "redis_clock", "redis_nodes", "redis_scripts",
-               "redis_link redis_tracker redis_access", "redis_sentinel", "redis_check", "memory", "entry"]),
+    ("park", ["stream", "flights", "flight", "outcome", "purge", "fragment", "recipe", "waiter",
+              "freshness"]),
+    ("cache", ["cache", "lease", "store", "purge", "scripts", "memory", "entry"]),
     ("source", []),
     ("render", []),
+    ("redis", ["clock", "topology", "server tracker access", "sentinel", "check", "tls"]),
     ("fastcgi", ["values", "params", "record"]),
     ("base", []),
 ]
@@ -30,8 +30,8 @@ ROOMS = [room for room, _ in ORDER]
 
 # Library header -> the only files that may include it.
 HOMES = {
-    r"hiredis/.*": ["cache/redis.c", "cache/redis_*.c"],
-    r"openssl/.*": ["cache/redis_tls.c"],
+    r"hiredis/.*": ["redis/*.c", "cache/store.c", "cache/scripts.c", "cache/purge.c"],
+    r"openssl/.*": ["redis/tls.c"],
     r"curl/.*": ["source/http.c", "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
     r"fcgi.*\.h": ["wire/listener.c"],

@@ -1,5 +1,5 @@
 /* cache/cache with a Redis that answers when the test says so: when memory may answer, what may be
- * kept in it, and who holds a lease. The functions here stand in the place of cache/redis.c. */
+ * kept in it, and who holds a lease. The functions here stand in the place of cache/store.c. */
 #include "cache/cache.h"
 
 #include <ev.h>
@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "cache/entry.h"
 #include "cache/lease.h"
-#include "cache/redis.h"
+#include "cache/store.h"
 #include "unit.h"
 
 enum command_kind { GET, CLAIM, STORE, RENEW, CHECK, RELEASE, PURGE, PURGE_PREFIX };

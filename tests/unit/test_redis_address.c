@@ -1,5 +1,5 @@
 /* cache/redis_address: the `redis` setting taken apart, and every way to get it wrong. */
-#include "cache/redis_address.h"
+#include "redis/address.h"
 
 #include <stdio.h>
 

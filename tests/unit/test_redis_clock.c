@@ -1,6 +1,6 @@
 /* cache/redis_clock: which server's time counts, and which answers are a time. The functions here
- * stand in the place of redis_nodes.c and redis_link.c. */
-#include "cache/redis_clock.h"
+ * stand in the place of topology.c and server.c. */
+#include "redis/clock.h"
 
 #include <ev.h>
 #include <hiredis/hiredis.h>
@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "cache/redis_nodes.h"
+#include "redis/topology.h"
 #include "resp.h"
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* cache/redis_slots: slots of keys, maps from replies sound and otherwise, and redirections. */
-#include "cache/redis_slots.h"
+#include "redis/slots.h"
 
 #include <hiredis/hiredis.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* cache/redis_trouble: what Redis and hiredis say, and what it means. */
-#include "cache/redis_trouble.h"
+#include "redis/trouble.h"
 
 #include <string.h>
 

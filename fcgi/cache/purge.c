@@ -1,0 +1,133 @@
+/* One SCAN after the other: of the values on a server, of the leases there, since a key that is
+ * being made for the first time has nothing else, and then on the next server.
+ *
+ * When slots have moved meanwhile keys may have been missed, so all is done again. */
+#include "cache/purge.h"
+
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "redis/server.h"
+#include "redis/topology.h"
+
+#define STEP      "500" /* keys looked at in one step */
+#define TIMES_MAX 10
+
+static const char lease_start[] = "lease:{";
+
+struct redis_scan {
+    struct redis_nodes *nodes;
+    const struct redis_scan_owner *owner;
+    void *caller;
+    size_t node; /* which of them, of that version */
+    unsigned version;
+    unsigned times; /* that all was begun, as slots had moved: TIMES_MAX */
+    bool leases;    /* not the values */
+    char cursor[24];
+    size_t start_len; /* of "NAMESPACE:" */
+    char pattern[];   /* of a lease: that of a value stands behind its first letters */
+};
+
+static void scan_end(struct redis_scan *scan, bool whole)
+{
+    scan->owner->done(scan->caller, whole);
+    free(scan);
+}
+
+static void scan_begin(struct redis_scan *scan)
+{
+    scan->node = 0;
+    scan->leases = false;
+    scan->version = redis_nodes_version(scan->nodes);
+    scan->times++;
+}
+
+/* A cursor is through: on to the next. */
+static void scan_turn(struct redis_scan *scan)
+{
+    scan->leases = !scan->leases;
+    if (!scan->leases)
+        scan->node++;
+    bool moved = scan->version != redis_nodes_version(scan->nodes);
+    if (moved && scan->times < TIMES_MAX)
+        scan_begin(scan);
+    if (scan->node > 0 && !redis_nodes_at(scan->nodes, scan->node))
+        scan_end(scan, !moved);
+    else
+        scan->owner->stepped(scan->caller, scan);
+}
+
+/* NAMESPACE:KEY or lease:{NAMESPACE:KEY} */
+static void tell(const struct redis_scan *scan, const redisReply *name)
+{
+    struct slice key = {.data = name->str, .len = name->len};
+    size_t before = scan->start_len + (scan->leases ? sizeof lease_start - 1 : 0);
+    size_t after = scan->leases ? 1 : 0;
+    if (key.len <= before + after)
+        return;
+    key = slice_from(key, before);
+    key.len -= after;
+    scan->owner->found(scan->caller, key);
+}
+
+/* [cursor, [name, ...]] */
+static void on_step(void *caller, redisReply *reply)
+{
+    struct redis_scan *scan = caller;
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_ARRAY) {
+        scan_end(scan, false);
+        return;
+    }
+    const redisReply *names = reply->element[1];
+    for (size_t i = 0; i < names->elements; i++)
+        if (names->element[i]->type == REDIS_REPLY_STRING)
+            tell(scan, names->element[i]);
+    bool stuck = strcmp(scan->cursor, reply->element[0]->str) == 0;
+    snprintf(scan->cursor, sizeof scan->cursor, "%s", reply->element[0]->str);
+    if (strcmp(scan->cursor, "0") == 0)
+        scan_turn(scan);
+    else if (stuck)
+        scan_end(scan, false); /* it would go on for ever */
+    else
+        scan->owner->stepped(scan->caller, scan);
+}
+
+void redis_scan_go_on(struct redis_scan *scan)
+{
+    struct redis_link *link = redis_nodes_at(scan->nodes, scan->node);
+    const char *pattern = scan->pattern + (scan->leases ? 0 : sizeof lease_start - 1);
+    const char *words[] = {"SCAN", scan->cursor, "MATCH", pattern, "COUNT", STEP};
+    const size_t lens[] = {4, strlen(scan->cursor), 5, strlen(pattern), 5, sizeof STEP - 1};
+    if (!link || !redis_link_usable(link) || !redis_link_send(link, 6, words, lens, on_step, scan))
+        scan_end(scan, false);
+}
+
+void redis_scan_start(struct redis_nodes *nodes, const char *name_space, struct slice prefix,
+                      const struct redis_scan_owner *owner, void *caller)
+{
+    size_t size = sizeof lease_start + strlen(name_space) + 1 + 2 * prefix.len + 1;
+    struct redis_scan *scan = alloc_zeroed(sizeof *scan + size);
+    if (!scan) {
+        owner->done(caller, false);
+        return;
+    }
+    scan->nodes = nodes;
+    scan->owner = owner;
+    scan->caller = caller;
+    scan->start_len = strlen(name_space) + 1;
+    strcpy(scan->cursor, "0");
+    char *end = scan->pattern + snprintf(scan->pattern, size, "%s%s:", lease_start, name_space);
+    for (size_t i = 0; i < prefix.len; i++) { /* its own wildcards are escaped */
+        if (strchr("*?[]\\", prefix.data[i]))
+            *end++ = '\\';
+        *end++ = prefix.data[i];
+    }
+    *end = '*';
+    scan_begin(scan);
+    redis_scan_go_on(scan);
+}

@@ -1,0 +1,147 @@
+/* The text of each script, and its hash as a server has told it: the same of all servers.
+ *
+ * KEYS are the lease and the value, here called L and V. While a slot moves from one node of a
+ * Cluster to another, no script runs whose keys are not all in one place. Then it is given one of
+ * the two, which decides where it runs, and the other as its last argument; what it does to that
+ * one may fail.
+ */
+#include "cache/scripts.h"
+
+#include <hiredis/hiredis.h>
+#include <string.h>
+
+#include "cache/entry.h"
+#include "redis/server.h"
+
+#define HASH_LEN 40
+
+/* Each line of a script stands for itself. */
+/* clang-format off */
+
+#define KEYS_L_V \
+    "local L, V = KEYS[1], KEYS[2] or table.remove(ARGV) " \
+    "if string.sub(L, 1, 7) ~= 'lease:{' then L, V = V, L end "
+
+/* One byte more than the token is enough to tell another lease, however large. */
+#define TOKEN_OF_L "('GETRANGE', L, 0, #ARGV[1])"
+
+#define RETURN_0_UNLESS_OURS \
+    "if redis.call" TOKEN_OF_L " ~= ARGV[1] then return 0 end "
+
+/* Into v the value, or false if there is none: one of another type than string, one that is longer
+ * than the limit (which is never copied) and one on another node count as missing. n is its
+ * length, negative if that is not known. Any other refusal is told. */
+#define READ_V(limit) \
+    "local n = redis.pcall('STRLEN', V) " \
+    "if type(n) == 'table' then " \
+    "if not string.find(n.err, 'WRONGTYPE', 1, true) " \
+    "and not string.find(n.err, 'non local key', 1, true) then return n end " \
+    "n = -1 end " \
+    "local v = n >= 0 and n <= tonumber(" limit ") and redis.call('GET', V) "
+
+/* A key that is elsewhere is passed over; any other refusal is told. */
+#define DEL_OR_RETURN(key, count) \
+    "local " count " = redis.pcall('DEL', " key ") " \
+    "if type(" count ") == 'table' then " \
+    "if not string.find(" count ".err, 'non local key', 1, true) then return " count " end " \
+    count " = 0 end "
+
+#define RETURN_HOW_MANY_GO \
+    DEL_OR_RETURN("V", "n") \
+    "return n "
+
+static struct {
+    const char *arguments, *text;
+    char hash[HASH_LEN + 1];
+} scripts[REDIS_SCRIPTS] = {
+    /* [value, its PTTL]; or, if there is none but the one that is known, [there, -3] when the lease
+     * is ours now, and [there, its PTTL] when it is another's; there is 1 if the known one is. The
+     * length of a value that is too long comes third. No lease of ours is without expiry: what is
+     * there in its place, of whatever type, is given one, so it does not block the key for ever. */
+    [SCRIPT_CLAIM] = {"tmkl",
+        KEYS_L_V
+        READ_V("ARGV[4]")
+        "local there, long = 0, n > tonumber(ARGV[4]) and n or nil "
+        "if v then "
+        "if ARGV[3] == '' or string.sub(v, 1, #ARGV[3]) ~= ARGV[3] then "
+        "return {v, redis.call('PTTL', V)} end "
+        "there = 1 end "
+        "if redis.call('SET', L, ARGV[1], 'NX', 'PX', ARGV[2]) then return {there, -3, long} end "
+        "local ttl = redis.call('PTTL', L) "
+        "if ttl == -1 then redis.call('PEXPIRE', L, ARGV[2]) ttl = tonumber(ARGV[2]) end "
+        "return {there, ttl, long}", ""},
+    [SCRIPT_STORE] = {"tem",
+        KEYS_L_V
+        RETURN_0_UNLESS_OURS
+        "redis.call('SET', V, ARGV[2], 'PX', ARGV[3]) "
+        "redis.call('DEL', L) "
+        "return 1", ""},
+    [SCRIPT_RENEW] = {"tm",
+        KEYS_L_V
+        RETURN_0_UNLESS_OURS
+        "return redis.call('PEXPIRE', L, ARGV[2])", ""},
+    /* [lost], [lost, 1] if the value is the one that is known, or [lost, value, its PTTL]; lost is
+     * 1 if the lease is not ours. */
+    [SCRIPT_CHECK] = {"tkl",
+        KEYS_L_V
+        "local lost = redis.pcall" TOKEN_OF_L " ~= ARGV[1] and 1 or 0 "
+        READ_V("ARGV[3]")
+        "if not v then return {lost} end "
+        "if ARGV[2] ~= '' and string.sub(v, 1, #ARGV[2]) == ARGV[2] then return {lost, 1} end "
+        "return {lost, v, redis.call('PTTL', V)}", ""},
+    [SCRIPT_RELEASE] = {"t",
+        KEYS_L_V
+        RETURN_0_UNLESS_OURS
+        "return redis.call('DEL', L)", ""},
+    [SCRIPT_DISCARD] = {"k",
+        KEYS_L_V
+        "if redis.call('GETRANGE', V, 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end "
+        "return redis.call('DEL', V)", ""},
+    [SCRIPT_PURGE] = {"",
+        KEYS_L_V
+        DEL_OR_RETURN("L", "l")
+        RETURN_HOW_MANY_GO, ""},
+    /* What is no envelope has no fresh time to be cut short: it goes, as does what is too long. */
+    [SCRIPT_PURGE_SOFT] = {"ml",
+        KEYS_L_V
+        DEL_OR_RETURN("L", "l")
+        READ_V("ARGV[2]")
+        "local head, fresh, rest = string.match(v or '', "
+        "'^(" ENTRY_START "%d+ fresh=)(%d+)(.*)$') "
+        "if not head then " RETURN_HOW_MANY_GO "end "
+        "if tonumber(fresh) > tonumber(ARGV[1]) then fresh = ARGV[1] end "
+        "redis.call('SET', V, head .. fresh .. rest, 'KEEPTTL') "
+        "return 1", ""},
+};
+
+/* clang-format on */
+
+const char *redis_script_text(enum redis_script script)
+{
+    return scripts[script].text;
+}
+
+const char *redis_script_hash(enum redis_script script)
+{
+    return scripts[script].hash[0] ? scripts[script].hash : NULL;
+}
+
+const char *redis_script_arguments(enum redis_script script)
+{
+    return scripts[script].arguments;
+}
+
+static void on_loaded(void *caller, redisReply *reply)
+{
+    if (reply && reply->type == REDIS_REPLY_STRING && reply->len == HASH_LEN)
+        memcpy(caller, reply->str, HASH_LEN);
+}
+
+void redis_scripts_load(struct redis_link *link)
+{
+    for (size_t i = 0; i < REDIS_SCRIPTS; i++) {
+        const char *words[] = {"SCRIPT", "LOAD", scripts[i].text};
+        const size_t lens[] = {6, 4, strlen(scripts[i].text)};
+        redis_link_send(link, 3, words, lens, on_loaded, scripts[i].hash);
+    }
+}

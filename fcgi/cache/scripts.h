@@ -1,0 +1,36 @@
+/* The scripts by which values and leases are changed, each in one step that nobody else's comes
+ * between.
+ *
+ * A script is sent by its hash (EVALSHA), which saves its text in each command; a server that does
+ * not know it says NOSCRIPT, and is sent the text.
+ */
+#ifndef WORKERLESS_CACHE_SCRIPTS_H
+#define WORKERLESS_CACHE_SCRIPTS_H
+
+struct redis_link;
+
+enum redis_script {
+    SCRIPT_CLAIM,
+    SCRIPT_STORE,
+    SCRIPT_RENEW,
+    SCRIPT_CHECK,
+    SCRIPT_RELEASE,
+    SCRIPT_DISCARD,
+    SCRIPT_PURGE,
+    SCRIPT_PURGE_SOFT,
+    REDIS_SCRIPTS
+};
+
+/* Of the text and the arguments: static. The hash: NULL while no server has told it. */
+const char *redis_script_text(enum redis_script script);
+const char *redis_script_hash(enum redis_script script);
+
+/* What follows the keys, a letter each: 't' the token, 'm' milliseconds, 'k' how the known value
+ * begins, 'e' the entry, 'l' the limit of a value's length. */
+const char *redis_script_arguments(enum redis_script script);
+
+/* Sends them all to the server, which answers with their hashes. Best effort: until then, and if it
+ * fails, the text is sent each time. */
+void redis_scripts_load(struct redis_link *link);
+
+#endif

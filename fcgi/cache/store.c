@@ -1,0 +1,768 @@
+/* Operations on values and leases: each is a command or a script, sent to the link of its key.
+ *
+ *     operation --> argv --> link --reply--> struct redis_answer --> answered
+ *                     ^        |---- NOSCRIPT: once more, with the script's text
+ *                     |        |---- MOVED, ASK: once more, to another link
+ *                     '--------'---- TRYAGAIN: once more, with one key; and a little later
+ *
+ * An operation holds all that it takes to be sent a second time.
+ */
+#include "cache/store.h"
+
+#include <ev.h>
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/timeout.h"
+#include "cache/cache.h"
+#include "cache/entry.h"
+#include "cache/purge.h"
+#include "cache/scripts.h"
+#include "redis/clock.h"
+#include "redis/server.h"
+#include "redis/topology.h"
+#include "redis/trouble.h"
+
+#define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
+#define CLAIMED              (-3)  /* what the script says in the place of a PTTL */
+#define LEASE_WITHOUT_END_MS 60000 /* for a lease of unknown end: who waits looks again anyway */
+#define REDIRECTIONS_MAX     5     /* in a row */
+#define TRIES_MAX            10    /* while a slot moves */
+#define TRY_AGAIN_S          0.05
+#define PURGES_MAX           1000 /* of one prefix at a time, before more keys are looked for */
+
+enum operation_kind {
+    GET,
+    PTTL,
+    CLAIM,
+    STORE,
+    STORE_NEW,
+    RENEW,
+    CHECK,
+    RELEASE,
+    DISCARD,
+    PURGE,
+    PURGE_SOFT
+};
+
+/* Which keys a script is given as such: see scripts.c. */
+enum declared_keys { BOTH_KEYS, LEASE_ONLY, VALUE_ONLY };
+
+struct redis {
+    struct redis_owner owner;
+    struct redis_nodes *nodes;
+    struct redis_clock *clock;
+    struct timeout_queue again; /* operations that are to be sent again, a little later */
+    struct log_limit refused[PURGE_SOFT + 1]; /* by the kind of the operation */
+    struct log_limit damaged;                 /* entries */
+    struct log_limit too_long_there, too_long_to_store;
+    const char *name_space;
+    char value_start[128]; /* NAMESPACE: */
+    size_t value_max;      /* bytes of a value that is read, or stored */
+    char value_max_text[24];
+};
+
+struct operation {
+    struct redis *redis;
+    enum operation_kind kind;
+    redis_answer_fn *answered;
+    void *caller;
+    struct entry *entry; /* owned: what is to be stored, or the plain value whose PTTL is asked */
+    char token[REDIS_TOKEN_LEN + 1];
+    char milliseconds[24]; /* of the lease, of the value's life, or the fleet's clock */
+    char known[80];        /* how the value begins that counts as missing, or is discarded */
+    size_t known_len;
+    bool by_text;    /* the script, as the server does not know its hash */
+    bool lease_lost; /* CHECK: what has been answered */
+
+    struct redis_link *link; /* it was sent to, or is to be sent to; NULL: that of its key */
+    bool asking;             /* the link is not that of the key yet */
+    enum declared_keys declared;
+    unsigned redirections, tries; /* REDIRECTIONS_MAX, TRIES_MAX */
+    struct timeout again;
+    size_t key_len, lease_len;
+    char *lease_key; /* points behind value_key */
+    char value_key[];
+};
+
+static bool operation_send(struct operation *operation);
+
+/* Where it is sent next; NULL: to the link of its key. */
+static void operation_aim(struct operation *operation, struct redis_link *link, bool asking)
+{
+    operation->link = link;
+    operation->asking = asking;
+}
+
+static void operation_free(struct operation *operation)
+{
+    entry_unref(operation->entry);
+    free(operation);
+}
+
+/* The one way out. */
+static void operation_end(struct operation *operation, struct redis_answer answer)
+{
+    answer.untracked = operation->asking;
+    if (operation->answered)
+        operation->answered(operation->caller, &answer);
+    operation_free(operation);
+}
+
+/* NULL when out of memory: then it has been answered already. */
+static struct operation *operation_new(struct redis *redis, enum operation_kind kind,
+                                       struct slice key, redis_answer_fn *answered, void *caller)
+{
+    size_t size = strlen(redis->name_space) + 1 + key.len + 1;
+    size_t lease_size = size + sizeof("lease:{}");
+    struct operation *operation = alloc_zeroed(sizeof *operation + size + lease_size);
+    if (!operation) {
+        if (answered)
+            answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
+        return NULL;
+    }
+    operation->redis = redis;
+    operation->kind = kind;
+    operation->answered = answered;
+    operation->caller = caller;
+    operation->lease_key = operation->value_key + size;
+    operation->key_len =
+        (size_t)snprintf(operation->value_key, size, "%s:%.*s", redis->name_space, SLICE_ARGS(key));
+    operation->lease_len =
+        (size_t)snprintf(operation->lease_key, lease_size, "lease:{%s}", operation->value_key);
+    return operation;
+}
+
+static void operation_start(struct operation *operation)
+{
+    if (!operation_send(operation))
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+}
+
+static void set_milliseconds(struct operation *operation, int64_t milliseconds)
+{
+    snprintf(operation->milliseconds, sizeof operation->milliseconds, "%" PRId64, milliseconds);
+}
+
+static void set_token(struct operation *operation, const char *token)
+{
+    memcpy(operation->token, token, REDIS_TOKEN_LEN);
+}
+
+/* By how its envelope begins; NULL: there is none. That of an old result that is kept because
+ * making it anew failed differs in its fresh time. */
+static void set_known(struct operation *operation, const struct entry *known)
+{
+    if (known)
+        operation->known_len = (size_t)snprintf(operation->known, sizeof operation->known,
+                                                ENTRY_START "%" PRId64 " fresh=%" PRId64 " ",
+                                                known->made_ms, known->fresh_until_ms);
+}
+
+/* --- answers --- */
+
+/* Somebody's plain string whose expiry is known now. */
+static struct entry *plain_entry(struct slice body, const redisReply *ttl)
+{
+    int64_t ttl_ms = ttl->type == REDIS_REPLY_INTEGER ? ttl->integer : 0;
+    if (ttl_ms == -1)
+        ttl_ms = PLAIN_WITHOUT_TTL_MS;
+    return ttl_ms > 0 ? entry_from_plain(body, clock_fleet_ms(), ttl_ms) : NULL;
+}
+
+static void answer_entry(struct operation *operation, struct entry *owned)
+{
+    operation_end(operation, (struct redis_answer){.outcome = owned ? REDIS_FOUND : REDIS_NONE,
+                                                   .entry = owned,
+                                                   .lease_lost = operation->lease_lost});
+    entry_unref(owned);
+}
+
+/* An envelope that can't be read is out of the way before the next command of the key comes. */
+static void answer_envelope(struct operation *operation, struct slice value)
+{
+    struct entry *entry = entry_decode(value);
+    if (!entry) {
+        size_t start_len = strlen(operation->redis->name_space) + 1;
+        struct slice key = {operation->value_key + start_len, operation->key_len - start_len};
+        log_limited(&operation->redis->damaged, LOG_LEVEL_WARNING, "redis",
+                    "%s holds a damaged entry; it is made anew", operation->value_key);
+        struct operation *discard = operation_new(operation->redis, DISCARD, key, NULL, NULL);
+        if (discard) {
+            discard->known_len =
+                value.len < sizeof discard->known ? value.len : sizeof discard->known;
+            memcpy(discard->known, value.data, discard->known_len);
+            operation_start(discard);
+        }
+    }
+    answer_entry(operation, entry);
+}
+
+/* An empty string is what GETRANGE says of a key that does not exist as well: the claim that
+ * follows a miss tells the two apart. It also tells how long a value is that is too long. */
+static void on_get(struct operation *operation, redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_STRING || reply->len == 0 ||
+        (size_t)reply->len > operation->redis->value_max) {
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_NONE});
+        return;
+    }
+    struct slice value = {.data = reply->str, .len = reply->len};
+    if (entry_is_envelope(value)) {
+        answer_envelope(operation, value);
+        return;
+    }
+    /* How long a plain string is good for is the key's own expiry. */
+    operation->kind = PTTL;
+    operation->entry = entry_from_plain(value, clock_fleet_ms(), 0);
+    if (operation->entry)
+        operation_start(operation);
+    else
+        answer_entry(operation, NULL);
+}
+
+static void on_pttl(struct operation *operation, redisReply *reply)
+{
+    answer_entry(operation, plain_entry(operation->entry->body, reply));
+}
+
+/* A value that came with its PTTL. */
+static void answer_value(struct operation *operation, const redisReply *string,
+                         const redisReply *ttl)
+{
+    struct slice value = {.data = string->str, .len = string->len};
+    if (entry_is_envelope(value))
+        answer_envelope(operation, value);
+    else
+        answer_entry(operation, plain_entry(value, ttl));
+}
+
+static void complain_of_long_value(const struct operation *operation, const redisReply *len)
+{
+    struct redis *redis = operation->redis;
+    if (len->type == REDIS_REPLY_INTEGER)
+        log_limited(&redis->too_long_there, LOG_LEVEL_WARNING, "redis",
+                    "%s holds %lld bytes, more than max_value (%zu); it counts as missing and is "
+                    "regenerated",
+                    operation->value_key, len->integer, redis->value_max);
+}
+
+/* [value, PTTL], or [whether the known one is there, CLAIMED or the PTTL of their lease], and the
+ * length of a value that is too long. */
+static void on_claim(struct operation *operation, redisReply *reply)
+{
+    const redisReply *first, *ttl;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 || reply->elements > 3 ||
+        reply->element[1]->type != REDIS_REPLY_INTEGER) {
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+        return;
+    }
+    first = reply->element[0];
+    ttl = reply->element[1];
+    if (reply->elements == 3)
+        complain_of_long_value(operation, reply->element[2]);
+    if (first->type == REDIS_REPLY_STRING)
+        answer_value(operation, first, ttl);
+    else
+        operation_end(operation,
+                      (struct redis_answer){
+                          .outcome = ttl->integer == CLAIMED ? REDIS_OURS : REDIS_THEIRS,
+                          .wait_ms = ttl->integer >= 0 ? ttl->integer : LEASE_WITHOUT_END_MS,
+                          .known_gone = first->integer == 0,
+                      });
+}
+
+/* Of those whose reply is 1 or OK for yes, 0 or nil for no. */
+static void on_yes_or_no(struct operation *operation, redisReply *reply)
+{
+    bool yes = reply->type == REDIS_REPLY_STATUS ||
+               (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
+    operation_end(operation, (struct redis_answer){.outcome = yes ? REDIS_DONE : REDIS_NONE});
+}
+
+/* [lost], [lost, 1] for the value that is known, or [lost, value, PTTL]. */
+static void on_check(struct operation *operation, redisReply *reply)
+{
+    size_t count = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
+    if (count < 1 || count > 3 || reply->element[0]->type != REDIS_REPLY_INTEGER ||
+        (count == 3 && reply->element[1]->type != REDIS_REPLY_STRING)) {
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+        return;
+    }
+    operation->lease_lost = reply->element[0]->integer != 0;
+    if (count == 3)
+        answer_value(operation, reply->element[1], reply->element[2]);
+    else
+        operation_end(operation,
+                      (struct redis_answer){.outcome = count == 2 ? REDIS_SAME : REDIS_NONE,
+                                            .lease_lost = operation->lease_lost});
+}
+
+/* With one key only what that node has is purged, so the other half follows. */
+static void on_purge(struct operation *operation, redisReply *reply)
+{
+    bool done = reply->type == REDIS_REPLY_INTEGER; /* whether there was anything or not */
+    if (done && operation->declared == LEASE_ONLY) {
+        operation_aim(operation, NULL, false);
+        operation->declared = VALUE_ONLY;
+        operation_start(operation);
+        return;
+    }
+    operation_end(operation, (struct redis_answer){.outcome = done ? REDIS_DONE : REDIS_GONE});
+}
+
+#define NO_SCRIPT REDIS_SCRIPTS
+
+static const struct {
+    const char *name; /* for the log */
+    enum redis_script script;
+    void (*replied)(struct operation *operation, redisReply *reply);
+} kinds[] = {
+    [GET] = {"GETRANGE", NO_SCRIPT, on_get},
+    [PTTL] = {"PTTL", NO_SCRIPT, on_pttl},
+    [CLAIM] = {"taking a lease", SCRIPT_CLAIM, on_claim},
+    [STORE] = {"storing a result", SCRIPT_STORE, on_yes_or_no},
+    [STORE_NEW] = {"storing a result", NO_SCRIPT, on_yes_or_no},
+    [RENEW] = {"renewing a lease", SCRIPT_RENEW, on_yes_or_no},
+    [CHECK] = {"looking at a lease", SCRIPT_CHECK, on_check},
+    [RELEASE] = {"giving up a lease", SCRIPT_RELEASE, on_yes_or_no},
+    [DISCARD] = {"discarding a damaged entry", SCRIPT_DISCARD, on_yes_or_no},
+    [PURGE] = {"purging", SCRIPT_PURGE, on_purge},
+    [PURGE_SOFT] = {"purging", SCRIPT_PURGE_SOFT, on_purge},
+};
+
+/* Sends it once more, now or a little later, if that is what the error asks for; else false. ("non
+ * local key": while the slot moves, the script's other key is on another node.) */
+static bool operation_redirected(struct operation *operation, const char *error)
+{
+    struct redis *redis = operation->redis;
+    struct redis_link *to;
+    enum redis_redirection_kind kind =
+        redis_nodes_redirect(redis->nodes, operation->link, error, &to);
+    bool partly = kind == REDIS_TRY_AGAIN || strstr(error, "non local key");
+    if ((kind == REDIS_MOVED || kind == REDIS_ASK) && to &&
+        operation->redirections++ < REDIRECTIONS_MAX) {
+        operation_aim(operation, to, kind == REDIS_ASK);
+    } else if (kind == REDIS_TRY_AGAIN && kinds[operation->kind].script != NO_SCRIPT &&
+               operation->declared == BOTH_KEYS) {
+        operation->declared = LEASE_ONLY;
+    } else if (partly && operation->tries++ < TRIES_MAX) {
+        timeout_start(&redis->again, &operation->again);
+        return true;
+    } else {
+        return false;
+    }
+    operation_start(operation);
+    return true;
+}
+
+/* From the beginning: the slot has moved on meanwhile. */
+static void on_again(void *context, struct timeout *again)
+{
+    struct operation *operation =
+        (struct operation *)((char *)again - offsetof(struct operation, again));
+    (void)context;
+    operation->declared = BOTH_KEYS;
+    operation->redirections = 0;
+    operation_aim(operation, NULL, false);
+    operation_start(operation);
+}
+
+/* An error reply. A lookup of a value that is no string is a miss; everything else is as if Redis
+ * were gone, for this operation. */
+static void on_error(struct operation *operation, redisReply *reply)
+{
+    if (strncmp(reply->str, "NOSCRIPT", 8) == 0 && !operation->by_text) {
+        operation->by_text = true;
+        operation_start(operation);
+        return;
+    }
+    if (operation_redirected(operation, reply->str))
+        return;
+    bool miss = operation->kind == GET && strncmp(reply->str, "WRONGTYPE", 9) == 0;
+    if (!miss)
+        log_limited(&operation->redis->refused[operation->kind], LOG_LEVEL_WARNING, "redis",
+                    "%s: %s is refused: %s", redis_link_name(operation->link),
+                    kinds[operation->kind].name, reply->str);
+    if (redis_trouble_is_denial(reply->str))
+        redis_link_doubt(operation->link);
+    operation_end(operation, (struct redis_answer){.outcome = miss ? REDIS_NONE : REDIS_GONE});
+}
+
+static void on_reply(void *caller, redisReply *reply)
+{
+    struct operation *operation = caller;
+    if (!reply)
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+    else if (reply->type == REDIS_REPLY_ERROR)
+        on_error(operation, reply);
+    else
+        kinds[operation->kind].replied(operation, reply);
+}
+
+/* --- sending --- */
+
+#define ARGS_MAX 10
+
+struct arguments {
+    int count;
+    const char *words[ARGS_MAX];
+    size_t lens[ARGS_MAX];
+};
+
+static void add(struct arguments *arguments, struct slice word)
+{
+    arguments->words[arguments->count] = word.data;
+    arguments->lens[arguments->count++] = word.len;
+}
+
+static void add_words(struct arguments *arguments, const char *first, const char *second,
+                      const char *third)
+{
+    const char *words[] = {first, second, third};
+    for (int i = 0; i < 3 && words[i]; i++)
+        add(arguments, slice_of(words[i]));
+}
+
+static void add_script(struct arguments *arguments, const struct operation *operation)
+{
+    enum redis_script script = kinds[operation->kind].script;
+    const char *hash = operation->by_text ? NULL : redis_script_hash(script);
+    struct slice lease_key = {operation->lease_key, operation->lease_len};
+    struct slice value_key = {operation->value_key, operation->key_len};
+
+    add_words(arguments, hash ? "EVALSHA" : "EVAL", hash ? hash : redis_script_text(script),
+              operation->declared == BOTH_KEYS ? "2" : "1");
+    if (operation->declared != VALUE_ONLY)
+        add(arguments, lease_key);
+    if (operation->declared != LEASE_ONLY)
+        add(arguments, value_key);
+    for (const char *what = redis_script_arguments(script); *what; what++)
+        add(arguments, *what == 't'   ? slice_of(operation->token)
+                       : *what == 'm' ? slice_of(operation->milliseconds)
+                       : *what == 'k' ? (struct slice){operation->known, operation->known_len}
+                       : *what == 'l' ? slice_of(operation->redis->value_max_text)
+                                      : operation->entry->encoded);
+    if (operation->declared != BOTH_KEYS)
+        add(arguments, operation->declared == LEASE_ONLY ? value_key : lease_key);
+}
+
+static void arguments_of(const struct operation *operation, struct arguments *arguments)
+{
+    if (kinds[operation->kind].script != NO_SCRIPT) {
+        add_script(arguments, operation);
+        return;
+    }
+    add_words(arguments,
+              operation->kind == GET    ? "GETRANGE"
+              : operation->kind == PTTL ? "PTTL"
+                                        : "SET",
+              NULL, NULL);
+    add(arguments, (struct slice){operation->value_key, operation->key_len});
+    if (operation->kind == GET) /* one byte more than the limit, which shows that it is passed */
+        add_words(arguments, "0", operation->redis->value_max_text, NULL);
+    if (operation->kind == STORE_NEW) {
+        add(arguments, operation->entry->encoded);
+        add_words(arguments, "PX", operation->milliseconds, "NX");
+    }
+}
+
+static void on_ignored(void *caller, redisReply *reply)
+{
+    (void)caller, (void)reply;
+}
+
+static bool operation_send(struct operation *operation)
+{
+    static const char *asking[] = {"ASKING"};
+    static const size_t asking_len[] = {6};
+    struct arguments arguments = {0};
+    struct slice key = {operation->value_key, operation->key_len};
+    if (!operation->link)
+        operation->link = redis_nodes_link(operation->redis->nodes, key, (struct slice){0});
+    struct redis_link *link = operation->link;
+    if (!link || !redis_link_usable(link))
+        return false;
+    if (operation->asking && !redis_link_send(link, 1, asking, asking_len, on_ignored, NULL))
+        return false;
+    arguments_of(operation, &arguments);
+    return redis_link_send(link, arguments.count, arguments.words, arguments.lens, on_reply,
+                           operation);
+}
+
+void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered, void *caller)
+{
+    struct operation *operation = operation_new(redis, GET, key, answered, caller);
+    if (operation)
+        operation_start(operation);
+}
+
+void redis_claim(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
+                 const struct entry *known, redis_answer_fn *answered, void *caller)
+{
+    struct operation *operation = operation_new(redis, CLAIM, key, answered, caller);
+    if (!operation)
+        return;
+    set_token(operation, token);
+    set_milliseconds(operation, lease_ms);
+    set_known(operation, known);
+    operation_start(operation);
+}
+
+void redis_store(struct redis *redis, struct slice key, const char *token, struct entry *entry,
+                 int64_t keep_ms, redis_answer_fn *answered, void *caller)
+{
+    struct operation *operation =
+        operation_new(redis, token ? STORE : STORE_NEW, key, answered, caller);
+    if (!operation)
+        return;
+    if (entry->encoded.len > redis->value_max) {
+        log_limited(&redis->too_long_to_store, LOG_LEVEL_WARNING, "redis",
+                    "%s is not stored: its %zu bytes are more than max_value (%zu)",
+                    operation->value_key, entry->encoded.len, redis->value_max);
+        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+        return;
+    }
+    if (token)
+        set_token(operation, token);
+    set_milliseconds(operation, keep_ms > 0 ? keep_ms : 1);
+    operation->entry = entry_ref(entry);
+    operation_start(operation);
+}
+
+void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms)
+{
+    struct operation *operation = operation_new(redis, RENEW, key, NULL, NULL);
+    if (!operation)
+        return;
+    set_token(operation, token);
+    set_milliseconds(operation, lease_ms);
+    operation_start(operation);
+}
+
+void redis_check(struct redis *redis, struct slice key, const char *token,
+                 const struct entry *known, redis_answer_fn *answered, void *caller)
+{
+    struct operation *operation = operation_new(redis, CHECK, key, answered, caller);
+    if (!operation)
+        return;
+    set_token(operation, token);
+    set_known(operation, known);
+    operation_start(operation);
+}
+
+void redis_release(struct redis *redis, struct slice key, const char *token)
+{
+    struct operation *operation = operation_new(redis, RELEASE, key, NULL, NULL);
+    if (!operation)
+        return;
+    set_token(operation, token);
+    operation_start(operation);
+}
+
+void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_fn *answered,
+                 void *caller)
+{
+    struct operation *operation =
+        operation_new(redis, soft ? PURGE_SOFT : PURGE, key, answered, caller);
+    if (!operation)
+        return;
+    set_milliseconds(operation, clock_fleet_ms());
+    operation_start(operation);
+}
+
+/* A purge of every key that begins so, for the one who waits for it: over when the scan is, and the
+ * last of the single purges. */
+struct prefix_purge {
+    struct redis *redis;
+    bool soft;
+    bool scanning;
+    bool failed; /* one of them, or the scan */
+    size_t pending;
+    struct redis_scan *paused; /* until fewer are pending; or NULL */
+    redis_answer_fn *answered;
+    void *caller;
+};
+
+static void prefix_purge_end(struct prefix_purge *purge)
+{
+    if (purge->scanning || purge->pending > 0)
+        return;
+    purge->answered(purge->caller,
+                    &(struct redis_answer){.outcome = purge->failed ? REDIS_GONE : REDIS_DONE});
+    free(purge);
+}
+
+static void on_one_purged(void *caller, const struct redis_answer *answer)
+{
+    struct prefix_purge *purge = caller;
+    struct redis_scan *paused = purge->paused;
+    purge->pending--;
+    purge->failed |= answer->outcome != REDIS_DONE;
+    if (paused && purge->pending < PURGES_MAX) {
+        purge->paused = NULL;
+        redis_scan_go_on(paused);
+    } else {
+        prefix_purge_end(purge);
+    }
+}
+
+static void on_found(void *caller, struct slice key)
+{
+    struct prefix_purge *purge = caller;
+    purge->pending++;
+    redis_purge(purge->redis, key, purge->soft, on_one_purged, purge);
+}
+
+static void on_stepped(void *caller, struct redis_scan *scan)
+{
+    struct prefix_purge *purge = caller;
+    if (purge->pending < PURGES_MAX)
+        redis_scan_go_on(scan);
+    else
+        purge->paused = scan;
+}
+
+static void on_scanned(void *caller, bool whole)
+{
+    struct prefix_purge *purge = caller;
+    purge->scanning = false;
+    purge->failed |= !whole;
+    prefix_purge_end(purge);
+}
+
+static const struct redis_scan_owner prefix_scan = {on_found, on_stepped, on_scanned};
+
+void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
+                        redis_answer_fn *answered, void *caller)
+{
+    struct prefix_purge *purge = alloc_zeroed(sizeof *purge);
+    if (!purge) {
+        answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
+        return;
+    }
+    *purge = (struct prefix_purge){.redis = redis,
+                                   .soft = soft,
+                                   .scanning = true,
+                                   .answered = answered,
+                                   .caller = caller};
+    redis_scan_start(redis->nodes, redis->name_space, prefix, &prefix_scan, purge);
+}
+
+/* --- the links --- */
+
+static void on_ready(void *context, struct redis_link *link)
+{
+    struct redis *redis = context;
+    redis_clock_ask(redis->clock, link); /* first, as clock.h says */
+    redis_scripts_load(link);
+    redis->owner.ready(redis->owner.context);
+}
+
+static void on_lost(void *context, struct redis_link *link)
+{
+    struct redis *redis = context;
+    (void)link;
+    redis->owner.lost(redis->owner.context);
+}
+
+static void on_tracking(void *context, struct redis_link *link, bool on)
+{
+    struct redis *redis = context;
+    (void)link;
+    redis->owner.tracking(redis->owner.context, on);
+}
+
+static void on_changed(void *context, struct redis_link *link, struct slice key, bool lease_only)
+{
+    struct redis *redis = context;
+    if (!link)
+        redis_clock_nodes_changed(redis->clock);
+    redis->owner.changed(redis->owner.context, key, lease_only);
+}
+
+struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *settings,
+                        const struct redis_owner *owner)
+{
+    struct redis *redis = alloc_zeroed(sizeof *redis);
+    if (!redis)
+        return NULL;
+    redis->owner = *owner;
+    redis->name_space = settings->name_space;
+    snprintf(redis->value_start, sizeof redis->value_start, "%s:", settings->name_space);
+    redis->value_max = settings->max_value;
+    snprintf(redis->value_max_text, sizeof redis->value_max_text, "%zu", settings->max_value);
+    timeout_queue_init(&redis->again, loop, TRY_AGAIN_S, on_again, redis);
+    redis->clock = redis_clock_new(loop);
+    if (redis->clock)
+        redis->nodes = redis_nodes_new(loop, &settings->redis,
+                                       &(struct redis_link_owner){.context = redis,
+                                                                  .name_space = redis->name_space,
+                                                                  .value_max = redis->value_max,
+                                                                  .ready = on_ready,
+                                                                  .lost = on_lost,
+                                                                  .tracking = on_tracking,
+                                                                  .changed = on_changed});
+    if (redis->nodes) {
+        redis_clock_watch(redis->clock, redis->nodes);
+        return redis;
+    }
+    redis_clock_free(redis->clock);
+    timeout_queue_stop(&redis->again);
+    free(redis);
+    return NULL;
+}
+
+void redis_free(struct redis *redis)
+{
+    if (!redis)
+        return;
+    while (redis->again.oldest) {
+        struct timeout *again = redis->again.oldest;
+        timeout_stop(again);
+        operation_end((struct operation *)((char *)again - offsetof(struct operation, again)),
+                      (struct redis_answer){.outcome = REDIS_GONE});
+    }
+    timeout_queue_stop(&redis->again);
+    redis_nodes_free(redis->nodes);
+    redis_clock_free(redis->clock);
+    for (size_t i = 0; i < sizeof redis->refused / sizeof redis->refused[0]; i++)
+        log_limit_end(&redis->refused[i]);
+    log_limit_end(&redis->damaged);
+    log_limit_end(&redis->too_long_there);
+    log_limit_end(&redis->too_long_to_store);
+    free(redis);
+}
+
+static struct redis_link *link_of(const struct redis *redis, struct slice key)
+{
+    return redis_nodes_link(redis->nodes, slice_of(redis->value_start), key);
+}
+
+bool redis_usable(const struct redis *redis, struct slice key)
+{
+    struct redis_link *link = link_of(redis, key);
+    return link && redis_link_usable(link);
+}
+
+bool redis_tracking(const struct redis *redis, struct slice key)
+{
+    struct redis_link *link = link_of(redis, key);
+    return link && redis_link_tracking(link);
+}
+
+const char *redis_trouble(const struct redis *redis)
+{
+    return redis_trouble_line(redis_nodes_trouble(redis->nodes));
+}
+
+bool redis_busy(const struct redis *redis)
+{
+    return redis_nodes_busy(redis->nodes) || redis->again.oldest;
+}

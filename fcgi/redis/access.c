@@ -1,0 +1,159 @@
+/* Redis checks an ACL before it runs a command, or says that the key is on another node.
+ *
+ *     start --> the commands of every lookup --all permitted--> done
+ *                     |                                          ^  |
+ *                     '--denied--> all commands, every 1 s ------'  |
+ *                                      ^-------------- doubt -------'
+ *
+ * The keys are those of a fragment without a name, which there is not.
+ */
+#include "redis/access.h"
+
+#include <ev.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "redis/server.h"
+#include "redis/trouble.h"
+
+#define AGAIN_S     1.0
+#define SAY_AGAIN_S 60.0
+
+struct redis_access {
+    struct redis_link *link;
+    struct ev_loop *loop;
+    ev_timer again;
+    unsigned pending; /* commands without an answer */
+    bool running;     /* between start and stop */
+    bool denied;
+    double asked_at, said_at; /* by clock_monotonic(): for all; 0 since all is permitted */
+    char value_key[128], lease_key[136];
+    char denial[200]; /* of those that were asked last; "": none */
+};
+
+static void set_denied(struct redis_access *access)
+{
+    double now = clock_monotonic();
+    bool denied = access->denial[0];
+    if (denied && (access->said_at == 0 || now - access->said_at >= SAY_AGAIN_S)) {
+        log_warning("redis", "%s: %s (%s): %s", redis_link_name(access->link),
+                    redis_trouble_text(REDIS_DENIES), access->denial,
+                    redis_trouble_cure(REDIS_DENIES));
+        access->said_at = now;
+    } else if (!denied && access->denied) {
+        log_info("redis", "%s: Redis permits all that is needed again",
+                 redis_link_name(access->link));
+    }
+    if (!denied)
+        access->said_at = 0;
+    access->denied = denied;
+}
+
+static void ask_later(struct redis_access *access)
+{
+    ev_timer_stop(access->loop, &access->again);
+    ev_timer_set(&access->again, AGAIN_S, 0.);
+    ev_timer_start(access->loop, &access->again);
+}
+
+static void on_answer(void *caller, redisReply *reply)
+{
+    struct redis_access *access = caller;
+    access->pending--;
+    if (reply && reply->type == REDIS_REPLY_ERROR && redis_trouble_is_denial(reply->str))
+        snprintf(access->denial, sizeof access->denial, "%s", reply->str);
+    if (!access->running || access->pending > 0 || !reply)
+        return;
+    set_denied(access);
+    if (access->denied)
+        ask_later(access);
+}
+
+/* SET with XX leaves a key alone that is not there. */
+static void ask(struct redis_access *access, bool all)
+{
+    const char *value = access->value_key, *lease = access->lease_key;
+    const char *commands[][4] = {
+        {"GETRANGE", value, "0", "0"},
+        {"STRLEN", value},
+        {"PTTL", value},
+        {"SET", lease, "", "XX"},
+        {"DEL", lease},
+        /* what is asked only in doubt */
+        {"GET", lease},
+        {"PEXPIRE", lease, "1"},
+        {"EVALSHA", "0000000000000000000000000000000000000000", "0"},
+    };
+    const size_t always = 5, count = all ? sizeof commands / sizeof commands[0] : always;
+    if (!access->running || access->pending > 0)
+        return;
+    access->denial[0] = '\0';
+    if (all)
+        access->asked_at = clock_monotonic();
+    for (size_t i = 0; i < count; i++) {
+        int words = 0;
+        while (words < 4 && commands[i][words])
+            words++;
+        if (redis_link_send_words(access->link, on_answer, access, words, commands[i]))
+            access->pending++;
+    }
+    if (access->pending == 0)
+        ask_later(access);
+}
+
+static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    ask(timer->data, true);
+}
+
+void redis_access_start(struct redis_access *access)
+{
+    access->running = true;
+    ask(access, false);
+}
+
+void redis_access_stop(struct redis_access *access)
+{
+    ev_timer_stop(access->loop, &access->again);
+    access->running = access->denied = false;
+}
+
+void redis_access_doubt(struct redis_access *access)
+{
+    if (!access->running || ev_is_active(&access->again))
+        return;
+    if (access->pending == 0 && clock_monotonic() - access->asked_at >= AGAIN_S)
+        ask(access, true);
+    else
+        ask_later(access);
+}
+
+bool redis_access_denied(const struct redis_access *access)
+{
+    return access->denied;
+}
+
+struct redis_access *redis_access_new(struct ev_loop *loop, const char *name_space,
+                                      struct redis_link *link)
+{
+    struct redis_access *access = alloc_zeroed(sizeof *access);
+    if (!access)
+        return NULL;
+    access->loop = loop;
+    access->link = link;
+    ev_timer_init(&access->again, on_again, AGAIN_S, 0.);
+    access->again.data = access;
+    snprintf(access->value_key, sizeof access->value_key, "%s:", name_space);
+    snprintf(access->lease_key, sizeof access->lease_key, "lease:{%s:}", name_space);
+    return access;
+}
+
+void redis_access_free(struct redis_access *access)
+{
+    free(access);
+}

@@ -1,0 +1,171 @@
+/* hiredis' own way to make replies, after a look at whether they may be made at all; and its own
+ * way to read, after a look at what waits for the rest of its reply. */
+#include "redis/guard.h"
+
+#include <ev.h>
+#include <hiredis/adapters/libev.h>
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* Keys that change at once are told in one array; nothing else comes near. */
+#define ELEMENTS_MAX (1 << 20)
+
+#if HIREDIS_MAJOR >= 1
+#define ARRAY_COUNT size_t
+#else
+#define ARRAY_COUNT int
+#endif
+
+static const redisReplyObjectFunctions *original; /* the same of all readers */
+
+/* A message is [kind, channel, ...]: both are strings. */
+static bool is_like_a_message(const redisReadTask *task, int type)
+{
+    return task->parent->parent || task->idx > 1 || type == REDIS_REPLY_STRING;
+}
+
+/* Whether what the task reads may be of that type. Error replies hiredis can take at any time (-ERR
+ * max number of clients reached). */
+static bool is_expected(const struct reader_guard *guard, const redisReadTask *task, int type)
+{
+    switch (guard->rule) {
+    case READER_COMMANDS:
+        return task->parent || type == REDIS_REPLY_ERROR || guard->awaited(guard->context);
+    case READER_MESSAGES:
+        return !task->parent || is_like_a_message(task, type);
+    case READER_ANY:
+    default:
+        return true;
+    }
+}
+
+/* Whether the reply that the task is a part of may take so many bytes more. */
+static bool is_affordable(struct reader_guard *guard, const redisReadTask *task, size_t bytes)
+{
+    if (!task->parent)
+        guard->taken = 0;
+    if (bytes > guard->most || guard->taken > guard->most - bytes)
+        return false;
+    guard->taken += bytes;
+    return true;
+}
+
+static bool allowed(const redisReadTask *task, int type, size_t bytes)
+{
+    struct reader_guard *guard = task->privdata;
+    return is_expected(guard, task, type) && is_affordable(guard, task, sizeof(redisReply) + bytes);
+}
+
+/* All messages that are for us have three elements. hiredis reads the third one of "unsubscribe"
+ * as a number; nobody here unsubscribes. */
+static bool ends_subscription(const redisReadTask *task, const char *text, size_t len)
+{
+    const struct reader_guard *guard = task->privdata;
+    return guard->rule == READER_MESSAGES && task->parent && !task->parent->parent &&
+           task->idx == 0 && len >= 2 &&
+           (strncasecmp(text, "u", 1) == 0 || strncasecmp(text, "pu", 2) == 0);
+}
+
+static void *create_string(const redisReadTask *task, char *text, size_t len)
+{
+    return allowed(task, task->type, len) && !ends_subscription(task, text, len)
+               ? original->createString(task, text, len)
+               : NULL;
+}
+
+static void *create_array(const redisReadTask *task, ARRAY_COUNT count)
+{
+    const struct reader_guard *guard = task->privdata;
+    bool too_few = guard->rule == READER_MESSAGES && !task->parent && count != 3;
+    return !too_few && count <= ELEMENTS_MAX &&
+                   allowed(task, task->type, (size_t)count * sizeof(redisReply *))
+               ? original->createArray(task, count)
+               : NULL;
+}
+
+static void *create_integer(const redisReadTask *task, long long number)
+{
+    return allowed(task, task->type, 0) ? original->createInteger(task, number) : NULL;
+}
+
+/* hiredis types the task as the string or array that it is not. */
+static void *create_nil(const redisReadTask *task)
+{
+    return allowed(task, REDIS_REPLY_NIL, 0) ? original->createNil(task) : NULL;
+}
+
+#if HIREDIS_MAJOR >= 1
+static void *create_double(const redisReadTask *task, double number, char *text, size_t len)
+{
+    return allowed(task, task->type, 0) ? original->createDouble(task, number, text, len) : NULL;
+}
+
+static void *create_bool(const redisReadTask *task, int value)
+{
+    return allowed(task, task->type, 0) ? original->createBool(task, value) : NULL;
+}
+#endif
+
+/* The length that the server has announced of the string at the beginning of the bytes that wait;
+ * 0: they begin with none. hiredis has taken the type byte off, and leaves the length in place
+ * until all of the string is there. No other reply waits with its first line complete. */
+static size_t announced(const char *waiting, size_t len)
+{
+    size_t number = 0, i = 0;
+    for (; i < len && waiting[i] >= '0' && waiting[i] <= '9' && number < SIZE_MAX / 100; i++)
+        number = number * 10 + (size_t)(waiting[i] - '0');
+    return len - i >= 2 && waiting[i] == '\r' && waiting[i + 1] == '\n' ? number : 0;
+}
+
+/* Whether what waits is, or will be, more than the guard allows. */
+static bool is_too_long(const redisReader *reader, const struct reader_guard *guard)
+{
+    size_t waiting = reader->len - reader->pos;
+    return waiting > guard->most ||
+           (waiting > 0 && announced(reader->buf + reader->pos, waiting) > guard->most);
+}
+
+/* In the place of the adapter's own. An error of the reader's makes hiredis end the connection. */
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    redisLibevEvents *attached = watcher->data;
+    redisReader *reader = attached->context->c.reader;
+    (void)loop, (void)events;
+    if (!reader->err && is_too_long(reader, reader->privdata)) {
+        reader->err = REDIS_ERR_PROTOCOL;
+        snprintf(reader->errstr, sizeof reader->errstr, "a reply is too long");
+    }
+    redisAsyncHandleRead(attached->context);
+}
+
+static void guard_reader(redisReader *reader, struct reader_guard *guard)
+{
+    static redisReplyObjectFunctions guarded;
+    if (!original) {
+        original = reader->fn;
+        guarded = *original;
+        guarded.createString = create_string;
+        guarded.createArray = create_array;
+        guarded.createInteger = create_integer;
+        guarded.createNil = create_nil;
+#if HIREDIS_MAJOR >= 1
+        guarded.createDouble = create_double;
+        guarded.createBool = create_bool;
+#endif
+    }
+    reader->fn = &guarded;
+    reader->privdata = guard;
+}
+
+bool redis_reader_attach(struct ev_loop *loop, redisAsyncContext *context,
+                         struct reader_guard *guard)
+{
+    guard_reader(context->c.reader, guard);
+    if (redisLibevAttach(loop, context) != REDIS_OK)
+        return false;
+    ev_set_cb(&((redisLibevEvents *)context->ev.data)->rev, on_readable);
+    return true;
+}

@@ -1,0 +1,42 @@
+/* What hiredis may believe of a server, and how much it takes from one.
+ *
+ * hiredis keeps what it has read until a reply is complete, however long the server says that it
+ * will be. Here the connection ends as soon as that is known to be too much, before there is memory
+ * for it.
+ *
+ * hiredis takes room for as many array elements as the server says, and asserts that each reply has
+ * a command that waits for it, and that messages look like messages. A reply that is refused here
+ * ends its connection instead of the process.
+ */
+#ifndef WORKERLESS_REDIS_GUARD_H
+#define WORKERLESS_REDIS_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Bytes of a reply besides those of a value: replies without one stay far below it. */
+#define READER_SLACK ((size_t)16 << 20)
+
+struct ev_loop;
+struct redisAsyncContext;
+
+enum reader_rule {
+    READER_ANY,      /* only arrays that are too large are refused */
+    READER_COMMANDS, /* and replies that no command waits for */
+    READER_MESSAGES, /* and messages that hiredis' subscriptions could not bear */
+};
+
+struct reader_guard {
+    enum reader_rule rule;
+    size_t most; /* bytes of a reply, those that hiredis takes for its elements included */
+    bool (*awaited)(const void *context); /* READER_COMMANDS: whether a command waits */
+    const void *context;
+    size_t taken; /* by the reply that is being read, up to now */
+};
+
+/* Puts the context under the guard, which outlives it, and attaches it to the loop. To be called
+ * before anything is read. False: it could not be attached. */
+bool redis_reader_attach(struct ev_loop *loop, struct redisAsyncContext *context,
+                         struct reader_guard *guard);
+
+#endif

@@ -1,0 +1,20 @@
+/* How Redis is reached, as the config says. Plain values; the strings are borrowed. */
+#ifndef WORKERLESS_REDIS_SETTINGS_H
+#define WORKERLESS_REDIS_SETTINGS_H
+
+struct redis_settings {
+    const char *address; /* as redis/address.h has it; "": there is no Redis */
+    double timeout;      /* seconds until an unanswered command means that the server is gone */
+    /* Used if the address says TLS; each may be empty. */
+    const char *tls_ca;          /* file of the trusted certificates; "": the system's */
+    const char *tls_certificate; /* file of the certificate that we show when asked; "": none */
+    const char *tls_key;         /* file of its key */
+    const char *tls_name;        /* the name in the servers' certificates; "": the host's */
+};
+
+struct redis_problem {
+    const char *option; /* its name in the config; static */
+    char why[160];      /* in the user's words */
+};
+
+#endif

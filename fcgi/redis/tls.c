@@ -1,0 +1,273 @@
+/* hiredis_ssl moves the bytes, the handshake's too, whenever the socket is ready for them. What is
+ * done here is what it leaves open: it does not look at whose certificate a server shows, and most
+ * of its errors say no more than that there was one.
+ *
+ *     hiredis --read, write--> explained_read, explained_write --> hiredis_ssl --> OpenSSL
+ *
+ * OpenSSL notes errors in a queue of the thread, which the sources' TLS uses as well. A call that
+ * finds a foreign error in it would be misread as failed: so it is emptied before each, and after
+ * what fails.
+ */
+#include "redis/tls.h"
+
+#include "config.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "redis/settings.h"
+
+#ifdef HAVE_REDIS_TLS
+
+#include <errno.h>
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+#include <hiredis/hiredis_ssl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "redis/address.h"
+
+struct redis_tls {
+    const struct redis_settings *settings;
+    SSL_CTX *context;
+};
+
+bool redis_tls_is_built(void)
+{
+    return true;
+}
+
+/* --- whom to trust, and who we are --- */
+
+/* An encrypted key would have the passphrase asked for at a terminal. */
+static int no_passphrase(char *room, int size, int writing, void *context)
+{
+    (void)room, (void)size, (void)writing, (void)context;
+    return -1;
+}
+
+static bool refuse(struct redis_problem *problem, const char *option, const char *what)
+{
+    unsigned long error = ERR_peek_error();
+    const char *reason = ERR_GET_LIB(error) == ERR_LIB_SYS ? strerror(ERR_GET_REASON(error))
+                                                           : ERR_reason_error_string(error);
+    problem->option = option;
+    snprintf(problem->why, sizeof problem->why, "%s%s%s", what, reason ? ": " : "",
+             reason ? reason : "");
+    ERR_clear_error();
+    return false;
+}
+
+static bool load(SSL_CTX *context, const struct redis_settings *settings,
+                 struct redis_problem *problem)
+{
+    const char *certificate = settings->tls_certificate, *key = settings->tls_key;
+    if (settings->tls_ca[0]) {
+        if (SSL_CTX_load_verify_locations(context, settings->tls_ca, NULL) != 1)
+            return refuse(problem, "tls_ca", "no certificates can be read from the file");
+    } else if (SSL_CTX_set_default_verify_paths(context) != 1) {
+        return refuse(problem, "tls_ca", "the system's certificates can't be read");
+    }
+    if (!certificate[0] && !key[0])
+        return true;
+    if (!certificate[0])
+        return refuse(problem, "tls_key", "it needs tls_certificate");
+    if (!key[0])
+        return refuse(problem, "tls_certificate", "it needs tls_key");
+    if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
+        return refuse(problem, "tls_certificate", "no certificate can be read from the file");
+    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(context) != 1)
+        return refuse(problem, "tls_key", "not the certificate's key, without a passphrase");
+    return true;
+}
+
+/* Why the latest certificate was refused. It is asked for within the call that made it known, so
+ * one is enough for all connections. */
+static int distrust;
+
+static int on_verified(int trusted, X509_STORE_CTX *store)
+{
+    if (!trusted)
+        distrust = X509_STORE_CTX_get_error(store);
+    return trusted;
+}
+
+struct redis_tls *redis_tls_new(const struct redis_settings *settings,
+                                struct redis_problem *problem)
+{
+    struct redis_tls *tls = alloc_zeroed(sizeof *tls);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    *problem = (struct redis_problem){.option = "redis", .why = "out of memory"};
+    ERR_clear_error();
+    if (!tls || !context || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1)
+        goto fail;
+    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verified);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS); /* most connections are idle mostly */
+#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
+    SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF); /* a reply tells its own length */
+#endif
+    if (!load(context, settings, problem))
+        goto fail;
+    tls->settings = settings;
+    tls->context = context;
+    return tls;
+fail:
+    SSL_CTX_free(context);
+    free(tls);
+    return NULL;
+}
+
+void redis_tls_free(struct redis_tls *tls)
+{
+    if (!tls)
+        return;
+    SSL_CTX_free(tls->context);
+    free(tls);
+}
+
+/* --- what went wrong --- */
+
+static void begin_call(void)
+{
+    distrust = X509_V_OK;
+    errno = 0;
+    ERR_clear_error();
+}
+
+/* What OpenSSL has to say about the last call, or 0. Since 3.2 it also notes that a write failed,
+ * with errno as the reason; that explains nothing. */
+static unsigned long openssl_error(void)
+{
+    unsigned long error = ERR_peek_error();
+    return ERR_GET_LIB(error) == ERR_LIB_SYS ? 0 : error;
+}
+
+static bool is_explained(void)
+{
+    return distrust != X509_V_OK || openssl_error() != 0;
+}
+
+static void explain(redisContext *c)
+{
+    const char *reason = ERR_reason_error_string(openssl_error());
+    if (distrust != X509_V_OK)
+        snprintf(c->errstr, sizeof c->errstr, "TLS: the server's certificate is refused: %s",
+                 X509_verify_cert_error_string(distrust));
+    else if (reason)
+        snprintf(c->errstr, sizeof c->errstr, "TLS: %s", reason);
+    else if (c->err == REDIS_ERR_IO && (errno == 0 || errno == EAGAIN))
+        snprintf(c->errstr, sizeof c->errstr, "TLS: the connection was closed");
+    ERR_clear_error();
+}
+
+static const redisContextFuncs *original; /* hiredis_ssl's, the same of all connections */
+
+static ssize_t explained_read(redisContext *c, char *room, size_t size)
+{
+    begin_call();
+    ssize_t count = original->read(c, room, size);
+    if (count < 0)
+        explain(c);
+    return count;
+}
+
+/* A server that refuses our certificate says so and breaks off at once. The latter may be noticed
+ * before the former is read. Without such a word the error stays what it is. */
+static void hear_last_word(redisContext *c)
+{
+    char errstr[sizeof c->errstr], byte;
+    memcpy(errstr, c->errstr, sizeof errstr);
+    begin_call();
+    original->read(c, &byte, 1);
+    memcpy(c->errstr, errstr, sizeof errstr);
+    if (is_explained())
+        explain(c);
+}
+
+static ssize_t explained_write(redisContext *c)
+{
+    begin_call();
+    ssize_t count = original->write(c);
+    if (count >= 0)
+        return count;
+    bool is_known = is_explained();
+    explain(c);
+    if (!is_known)
+        hear_last_word(c);
+    return count;
+}
+
+/* --- a connection --- */
+
+/* Sets whom the certificate must name, and asks for that one's: an address is not asked for. */
+static bool expect(SSL *ssl, const char *host)
+{
+    if (redis_address_is_literal(host))
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+bool redis_tls_start(struct redis_tls *tls, redisAsyncContext *context, const char *host)
+{
+    static redisContextFuncs explained;
+    const char *name = tls->settings->tls_name;
+    redisContext *c = &context->c;
+    begin_call();
+    SSL *ssl = SSL_new(tls->context);
+    if (!ssl || !expect(ssl, name[0] ? name : host)) {
+        snprintf(c->errstr, sizeof c->errstr, "TLS: out of memory");
+        goto fail;
+    }
+    if (redisInitiateSSL(c, ssl) != REDIS_OK) { /* a server that is near may have answered */
+        explain(c);
+        goto fail;
+    }
+    if (!original) {
+        original = c->funcs;
+        explained = *original;
+        explained.read = explained_read;
+        explained.write = explained_write;
+    }
+    c->funcs = &explained;
+    return true;
+fail:
+    SSL_free(ssl);
+    ERR_clear_error();
+    return false;
+}
+
+#else /* no TLS */
+
+bool redis_tls_is_built(void)
+{
+    return false;
+}
+
+struct redis_tls *redis_tls_new(const struct redis_settings *settings,
+                                struct redis_problem *problem)
+{
+    (void)settings;
+    *problem = (struct redis_problem){.option = "redis"};
+    snprintf(problem->why, sizeof problem->why, "this build has no TLS");
+    return NULL;
+}
+
+void redis_tls_free(struct redis_tls *tls)
+{
+    (void)tls;
+}
+
+bool redis_tls_start(struct redis_tls *tls, struct redisAsyncContext *context, const char *host)
+{
+    (void)tls, (void)context, (void)host;
+    return false;
+}
+
+#endif

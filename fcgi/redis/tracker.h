@@ -1,0 +1,36 @@
+/* The connection by which a server tells of changes.
+ *
+ * It is subscribed to __redis__:invalidate, and the CLIENT TRACKING (BCAST, by prefix) of the
+ * link's own connection is redirected to it: so every change of a key of ours is heard of, whoever
+ * made it, though perhaps not what the link itself changed (NOLOOP). This works in RESP2, so with
+ * every hiredis.
+ */
+#ifndef WORKERLESS_REDIS_TRACKER_H
+#define WORKERLESS_REDIS_TRACKER_H
+
+#include <stdbool.h>
+
+struct ev_loop;
+struct redis_link;
+struct redis_link_owner;
+struct redis_tracker;
+
+/* The link and its owner, who is told, are borrowed. Returns what the caller owns, or NULL when out
+ * of memory. */
+struct redis_tracker *redis_tracker_new(struct ev_loop *loop, const char *name_space,
+                                        struct redis_link *link,
+                                        const struct redis_link_owner *owner);
+
+/* The link is ready: from now on tracking is armed, and armed again when it was lost. */
+void redis_tracker_start(struct redis_tracker *tracker);
+
+/* The link is down. Nothing is told any longer. */
+void redis_tracker_stop(struct redis_tracker *tracker);
+
+/* Whether changes are told now. */
+bool redis_tracker_armed(const struct redis_tracker *tracker);
+
+/* It is stopped, and no command of the link's is pending. NULL is allowed. */
+void redis_tracker_free(struct redis_tracker *tracker);
+
+#endif

@@ -1,0 +1,383 @@
+/* cache/redis and cache/redis_scan: purges of all keys that begin so, on servers that answer when
+ * the test says so. The functions here stand in the place of topology.c and server.c. */
+#include <ev.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "cache/cache.h"
+#include "cache/store.h"
+#include "redis/topology.h"
+#include "resp.h"
+#include "unit.h"
+
+#define SERVERS 3
+
+struct redis_link {
+    bool usable;
+};
+
+struct command {
+    redis_reply_fn *answered;
+    void *caller;
+    size_t server;
+    char name[16], key[40]; /* of SCAN the pattern */
+};
+
+struct redis_nodes {
+    struct redis_link links[SERVERS];
+    size_t count;
+    unsigned version;
+    bool closing;
+    struct command commands[3000]; /* unanswered, the oldest first */
+    size_t pending;
+    unsigned scans; /* since the beginning */
+};
+
+static struct redis_nodes servers;
+static struct redis *redis;
+static struct ev_loop *loop;
+static unsigned answers;
+static enum redis_outcome last;
+
+/* --- the servers --- */
+
+struct redis_nodes *redis_nodes_new(struct ev_loop *of, const struct redis_settings *settings,
+                                    const struct redis_link_owner *owner)
+{
+    (void)of, (void)settings, (void)owner;
+    return &servers;
+}
+
+static void reply_with(redisReply *reply)
+{
+    assert_true(servers.pending > 0);
+    struct command command = servers.commands[0];
+    servers.pending--;
+    for (size_t i = 0; i < servers.pending; i++)
+        servers.commands[i] = servers.commands[i + 1];
+    command.answered(command.caller, reply);
+}
+
+void redis_nodes_free(struct redis_nodes *nodes)
+{
+    nodes->closing = true;
+    while (nodes->pending > 0)
+        reply_with(NULL);
+}
+
+struct redis_link *redis_nodes_link(const struct redis_nodes *nodes, struct slice prefix,
+                                    struct slice key)
+{
+    (void)prefix, (void)key;
+    return nodes->closing ? NULL : &servers.links[0];
+}
+
+struct redis_link *redis_nodes_at(const struct redis_nodes *nodes, size_t index)
+{
+    return nodes->closing || index >= nodes->count ? NULL : &servers.links[index];
+}
+
+struct redis_link *redis_nodes_timekeeper(const struct redis_nodes *nodes)
+{
+    return redis_nodes_at(nodes, 0);
+}
+
+const char *redis_link_name(const struct redis_link *link)
+{
+    (void)link;
+    return "a server";
+}
+
+bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, void *caller,
+                           int count, const char **words)
+{
+    (void)link, (void)answered, (void)caller, (void)count, (void)words;
+    return false; /* the time: nobody asks for it */
+}
+
+unsigned redis_nodes_version(const struct redis_nodes *nodes)
+{
+    return nodes->version;
+}
+
+enum redis_trouble redis_nodes_trouble(const struct redis_nodes *nodes)
+{
+    (void)nodes;
+    return REDIS_WELL;
+}
+
+bool redis_nodes_busy(const struct redis_nodes *nodes)
+{
+    return nodes->pending > 0;
+}
+
+enum redis_redirection_kind redis_nodes_redirect(struct redis_nodes *nodes,
+                                                 const struct redis_link *link, const char *error,
+                                                 struct redis_link **to)
+{
+    (void)nodes, (void)link, (void)error;
+    *to = NULL;
+    return REDIS_NOT_REDIRECTED;
+}
+
+void redis_link_doubt(struct redis_link *link)
+{
+    (void)link;
+}
+
+bool redis_link_usable(const struct redis_link *link)
+{
+    return link->usable;
+}
+
+bool redis_link_tracking(const struct redis_link *link)
+{
+    return link->usable;
+}
+
+bool redis_link_send(struct redis_link *link, int argc, const char **argv, const size_t *lens,
+                     redis_reply_fn *answered, void *caller)
+{
+    assert_true(link->usable && servers.pending < LENGTH(servers.commands));
+    struct command *command = &servers.commands[servers.pending++];
+    int key = strcmp(argv[0], "SCAN") == 0 ? 3 : argc - 1;
+    *command = (struct command){.answered = answered,
+                                .caller = caller,
+                                .server = (size_t)(link - servers.links)};
+    snprintf(command->name, sizeof command->name, "%s", argv[0]);
+    snprintf(command->key, sizeof command->key, "%.*s", (int)lens[key], argv[key]);
+    servers.scans += strcmp(argv[0], "SCAN") == 0;
+    return true;
+}
+
+/* --- what they say --- */
+
+/* The oldest command is answered by this, in RESP. NULL: the connection broke. */
+static void reply(const char *resp)
+{
+    redisReply *parsed = resp_parse(resp);
+    reply_with(parsed);
+    freeReplyObject(parsed);
+}
+
+/* The oldest command, which is a SCAN, finds so many keys. */
+static void reply_found(const char *cursor, unsigned count)
+{
+    struct buffer resp = {0};
+    char text[100];
+    assert_string_equal(servers.commands[0].name, "SCAN");
+    bool leases = strncmp(servers.commands[0].key, "lease:{", 7) == 0;
+    int len =
+        snprintf(text, sizeof text, "*2\r\n$%zu\r\n%s\r\n*%u\r\n", strlen(cursor), cursor, count);
+    unit_append(&resp, text, (size_t)len);
+    for (unsigned i = 0; i < count; i++) {
+        len = snprintf(text, sizeof text,
+                       leases ? "$20\r\nlease:{worker:u%04u}\r\n" : "$12\r\nworker:u%04u\r\n", i);
+        unit_append(&resp, text, (size_t)len);
+    }
+    unit_append(&resp, "", 1);
+    reply(buffer_slice(&resp).data);
+    buffer_free(&resp);
+}
+
+static void on_answer(void *caller, const struct redis_answer *answer)
+{
+    assert_ptr_equal(caller, &answers);
+    answers++;
+    last = answer->outcome;
+}
+
+static void purge(void)
+{
+    redis_purge_prefix(redis, SLICE("u"), false, on_answer, &answers);
+}
+
+static void begin(void)
+{
+    static const struct cache_settings settings = {.redis = {.address = "redis://h"}, .name_space = "worker"};
+    static const struct redis_owner owner = {0};
+    servers.count = 1;
+    servers.version = servers.scans = answers = 0;
+    servers.closing = false;
+    for (size_t i = 0; i < SERVERS; i++)
+        servers.links[i].usable = true;
+    redis = redis_new(loop, &settings, &owner);
+    assert_non_null(redis);
+}
+
+static void end(void)
+{
+    redis_free(redis);
+    redis = NULL;
+    assert_int_equal(servers.pending, 0);
+}
+
+/* --- the tests --- */
+
+/* It is over when the scan is, and the last purge. */
+static void test_done(void **state)
+{
+    (void)state;
+    begin();
+    purge();
+    assert_string_equal(servers.commands[0].key, "worker:u*");
+    reply_found("7", 2);
+    assert_string_equal(servers.commands[0].key, "worker:u0000");
+    reply(":1\r\n");
+    assert_string_equal(servers.commands[0].key, "worker:u0001");
+    reply(":0\r\n"); /* gone meanwhile */
+    reply_found("0", 0);
+    assert_string_equal(servers.commands[0].key, "lease:{worker:u*");
+    reply_found("0", 1);
+    assert_string_equal(servers.commands[0].key, "worker:u0000");
+    assert_int_equal(answers, 0);
+    reply(":0\r\n");
+    assert_int_equal(answers, 1);
+    assert_int_equal(last, REDIS_DONE);
+
+    purge(); /* nothing is there */
+    reply_found("0", 0);
+    reply_found("0", 0);
+    assert_int_equal(answers, 2);
+    assert_int_equal(last, REDIS_DONE);
+    end();
+    assert_int_equal(answers, 2);
+}
+
+/* Any of the single purges fails: that is told, and all the others are sent. */
+static void test_failed(void **state)
+{
+    static const char *const errors[] = {NULL, "-OOM command not allowed\r\n", "+OK\r\n"};
+    (void)state;
+    for (unsigned i = 0; i < 5 * LENGTH(errors); i++) {
+        unsigned failing = i / LENGTH(errors), purged = 0;
+        begin();
+        purge();
+        for (unsigned step = 0; servers.pending > 0;) {
+            if (strcmp(servers.commands[0].name, "SCAN") != 0)
+                reply(purged++ == failing ? errors[i % LENGTH(errors)] : ":1\r\n");
+            else if (step++ == 0)
+                reply_found("9", 2);
+            else
+                reply_found("0", step == 2 ? 1 : 2);
+        }
+        assert_row(i, purged == 5 && answers == 1 && last == REDIS_GONE);
+        end();
+    }
+}
+
+/* The scan waits while many are under way. */
+static void test_many(void **state)
+{
+    (void)state;
+    begin();
+    purge();
+    reply_found("7", 1200);
+    assert_int_equal(servers.pending, 1200);
+    while (servers.pending > 1000)
+        reply(":1\r\n");
+    assert_int_equal(servers.scans, 1);
+    reply(":1\r\n");
+    assert_int_equal(servers.scans, 2);
+    assert_int_equal(servers.pending, 1000);
+    while (servers.pending > 1)
+        reply(":1\r\n");
+    assert_int_equal(servers.scans, 2);
+    reply_found("0", 0);
+    reply_found("0", 0);
+    assert_int_equal(answers, 1);
+    assert_int_equal(last, REDIS_DONE);
+    end();
+}
+
+/* The server goes away while the scan waits, or everything ends. */
+static void test_lost(void **state)
+{
+    (void)state;
+    for (int lost = 0; lost < 2; lost++) {
+        begin();
+        purge();
+        reply_found("7", 1500);
+        assert_int_equal(answers, 0);
+        servers.links[0].usable = !lost;
+        while (lost && servers.pending > 0)
+            reply(NULL);
+        assert_int_equal(answers, lost);
+        end();
+        assert_int_equal(answers, 1);
+        assert_int_equal(last, REDIS_GONE);
+    }
+}
+
+/* Slots that move begin the scan anew, some times; after that not all may have been found. */
+static void test_moved(void **state)
+{
+    static const struct {
+        unsigned moves;
+        enum redis_outcome outcome;
+    } cases[] = {{0, REDIS_DONE}, {1, REDIS_DONE},  {5, REDIS_DONE},
+                 {9, REDIS_DONE}, {10, REDIS_GONE}, {1000, REDIS_GONE}};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        begin();
+        servers.count = SERVERS;
+        purge();
+        bool seen[SERVERS] = {false};
+        for (unsigned moves = 0; servers.pending > 0;) {
+            assert_row(i, servers.scans < 100);
+            seen[servers.commands[0].server] = true;
+            servers.version += moves++ < cases[i].moves;
+            reply_found("0", 0);
+        }
+        assert_row(i, answers == 1 && last == cases[i].outcome);
+        assert_row(i, seen[0] && seen[1] && seen[2]);
+        end();
+    }
+}
+
+/* For the purge itself, its scan, and each of two keys. */
+static void test_no_memory(void **state)
+{
+    static const char found[] = "*2\r\n$1\r\n0\r\n*2\r\n$8\r\nworker:a\r\n$8\r\nworker:b\r\n";
+    (void)state;
+    for (long successes = 0; successes <= 4; successes++) {
+        begin();
+        alloc_fail_after(successes);
+        purge();
+        while (servers.pending > 0)
+            reply(strcmp(servers.commands[0].name, "SCAN") != 0 ? ":1\r\n"
+                  : servers.scans == 1                          ? found
+                                                                : "*2\r\n$1\r\n0\r\n*0\r\n");
+        alloc_fail_after(-1);
+        assert_row(successes, answers == 1);
+        assert_row(successes, last == (successes < 4 ? REDIS_GONE : REDIS_DONE));
+        end();
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    loop = ev_loop_new(0);
+    return loop ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    ev_loop_destroy(loop);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_done),  cmocka_unit_test(test_failed),
+        cmocka_unit_test(test_many),  cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_moved), cmocka_unit_test(test_no_memory),
+    };
+    log_configure(LOG_LEVEL_ERROR, false);
+    return cmocka_run_group_tests_name("redis_purge", tests, setup, teardown);
+}
