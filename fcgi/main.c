@@ -152,8 +152,7 @@ static void fit_connections(const struct conf *conf, struct connection_limits *l
     struct rlimit limit;
     size_t needed = RESERVED_FDS;
     for (size_t i = 0; i < conf->source_count; i++)
-        if (conf->sources[i].kind == SOURCE_HTTP)
-            needed += conf->sources[i].connections;
+        needed += source_descriptors(conf->sources[i]);
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
@@ -179,7 +178,7 @@ static bool server_build(struct server *server)
     if (!server->sources || !server->recipes)
         return false;
     for (size_t i = 0; i < conf->source_count; i++)
-        if (!(server->sources[i] = source_create(loop, &conf->sources[i])))
+        if (!(server->sources[i] = source_create(loop, conf->sources[i])))
             return false;
     for (size_t i = 0; i < conf->route_count; i++)
         server->recipes[i] = &conf->routes[i].recipe;

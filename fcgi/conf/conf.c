@@ -16,7 +16,7 @@
 #include "conf/syntax.h"
 #include "conf/scan.h"
 #include "redis/check.h"
-#include "source/url.h"
+#include "source/source.h"
 
 /* nginx gives a request up after 60s by default; the answer needs a moment, too. */
 #define HOLD_DOUBTFUL_S 55
@@ -25,21 +25,32 @@ struct builder {
     struct conf *conf;
     const struct document *document;
     struct place *places; /* one for each of the document's sections */
+    struct given *given;  /* of all places */
     struct problems *problems;
+};
+
+/* What the file says of an option. */
+struct given {
+    const struct value *value; /* NULL: nothing */
+    bool bad;                  /* it is wrong */
 };
 
 /* What the build knows of a section. */
 struct place {
     const struct section *section;
-    void *target;                           /* where its options are stored */
-    const struct value *given[OPTIONS_MAX]; /* by the option's index; NULL: not in the file */
-    bool bad[OPTIONS_MAX];                  /* it is given, and wrong */
+    const struct source_type *type; /* of a source, if it is known */
+    void *target;                   /* where its options are stored */
+    struct given *given;            /* by the option's number */
 };
+
+static const struct given *given_of(const struct place *place, const char *name)
+{
+    return &place->given[option_find(place->section->kind, place->type, name)];
+}
 
 static const struct value *given(const struct place *place, const char *name)
 {
-    const struct option *option = option_find(place->section->kind, name);
-    return place->given[option - option_table];
+    return given_of(place, name)->value;
 }
 
 /* The line to blame for something about the option: its own, or its section's. */
@@ -55,55 +66,98 @@ static bool refuse_memory(struct problems *problems)
     return false;
 }
 
+/* The types of the sources: what their other options mean depends on it. */
+static void find_types(struct builder *builder)
+{
+    const struct document *document = builder->document;
+    size_t option = option_find(SECTION_SOURCE, NULL, "type");
+    for (size_t i = 0; i < document->value_count; i++) {
+        const struct value *value = &document->values[i];
+        if (value->option == option && !builder->places[value->section].type)
+            builder->places[value->section].type = source_type_find(value->text);
+    }
+}
+
+/* The struct of a source section. One whose type is unknown has no more than a name. */
+static struct source_settings *build_settings(struct conf *conf, const struct place *place)
+{
+    const struct source_type *type = place->type;
+    struct source_settings *settings = alloc_zeroed(type ? type->settings_size : sizeof *settings);
+    if (settings) {
+        settings->type = type;
+        conf->sources[conf->source_count++] = settings;
+    }
+    return settings;
+}
+
 /* Makes the structs that the options are stored in. */
 static bool build_places(struct builder *builder)
 {
     const struct document *document = builder->document;
     struct conf *conf = builder->conf;
-    size_t sources = 0, routes = 0;
+    size_t sources = 0, routes = 0, options = options_count();
     for (size_t i = 0; i < document->section_count; i++) {
         sources += document->sections[i].kind == SECTION_SOURCE;
         routes += document->sections[i].kind == SECTION_FRAGMENT;
     }
     builder->places = alloc_zeroed(document->section_count * sizeof(*builder->places));
+    builder->given = alloc_zeroed(document->section_count * options * sizeof(*builder->given));
     conf->sources = alloc_zeroed((sources + 1) * sizeof(*conf->sources));
     conf->routes = alloc_zeroed((routes + 1) * sizeof(*conf->routes));
-    if (!builder->places || !conf->sources || !conf->routes)
+    if (!builder->places || !builder->given || !conf->sources || !conf->routes)
         return refuse_memory(builder->problems);
+    find_types(builder);
     for (size_t i = 0; i < document->section_count; i++) {
         const struct section *section = &document->sections[i];
         struct place *place = &builder->places[i];
-        const char *title = section->title;
-        *place = (struct place){.section = section, .target = conf};
-        if (title && !(title = alloc_copy(title, strlen(title))))
-            return refuse_memory(builder->problems);
+        const char **title = NULL;
+        place->section = section;
+        place->given = &builder->given[i * options];
+        place->target = conf;
         if (section->kind == SECTION_SOURCE) {
-            conf->sources[conf->source_count].name = title;
-            place->target = &conf->sources[conf->source_count++];
+            struct source_settings *settings = build_settings(conf, place);
+            if (!settings)
+                return refuse_memory(builder->problems);
+            place->target = settings;
+            title = &settings->name;
         } else if (section->kind == SECTION_FRAGMENT) {
-            conf->routes[conf->route_count].pattern = title;
             place->target = &conf->routes[conf->route_count++];
+            title = &((struct route *)place->target)->pattern;
         }
+        if (title && !(*title = alloc_copy(section->title, strlen(section->title))))
+            return refuse_memory(builder->problems);
     }
     return true;
 }
 
+/* Whether this section has the option at all; only sources differ. */
+static bool has_option(const struct place *place, const struct option_row *row)
+{
+    return !row->only || row->only == place->type;
+}
+
+/* Where types of source share the name, the option is that of the source's own type. An option that
+ * the section cannot have is checked all the same, and reported by build_rest. */
 static void build_value(struct builder *builder, const struct value *value)
 {
     struct place *place = &builder->places[value->section];
-    const struct option *option = value->option;
-    const struct value **known = &place->given[option - option_table];
+    size_t number =
+        option_find(place->section->kind, place->type, option_row(value->option).option->name);
+    struct option_row row = option_row(number);
+    const struct option *option = row.option;
+    struct given *known = &place->given[number];
     char quote[QUOTE_ROOM], wrong[OPTION_WRONG_ROOM];
-    if (*known && value->begins) {
+    if (known->value && value->begins) {
         problems_add(builder->problems, value->line, "%s is set twice; first in line %d",
-                     option->name, (*known)->line);
+                     option->name, known->value->line);
         return;
     }
-    if (!*known)
-        *known = value;
-    if (option_store(option, value->text, place->target, wrong))
+    if (!known->value)
+        known->value = value;
+    if (has_option(place, &row) ? option_store(option, value->text, place->target, wrong)
+                                : option_check(option, value->text, wrong))
         return;
-    place->bad[option - option_table] = true;
+    known->bad = true;
     if (option->secret)
         problems_add(builder->problems, value->line, "%s: %s", option->name, wrong);
     else
@@ -121,36 +175,30 @@ static const char *call(const struct place *place, char room[2 * QUOTE_ROOM])
     return room;
 }
 
-/* Whether this section has the option at all; only sources differ. */
-static bool has_option(const struct place *place, const struct option *option)
-{
-    const struct source_settings *settings = place->target;
-    return option->only == 0 || (option->only & FOR_SOURCE(settings->kind)) != 0;
-}
-
 /* Misplaced options, missing ones, defaults. */
 static void build_rest(struct builder *builder, struct place *place)
 {
     enum option_section kind = place->section->kind;
-    char called[2 * QUOTE_ROOM], wrong[OPTION_WRONG_ROOM];
+    char called[2 * QUOTE_ROOM], types[OPTION_TYPES_ROOM], wrong[OPTION_WRONG_ROOM];
     if (kind == SECTION_SOURCE) {
-        const struct value *type = given(place, "type");
-        if (!type || place->bad[type->option - option_table]) {
-            if (!type)
-                problems_add(builder->problems, place->section->line, "%s: type is missing",
-                             call(place, called));
+        const struct given *type = given_of(place, "type");
+        if (!type->value)
+            problems_add(builder->problems, place->section->line, "%s: type is missing",
+                         call(place, called));
+        if (!type->value || type->bad)
             return; /* what else it should have is unknown */
-        }
     }
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option *option = &option_table[i];
-        const struct value *value = place->given[i];
-        if (option->section != kind)
+    for (size_t i = 0, count = options_count(); i < count; i++) {
+        struct option_row row = option_row(i);
+        const struct option *option = row.option;
+        const struct value *value = place->given[i].value;
+        if (row.section != kind)
             continue;
-        if (value && !has_option(place, option)) {
+        if (value && !has_option(place, &row)) {
+            option_types(option->name, types);
             problems_add(builder->problems, value->line, "%s is for sources of type %s",
-                         option->name, option_only(option));
-        } else if (!value && has_option(place, option)) {
+                         option->name, types);
+        } else if (!value && has_option(place, &row)) {
             if (option->required)
                 problems_add(builder->problems, place->section->line, "%s: %s is missing",
                              call(place, called), option->name);
@@ -186,19 +234,19 @@ static void build_source(struct builder *builder, struct place *place)
 {
     const struct source_settings *settings = place->target;
     char called[2 * QUOTE_ROOM];
-    const char *wrong;
+    const char *wrong, *option = "type";
     check_unique(builder, place);
-    if (!settings->name[0])
+    if (!place->section->title[0])
         problems_add(builder->problems, place->section->line, "a source needs a name");
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option *option = &option_table[i];
-        if (option->section == SECTION_SOURCE && option->required && has_option(place, option) &&
-            (!place->given[i] || place->bad[i]))
+    for (size_t i = 0, count = options_count(); i < count; i++) {
+        struct option_row row = option_row(i);
+        if (row.section == SECTION_SOURCE && row.option->required && has_option(place, &row) &&
+            (!place->given[i].value || place->given[i].bad))
             return;
     }
-    wrong = source_check(settings);
+    wrong = source_check(settings, &option);
     if (wrong)
-        problems_add(builder->problems, line_of(place, "url"), "%s: %s", call(place, called),
+        problems_add(builder->problems, line_of(place, option), "%s: %s", call(place, called),
                      wrong);
 }
 
@@ -244,7 +292,7 @@ static void list_sources(const struct conf *conf, char *room, size_t size)
     for (size_t i = 0; i < conf->source_count && len < size; i++) {
         bool last = i + 1 == conf->source_count, full = len + 60 > size;
         len += (size_t)snprintf(room + len, size - len, " %.40s%s",
-                                full ? "..." : conf->sources[i].name, last || full ? "" : ",");
+                                full ? "..." : conf->sources[i]->name, last || full ? "" : ",");
         if (full)
             return;
     }
@@ -260,8 +308,10 @@ static void find_source(const struct builder *builder, const struct place *place
         return;
     found = find_title(builder, SECTION_SOURCE, value->text);
     if (found) {
-        recipe->source =
-            (unsigned)((const struct source_settings *)found->target - builder->conf->sources);
+        unsigned index = 0;
+        while (builder->conf->sources[index] != found->target)
+            index++;
+        recipe->source = index;
         return;
     }
     list_sources(builder->conf, names, sizeof(names));
@@ -347,8 +397,8 @@ static void check_reached(const struct builder *builder, const struct place *pla
 /* The option's value, if it is given and sound. */
 static const struct value *sound(const struct place *place, const char *name)
 {
-    const struct value *value = given(place, name);
-    return value && !place->bad[value->option - option_table] ? value : NULL;
+    const struct given *option = given_of(place, name);
+    return option->bad ? NULL : option->value;
 }
 
 /* Each name has an entry of its own, and costs a call of its own, for nothing. That may still be
@@ -357,16 +407,15 @@ static void warn_of_source(const struct builder *builder, const struct place *pl
 {
     const struct value *value = given(place, "source");
     const struct place *found = value ? find_title(builder, SECTION_SOURCE, value->text) : NULL;
-    const struct source_settings *settings = found ? found->target : NULL;
+    const char *option = found && found->type ? source_lacks_name(found->target) : NULL;
     char pattern[QUOTE_ROOM], source[QUOTE_ROOM];
-    if (!settings || settings->kind != SOURCE_HTTP || !settings->url ||
-        url_has_name(settings->url) || !strchr(place->section->title, '*'))
+    if (!option || !strchr(place->section->title, '*'))
         return;
     problems_warn(builder->problems, place->section->line,
-                  "every name of %s gets the same result, since the url of source %s has no "
+                  "every name of %s gets the same result, since the %s of source %s has no "
                   "{name}; write it into line %d, where the name belongs",
-                  problem_quote(pattern, place->section->title), problem_quote(source, value->text),
-                  line_of(found, "url"));
+                  problem_quote(pattern, place->section->title), option,
+                  problem_quote(source, value->text), line_of(found, option));
 }
 
 /* What is allowed, but mostly meant otherwise. */
@@ -466,6 +515,7 @@ struct conf *conf_load(const char *file, FILE *errors)
     }
     problems_free(&problems);
     document_free(&document);
+    free(builder.given);
     free(builder.places);
     free(text);
     return builder.conf;
@@ -476,18 +526,19 @@ void conf_free(struct conf *conf)
     if (!conf)
         return;
     for (size_t i = 0; i < conf->source_count; i++) {
-        options_free(SECTION_SOURCE, &conf->sources[i]);
-        free((char *)conf->sources[i].name);
+        options_free(SECTION_SOURCE, conf->sources[i]->type, conf->sources[i]);
+        free((char *)conf->sources[i]->name);
+        free(conf->sources[i]);
     }
     for (size_t i = 0; i < conf->route_count; i++) {
-        options_free(SECTION_FRAGMENT, &conf->routes[i]);
+        options_free(SECTION_FRAGMENT, NULL, &conf->routes[i]);
         free((char *)conf->routes[i].pattern);
         free((char *)conf->routes[i].fallback.data);
     }
     free(conf->sources);
     free(conf->routes);
-    options_free(SECTION_TOP, conf);
-    options_free(SECTION_CACHE, conf);
+    options_free(SECTION_TOP, NULL, conf);
+    options_free(SECTION_CACHE, NULL, conf);
     free(conf);
 }
 

@@ -20,7 +20,7 @@ struct conf {
     struct flight_limits flights;
     struct cache_settings cache;
     struct purge_settings purge;
-    struct source_settings *sources;
+    struct source_settings **sources; /* each of its type's own size */
     size_t source_count;
     struct route *routes; /* in the file's order; recipe.source indexes sources */
     size_t route_count;

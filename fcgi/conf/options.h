@@ -1,4 +1,5 @@
-/* The table of options: everything about an option is said in one row of it. */
+/* The options of all sections, and of all types of source: everything about an option is said in one
+ * row, which is a struct option. Those of a type of source stand in the type's own file. */
 #ifndef WORKERLESS_CONF_OPTIONS_H
 #define WORKERLESS_CONF_OPTIONS_H
 
@@ -6,64 +7,48 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "source/source.h"
+#include "base/option.h"
+
+struct source_type;
 
 enum option_section { SECTION_TOP, SECTION_CACHE, SECTION_SOURCE, SECTION_FRAGMENT };
 #define SECTION_KINDS 4
 
-enum option_kind {
-    OPTION_DURATION, /* double, seconds */
-    OPTION_RANGE,    /* two doubles, seconds */
-    OPTION_SIZE,     /* size_t, bytes */
-    OPTION_COUNT,    /* size_t or unsigned */
-    OPTION_MODE,     /* unsigned */
-    OPTION_CHOICE,   /* bool or an enum: which one of the words */
-    OPTION_STRING,   /* char *, owned */
-    OPTION_LIST,     /* char **, each owned, and their count in the member after it */
-    OPTION_SOURCE,   /* names a source section; not stored from here */
-    OPTION_FILE,     /* names a file; not stored from here */
-};
-
-#define FOR_SOURCE(kind) (1U << (kind))
-
-struct option {
+/* A row, and which sections may have the option. */
+struct option_row {
+    const struct option *option;
     enum option_section section;
-    const char *name;
-    enum option_kind kind;
-    const char *preset;                     /* the default as it would be written, or NULL */
-    const char *min, *max;                  /* likewise; both or none */
-    const char *words;                      /* the two of OPTION_CHOICE, with a space between */
-    size_t offset, width;                   /* of the member in the section's struct */
-    bool required;                          /* in each section that may have it */
-    bool secret;                            /* its value is not shown in messages */
-    unsigned only;                          /* FOR_SOURCE of the types that have it; 0: all */
-    const char *(*check)(const char *text); /* NULL, or what is wrong */
-    const char *help;
+    const struct source_type *only; /* in sources of this type; NULL: in each such section */
 };
 
-#define OPTIONS_MAX       64
+/* The rows are numbered from 0. */
+size_t options_count(void);
+struct option_row option_row(size_t number);
+
+/* The number of the option of that name in the section, and where types of source share the name, of
+ * the type's own (NULL or a type without it: of the first that has it). options_count() if the
+ * section has no such option. */
+size_t option_find(enum option_section section, const struct source_type *type, const char *name);
+
+/* Whether the text is a value of the option. False: what is wrong in `wrong`, in the user's words. */
 #define OPTION_WRONG_ROOM 320
+bool option_check(const struct option *option, const char *text, char wrong[OPTION_WRONG_ROOM]);
 
-extern const struct option option_table[];
-extern const size_t option_count;
-
-/* NULL if the section has no such option. */
-const struct option *option_find(enum option_section section, const char *name);
-
-/* Parses the text and stores it in `target`, the struct of the option's section: struct conf,
- * source_settings or route, which began as zeroes. To be called once, for a list once an element.
- * False: nothing stored, and what is wrong in `wrong`, in the user's words. */
+/* Checks the text and stores it in `target`, the struct of the option's section: struct conf, the
+ * settings of the type of source, or struct route, which began as zeroes. To be called once, for a
+ * list once an element. False: nothing stored, and what is wrong in `wrong`. */
 bool option_store(const struct option *option, const char *text, void *target,
                   char wrong[OPTION_WRONG_ROOM]);
 
-/* Frees what the section's options own in `target`. */
-void options_free(enum option_section section, void *target);
-
-/* The type of source that the option is for, if not for all. */
-const char *option_only(const struct option *option);
+/* Frees what the options of the section, and those of the type if one is given, own in `target`. */
+void options_free(enum option_section section, const struct source_type *type, void *target);
 
 /* "at the top level", "in a fragment section". */
 const char *section_place(enum option_section section);
+
+/* Writes the types of source that have an option of that name: "http", "http or queue". */
+#define OPTION_TYPES_ROOM 100
+void option_types(const char *name, char room[OPTION_TYPES_ROOM]);
 
 /* Writes into `hint` what the user may have meant by an option that the section does not have: "",
  * or a continuation of the sentence. */

@@ -141,18 +141,19 @@ static bool add_value(struct value value)
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
 {
     enum option_section kind = kind_of(cfg);
-    const struct option *option = option_find(kind, opt->name);
+    size_t option = option_find(kind, NULL, opt->name);
+    bool known = option < options_count();
     *(void **)result = NULL;
-    if (!option)
+    if (!known)
         on_unknown(cfg, opt->name); /* "cache|redis" reaches into a section */
     if (cfg_opt_size(opt) > LIST_MAX) {
-        if (option)
+        if (known)
             problems_add(reader->problems, line_of(cfg), "more than %d values of %s", LIST_MAX,
                          opt->name);
         reader->explained = true;
         return -1;
     }
-    if (!option)
+    if (!known)
         return 0;
     struct value value = {
         .option = option,
@@ -190,19 +191,27 @@ on_error(cfg_t *cfg, const char *format, va_list arguments)
                  section ? ", or the } that closes the section above it" : "");
 }
 
-#define OPTS_ROOM (OPTIONS_MAX + SECTION_KINDS + UNKNOWN_MAX + 2)
+/* How many options each section has room for: all rows, sections, unknown ones, a hidden one, and
+ * the zeroes at the end. */
+static size_t opts_room(void)
+{
+    return options_count() + SECTION_KINDS + UNKNOWN_MAX + 2;
+}
 
-/* What libconfuse may find: the table's options, sections, and what it met before without knowing
- * it (a list, since that is written like a single value, too). */
-static void describe(cfg_opt_t opts[SECTION_KINDS][OPTS_ROOM])
+/* What libconfuse may find: our options, sections, and what it met before without knowing it (a
+ * list, since that is written like a single value, too). */
+static void describe(cfg_opt_t *opts[SECTION_KINDS])
 {
     size_t count[SECTION_KINDS] = {0};
     for (size_t i = SECTION_SOURCE; i <= SECTION_FRAGMENT; i++)
         opts[i][count[i]++] = (cfg_opt_t)CFG_PTR_CB("", "x", CFGF_NONE, on_section, NULL);
-    for (const struct option *o = option_table; o < option_table + option_count; o++) {
-        cfg_opt_t *opt = &opts[o->section][count[o->section]++];
-        *opt = (cfg_opt_t)CFG_PTR_CB(o->name, NULL, CFGF_NODEFAULT, on_value, NULL);
-        if (o->kind == OPTION_LIST)
+    for (size_t i = 0, rows = options_count(); i < rows; i++) {
+        struct option_row row = option_row(i);
+        if (option_find(row.section, NULL, row.option->name) != i)
+            continue; /* another type of source has it, too */
+        cfg_opt_t *opt = &opts[row.section][count[row.section]++];
+        *opt = (cfg_opt_t)CFG_PTR_CB(row.option->name, NULL, CFGF_NODEFAULT, on_value, NULL);
+        if (row.option->kind == OPTION_LIST)
             opt->flags |= CFGF_LIST;
     }
     for (size_t i = 0; i < reader->unknown_count; i++) {
@@ -219,16 +228,24 @@ static void describe(cfg_opt_t opts[SECTION_KINDS][OPTS_ROOM])
 /* Whether the text was understood to its end. */
 static bool parse_once(const char *text)
 {
-    cfg_opt_t opts[SECTION_KINDS][OPTS_ROOM] = {0}; /* zeroes end each array */
+    cfg_opt_t *opts[SECTION_KINDS];
     cfg_t *cfg;
     bool whole;
     document_free(reader->document);
     reader->again = reader->explained = false;
     if (!add_section(SECTION_TOP, NULL, 1) || !add_section(SECTION_CACHE, NULL, 1))
         return false;
+    opts[0] = alloc_zeroed(SECTION_KINDS * opts_room() * sizeof(cfg_opt_t)); /* zeroes end each */
+    if (!opts[0]) {
+        reader->no_memory = true;
+        return false;
+    }
+    for (size_t i = 1; i < SECTION_KINDS; i++)
+        opts[i] = opts[i - 1] + opts_room();
     describe(opts);
     cfg = cfg_init(opts[SECTION_TOP], CFGF_NONE);
     if (!cfg) {
+        free(opts[0]);
         reader->no_memory = true;
         return false;
     }
@@ -237,6 +254,7 @@ static bool parse_once(const char *text)
     if (!whole && !reader->explained && !reader->no_memory)
         problems_add(reader->problems, line_of(cfg), "syntax error");
     cfg_free(cfg);
+    free(opts[0]);
     return whole;
 }
 

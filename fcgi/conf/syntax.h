@@ -10,7 +10,7 @@
 #include "conf/problems.h"
 
 struct value {
-    const struct option *option;
+    size_t option;  /* its number; where types of source share its name, of the first */
     size_t section; /* index into the document's */
     int line;
     bool begins; /* the first of a list, or no list at all */

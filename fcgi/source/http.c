@@ -16,7 +16,7 @@
  * curl works only within curl_work. What ends in there is merely marked FINISHED, and `done` is
  * called when curl has returned, so `done` may start and cancel calls as it likes.
  */
-#include "source/source.h"
+#include "source/http.h"
 #include "config.h"
 
 #include <stdarg.h>
@@ -29,6 +29,7 @@
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/option.h"
 #include "base/timeout.h"
 #include "render/text.h"
 #include "source/redirect.h"
@@ -113,13 +114,18 @@ static struct http *http_of(const struct http_call *call)
     return (struct http *)call->call.source;
 }
 
+static const struct http_settings *settings_of(const struct source *source)
+{
+    return (const struct http_settings *)source->settings;
+}
+
 /* --- transfers --- */
 
 /* curl's write callback, for the decoded body. */
 static size_t on_body(char *bytes, size_t one, size_t len, void *context)
 {
     struct transfer *transfer = context;
-    size_t max_body = transfer->call->call.source->settings->max_body;
+    size_t max_body = settings_of(transfer->call->call.source)->max_body;
     long status = 0;
     (void)one;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -158,7 +164,7 @@ static CURLcode transfer_set_up(struct transfer *transfer, const struct http *ht
     };
     /* The deadline is ours. curl has to know it as well to share it out among a host's addresses;
      * zero would mean curl's default. */
-    long timeout_ms = (long)(http->source.settings->timeout * 1000) + 1;
+    long timeout_ms = (long)(settings_of(&http->source)->timeout * 1000) + 1;
 
     CURL *easy = transfer->easy;
     CURLcode code = CURLE_OK;
@@ -294,7 +300,7 @@ static void call_finish(struct http_call *call, CURLcode code)
 
 static char *call_url(const struct http_call *call)
 {
-    return url_expand(http_of(call)->source.settings->url,
+    return url_expand(settings_of(call->call.source)->url,
                       (struct slice){.data = call->name, .len = call->name_len});
 }
 
@@ -322,7 +328,7 @@ static CURLcode call_run(struct http_call *call)
 static void http_run_queued(struct http *http)
 {
     struct lane *lane;
-    while (http->transfers < http->source.settings->connections && (lane = http->turns)) {
+    while (http->transfers < settings_of(&http->source)->connections && (lane = http->turns)) {
         struct http_call *call = lane->calls;
         DL_DELETE(http->turns, lane);
         DL_APPEND(http->turns, lane);
@@ -355,14 +361,14 @@ static void call_end(struct http_call *call, const struct source_result *result)
 __attribute__((format(printf, 3, 4))) static const char *
 call_reason(const struct http_call *call, char room[REASON_ROOM], const char *format, ...)
 {
-    const struct source_settings *settings = call->call.source->settings;
+    const struct http_settings *settings = settings_of(call->call.source);
     char url[URL_SHOWN_ROOM];
     char *expanded = call->transfer ? NULL : call_url(call);
     const char *whole = call->transfer ? call->transfer->url : expanded;
     url_show(whole ? whole : settings->url, url);
     free(expanded);
 
-    int len = snprintf(room, REASON_ROOM, "source \"%.100s\": %s", settings->name, url);
+    int len = snprintf(room, REASON_ROOM, "source \"%.100s\": %s", settings->settings.name, url);
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(room + len, REASON_ROOM - (size_t)len, format, arguments);
@@ -416,7 +422,7 @@ static void call_settle(struct http_call *call)
 
     if (stop == STOP_TOO_LARGE) {
         call_reason(call, room, " answered with more than max_body = %zu bytes",
-                    call->call.source->settings->max_body);
+                    settings_of(call->call.source)->max_body);
     } else if (stop == STOP_NO_MEMORY) {
         call_reason(call, room, " answered, but there is no memory for it");
     } else if (stop == STOP_REDIRECT) {
@@ -451,8 +457,8 @@ static char *redirect_of(struct transfer *transfer)
         snprintf(transfer->refusal, sizeof transfer->refusal, "redirects again, after %d redirects",
                  REDIRECTS_MAX);
     else
-        return redirect_target(transfer->call->call.source->settings, transfer->url, location.data,
-                               transfer->refusal);
+        return redirect_target(settings_of(transfer->call->call.source), transfer->url,
+                               location.data, transfer->refusal);
     return NULL;
 }
 
@@ -505,7 +511,7 @@ static void on_deadline(void *context, struct timeout *deadline)
     struct http_call *call =
         (struct http_call *)((char *)deadline - offsetof(struct http_call, deadline));
     char room[REASON_ROOM];
-    const struct source_settings *settings = http->source.settings;
+    const struct http_settings *settings = settings_of(&http->source);
     if (call->state == CALL_QUEUED)
         call_reason(call, room, ": no connection was free within timeout = %gs (connections = %u)",
                     settings->timeout, settings->connections);
@@ -615,11 +621,45 @@ static int on_watch_wanted(CURL *easy, curl_socket_t fd, int what, void *context
 
 /* --- the source --- */
 
-static const char *http_check(const struct source_settings *settings)
+static const struct option options[] = {
+    {"url", OPTION_STRING, OPTION_AT(struct http_settings, url), .required = true,
+     .help = "What is called, http or https; {name} stands for the fragment's name."},
+    {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
+     .min = "1ms", .max = "1d", .help = "Time for a whole call; beyond it the answer is 504."},
+    {"max_body", OPTION_SIZE, OPTION_AT(struct http_settings, max_body), .preset = "1MiB",
+     .min = "1B", .max = "1GiB",
+     .help = "What a call may bring, at most; beyond it the answer is 502."},
+    {"connections", OPTION_COUNT, OPTION_AT(struct http_settings, connections), .preset = "100",
+     .min = "1", .max = "65535",
+     .help = "Calls under way at the same time, at most; further ones queue."},
+    {"redirects", OPTION_LIST, OPTION_AT(struct http_settings, redirects), .check = redirect_check,
+     .help = "Where redirects may lead besides the scheme, host and port of the url: HOST, "
+             "HOST:PORT or SCHEME://HOST[:PORT]; the scheme defaults to the url's, the port to the "
+             "scheme's own."},
+};
+
+_Static_assert(offsetof(struct http_settings, redirect_count) ==
+                   offsetof(struct http_settings, redirects) + sizeof(char **),
+               "a list is followed by its count");
+
+static const char *http_check(const struct source_settings *settings, const char **option)
 {
-    if (!settings->url || !*settings->url)
+    const char *url = ((const struct http_settings *)settings)->url;
+    *option = "url";
+    if (!url || !*url)
         return "a source of type http needs a url";
-    return url_check(settings->url);
+    return url_check(url);
+}
+
+static const char *http_lacks_name(const struct source_settings *settings)
+{
+    const char *url = ((const struct http_settings *)settings)->url;
+    return !url || url_has_name(url) ? NULL : "url";
+}
+
+static size_t http_descriptors(const struct source_settings *settings)
+{
+    return ((const struct http_settings *)settings)->connections;
 }
 
 static bool curl_ready(void)
@@ -666,7 +706,7 @@ static void http_destroy(struct source *source)
 
 static bool http_set_up_multi(struct http *http)
 {
-    long connections = (long)http->source.settings->connections;
+    long connections = (long)settings_of(&http->source)->connections;
     http->multi = curl_multi_init();
     if (!http->multi)
         return false;
@@ -686,12 +726,13 @@ static struct source *http_create(struct ev_loop *loop, const struct source_sett
     struct http *http = curl_ready() ? alloc_zeroed(sizeof *http) : NULL;
     if (!http)
         return NULL;
-    http->source = (struct source){.type = &source_type_http, .settings = settings};
+    http->source = (struct source){.type = settings->type, .settings = settings};
     http->loop = loop;
     ev_timer_init(&http->curl_timer, on_curl_timer, 0., 0.);
     ev_timer_init(&http->settle_timer, on_settle_timer, 0., 0.);
     http->curl_timer.data = http->settle_timer.data = http;
-    timeout_queue_init(&http->deadlines, loop, settings->timeout, on_deadline, http);
+    timeout_queue_init(&http->deadlines, loop, settings_of(&http->source)->timeout, on_deadline,
+                       http);
     http->headers =
         curl_slist_append(NULL,
                           "Accept: text/html, text/plain;q=0.9, application/json;q=0.8, */*;q=0.1");
@@ -742,7 +783,7 @@ static struct source_call *http_start(struct source *source, struct slice name, 
 static bool http_is_busy(const struct source *source)
 {
     const struct http *http = (const struct http *)source;
-    return http->transfers >= source->settings->connections || http->turns;
+    return http->transfers >= settings_of(source)->connections || http->turns;
 }
 
 static void http_cancel(struct source_call *source_call)
@@ -752,7 +793,13 @@ static void http_cancel(struct source_call *source_call)
 }
 
 const struct source_type source_type_http = {
+    .name = "http",
+    .settings_size = sizeof(struct http_settings),
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
     .check = http_check,
+    .lacks_name = http_lacks_name,
+    .descriptors = http_descriptors,
     .create = http_create,
     .start = http_start,
     .is_busy = http_is_busy,

@@ -9,7 +9,7 @@
 #include <curl/curl.h>
 
 #include "base/alloc.h"
-#include "source/source.h"
+#include "source/http.h"
 
 #define HOST_ROOM   256 /* no host name is longer */
 #define ORIGIN_ROOM (HOST_ROOM + 16)
@@ -107,7 +107,7 @@ const char *redirect_check(const char *allowed)
            "cdn.example.com or https://[2001:db8::1]:8443";
 }
 
-static bool origin_is_listed(const struct source_settings *settings, const struct origin *own,
+static bool origin_is_listed(const struct http_settings *settings, const struct origin *own,
                              const struct origin *target)
 {
     struct origin allowed;
@@ -146,7 +146,7 @@ static char *target_url(CURLU *target, CURLU *own)
     return copy;
 }
 
-static char *target_judge(const struct source_settings *settings, CURLU *own_parts,
+static char *target_judge(const struct http_settings *settings, CURLU *own_parts,
                           CURLU *target_parts, char why[REDIRECT_WHY_ROOM])
 {
     struct origin own, target;
@@ -168,8 +168,8 @@ static char *target_judge(const struct source_settings *settings, CURLU *own_par
     return url;
 }
 
-char *redirect_target(const struct source_settings *settings, const char *from,
-                      const char *location, char why[REDIRECT_WHY_ROOM])
+char *redirect_target(const struct http_settings *settings, const char *from, const char *location,
+                      char why[REDIRECT_WHY_ROOM])
 {
     CURLU *own = curl_url(), *target = curl_url();
     char *url = NULL;

@@ -7,7 +7,7 @@
 #ifndef WORKERLESS_SOURCE_REDIRECT_H
 #define WORKERLESS_SOURCE_REDIRECT_H
 
-struct source_settings;
+struct http_settings;
 
 #define REDIRECT_WHY_ROOM 400
 
@@ -20,7 +20,7 @@ const char *redirect_check(const char *allowed);
  * url's user and password go along only to the url's own scheme, host and port; those of a Location
  * are dropped. Terminated, and the caller's to free. NULL: it is not to be followed, and `why`
  * completes the sentence that began with `from`. */
-char *redirect_target(const struct source_settings *settings, const char *from,
-                      const char *location, char why[REDIRECT_WHY_ROOM]);
+char *redirect_target(const struct http_settings *settings, const char *from, const char *location,
+                      char why[REDIRECT_WHY_ROOM]);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * A call is one block: its timer and the body that it will give.
  */
-#include "source/source.h"
+#include "source/simulated.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,6 +11,17 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/option.h"
+
+static const struct option options[] = {
+    {"delay", OPTION_RANGE, OPTION_AT(struct simulated_settings, delay_min), .preset = "0-3s",
+     .min = "0", .max = "1d",
+     .help = "How long the simulated slow call takes: a random time in the range, or a fixed one."},
+};
+
+_Static_assert(offsetof(struct simulated_settings, delay_max) ==
+                   offsetof(struct simulated_settings, delay_min) + sizeof(double),
+               "a range is stored in two members");
 
 struct simulated {
     struct source source;
@@ -27,9 +38,16 @@ struct simulated_call {
     char body[];
 };
 
-static const char *simulated_check(const struct source_settings *settings)
+static const struct simulated_settings *settings_of(const struct source_settings *settings)
 {
-    if (settings->delay_min < 0 || settings->delay_max < settings->delay_min)
+    return (const struct simulated_settings *)settings;
+}
+
+static const char *simulated_check(const struct source_settings *settings, const char **option)
+{
+    double least = settings_of(settings)->delay_min, most = settings_of(settings)->delay_max;
+    *option = "delay";
+    if (least < 0 || most < least)
         return "the delay must go from the shorter to the longer time";
     return NULL;
 }
@@ -39,7 +57,7 @@ static struct source *simulated_create(struct ev_loop *loop, const struct source
     struct simulated *simulated = alloc_zeroed(sizeof *simulated);
     if (!simulated)
         return NULL;
-    simulated->source = (struct source){.type = &source_type_simulated, .settings = settings};
+    simulated->source = (struct source){.type = settings->type, .settings = settings};
     simulated->loop = loop;
     if (getrandom(simulated->random, sizeof simulated->random, GRND_NONBLOCK) < 0) {
         uint64_t now = (uint64_t)(clock_monotonic() * 1e9);
@@ -74,6 +92,7 @@ static struct source_call *simulated_start(struct source *source, struct slice n
 {
     (void)lane;
     struct simulated *simulated = (struct simulated *)source;
+    const struct simulated_settings *settings = settings_of(source->settings);
     struct slice beginning = SLICE("result for ");
     struct simulated_call *call = alloc_zeroed(sizeof *call + beginning.len + name.len);
     if (!call)
@@ -86,8 +105,8 @@ static struct source_call *simulated_start(struct source *source, struct slice n
     if (name.len > 0)
         memcpy(call->body + beginning.len, name.data, name.len);
 
-    double least = source->settings->delay_min, most = source->settings->delay_max;
-    double delay = least + (most - least) * erand48(simulated->random);
+    double range = settings->delay_max - settings->delay_min;
+    double delay = settings->delay_min + range * erand48(simulated->random);
     ev_timer_init(&call->timer, on_timer, delay, 0.);
     call->timer.data = call;
     ev_now_update(simulated->loop); /* the loop's time may be old, and the delay short */
@@ -107,6 +126,10 @@ static void simulated_destroy(struct source *source)
 }
 
 const struct source_type source_type_simulated = {
+    .name = "simulated",
+    .settings_size = sizeof(struct simulated_settings),
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
     .check = simulated_check,
     .create = simulated_create,
     .start = simulated_start,

@@ -1,19 +1,34 @@
-/* Any source: finds the type of a kind and hands the call on to it. */
+/* Any source: finds a type by its name, and hands each call on to the type. */
 #include "source/source.h"
 
-static const struct source_type *const types[] = {
-    [SOURCE_SIMULATED] = &source_type_simulated,
-    [SOURCE_HTTP] = &source_type_http,
-};
+#include <string.h>
 
-const char *source_check(const struct source_settings *settings)
+const struct source_type *source_type_find(const char *name)
 {
-    return types[settings->kind]->check(settings);
+    const struct source_type *const *type = source_types;
+    while (*type && strcmp((*type)->name, name) != 0)
+        type++;
+    return *type;
+}
+
+const char *source_check(const struct source_settings *settings, const char **option)
+{
+    return settings->type->check ? settings->type->check(settings, option) : NULL;
+}
+
+const char *source_lacks_name(const struct source_settings *settings)
+{
+    return settings->type->lacks_name ? settings->type->lacks_name(settings) : NULL;
+}
+
+size_t source_descriptors(const struct source_settings *settings)
+{
+    return settings->type->descriptors ? settings->type->descriptors(settings) : 0;
 }
 
 struct source *source_create(struct ev_loop *loop, const struct source_settings *settings)
 {
-    return types[settings->kind]->create(loop, settings);
+    return settings->type->create(loop, settings);
 }
 
 struct source_call *source_start(struct source *source, struct slice name, unsigned lane,

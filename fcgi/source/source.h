@@ -1,7 +1,8 @@
 /* What makes a fragment: a slow call that is started, may be cancelled, and completes once.
  *
- * Each type of source is a struct source_type in its own file; source.c finds it by its kind. The
- * callers (flights) see only the functions at the end.
+ * Each type of source is a struct source_type in a file of its own, and a row in types.c. The type
+ * brings its own options and the struct that their values are stored in. The config knows a type by
+ * its name, and the callers (flights) see only the functions at the end.
  */
 #ifndef WORKERLESS_SOURCE_SOURCE_H
 #define WORKERLESS_SOURCE_SOURCE_H
@@ -12,21 +13,14 @@
 #include "base/slice.h"
 
 struct ev_loop;
+struct option;
+struct source_type;
 
-enum source_kind { SOURCE_SIMULATED, SOURCE_HTTP };
-
-/* One `source` section of the config. Strings belong to the config and outlive the source. */
+/* One `source` section of the config. Each type's own settings begin with this. Strings belong to
+ * the config and outlive the source. */
 struct source_settings {
+    const struct source_type *type;
     const char *name;
-    enum source_kind kind;
-    double delay_min, delay_max; /* simulated: seconds */
-    const char *url;             /* http: with {name} where the fragment's name goes */
-    double timeout;              /* http: seconds, for the whole call */
-    size_t max_body;             /* http: bytes, after content decoding */
-    unsigned connections;        /* http: at most so many at once; further calls queue */
-
-    const char *const *redirects; /* http: see redirect.h */
-    size_t redirect_count;
 };
 
 enum source_status {
@@ -51,8 +45,17 @@ typedef void source_done_fn(void *caller, const struct source_result *result);
 struct source;
 struct source_call;
 
+/* The members that may be NULL say what that means; the others work as the function of the same
+ * name below. */
 struct source_type {
-    const char *(*check)(const struct source_settings *settings);
+    const char *name;             /* in the config: type = "NAME" */
+    size_t settings_size;         /* of the struct that begins with struct source_settings */
+    const struct option *options; /* that only this type has, or that it has in its own way; two
+                                     types' options of one name are both lists, or both not */
+    size_t option_count;
+    const char *(*check)(const struct source_settings *settings, const char **option); /* or NULL */
+    const char *(*lacks_name)(const struct source_settings *settings); /* NULL: no source does */
+    size_t (*descriptors)(const struct source_settings *settings);     /* NULL: it needs none */
     struct source *(*create)(struct ev_loop *loop, const struct source_settings *settings);
     struct source_call *(*start)(struct source *source, struct slice name, unsigned lane,
                                  source_done_fn *done, void *caller);
@@ -61,7 +64,8 @@ struct source_type {
     void (*destroy)(struct source *source);
 };
 
-extern const struct source_type source_type_simulated, source_type_http;
+/* All types; NULL ends them. */
+extern const struct source_type *const source_types[];
 
 /* Every type's own struct begins with this one. */
 struct source {
@@ -73,9 +77,19 @@ struct source_call {
     struct source *source;
 };
 
-/* Checks what no single option can (a url without a host, say).
- * Returns NULL, or what is wrong, in the user's words. */
-const char *source_check(const struct source_settings *settings);
+/* NULL: there is no such type. */
+const struct source_type *source_type_find(const char *name);
+
+/* Checks what no single option can (a url without a host, say). Returns NULL, or what is wrong, in
+ * the user's words, and sets *option to the name of the option to blame. */
+const char *source_check(const struct source_settings *settings, const char **option);
+
+/* The option that could hold {name} but does not, so that every fragment gets the same result; NULL
+ * if results depend on the fragment's name. */
+const char *source_lacks_name(const struct source_settings *settings);
+
+/* How many descriptors the source may hold open at the same time. */
+size_t source_descriptors(const struct source_settings *settings);
 
 /* Returns a source that the caller owns, or NULL when out of memory. */
 struct source *source_create(struct ev_loop *loop, const struct source_settings *settings);

@@ -9,6 +9,7 @@
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "park/flights.h"
+#include "source/simulated.h"
 #include "source/source.h"
 #include "unit.h"
 
@@ -124,7 +125,7 @@ struct note {
 struct flight_bench {
     struct ev_loop *loop;
     struct hand_source hand;
-    struct source_settings simulated_settings;
+    struct simulated_settings simulated_settings;
     struct source *sources[2];
     struct recipe recipes[RECIPES];
     const struct recipe *recipe_list[RECIPES];
@@ -178,9 +179,10 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     bench->loop = loop;
     bench->hand.source.type = &hand_type;
     bench->simulated_settings =
-        (struct source_settings){.kind = SOURCE_SIMULATED, .delay_max = 0.005};
+        (struct simulated_settings){.settings.type = source_type_find("simulated"),
+                                    .delay_max = 0.005};
     bench->sources[0] = &bench->hand.source;
-    bench->sources[1] = source_create(loop, &bench->simulated_settings);
+    bench->sources[1] = source_create(loop, &bench->simulated_settings.settings);
     assert_non_null(bench->sources[1]);
     for (unsigned i = 0; i < RECIPES; i++)
         bench->recipes[i] =

@@ -7,7 +7,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "source/http.h"
 #include "source/redirect.h"
+#include "source/simulated.h"
 #include "source/url.h"
 #include "unit.h"
 
@@ -52,8 +54,10 @@ static void test_check_url(void **state)
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        struct source_settings settings = {.kind = SOURCE_HTTP, .url = cases[i].url};
-        const char *problem = source_check(&settings);
+        struct http_settings settings = {.settings.type = source_type_find("http"),
+                                         .url = cases[i].url};
+        const char *option = NULL, *problem = source_check(&settings.settings, &option);
+        assert_true(!problem || strcmp(option, "url") == 0);
         if (!problem != cases[i].ok)
             fail_msg("%s: %s", cases[i].url ? cases[i].url : "NULL", problem ? problem : "taken");
     }
@@ -67,10 +71,12 @@ static void test_check_delay(void **state)
     } cases[] = {{0, 3, true}, {0, 0, true}, {2, 2, true}, {3, 2, false}, {-1, 2, false}};
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        struct source_settings settings = {.kind = SOURCE_SIMULATED,
-                                           .delay_min = cases[i].delay_min,
-                                           .delay_max = cases[i].delay_max};
-        assert_int_equal(!source_check(&settings), cases[i].ok);
+        struct simulated_settings settings = {.settings.type = source_type_find("simulated"),
+                                              .delay_min = cases[i].delay_min,
+                                              .delay_max = cases[i].delay_max};
+        const char *option = NULL;
+        assert_int_equal(!source_check(&settings.settings, &option), cases[i].ok);
+        assert_true(cases[i].ok || strcmp(option, "delay") == 0);
     }
 }
 
@@ -284,7 +290,7 @@ static void test_redirects(void **state)
     for (size_t i = 0; i < LENGTH(cases); i++) {
         const char *const *list = lists[cases[i].list];
         char why[REDIRECT_WHY_ROOM] = "";
-        struct source_settings settings = {.url = cases[i].url, .redirects = list};
+        struct http_settings settings = {.url = cases[i].url, .redirects = list};
         while (list[settings.redirect_count])
             settings.redirect_count++;
         const char *from = cases[i].url == own ? from_own : "http://h/";
@@ -297,7 +303,7 @@ static void test_redirects(void **state)
     }
 
     /* A redirect of what was redirected to: relative to it, and without what it was not given. */
-    struct source_settings settings = {.url = own, .redirects = lists[CDN], .redirect_count = 1};
+    struct http_settings settings = {.url = own, .redirects = lists[CDN], .redirect_count = 1};
     char why[REDIRECT_WHY_ROOM];
     char *target = redirect_target(&settings, "http://cdn.test/x/y", "z", why);
     assert_string_equal(target, "http://cdn.test/x/z");
@@ -349,9 +355,16 @@ static void start(struct seen *seen, struct source *source, const char *name)
     assert_int_equal(seen->count, 0);
 }
 
-static struct source *simulated(const struct source_settings *settings)
+static struct simulated_settings delays(double delay_min, double delay_max)
 {
-    struct source *source = source_create(EV_DEFAULT, settings);
+    return (struct simulated_settings){.settings.type = source_type_find("simulated"),
+                                       .delay_min = delay_min,
+                                       .delay_max = delay_max};
+}
+
+static struct source *simulated(const struct simulated_settings *settings)
+{
+    struct source *source = source_create(EV_DEFAULT, &settings->settings);
     assert_non_null(source);
     return source;
 }
@@ -359,9 +372,7 @@ static struct source *simulated(const struct source_settings *settings)
 /* The loop ends when nothing is left to wait for: all calls are done, and no timer stays. */
 static void test_simulated(void **state)
 {
-    static const struct source_settings settings = {.kind = SOURCE_SIMULATED,
-                                                    .delay_min = 0.02,
-                                                    .delay_max = 0.08};
+    struct simulated_settings settings = delays(0.02, 0.08);
     struct source *source = simulated(&settings);
     struct seen seen[60] = {0};
     bool in_order = true;
@@ -387,7 +398,7 @@ static void test_simulated(void **state)
 
 static void test_simulated_at_once(void **state)
 {
-    static const struct source_settings settings = {.kind = SOURCE_SIMULATED};
+    struct simulated_settings settings = delays(0, 0);
     struct source *source = simulated(&settings);
     struct seen seen = {0};
     char name[256];
@@ -403,9 +414,7 @@ static void test_simulated_at_once(void **state)
 
 static void test_simulated_cancel(void **state)
 {
-    static const struct source_settings slow = {.kind = SOURCE_SIMULATED,
-                                                .delay_min = 1000,
-                                                .delay_max = 1000};
+    struct simulated_settings slow = delays(1000, 1000);
     struct source *source = simulated(&slow);
     struct seen first = {0}, second = {0}, third = {0};
     (void)state;
@@ -427,10 +436,10 @@ static void test_simulated_cancel(void **state)
 
 static void test_simulated_no_memory(void **state)
 {
-    static const struct source_settings settings = {.kind = SOURCE_SIMULATED};
+    struct simulated_settings settings = delays(0, 0);
     (void)state;
     alloc_fail_after(0);
-    struct source *source = source_create(EV_DEFAULT, &settings);
+    struct source *source = source_create(EV_DEFAULT, &settings.settings);
     alloc_fail_after(-1);
     assert_null(source);
     source_destroy(NULL);

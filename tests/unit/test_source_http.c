@@ -1,5 +1,5 @@
 /* source/http on a real loop, against a real server in another thread. */
-#include "source/source.h"
+#include "source/http.h"
 
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -49,7 +49,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 struct fixture {
     struct upstream *upstream;
     struct source *source;
-    struct source_settings settings;
+    struct http_settings settings;
     char url[128];
     unsigned held_wanted;
 };
@@ -156,15 +156,14 @@ static void open_source(struct fixture *fixture, const char *url, double timeout
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(fixture->url, sizeof fixture->url, url, upstream_port(fixture->upstream));
 #pragma GCC diagnostic pop
-    fixture->settings = (struct source_settings){
-        .name = "api",
-        .kind = SOURCE_HTTP,
+    fixture->settings = (struct http_settings){
+        .settings = {.type = source_type_find("http"), .name = "api"},
         .url = fixture->url,
         .timeout = timeout,
         .max_body = MAX_BODY,
         .connections = connections,
     };
-    fixture->source = source_create(EV_DEFAULT, &fixture->settings);
+    fixture->source = source_create(EV_DEFAULT, &fixture->settings.settings);
     assert_non_null(fixture->source);
 }
 
@@ -710,7 +709,7 @@ static void test_no_memory(void **state)
     }
 
     alloc_fail_after(0);
-    struct source *source = source_create(EV_DEFAULT, &fixture->settings);
+    struct source *source = source_create(EV_DEFAULT, &fixture->settings.settings);
     alloc_fail_after(-1);
     assert_null(source);
 }

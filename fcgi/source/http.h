@@ -1,0 +1,18 @@
+/* The settings of the http source. */
+#ifndef WORKERLESS_SOURCE_HTTP_H
+#define WORKERLESS_SOURCE_HTTP_H
+
+#include "source/source.h"
+
+struct http_settings {
+    struct source_settings settings;
+    const char *url;      /* with {name} where the fragment's name goes */
+    double timeout;       /* seconds, for the whole call */
+    size_t max_body;      /* bytes, after content decoding */
+    unsigned connections; /* at most so many calls at once; further ones queue */
+
+    const char *const *redirects; /* see redirect.h */
+    size_t redirect_count;
+};
+
+#endif
