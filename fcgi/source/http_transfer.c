@@ -1,0 +1,249 @@
+/* Transfers: what curl is told, and what it hands over. */
+#include "source/http_transfer.h"
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "base/alloc.h"
+
+/* CURLOPT_QUICK_EXIT: without it, giving up a call means to wait for its name lookup. */
+#if LIBCURL_VERSION_NUM < 0x075700
+#error "libcurl 7.87 or later is needed"
+#endif
+
+#define REDIRECTS_MAX 3
+#define IDLE_MAX      32         /* easy handles kept for the next calls */
+#define IGNORED_MAX   (64 << 10) /* bytes taken of a body that nobody wants */
+
+long http_transfer_status(const struct http_transfer *transfer)
+{
+    long status = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+/* CURLINFO_CONTENT_TYPE would not do: it may be that of a response before the last. */
+struct slice http_transfer_header(const struct http_transfer *transfer, const char *name)
+{
+    struct curl_header *header;
+    if (curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return (struct slice){0};
+    return slice_of(header->value);
+}
+
+/* curl's write callback, for the decoded body. */
+static size_t on_body(char *bytes, size_t one, size_t len, void *context)
+{
+    struct http_transfer *transfer = context;
+    size_t max_body = transfer->settings->max_body;
+    (void)one;
+    if (http_transfer_status(transfer) / 100 != 2) {
+        /* The status says it all. A short rest is taken so that the connection can be reused. */
+        transfer->ignored += len;
+        if (transfer->ignored <= IGNORED_MAX)
+            return len;
+        transfer->stop = STOP_IGNORED;
+    } else if (buffer_append(&transfer->body, bytes, len, max_body)) {
+        return len;
+    } else {
+        transfer->stop = len > max_body - transfer->body.len ? STOP_TOO_LARGE : STOP_NO_MEMORY;
+    }
+    return CURL_WRITEFUNC_ERROR;
+}
+
+/* What is the same for all calls. Cookies and .netrc are off in curl unless asked for. */
+static CURLcode set_up(struct http_transfer *transfer, struct curl_slist *headers)
+{
+    static const struct {
+        CURLoption option;
+        long value;
+    } numbers[] = {
+        {CURLOPT_FOLLOWLOCATION, 0}, {CURLOPT_PATH_AS_IS, 1}, {CURLOPT_TCP_KEEPALIVE, 1},
+        {CURLOPT_NOSIGNAL, 1},       {CURLOPT_QUICK_EXIT, 1},
+    };
+    static const struct {
+        CURLoption option;
+        const char *value;
+    } strings[] = {
+        {CURLOPT_PROTOCOLS_STR, "http,https"},
+        {CURLOPT_PROXY, ""},           /* none, whatever the environment says */
+        {CURLOPT_ACCEPT_ENCODING, ""}, /* all that curl can decode */
+        {CURLOPT_USERAGENT, "workerless/" PACKAGE_VERSION},
+    };
+    /* The deadline is ours. curl has to know it as well to share it out among a host's addresses;
+     * zero would mean curl's default. */
+    long timeout_ms = (long)(transfer->settings->timeout * 1000) + 1;
+
+    CURL *easy = transfer->easy;
+    CURLcode code = CURLE_OK;
+    for (size_t i = 0; !code && i < sizeof numbers / sizeof *numbers; i++)
+        code = curl_easy_setopt(easy, numbers[i].option, numbers[i].value);
+    for (size_t i = 0; !code && i < sizeof strings / sizeof *strings; i++)
+        code = curl_easy_setopt(easy, strings[i].option, strings[i].value);
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+    return code;
+}
+
+static void transfer_free(struct http_transfer *transfer)
+{
+    buffer_free(&transfer->body);
+    free(transfer->url);
+    curl_easy_cleanup(transfer->easy);
+    free(transfer);
+}
+
+/* An idle transfer or a new one; NULL with *code if there is none to be had. */
+static struct http_transfer *take(struct http_transfers *transfers, CURLcode *code)
+{
+    struct http_transfer *transfer = transfers->idle;
+    *code = CURLE_OK;
+    if (transfer) {
+        LL_DELETE(transfers->idle, transfer);
+        transfers->idle_count--;
+        return transfer;
+    }
+    *code = CURLE_OUT_OF_MEMORY;
+    transfer = alloc_zeroed(sizeof *transfer);
+    if (!transfer)
+        return NULL;
+    transfer->settings = transfers->settings;
+    transfer->easy = curl_easy_init();
+    if (transfer->easy)
+        *code = set_up(transfer, transfers->headers);
+    if (!*code)
+        return transfer;
+    transfer_free(transfer);
+    return NULL;
+}
+
+/* Takes the url; NULL: there is no memory. */
+static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *transfer, char *url)
+{
+    free(transfer->url);
+    transfer->url = url;
+    CURLcode code = url ? curl_easy_setopt(transfer->easy, CURLOPT_URL, url) : CURLE_OUT_OF_MEMORY;
+    if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
+        code = CURLE_OUT_OF_MEMORY;
+    return code;
+}
+
+struct http_transfer *http_transfer_start(struct http_transfers *transfers, void *call, char *url,
+                                          CURLcode *code)
+{
+    struct http_transfer *transfer = take(transfers, code);
+    if (!transfer) {
+        free(url);
+        return NULL;
+    }
+    transfer->call = call;
+    *code = fetch(transfers, transfer, url);
+    if (!*code)
+        return transfer;
+    http_transfer_give_back(transfers, transfer);
+    return NULL;
+}
+
+void http_transfer_stop(struct http_transfers *transfers, struct http_transfer *transfer)
+{
+    curl_multi_remove_handle(transfers->multi, transfer->easy);
+}
+
+void http_transfer_give_back(struct http_transfers *transfers, struct http_transfer *transfer)
+{
+    buffer_free(&transfer->body);
+    free(transfer->url);
+    transfer->url = NULL;
+    transfer->call = NULL;
+    transfer->ignored = 0;
+    transfer->redirects = 0;
+    transfer->stop = STOP_NOT;
+    transfer->error[0] = '\0';
+    if (transfers->idle_count == IDLE_MAX) {
+        transfer_free(transfer);
+        return;
+    }
+    LL_PREPEND(transfers->idle, transfer);
+    transfers->idle_count++;
+}
+
+struct http_transfer *http_transfer_of(CURL *easy)
+{
+    struct http_transfer *transfer = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+    return transfer && transfer->call ? transfer : NULL;
+}
+
+/* --- redirects --- */
+
+static bool is_redirect(long status)
+{
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* The url to go on with, or NULL, and why not. */
+static char *redirect_of(struct http_transfer *transfer)
+{
+    struct slice location = http_transfer_header(transfer, "Location");
+    if (location.len == 0)
+        snprintf(transfer->refusal, sizeof transfer->refusal, "answered %ld without a Location",
+                 http_transfer_status(transfer));
+    else if (transfer->redirects == REDIRECTS_MAX)
+        snprintf(transfer->refusal, sizeof transfer->refusal, "redirects again, after %d redirects",
+                 REDIRECTS_MAX);
+    else
+        return redirect_target(transfer->settings, transfer->url, location.data, transfer->refusal);
+    return NULL;
+}
+
+bool http_transfer_redirected(struct http_transfers *transfers, struct http_transfer *transfer,
+                              CURLcode *code)
+{
+    if ((*code && transfer->stop != STOP_IGNORED) || !is_redirect(http_transfer_status(transfer)))
+        return false;
+    char *url = redirect_of(transfer);
+    if (!url) {
+        transfer->stop = STOP_REDIRECT;
+        return false;
+    }
+    http_transfer_stop(transfers, transfer);
+    transfer->redirects++;
+    transfer->ignored = 0;
+    transfer->stop = STOP_NOT;
+    *code = fetch(transfers, transfer, url);
+    return !*code;
+}
+
+/* --- all of a source --- */
+
+bool http_transfers_init(struct http_transfers *transfers, const struct http_settings *settings,
+                         CURLM *multi)
+{
+    *transfers = (struct http_transfers){.settings = settings, .multi = multi};
+    transfers->headers =
+        curl_slist_append(NULL,
+                          "Accept: text/html, text/plain;q=0.9, application/json;q=0.8, */*;q=0.1");
+    return transfers->headers != NULL;
+}
+
+void http_transfers_end(struct http_transfers *transfers)
+{
+    struct http_transfer *transfer;
+    while ((transfer = transfers->idle)) {
+        LL_DELETE(transfers->idle, transfer);
+        transfer_free(transfer);
+    }
+    curl_slist_free_all(transfers->headers);
+}
