@@ -6,6 +6,9 @@
  * only change states and mark the connection as dirty. One runner, before the loop sleeps, lets
  * every dirty connection write, and frees those that are doomed: nothing is freed inside its own
  * callback.
+ *
+ * Whether a connection stays is for its exchange to say: connection_run, which follows on every event,
+ * acts on the verdict.
  */
 #include "wire/connection.h"
 
@@ -17,6 +20,7 @@
 #include <utlist.h>
 
 #include "base/budget.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/table.h"
@@ -33,7 +37,6 @@
 
 enum connection_state {
     OPEN,
-    FINISHING, /* to be closed when nothing is in flight */
     LINGERING, /* our side is shut; input is drained so that no reset overtakes the answer */
     DOOMED,    /* to be freed by the runner */
 };
@@ -89,36 +92,28 @@ static void connection_mark(struct connection *connection)
     DL_APPEND(connection->all->dirty, connection);
 }
 
-/* Only ever forward. */
+/* The only place that changes the state, and only ever forward. */
 static void connection_set_state(struct connection *connection, enum connection_state state,
                                  const char *why)
 {
-    static const char *const names[] = {"open", "finishing", "lingering", "doomed"};
-    if (state <= connection->state)
-        return;
+    static const char *const names[] = {"open", "lingering", "doomed"};
+    check(state > connection->state);
     log_debug("connection", "%u: %s: %s", connection->exchange.number, names[state], why);
     connection->state = state;
     connection_mark(connection);
 }
 
+/* The first reason counts. */
 static void connection_doom(struct connection *connection, const char *why)
 {
-    connection_set_state(connection, DOOMED, why);
+    if (connection->state != DOOMED)
+        connection_set_state(connection, DOOMED, why);
 }
 
 static void on_exchange_ready(struct exchange *exchange)
 {
     connection_mark(
         (struct connection *)((char *)exchange - offsetof(struct connection, exchange)));
-}
-
-/* To be called after everything that may have ended a request, or the exchange. */
-static void note_exchange(struct connection *connection)
-{
-    if (connection->exchange.broken)
-        connection_doom(connection, connection->exchange.broken);
-    else if (connection->exchange.closing)
-        connection_set_state(connection, FINISHING, "a request was its last");
 }
 
 /* --- bytes in --- */
@@ -136,10 +131,9 @@ static void on_end_of_input(struct connection *connection)
     bool listens =
         connection->local ? !peer_hung_up(connection) : connection->all->limits->tcp_half_close;
     exchange_end_input(&connection->exchange);
-    if (listens && connection->state < LINGERING && !exchange_is_quiet(&connection->exchange)) {
+    if (listens && connection->state == OPEN && !exchange_is_quiet(&connection->exchange)) {
         connection->half_closed = true;
-        connection_set_state(connection, FINISHING, "the peer sends no more");
-        connection_mark(connection); /* perhaps it was FINISHING: its end is not to be read again */
+        connection_mark(connection); /* its end is not to be read again */
     } else {
         connection_doom(connection, "closed by the peer");
     }
@@ -155,7 +149,6 @@ static void connection_feed(struct connection *connection, struct slice input)
             return;
         }
     }
-    note_exchange(connection);
 }
 
 /* One read: if there is more, the loop comes back. */
@@ -185,9 +178,12 @@ static void connection_write(struct connection *connection)
     connection->write_later = false;
     for (;;) {
         exchange_fill(exchange);
-        note_exchange(connection);
+        if (exchange->verdict == EXCHANGE_BROKEN) {
+            connection_doom(connection, exchange->why);
+            return;
+        }
         size_t queued = exchange->output.queued;
-        if (connection->state == DOOMED || queued == 0)
+        if (queued == 0)
             return;
         enum output_state state = output_write(&exchange->output, connection->io.fd);
         if (state == OUTPUT_FAILED) {
@@ -207,8 +203,7 @@ static void connection_write(struct connection *connection)
  * reads, closing at once would make the kernel send a reset that could overtake the answer. */
 static void connection_close(struct connection *connection)
 {
-    if (!connection->half_closed &&
-        (connection->exchange.unread || !record_at_boundary(&connection->exchange.decoder))) {
+    if (!connection->half_closed && exchange_expects_input(&connection->exchange)) {
         connection_set_state(connection, LINGERING, "there may be input left");
         shutdown(connection->io.fd, SHUT_WR);
     } else {
@@ -256,10 +251,11 @@ static void connection_watch(struct connection *connection)
 /* One turn of a connection that was read, or is dirty. */
 static void connection_run(struct connection *connection)
 {
-    if (connection->state < LINGERING) {
+    const struct exchange *exchange = &connection->exchange;
+    if (connection->state == OPEN) {
         connection_write(connection);
-        bool wanted = connection->state == OPEN && !connection->all->draining;
-        if (connection->state < LINGERING && !wanted && exchange_is_quiet(&connection->exchange))
+        if (exchange->verdict == EXCHANGE_CLOSE_WHEN_QUIET && connection->state == OPEN &&
+            exchange_is_quiet(exchange))
             connection_close(connection);
     }
     if (connection->state != DOOMED)
@@ -466,6 +462,8 @@ bool connections_accept(void *context, int fd, bool local)
         free(connection);
         return false;
     }
+    if (all->draining)
+        exchange_close_when_quiet(&connection->exchange, "shutting down");
     connection->all = all;
     connection->local = local;
     ev_io_init(&connection->io, on_io, fd, EV_READ);
@@ -492,6 +490,7 @@ void connections_drain(struct connections *connections)
     connections->draining = true;
     HASH_ITER(hh, connections->table, connection, next)
     {
+        exchange_close_when_quiet(&connection->exchange, "shutting down");
         connection_mark(connection);
     }
 }

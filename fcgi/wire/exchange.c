@@ -16,10 +16,25 @@
 #define OUTPUT_MARK      65536 /* queued bytes at which answers wait */
 #define MANAGEMENT_SHORT 256   /* bytes of a GET_VALUES that are always kept */
 
+/* The only place that changes the verdict. The first reason for each counts. */
+static void set_verdict(struct exchange *exchange, enum exchange_verdict verdict, const char *why)
+{
+    static const char *const names[] = {"open", "to be closed when quiet", "broken"};
+    if (verdict <= exchange->verdict)
+        return;
+    log_debug("connection", "%u: %s: %s", exchange->number, names[verdict], why);
+    exchange->verdict = verdict;
+    exchange->why = why;
+}
+
 static void exchange_break(struct exchange *exchange, const char *why)
 {
-    if (!exchange->broken)
-        exchange->broken = why;
+    set_verdict(exchange, EXCHANGE_BROKEN, why);
+}
+
+void exchange_close_when_quiet(struct exchange *exchange, const char *why)
+{
+    set_verdict(exchange, EXCHANGE_CLOSE_WHEN_QUIET, why);
 }
 
 /* --- the requests --- */
@@ -80,15 +95,21 @@ static struct request *add_request(struct exchange *exchange, uint16_t id, bool 
     return request;
 }
 
+/* What a request leaves behind that is over, or was never kept. */
+static void request_is_over(struct exchange *exchange, bool input_ended, bool keep_conn)
+{
+    if (!input_ended)
+        exchange->late_inputs++;
+    if (!keep_conn)
+        exchange_close_when_quiet(exchange, "a request was its last");
+}
+
 /* After END_REQUEST was queued, or because the peer is gone. */
 static void remove_request(struct exchange *exchange, struct request *request)
 {
     if (request->listed)
         unlist_request(exchange, request);
-    if (!request->input_ended)
-        exchange->unread++;
-    if (!request->keep_conn)
-        exchange->closing = true;
+    request_is_over(exchange, request->input_ended, request->keep_conn);
     exchange->answered = true;
     inflight_remove(&exchange->inflight, request);
     request_free(request);
@@ -131,8 +152,9 @@ static bool take_turn(struct exchange *exchange)
 
 void exchange_fill(struct exchange *exchange)
 {
-    while (take_turn(exchange))
-        continue;
+    if (exchange->verdict != EXCHANGE_BROKEN)
+        while (take_turn(exchange))
+            continue;
 }
 
 /* --- records in --- */
@@ -182,17 +204,13 @@ static void on_begin(struct exchange *exchange)
         return;
     }
 
-    bool refused = true;
     if (begin.role != FCGI_RESPONDER)
         end_unknown_role(exchange, id);
     else if (has_no_room(exchange) || !add_request(exchange, id, begin.keep_conn))
         refuse_begin(exchange, id);
     else
-        refused = false;
-    if (refused)
-        exchange->unread++;
-    if (refused && !begin.keep_conn)
-        exchange->closing = true;
+        return;
+    request_is_over(exchange, false, begin.keep_conn);
 }
 
 /* A short question is kept whatever the budget says: some front servers ask it before they send
@@ -283,8 +301,8 @@ static void on_request_record(struct exchange *exchange, const struct record_hea
     struct request *request = inflight_find(&exchange->inflight, header->request_id);
     if (!request) {
         /* The end of one that is answered already. */
-        if (header->type == FCGI_STDIN && header->content_len == 0 && exchange->unread > 0)
-            exchange->unread--;
+        if (header->type == FCGI_STDIN && header->content_len == 0 && exchange->late_inputs > 0)
+            exchange->late_inputs--;
         return;
     }
     if (header->type == FCGI_ABORT_REQUEST) {
@@ -334,7 +352,8 @@ bool exchange_feed(struct exchange *exchange, struct slice *input)
 {
     enum record_event event = RECORD_START;
     struct slice content;
-    while (event != RECORD_NEED_MORE && !exchange->broken && !exchange_is_full(exchange)) {
+    while (event != RECORD_NEED_MORE && exchange->verdict != EXCHANGE_BROKEN &&
+           !exchange_is_full(exchange)) {
         event = record_decode(&exchange->decoder, input, &content);
         switch (event) {
         case RECORD_NEED_MORE:
@@ -357,7 +376,7 @@ bool exchange_feed(struct exchange *exchange, struct slice *input)
     }
     request_keep_params();
     expect_rest(exchange);
-    return event != RECORD_NEED_MORE && !exchange->broken;
+    return event != RECORD_NEED_MORE && exchange->verdict != EXCHANGE_BROKEN;
 }
 
 void exchange_end_input(struct exchange *exchange)
@@ -367,6 +386,7 @@ void exchange_end_input(struct exchange *exchange)
         if (request_receiving(request))
             remove_request(exchange, request);
     }
+    exchange_close_when_quiet(exchange, "the peer sends no more");
 }
 
 /* --- other events --- */

@@ -39,6 +39,13 @@ struct exchanges {
     struct log_limit refusals; /* of requests too many for their connection */
 };
 
+/* What is to become of the connection. It only ever moves down this list. */
+enum exchange_verdict {
+    EXCHANGE_OPEN,
+    EXCHANGE_CLOSE_WHEN_QUIET, /* once the requests in flight are answered: see exchange_is_quiet */
+    EXCHANGE_BROKEN,           /* at once: nothing more can be read or written */
+};
+
 struct exchange {
     struct exchanges *all;
     struct record_decoder decoder;
@@ -47,12 +54,12 @@ struct exchange {
     struct inflight inflight;
     struct request *answering; /* those with something to send, in the order of their turns */
     struct output output;
-    const char *broken; /* why it can't go on; NULL: it can */
-    uint32_t number;    /* of the connection, for its waiters' addresses */
+    enum exchange_verdict verdict;
+    const char *why; /* that verdict; static text, NULL while it is open */
+    uint32_t number; /* of the connection, for its waiters' addresses */
     uint32_t next_generation;
-    bool closing;    /* a request wants to be the connection's last */
-    uint32_t unread; /* requests that ended before their input, which may still come */
-    bool answered;   /* a request has ended; whoever looks sets it back */
+    uint32_t late_inputs; /* requests that ended before their STDIN, which may still come */
+    bool answered;        /* a request has ended; whoever looks sets it back */
 };
 
 /* `limits` and `service` are borrowed. */
@@ -80,8 +87,18 @@ static inline bool exchange_is_full(const struct exchange *exchange)
     return exchange->output.queued >= EXCHANGE_OUTPUT_MAX;
 }
 
-/* No more will be read: requests that are not complete go away. */
+/* No more will be read: requests that are not complete go away, and the others are the last. */
 void exchange_end_input(struct exchange *exchange);
+
+/* Whether input may still come that answers nobody waits for. Closing the connection would then make
+ * the kernel send a reset, which could overtake what was written last. */
+static inline bool exchange_expects_input(const struct exchange *exchange)
+{
+    return exchange->late_inputs > 0 || !record_at_boundary(&exchange->decoder);
+}
+
+/* The connection is not wanted any longer; `why` is static text. */
+void exchange_close_when_quiet(struct exchange *exchange, const char *why);
 
 /* The request at that address gets its settlement, if it is still there. */
 void exchange_settle(struct exchange *exchange, const struct waiter_address *who,
