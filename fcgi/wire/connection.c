@@ -42,7 +42,7 @@ enum connection_state {
 };
 
 struct connection {
-    UT_hash_handle hh; /* in connections->table, by exchange.number */
+    UT_hash_handle hh; /* in connections->table, by exchange.requests.connection */
     struct connections *all;
     struct connection *next, *prev; /* in connections->dirty */
     ev_io io;
@@ -70,7 +70,7 @@ struct batch {
 struct connections {
     struct ev_loop *loop;
     const struct connection_limits *limits;
-    struct exchanges exchanges;
+    struct request_groups requests;
     struct connection *table; /* by number */
     struct connection *dirty;
     size_t count;
@@ -98,7 +98,8 @@ static void connection_set_state(struct connection *connection, enum connection_
 {
     static const char *const names[] = {"open", "lingering", "doomed"};
     check(state > connection->state);
-    log_debug("connection", "%u: %s: %s", connection->exchange.number, names[state], why);
+    log_debug("connection", "%u: %s: %s", connection->exchange.requests.connection, names[state],
+              why);
     connection->state = state;
     connection_mark(connection);
 }
@@ -110,10 +111,10 @@ static void connection_doom(struct connection *connection, const char *why)
         connection_set_state(connection, DOOMED, why);
 }
 
-static void on_exchange_ready(struct exchange *exchange)
+static void on_request_ready(struct request_group *requests)
 {
     connection_mark(
-        (struct connection *)((char *)exchange - offsetof(struct connection, exchange)));
+        (struct connection *)((char *)requests - offsetof(struct connection, exchange.requests)));
 }
 
 /* --- bytes in --- */
@@ -417,7 +418,7 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
         return NULL;
     all->loop = loop;
     all->limits = limits;
-    exchanges_init(&all->exchanges, loop, limits, service, on_exchange_ready);
+    request_groups_init(&all->requests, loop, limits, service, on_request_ready);
     timeout_queue_init(&all->idle, loop, limits->idle_timeout, on_idle_timeout, all);
     timeout_queue_init(&all->receiving, loop, limits->receive_timeout, on_receive_timeout, all);
     timeout_queue_init(&all->sending, loop, limits->send_timeout, on_send_timeout, all);
@@ -456,8 +457,9 @@ bool connections_accept(void *context, int fd, bool local)
     do
         all->next_number++;
     while (connections_find(all, all->next_number));
-    exchange_init(&connection->exchange, &all->exchanges, all->next_number);
-    HASH_ADD(hh, all->table, exchange.number, sizeof connection->exchange.number, connection);
+    exchange_init(&connection->exchange, &all->requests, all->next_number);
+    HASH_ADD(hh, all->table, exchange.requests.connection,
+             sizeof connection->exchange.requests.connection, connection);
     if (!connection->hh.tbl) {
         free(connection);
         return false;
@@ -514,7 +516,7 @@ void connections_free(struct connections *connections)
                                       &connections->half_closed};
     for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
         timeout_queue_stop(queues[i]);
-    exchanges_stop(&connections->exchanges);
+    request_groups_stop(&connections->requests);
     ev_check_stop(connections->loop, &connections->last_batch);
     ev_prepare_stop(connections->loop, &connections->runner);
     free(connections);

@@ -1,15 +1,12 @@
 /* Records to requests, and the requests' answers to records. */
 #include "wire/exchange.h"
 
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "base/budget.h"
 #include "base/log.h"
 #include "fastcgi/values.h"
-#include "web/feed.h"
 #include "wire/limits.h"
 #include "wire/request.h"
 
@@ -22,7 +19,7 @@ static void set_verdict(struct exchange *exchange, enum exchange_verdict verdict
     static const char *const names[] = {"open", "to be closed when quiet", "broken"};
     if (verdict <= exchange->verdict)
         return;
-    log_debug("connection", "%u: %s: %s", exchange->number, names[verdict], why);
+    log_debug("connection", "%u: %s: %s", exchange->requests.connection, names[verdict], why);
     exchange->verdict = verdict;
     exchange->why = why;
 }
@@ -39,59 +36,13 @@ void exchange_close_when_quiet(struct exchange *exchange, const char *why)
 
 /* --- the requests --- */
 
-/* What has something to send takes turns, and counts as unsent until it is sent. */
-static void list_request(struct exchange *exchange, struct request *request)
-{
-    request->listed = true;
-    budget_add(BUDGET_UNSENT, sizeof *request);
-    DL_APPEND(exchange->answering, request);
-}
-
-static void unlist_request(struct exchange *exchange, struct request *request)
-{
-    request->listed = false;
-    budget_sub(BUDGET_UNSENT, sizeof *request);
-    DL_DELETE(exchange->answering, request);
-}
-
-/* To be called after everything that may change a request's state. */
-static void note_state(struct exchange *exchange, struct request *request,
-                       enum request_state before)
-{
-    if (request->state == before && before != REQUEST_STREAMING)
-        return;
-    if (before != REQUEST_STREAMING && request->state == REQUEST_STREAMING)
-        request->stream.owner = exchange;
-    if (!request->listed && request_has_output(request))
-        list_request(exchange, request);
-}
-
-/* Starts the deadline of the request that began last, unless it is over already, as most are: to be
- * called before the next one, and at the end of what was read. */
-static void expect_rest(struct exchange *exchange)
-{
-    struct request *request = exchange->inflight.latest;
-    if (!request || !request_receiving(request) || timeout_active(&request->arriving.deadline))
-        return;
-    if (request_await_rest(request)) {
-        timeout_start(&exchange->all->receiving, &request->arriving.deadline);
-    } else {
-        enum request_state before = request->state;
-        budget_log_refusal(BUDGET_UNFINISHED);
-        request_refuse(request, 503);
-        note_state(exchange, request, before);
-    }
-}
-
 static struct request *add_request(struct exchange *exchange, uint16_t id, bool keep_conn)
 {
-    expect_rest(exchange);
-    struct request *request = request_new(id, exchange->next_generation++, keep_conn);
+    struct request *request = request_new(&exchange->requests, id, keep_conn);
     if (!request || !inflight_insert(&exchange->inflight, request)) {
         request_free(request);
         return NULL;
     }
-    request->arriving.owner = exchange;
     return request;
 }
 
@@ -107,8 +58,6 @@ static void request_is_over(struct exchange *exchange, bool input_ended, bool ke
 /* After END_REQUEST was queued, or because the peer is gone. */
 static void remove_request(struct exchange *exchange, struct request *request)
 {
-    if (request->listed)
-        unlist_request(exchange, request);
     request_is_over(exchange, request->input_ended, request->keep_conn);
     exchange->answered = true;
     inflight_remove(&exchange->inflight, request);
@@ -128,7 +77,7 @@ static bool output_must_shrink(const struct exchange *exchange)
 /* Queues a record of the answer that is next. False if there is none, or it has to wait. */
 static bool take_turn(struct exchange *exchange)
 {
-    struct request *request = exchange->answering;
+    struct request *request = exchange->requests.turns;
     if (!request || output_must_shrink(exchange))
         return false;
     switch (request_emit(request, &exchange->output)) {
@@ -136,12 +85,10 @@ static bool take_turn(struct exchange *exchange)
         remove_request(exchange, request);
         return true;
     case REQUEST_MORE:
-        DL_DELETE(exchange->answering, request);
-        DL_APPEND(exchange->answering, request);
+        DL_DELETE(exchange->requests.turns, request);
+        DL_APPEND(exchange->requests.turns, request);
         return true;
     case REQUEST_WAITS:
-        unlist_request(exchange, request);
-        timeout_start(&exchange->all->beats[lrand48() % EXCHANGE_BEATS], &request->stream.beat);
         return true;
     case REQUEST_NO_MEMORY:
         break;
@@ -178,20 +125,23 @@ static void end_unknown_role(struct exchange *exchange, uint16_t id)
 /* A request too many is answered without being kept; its later records find no request. */
 static void refuse_begin(struct exchange *exchange, uint16_t id)
 {
-    struct request request = {.id = id};
-    request_refuse(&request, 503);
+    struct request request = {
+        .id = id,
+        .state = REQUEST_ANSWERING,
+        .answer.response = response_of_status(503),
+    };
     if (request_emit(&request, &exchange->output) != REQUEST_DONE)
         exchange_break(exchange, "out of memory");
 }
 
 static bool has_no_room(struct exchange *exchange)
 {
-    size_t most = exchange->all->limits->max_connection_requests;
+    size_t most = exchange->requests.all->limits->max_connection_requests;
     if (exchange->inflight.count < most)
         return false;
-    log_limited(&exchange->all->refusals, LOG_LEVEL_WARNING, "connection",
+    log_limited(&exchange->requests.all->refusals, LOG_LEVEL_WARNING, "connection",
                 "%u: max_connection_requests is reached (%zu): requests are refused with 503",
-                exchange->number, most);
+                exchange->requests.connection, most);
     return true;
 }
 
@@ -228,7 +178,7 @@ static void add_to_management(struct exchange *exchange, struct slice bytes)
 
 static void answer_get_values(struct exchange *exchange)
 {
-    const struct connection_limits *limits = exchange->all->limits;
+    const struct connection_limits *limits = exchange->requests.all->limits;
     const struct values ours = {
         .max_conns = limits->max_connections,
         .max_reqs = limits->max_connection_requests,
@@ -271,7 +221,6 @@ static bool is_application_type(uint8_t type)
 static void on_content(struct exchange *exchange, struct slice bytes)
 {
     const struct record_header *header = &exchange->decoder.header;
-    const struct connection_limits *limits = exchange->all->limits;
     if (header->type == FCGI_BEGIN_REQUEST) {
         size_t end = sizeof exchange->begin - exchange->decoder.content_left;
         memcpy(exchange->begin + end - bytes.len, bytes.data, bytes.len);
@@ -285,14 +234,10 @@ static void on_content(struct exchange *exchange, struct slice bytes)
     struct request *request = inflight_find(&exchange->inflight, header->request_id);
     if (!request)
         return;
-    enum request_state before = request->state;
-    if (header->type == FCGI_PARAMS && before == REQUEST_PARAMS)
-        request_add_params(request, bytes, limits);
-    else if (header->type == FCGI_STDIN && before == REQUEST_STDIN)
-        request_add_input(request, bytes, limits);
-    else if (header->type == FCGI_STDIN && before == REQUEST_PARAMS)
-        request_refuse(request, 400);
-    note_state(exchange, request, before);
+    if (header->type == FCGI_PARAMS)
+        request_add_params(request, bytes);
+    else if (header->type == FCGI_STDIN)
+        request_add_input(request, bytes);
 }
 
 /* The end of a record that belongs to a request. An empty record ends its stream. */
@@ -311,17 +256,10 @@ static void on_request_record(struct exchange *exchange, const struct record_hea
     }
     if (header->content_len > 0)
         return;
-    enum request_state before = request->state;
-    if (header->type == FCGI_PARAMS && before == REQUEST_PARAMS) {
-        request_end_params(request, exchange->all->limits, exchange->all->service);
-    } else if (header->type == FCGI_STDIN) {
-        request->input_ended = true;
-        if (before == REQUEST_STDIN)
-            request_end_input(request, exchange->all->service, exchange->number);
-        else if (before == REQUEST_PARAMS)
-            request_refuse(request, 400);
-    }
-    note_state(exchange, request, before);
+    if (header->type == FCGI_PARAMS)
+        request_end_params(request);
+    else if (header->type == FCGI_STDIN)
+        request_end_input(request);
 }
 
 static void on_record_start(struct exchange *exchange)
@@ -366,7 +304,7 @@ bool exchange_feed(struct exchange *exchange, struct slice *input)
             break;
         case RECORD_END:
             on_record_end(exchange);
-            if (exchange->answering && exchange->answering->input_ended)
+            if (exchange->requests.turns && exchange->requests.turns->input_ended)
                 take_turn(exchange); /* while all that it takes is in the processor's cache */
             break;
         case RECORD_BAD:
@@ -374,8 +312,7 @@ bool exchange_feed(struct exchange *exchange, struct slice *input)
             break;
         }
     }
-    request_keep_params();
-    expect_rest(exchange);
+    request_end_read();
     return event != RECORD_NEED_MORE && exchange->verdict != EXCHANGE_BROKEN;
 }
 
@@ -397,64 +334,15 @@ void exchange_settle(struct exchange *exchange, const struct waiter_address *who
     struct request *request = inflight_find(&exchange->inflight, who->request_id);
     if (!request || request->generation != who->generation)
         return;
-    enum request_state before = request->state;
     request_settle(request, who, settlement);
-    note_state(exchange, request, before);
-}
-
-static void on_receive_timeout(void *context, struct timeout *deadline)
-{
-    struct request *request =
-        (struct request *)((char *)deadline - offsetof(struct request, arriving.deadline));
-    struct exchange *exchange = request->arriving.owner;
-    enum request_state before = request->state;
-    (void)context;
-    request_refuse(request, 408);
-    note_state(exchange, request, before);
-    exchange->all->ready(exchange);
-}
-
-static void on_beat(void *context, struct timeout *beat)
-{
-    struct request *request =
-        (struct request *)((char *)beat - offsetof(struct request, stream.beat));
-    struct exchange *exchange = request->stream.owner;
-    (void)context;
-    feed_beat(request->stream.feed);
-    note_state(exchange, request, REQUEST_STREAMING);
-    exchange->all->ready(exchange);
 }
 
 /* --- beginning and end --- */
 
-void exchanges_init(struct exchanges *exchanges, struct ev_loop *loop,
-                    const struct connection_limits *limits, struct service *service,
-                    exchange_ready_fn *ready)
+void exchange_init(struct exchange *exchange, struct request_groups *all, uint32_t connection)
 {
-    exchanges->limits = limits;
-    exchanges->service = service;
-    exchanges->ready = ready;
-    timeout_queue_init(&exchanges->receiving, loop, limits->receive_timeout, on_receive_timeout,
-                       NULL);
-    /* From half the time to all of it, so that streams that began together soon beat apart. */
-    for (unsigned i = 0; i < EXCHANGE_BEATS; i++)
-        timeout_queue_init(&exchanges->beats[i], loop,
-                           limits->heartbeat * (0.5 + 0.5 * (i + 1) / EXCHANGE_BEATS), on_beat,
-                           NULL);
-}
-
-void exchanges_stop(struct exchanges *exchanges)
-{
-    timeout_queue_stop(&exchanges->receiving);
-    for (unsigned i = 0; i < EXCHANGE_BEATS; i++)
-        timeout_queue_stop(&exchanges->beats[i]);
-    log_limit_end(&exchanges->refusals);
-}
-
-void exchange_init(struct exchange *exchange, struct exchanges *all, uint32_t number)
-{
-    exchange->all = all;
-    exchange->number = number;
+    exchange->requests.all = all;
+    exchange->requests.connection = connection;
 }
 
 void exchange_free(struct exchange *exchange)

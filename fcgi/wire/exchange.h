@@ -11,33 +11,12 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "base/log.h"
-#include "base/timeout.h"
 #include "fastcgi/record.h"
 #include "wire/inflight.h"
 #include "wire/output.h"
+#include "wire/request.h"
 
 #define EXCHANGE_OUTPUT_MAX ((size_t)1 << 20) /* bytes */
-#define EXCHANGE_BEATS      8                 /* different times between heartbeats */
-
-struct connection_limits;
-struct exchange;
-struct service;
-struct settlement;
-struct waiter_address;
-
-/* Called when time has passed: there is more to send. */
-typedef void exchange_ready_fn(struct exchange *exchange);
-
-/* What all exchanges have in common. */
-struct exchanges {
-    const struct connection_limits *limits;
-    struct service *service;
-    struct timeout_queue receiving;
-    struct timeout_queue beats[EXCHANGE_BEATS]; /* of streams; each takes one by chance */
-    exchange_ready_fn *ready;
-    struct log_limit refusals; /* of requests too many for their connection */
-};
 
 /* What is to become of the connection. It only ever moves down this list. */
 enum exchange_verdict {
@@ -47,31 +26,20 @@ enum exchange_verdict {
 };
 
 struct exchange {
-    struct exchanges *all;
     struct record_decoder decoder;
     struct buffer management; /* content of the GET_VALUES that is arriving */
     unsigned char begin[sizeof(FCGI_BeginRequestBody)]; /* the same of a BEGIN_REQUEST */
-    struct inflight inflight;
-    struct request *answering; /* those with something to send, in the order of their turns */
+    struct inflight inflight;                           /* the requests, by id */
+    struct request_group requests;                      /* the same, as they take turns */
     struct output output;
     enum exchange_verdict verdict;
-    const char *why; /* that verdict; static text, NULL while it is open */
-    uint32_t number; /* of the connection, for its waiters' addresses */
-    uint32_t next_generation;
+    const char *why;      /* that verdict; static text, NULL while it is open */
     uint32_t late_inputs; /* requests that ended before their STDIN, which may still come */
     bool answered;        /* a request has ended; whoever looks sets it back */
 };
 
-/* `limits` and `service` are borrowed. */
-void exchanges_init(struct exchanges *exchanges, struct ev_loop *loop,
-                    const struct connection_limits *limits, struct service *service,
-                    exchange_ready_fn *ready);
-
-/* After the last exchange. */
-void exchanges_stop(struct exchanges *exchanges);
-
-/* `exchange` is all zero. */
-void exchange_init(struct exchange *exchange, struct exchanges *all, uint32_t number);
+/* `exchange` is all zero; `connection` is the connection's number. */
+void exchange_init(struct exchange *exchange, struct request_groups *all, uint32_t connection);
 
 /* Its requests leave their flights. */
 void exchange_free(struct exchange *exchange);
@@ -110,7 +78,7 @@ void exchange_fill(struct exchange *exchange);
 /* Whether it would queue anything. */
 static inline bool exchange_has_more(const struct exchange *exchange)
 {
-    return exchange->answering != NULL;
+    return exchange->requests.turns != NULL;
 }
 
 /* Whether nothing is in flight, or left to be written. */

@@ -30,8 +30,8 @@ static uint32_t slot_of(const struct inflight *inflight, uint16_t id)
 
 struct request *inflight_find(const struct inflight *inflight, uint16_t id)
 {
-    if (inflight->latest && inflight->latest->id == id)
-        return inflight->latest;
+    if (inflight->recent && inflight->recent->id == id)
+        return inflight->recent;
     uint32_t slot = slot_of(inflight, id);
     if (slot < inflight->count && inflight->requests[slot]->id == id)
         return inflight->requests[slot];
@@ -58,7 +58,7 @@ bool inflight_insert(struct inflight *inflight, struct request *request)
     struct request **at = inflight->requests + slot;
     memmove(at + 1, at, (inflight->count - slot) * sizeof *at);
     *at = request;
-    inflight->latest = request;
+    inflight->recent = request;
     inflight->count++;
     return true;
 }
@@ -67,8 +67,8 @@ void inflight_remove(struct inflight *inflight, const struct request *request)
 {
     uint32_t slot = slot_of(inflight, request->id);
     struct request **at = inflight->requests + slot;
-    if (inflight->latest == request)
-        inflight->latest = NULL;
+    if (inflight->recent == request)
+        inflight->recent = NULL;
     inflight->count--;
     memmove(at, at + 1, (inflight->count - slot) * sizeof *at);
     if (inflight->count == 0 && inflight->capacity > IDLE_CAPACITY)

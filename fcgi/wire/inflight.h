@@ -12,7 +12,7 @@ struct request;
 struct inflight { /* all zero: empty, holds no memory */
     struct request **requests;
     uint32_t count, capacity;
-    struct request *latest; /* the last inserted: the next records are mostly its own; NULL: gone */
+    struct request *recent; /* the last inserted: the next records are mostly its own; NULL: gone */
 };
 
 /* NULL if there is none. */

@@ -2,9 +2,11 @@
 #include "wire/request.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "base/alloc.h"
 #include "base/budget.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "fastcgi/params.h"
 #include "fastcgi/record.h"
@@ -15,75 +17,87 @@
 #define RECORD_CONTENT_MAX 32768 /* of one STDOUT record: the share of one turn */
 #define STREAM_RECORD_MAX  8192  /* of one that is copied */
 
-struct request *request_new(uint16_t id, uint32_t generation, bool keep_conn)
-{
-    struct request *request = alloc_bytes(sizeof *request);
-    if (!request)
-        return NULL;
-    memset(request, 0, offsetof(struct request, arriving));
-    memset(&request->arriving, 0, sizeof request->arriving);
-    request->id = id;
-    request->generation = generation;
-    request->keep_conn = keep_conn;
-    return request;
-}
-
-/* The bytes of PARAMS that came last. Mostly they are all of a request's PARAMS, and the rest of it
- * comes with them: then they are used where they were read. */
+/* What the present read has brought and nobody has kept. */
 static struct {
-    struct request *request; /* in state PARAMS or STDIN; NULL: of none */
-    struct slice params;     /* the only ones that it has; borrowed until request_keep_params */
-    struct web_request web;  /* in state STDIN: what they say */
-} latest;
+    struct request *begun;     /* the last that began in it, still receiving: not awaited yet */
+    struct request *params_of; /* the one whose PARAMS are `params`, all of them; or NULL */
+    struct slice params;
+    struct web_request web; /* what they say, once that request is in state STDIN */
+} reading;
 
-/* The request is refused when they end. */
-static void lose_params(struct request *request)
+static void await_rest(struct request *request);
+
+/* --- states --- */
+
+/* Which states may follow: the arrows in request.h. */
+static const unsigned char ways_from[] = {
+#define TO(state) (1u << REQUEST_##state)
+    [REQUEST_PARAMS] = TO(STDIN) | TO(ANSWERING) | TO(GONE),
+    [REQUEST_STDIN] = TO(ASKING) | TO(ANSWERING) | TO(GONE),
+    [REQUEST_ASKING] = TO(PARKED) | TO(ANSWERING) | TO(STREAMING),
+    [REQUEST_PARKED] = TO(ANSWERING) | TO(GONE),
+    [REQUEST_ANSWERING] = TO(GONE),
+    [REQUEST_STREAMING] = TO(PAUSED) | TO(GONE),
+    [REQUEST_PAUSED] = TO(STREAMING) | TO(GONE),
+    [REQUEST_GONE] = 0,
+#undef TO
+};
+
+/* What waits for its turn counts as unsent until it is sent. */
+static void begin_turns(struct request *request)
 {
-    budget_log_refusal(BUDGET_UNFINISHED);
-    buffer_free_counted(&request->arriving.params, BUDGET_UNFINISHED);
-    request->params_lost = true;
+    budget_add(BUDGET_UNSENT, sizeof *request);
+    DL_APPEND(request->group->turns, request);
 }
 
-void request_keep_params(void)
+static void end_turns(struct request *request)
 {
-    struct request *request = latest.request;
-    latest.request = NULL;
-    if (request && !buffer_append_counted(&request->arriving.params, latest.params.data,
-                                          latest.params.len, latest.params.len, BUDGET_UNFINISHED))
-        lose_params(request);
+    budget_sub(BUDGET_UNSENT, sizeof *request);
+    DL_DELETE(request->group->turns, request);
 }
 
-bool request_await_rest(struct request *request)
+/* No more of it is received. Its PARAMS are still there, for whoever calls to free. */
+static void end_receiving(struct request *request)
 {
-    if (!budget_has_room(BUDGET_UNFINISHED, sizeof *request))
-        return false;
-    budget_add(BUDGET_UNFINISHED, sizeof *request);
-    request->arriving.awaited = true;
-    return true;
-}
-
-static struct slice params_of(const struct request *request)
-{
-    return request == latest.request ? latest.params : buffer_slice(&request->arriving.params);
-}
-
-/* No more of it is waited for. Its PARAMS are still there, for whoever calls to free. */
-static void stop_arriving(struct request *request)
-{
-    if (latest.request == request)
-        latest.request = NULL;
-    timeout_stop(&request->arriving.deadline);
-    if (request->arriving.awaited)
+    if (reading.begun == request)
+        reading.begun = NULL;
+    if (reading.params_of == request)
+        reading.params_of = NULL;
+    if (request->awaited) {
+        timeout_stop(&request->arriving.deadline);
         budget_sub(BUDGET_UNFINISHED, sizeof *request);
+        request->awaited = false;
+    }
 }
 
-/* Lets go of what the present state holds. */
-static void leave_state(struct request *request)
+/* The only place that changes the state. Call it while the union still holds the timeout of the old
+ * state; what the new state keeps there is the caller's to fill in. */
+static inline void request_set_state(struct request *request, enum request_state state)
+{
+    enum request_state before = request->state;
+    bool took_turns = request_has_output(request);
+    check(ways_from[before] >> state & 1);
+    if (before <= REQUEST_STDIN && state > REQUEST_STDIN)
+        end_receiving(request);
+    if (before == REQUEST_PAUSED)
+        timeout_stop(&request->stream.beat);
+
+    request->state = (unsigned char)state;
+    if (state == REQUEST_PAUSED)
+        timeout_start(&request->group->all->beats[lrand48() % REQUEST_BEATS],
+                      &request->stream.beat);
+    if (took_turns && !request_has_output(request))
+        end_turns(request);
+    if (!took_turns && request_has_output(request))
+        begin_turns(request);
+}
+
+/* Frees what the union holds for the present state, which is about to end. */
+static void release(struct request *request)
 {
     switch ((enum request_state)request->state) {
     case REQUEST_PARAMS:
     case REQUEST_STDIN:
-        stop_arriving(request);
         buffer_free_counted(&request->arriving.params, BUDGET_UNFINISHED);
         break;
     case REQUEST_PARKED:
@@ -93,36 +107,104 @@ static void leave_state(struct request *request)
         response_release(&request->answer.response);
         break;
     case REQUEST_STREAMING:
-        timeout_stop(&request->stream.beat);
+    case REQUEST_PAUSED:
         feed_free(request->stream.feed);
         break;
+    case REQUEST_ASKING:
+    case REQUEST_GONE:
+        break;
     }
+}
+
+struct request *request_new(struct request_group *group, uint16_t id, bool keep_conn)
+{
+    if (reading.begun)
+        await_rest(reading.begun);
+    struct request *request = alloc_bytes(sizeof *request);
+    if (!request)
+        return NULL;
+    memset(request, 0, offsetof(struct request, arriving));
+    memset(&request->arriving, 0, sizeof request->arriving);
+    request->group = group;
+    request->generation = group->next_generation++;
+    request->id = id;
+    request->keep_conn = keep_conn;
+    reading.begun = request;
+    return request;
 }
 
 void request_free(struct request *request)
 {
     if (!request)
         return;
-    leave_state(request);
+    release(request);
+    request_set_state(request, REQUEST_GONE);
     free(request);
+}
+
+/* --- what is kept of a read --- */
+
+/* The request is refused when they end. */
+static void lose_params(struct request *request)
+{
+    budget_log_refusal(BUDGET_UNFINISHED);
+    buffer_free_counted(&request->arriving.params, BUDGET_UNFINISHED);
+    request->params_lost = true;
+}
+
+static void keep_params(void)
+{
+    struct request *request = reading.params_of;
+    reading.params_of = NULL;
+    if (request &&
+        !buffer_append_counted(&request->arriving.params, reading.params.data, reading.params.len,
+                               reading.params.len, BUDGET_UNFINISHED))
+        lose_params(request);
+}
+
+/* Another request begins, or the read is over, and this one is not complete. */
+static void await_rest(struct request *request)
+{
+    reading.begun = NULL;
+    if (!budget_has_room(BUDGET_UNFINISHED, sizeof *request)) {
+        budget_log_refusal(BUDGET_UNFINISHED);
+        request_refuse(request, 503);
+        return;
+    }
+    budget_add(BUDGET_UNFINISHED, sizeof *request);
+    request->awaited = true;
+    timeout_start(&request->group->all->receiving, &request->arriving.deadline);
+}
+
+void request_end_read(void)
+{
+    keep_params();
+    if (reading.begun)
+        await_rest(reading.begun);
+}
+
+static struct slice params_of(const struct request *request)
+{
+    return request == reading.params_of ? reading.params : buffer_slice(&request->arriving.params);
 }
 
 /* --- from PARAMS and STDIN to the service --- */
 
-void request_add_params(struct request *request, struct slice bytes,
-                        const struct connection_limits *limits)
+void request_add_params(struct request *request, struct slice bytes)
 {
-    size_t len = params_of(request).len;
-    request_keep_params();
+    if (request->state != REQUEST_PARAMS)
+        return;
+    size_t len = params_of(request).len, most = request->group->all->limits->max_params;
+    keep_params();
     if (request->params_lost)
         return;
-    if (bytes.len > limits->max_params - len) {
+    if (bytes.len > most - len) {
         request_refuse(request, 431);
     } else if (len == 0) {
-        latest.request = request;
-        latest.params = bytes;
-    } else if (!buffer_append_counted(&request->arriving.params, bytes.data, bytes.len,
-                                      limits->max_params, BUDGET_UNFINISHED)) {
+        reading.params_of = request;
+        reading.params = bytes;
+    } else if (!buffer_append_counted(&request->arriving.params, bytes.data, bytes.len, most,
+                                      BUDGET_UNFINISHED)) {
         lose_params(request);
     }
 }
@@ -139,88 +221,101 @@ static bool read_params(struct slice params, struct web_request *web)
     return step == PARAMS_END && any;
 }
 
-void request_end_params(struct request *request, const struct connection_limits *limits,
-                        const struct service *service)
+void request_end_params(struct request *request)
 {
+    const struct request_groups *all = request->group->all;
     struct response response;
     uint64_t content_len;
-    if (latest.request != request)
-        request_keep_params(); /* another's; what these say takes the place of what those do */
+    if (request->state != REQUEST_PARAMS)
+        return;
+    if (reading.params_of != request)
+        keep_params(); /* another's; what these say takes the place of what those do */
     if (request->params_lost)
         request_refuse(request, 503);
-    else if (!read_params(params_of(request), &latest.web) ||
-             !web_request_content_length(&latest.web, &content_len))
+    else if (!read_params(params_of(request), &reading.web) ||
+             !web_request_content_length(&reading.web, &content_len))
         request_refuse(request, 400);
-    else if (content_len > limits->max_request_body)
+    else if (content_len > all->limits->max_request_body)
         request_refuse(request, 413);
-    else if (content_len > 0 && service_check(service, &latest.web, &response))
+    else if (content_len > 0 && service_check(all->service, &reading.web, &response))
         request_answer(request, response); /* why wait for a body that can't change it */
     else
-        request->state = REQUEST_STDIN;
+        request_set_state(request, REQUEST_STDIN);
 }
 
-void request_add_input(struct request *request, struct slice bytes,
-                       const struct connection_limits *limits)
+void request_add_input(struct request *request, struct slice bytes)
 {
-    request->body_len += bytes.len;
-    if (request->body_len > limits->max_request_body)
-        request_refuse(request, 413);
+    if (request->state == REQUEST_PARAMS) {
+        request_refuse(request, 400);
+    } else if (request->state == REQUEST_STDIN) {
+        request->arriving.body_len += bytes.len;
+        if (request->arriving.body_len > request->group->all->limits->max_request_body)
+            request_refuse(request, 413);
+    }
 }
 
 /* The service's answer takes the place of what has arrived, but for the PARAMS that it is about. */
-static void start_service(struct request *request, const struct web_request *web,
-                          struct service *service, uint32_t connection)
+static void start_service(struct request *request, const struct web_request *web)
 {
     struct waiter_address who = {
-        .connection = connection,
+        .connection = request->group->connection,
         .request_id = request->id,
         .generation = request->generation,
     };
     struct buffer params = request->arriving.params; /* empty if they are where they were read */
     struct feed *feed;
-    stop_arriving(request);
-    switch (service_start(service, web, &who, &request->answer)) {
+    request_set_state(request, REQUEST_ASKING);
+    switch (service_start(request->group->all->service, web, &who, &request->answer)) {
     case SERVICE_ANSWERED:
-        request->state = REQUEST_ANSWERING;
         request->sent = 0;
+        request_set_state(request, REQUEST_ANSWERING);
         break;
     case SERVICE_PARKED:
-        request->state = REQUEST_PARKED;
+        request_set_state(request, REQUEST_PARKED);
         break;
     case SERVICE_STREAMS:
         feed = request->answer.feed;
         memset(&request->stream, 0, sizeof request->stream);
         request->stream.feed = feed;
-        request->state = REQUEST_STREAMING;
+        request_set_state(request, REQUEST_STREAMING); /* its head is to be sent */
         break;
     }
     buffer_free_counted(&params, BUDGET_UNFINISHED);
 }
 
-void request_end_input(struct request *request, struct service *service, uint32_t connection)
+static void end_stdin(struct request *request)
 {
     struct web_request decoded;
-    const struct web_request *web = &latest.web;
+    const struct web_request *web = &reading.web;
     uint64_t content_len;
-    if (latest.request != request) {
+    if (reading.params_of != request) {
         read_params(params_of(request), &decoded); /* sound, as request_end_params found */
         web = &decoded;
     }
     web_request_content_length(web, &content_len);
     if (request->params_lost)
         request_refuse(request, 503);
-    else if (request->body_len < content_len)
+    else if (request->arriving.body_len < content_len)
         request_refuse(request, 400);
     else
-        start_service(request, web, service, connection);
+        start_service(request, web);
+}
+
+void request_end_input(struct request *request)
+{
+    request->input_ended = true;
+    if (request->state == REQUEST_STDIN)
+        end_stdin(request);
+    else if (request->state == REQUEST_PARAMS)
+        request_refuse(request, 400);
 }
 
 /* --- to the answer --- */
 
 void request_answer(struct request *request, struct response response)
 {
-    leave_state(request);
-    request->state = REQUEST_ANSWERING;
+    release(request);
+    request_set_state(request, REQUEST_ANSWERING);
     request->answer.response = response;
     request->sent = 0;
 }
@@ -230,24 +325,26 @@ void request_refuse(struct request *request, int status)
     request_answer(request, response_of_status(status));
 }
 
+/* A stream goes on as soon as there is something to send. */
+static void resume(struct request *request)
+{
+    if (request->state == REQUEST_PAUSED && feed_is_ready(request->stream.feed))
+        request_set_state(request, REQUEST_STREAMING);
+}
+
 void request_settle(struct request *request, const struct waiter_address *who,
                     const struct settlement *settlement)
 {
-    if (request->state == REQUEST_STREAMING) {
+    check(request->state != REQUEST_ASKING); /* no settlement comes before service_start returns */
+    if (request->state == REQUEST_STREAMING || request->state == REQUEST_PAUSED) {
         feed_settle(request->stream.feed, who, settlement);
+        resume(request);
     } else if (request->state == REQUEST_PARKED) {
         struct wait wait = request->answer.wait;
         service_finish(&wait, settlement, &request->answer.response);
-        request->state = REQUEST_ANSWERING;
         request->sent = 0;
+        request_set_state(request, REQUEST_ANSWERING);
     }
-}
-
-bool request_has_output(const struct request *request)
-{
-    return request->state == REQUEST_ANSWERING ||
-           (request->state == REQUEST_STREAMING &&
-            (!request->head_sent || feed_is_ready(request->stream.feed)));
 }
 
 /* Own bytes of a record: its header and the response's head, if that is still to come. */
@@ -309,7 +406,12 @@ static enum request_progress emit_stream(struct request *request, struct output 
     bool over = feed_is_over(feed);
     if (!emit_back(request, output, record_padding(len), over))
         return REQUEST_NO_MEMORY;
-    return over ? REQUEST_DONE : feed_is_ready(feed) ? REQUEST_MORE : REQUEST_WAITS;
+    if (over)
+        return REQUEST_DONE;
+    if (feed_is_ready(feed))
+        return REQUEST_MORE;
+    request_set_state(request, REQUEST_PAUSED);
+    return REQUEST_WAITS;
 }
 
 enum request_progress request_emit(struct request *request, struct output *output)
@@ -342,4 +444,46 @@ bool request_emit_end(const struct request *request, struct output *output)
     if (out)
         record_encode_end(out, request->id, FCGI_REQUEST_COMPLETE);
     return out != NULL;
+}
+
+/* --- all requests --- */
+
+static void on_receive_timeout(void *context, struct timeout *deadline)
+{
+    struct request *request =
+        (struct request *)((char *)deadline - offsetof(struct request, arriving.deadline));
+    (void)context;
+    request_refuse(request, 408);
+    request->group->all->ready(request->group);
+}
+
+static void on_beat(void *context, struct timeout *beat)
+{
+    struct request *request =
+        (struct request *)((char *)beat - offsetof(struct request, stream.beat));
+    (void)context;
+    feed_beat(request->stream.feed);
+    resume(request);
+    request->group->all->ready(request->group);
+}
+
+void request_groups_init(struct request_groups *groups, struct ev_loop *loop,
+                         const struct connection_limits *limits, struct service *service,
+                         request_ready_fn *ready)
+{
+    *groups = (struct request_groups){.limits = limits, .service = service, .ready = ready};
+    timeout_queue_init(&groups->receiving, loop, limits->receive_timeout, on_receive_timeout, NULL);
+    /* From half the time to all of it, so that streams that began together soon beat apart. */
+    for (unsigned i = 0; i < REQUEST_BEATS; i++)
+        timeout_queue_init(&groups->beats[i], loop,
+                           limits->heartbeat * (0.5 + 0.5 * (i + 1) / REQUEST_BEATS), on_beat,
+                           NULL);
+}
+
+void request_groups_stop(struct request_groups *groups)
+{
+    timeout_queue_stop(&groups->receiving);
+    for (unsigned i = 0; i < REQUEST_BEATS; i++)
+        timeout_queue_stop(&groups->beats[i]);
+    log_limit_end(&groups->refusals);
 }

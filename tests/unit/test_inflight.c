@@ -9,8 +9,10 @@ enum { IDS = 65536 };
 
 static struct request *make(uint16_t id)
 {
-    struct request *request = request_new(id, 0, false);
+    struct request *request =
+        calloc(1, sizeof *request); /* none of its other fields matters here */
     assert_non_null(request);
+    request->id = id;
     return request;
 }
 
@@ -51,7 +53,7 @@ static void test_neighbours(void **state)
     }
     for (size_t i = 0; i < LENGTH(ids); i++) {
         inflight_remove(&inflight, model[ids[i]]);
-        request_free(model[ids[i]]);
+        free(model[ids[i]]);
         model[ids[i]] = NULL;
         for (unsigned id = 0; id < IDS; id++)
             assert_ptr_equal(inflight_find(&inflight, (uint16_t)id), model[id]);
@@ -77,7 +79,7 @@ static void test_random(void **state)
                 count++;
             } else {
                 inflight_remove(&inflight, model[id]);
-                request_free(model[id]);
+                free(model[id]);
                 model[id] = NULL;
                 count--;
             }
@@ -89,7 +91,7 @@ static void test_random(void **state)
             struct request *request = inflight.requests[unit_random(inflight.count)];
             inflight_remove(&inflight, request);
             model[request->id] = NULL;
-            request_free(request);
+            free(request);
             check(&inflight, model);
         }
         assert_true(inflight.capacity <= 4); /* idle, it keeps little */
@@ -121,7 +123,7 @@ static void test_no_memory(void **state)
     assert_true(refusals > 1);
     for (size_t i = 0; i < LENGTH(requests); i++) {
         inflight_remove(&inflight, requests[i]);
-        request_free(requests[i]);
+        free(requests[i]);
     }
     inflight_free(&inflight);
 }

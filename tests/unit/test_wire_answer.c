@@ -11,11 +11,16 @@
 #include "fastcgi/record.h"
 #include "responses.h"
 #include "unit.h"
+#include "wire/limits.h"
 #include "wire/output.h"
 
 #define CONTENT_MAX 32768 /* of one record */
 #define ID          258
 
+static const struct connection_limits limits = {.receive_timeout = 60, .heartbeat = 60};
+static struct ev_loop *loop;
+static struct request_groups groups;
+static struct request_group group = {.all = &groups};
 static int near_end, far_end;
 
 static int setup(void **state)
@@ -26,12 +31,17 @@ static int setup(void **state)
         return -1;
     near_end = ends[0];
     far_end = ends[1];
-    return 0;
+    loop = ev_loop_new(0);
+    request_groups_init(&groups, loop, &limits, NULL, NULL);
+    return loop ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
+    assert_null(group.turns);
+    request_groups_stop(&groups);
+    ev_loop_destroy(loop);
     close(near_end);
     close(far_end);
     return 0;
@@ -153,7 +163,7 @@ static struct entry *make_entry(size_t body_len)
 
 static struct request *answering(uint16_t id, struct response response)
 {
-    struct request *request = request_new(id, 1, true);
+    struct request *request = request_new(&group, id, true);
     assert_non_null(request);
     request_answer(request, response);
     return request;
@@ -284,7 +294,7 @@ static void test_kinds(void **state)
     response.head_only = true;
     check_short(answering(ID, response), "Status: 502 Bad Gateway\r\n", SLICE(""));
 
-    struct request *request = request_new(ID, 1, true);
+    struct request *request = request_new(&group, ID, true);
     assert_non_null(request);
     request_refuse(request, 503);
     assert_int_equal(request->answer.response.retry_after, 1);
@@ -337,7 +347,7 @@ static void test_end(void **state)
     struct buffer bytes = {0};
     struct seen seen;
     (void)state;
-    struct request *request = request_new(ID, 1, true);
+    struct request *request = request_new(&group, ID, true);
     assert_non_null(request);
     assert_true(request_emit_end(request, &output));
     flush(&output, &bytes);
@@ -399,12 +409,12 @@ static void test_no_memory(void **state)
         }
     }
     struct output output = {0}, other = {0};
-    struct request *request = request_new(ID, 1, true);
+    struct request *request = request_new(&group, ID, true);
     assert_non_null(request);
     assert_non_null(output_reserve(&other, 1)); /* no spare segment is left now */
     alloc_fail_after(0);
     assert_false(request_emit_end(request, &output));
-    assert_null(request_new(ID, 1, true));
+    assert_null(request_new(&group, ID, true));
     alloc_fail_after(-1);
     request_free(request);
     output_free(&output);

@@ -28,7 +28,7 @@ static struct hand_source hand;
 static struct source *sources[] = {&hand.source};
 static struct flights *flights;
 static struct service *service;
-static struct exchanges exchanges;
+static struct request_groups groups;
 static struct exchange exchange;
 
 static void on_settled(void *context, const struct waiter_address *who,
@@ -39,7 +39,7 @@ static void on_settled(void *context, const struct waiter_address *who,
     exchange_settle(&exchange, who, settlement);
 }
 
-static void on_ready(struct exchange *of)
+static void on_ready(struct request_group *of)
 {
     (void)of;
     fail_msg("no time has passed");
@@ -59,10 +59,9 @@ static int setup(void **state)
     flights_on_settled(flights, on_settled, NULL);
     service = service_new(routes, LENGTH(routes), &nobody, 64, flights);
     assert_non_null(service);
-    exchanges = (struct exchanges){0};
-    exchanges_init(&exchanges, loop, &limits, service, on_ready);
+    request_groups_init(&groups, loop, &limits, service, on_ready);
     exchange = (struct exchange){0};
-    exchange_init(&exchange, &exchanges, NUMBER);
+    exchange_init(&exchange, &groups, NUMBER);
     return 0;
 }
 
@@ -73,7 +72,7 @@ static int teardown(void **state)
     assert_int_equal(flights_parked(flights), 0);
     assert_int_equal(budgets[BUDGET_UNFINISHED].used, 0);
     assert_int_equal(budgets[BUDGET_UNSENT].used, 0);
-    exchanges_stop(&exchanges);
+    request_groups_stop(&groups);
     service_free(service);
     flights_cancel_all(flights);
     cache_free(cache);

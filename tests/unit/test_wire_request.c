@@ -2,7 +2,14 @@
  * test_wire_answer.c. */
 #include "wire/request.h"
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "base/alloc.h"
+#include "base/budget.h"
 #include "base/log.h"
 #include "fastcgi/params.h"
 #include "flight_bench.h"
@@ -13,7 +20,10 @@
 
 #define FALLBACK "<p>fallback</p>"
 
-static const struct connection_limits limits = {.max_params = 1000, .max_request_body = 500};
+static const struct connection_limits limits = {.max_params = 1000,
+                                                .max_request_body = 500,
+                                                .receive_timeout = 60,
+                                                .heartbeat = 60};
 static const char *const purgers[] = {"127.0.0.1", "::1"};
 static const struct purge_settings may_purge = {.addresses = purgers, .count = 2};
 static const struct cache_settings in_memory = {.redis = {.address = ""},
@@ -34,6 +44,9 @@ static struct hand_source hand;
 static struct source *sources[] = {&hand.source};
 static struct flights *flights;
 static struct service *service;
+static struct request_groups groups;
+static struct request_group group;
+static unsigned woken;         /* how often on_ready was called */
 static struct request *asking; /* may be parked */
 
 static void on_settled(void *context, const struct waiter_address *who,
@@ -47,6 +60,12 @@ static void on_settled(void *context, const struct waiter_address *who,
     assert_int_equal(asking->state, REQUEST_PARKED);
     request_settle(asking, who, settlement);
     ev_break(loop, EVBREAK_ONE);
+}
+
+static void on_ready(struct request_group *of)
+{
+    assert_ptr_equal(of, &group);
+    woken++;
 }
 
 static int setup(void **state)
@@ -65,6 +84,9 @@ static int setup(void **state)
     flights_on_settled(flights, on_settled, NULL);
     service = service_new(routes, LENGTH(routes), &may_purge, 64, flights);
     assert_non_null(service);
+    request_groups_init(&groups, loop, &limits, service, on_ready);
+    group = (struct request_group){.all = &groups, .connection = 4711, .next_generation = 77};
+    woken = 0;
     return 0;
 }
 
@@ -73,6 +95,9 @@ static int teardown(void **state)
     (void)state;
     request_free(asking);
     asking = NULL;
+    assert_null(group.turns);
+    assert_null(groups.receiving.oldest);
+    request_groups_stop(&groups);
     service_free(service);
     flights_cancel_all(flights);
     cache_free(cache);
@@ -94,16 +119,16 @@ static void feed(struct request *request, struct slice params, size_t body_len, 
     struct slice body = {.data = zeros, .len = body_len};
     while (request->state == REQUEST_PARAMS && params.len > 0) {
         struct slice piece = unit_exact(unit_piece(&params, how));
-        request_add_params(request, piece, &limits);
-        request_keep_params();
+        request_add_params(request, piece);
+        request_end_read();
         unit_drop(piece);
     }
     if (request->state == REQUEST_PARAMS)
-        request_end_params(request, &limits, service);
+        request_end_params(request);
     while (request->state == REQUEST_STDIN && body.len > 0)
-        request_add_input(request, unit_piece(&body, how), &limits);
+        request_add_input(request, unit_piece(&body, how));
     if (request->state == REQUEST_STDIN)
-        request_end_input(request, service, 4711);
+        request_end_input(request);
 }
 
 /* Asks with a new request in the place of the last one. */
@@ -111,7 +136,7 @@ static void ask(const char *method, const char *path, const char *if_none_match)
 {
     struct buffer params = {0};
     request_free(asking);
-    asking = request_new(9, 77, true);
+    asking = request_new(&group, 9, true);
     assert_non_null(asking);
     put_pair(&params, "REQUEST_METHOD", method);
     put_pair(&params, "DOCUMENT_URI", path);
@@ -181,7 +206,7 @@ static void test_requests(void **state)
         put_pair(&params, "DOCUMENT_URI", cases[row].path);
         if (cases[row].content_length)
             put_pair(&params, "CONTENT_LENGTH", cases[row].content_length);
-        struct request *request = request_new(9, 77, false);
+        struct request *request = request_new(&group, 9, false);
         assert_non_null(request);
         assert_true(request_receiving(request));
         feed(request, buffer_slice(&params), cases[row].body_len, (enum unit_feed)(i % FEED_WAYS));
@@ -221,7 +246,7 @@ static void test_params_streams(void **state)
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases) * FEED_WAYS; i++) {
-        struct request *request = request_new(9, 77, false);
+        struct request *request = request_new(&group, 9, false);
         assert_non_null(request);
         feed(request, cases[i / FEED_WAYS].stream, 0, (enum unit_feed)(i % FEED_WAYS));
         assert_row(i / FEED_WAYS, status_of(request) == cases[i / FEED_WAYS].status);
@@ -243,7 +268,7 @@ static void test_params_cap(void **state)
             unit_append(&params, head, sizeof head);
             while (params.len < len)
                 unit_append(&params, "x", 1);
-            struct request *request = request_new(9, 77, false);
+            struct request *request = request_new(&group, 9, false);
             assert_non_null(request);
             feed(request, buffer_slice(&params), 0, (enum unit_feed)way);
             assert_row(len, status_of(request) == (len <= limits.max_params ? 200 : 431));
@@ -298,7 +323,7 @@ static void test_purge(void **state)
             put_pair(&params, "REMOTE_ADDR", cases[row].remote_addr);
         if (cases[row].mode)
             put_pair(&params, "HTTP_WORKERLESS_PURGE", cases[row].mode);
-        asking = request_new(9, 77, true);
+        asking = request_new(&group, 9, true);
         assert_non_null(asking);
         feed(asking, buffer_slice(&params), 0, (enum unit_feed)(i % FEED_WAYS));
         assert_row(row, status_of(asking) == cases[row].status);
@@ -330,7 +355,7 @@ static void test_purged(void **state)
     put_pair(&params, "REQUEST_METHOD", "PURGE");
     put_pair(&params, "DOCUMENT_URI", "/fragment/a");
     put_pair(&params, "REMOTE_ADDR", "::1");
-    asking = request_new(9, 77, true);
+    asking = request_new(&group, 9, true);
     assert_non_null(asking);
     feed(asking, buffer_slice(&params), 0, FEED_WHOLE);
     assert_int_equal(status_of(asking), 0);
@@ -362,10 +387,10 @@ static void test_early(void **state)
         put_pair(&params, "DOCUMENT_URI", cases[i].path);
         if (cases[i].content_length)
             put_pair(&params, "CONTENT_LENGTH", cases[i].content_length);
-        struct request *request = request_new(9, 77, false);
+        struct request *request = request_new(&group, 9, false);
         assert_non_null(request);
-        request_add_params(request, buffer_slice(&params), &limits);
-        request_end_params(request, &limits, service);
+        request_add_params(request, buffer_slice(&params));
+        request_end_params(request);
         assert_row(i, request->state == (cases[i].status ? REQUEST_ANSWERING : REQUEST_STDIN));
         if (cases[i].status)
             assert_row(i, status_of(request) == cases[i].status);
@@ -384,7 +409,7 @@ static void test_params_in_place(void **state)
                                          "ab|ABxy", "aA|bByx", "aAb|xBy", "aAbB|xy"};
     (void)state;
     for (size_t i = 0; i < LENGTH(orders); i++) {
-        struct request *requests[2] = {request_new(1, 77, true), request_new(2, 78, true)};
+        struct request *requests[2] = {request_new(&group, 1, true), request_new(&group, 2, true)};
         char bytes[2][64];
         assert_non_null(requests[0]);
         assert_non_null(requests[1]);
@@ -395,15 +420,15 @@ static void test_params_in_place(void **state)
                                         : SLICE("\x0e\3REQUEST_METHODGET\x0c\x0b"
                                                 "DOCUMENT_URI/fragment/a");
             if (*step == '|') {
-                request_keep_params();
+                request_end_read();
                 memset(bytes, 'x', sizeof bytes);
             } else if (*step == 'a' || *step == 'b') {
                 memcpy(bytes[which], params.data, params.len);
-                request_add_params(request, (struct slice){bytes[which], params.len}, &limits);
+                request_add_params(request, (struct slice){bytes[which], params.len});
             } else if (*step == 'A' || *step == 'B') {
-                request_end_params(request, &limits, service);
+                request_end_params(request);
             } else {
-                request_end_input(request, service, 4711);
+                request_end_input(request);
             }
         }
         assert_row(i, requests[0]->state == REQUEST_PARKED);
@@ -530,35 +555,189 @@ static void test_too_many(void **state)
     asking = first;
 }
 
-static void on_deadline(void *context, struct timeout *timeout)
+/* What goes with the state, as the table in request.h has it. */
+static void check_state(size_t row, const struct request *request, enum request_state state,
+                        bool awaited)
 {
-    (void)context, (void)timeout;
+    bool takes_turns = state == REQUEST_ANSWERING;
+    bool receives = state == REQUEST_PARAMS || state == REQUEST_STDIN;
+    size_t kept = receives ? request->arriving.params.capacity : 0;
+    assert_row(row, request->state == state);
+    assert_row(row, request_has_output(request) == takes_turns);
+    assert_row(row, group.turns == (takes_turns ? request : NULL));
+    assert_row(row, budgets[BUDGET_UNSENT].used == (takes_turns ? sizeof *request : 0));
+    assert_row(row, budgets[BUDGET_UNFINISHED].used == kept + (awaited ? sizeof *request : 0));
+    assert_row(row, groups.receiving.oldest == (awaited ? &request->arriving.deadline : NULL));
 }
 
-/* The deadline is for what arrives: it ends with that, however that ends. */
-static void test_deadline(void **state)
+/* One step in the life of a request. */
+static void take_step(struct request *request, char step)
 {
-    struct timeout_queue queue;
-    (void)state;
-    timeout_queue_init(&queue, loop, 60, on_deadline, NULL);
-    for (int way = 0; way < 4; way++) {
-        struct request *request = request_new(9, 77, true);
-        assert_non_null(request);
-        timeout_start(&queue, &request->arriving.deadline);
-        request_add_params(request, SLICE("\x0e\3REQUEST_METHODGET\x0c\x0b"), &limits);
-        request_add_params(request, SLICE("DOCUMENT_URI/fragment/a"), &limits);
-        if (way > 0)
-            request_end_params(request, &limits, service);
-        assert_ptr_equal(queue.oldest, &request->arriving.deadline);
-        if (way == 2)
-            request_end_input(request, service, 4711);
-        if (way == 3)
-            request_refuse(request, 408);
-        assert_int_equal(queue.oldest == NULL, way >= 2);
-        request_free(request);
-        assert_null(queue.oldest);
+    switch (step) {
+    case 'h':
+        request_add_params(request, SLICE("\x0e\3REQUEST_METHODGET\x0c\x12"
+                                          "DOCUMENT_URI/workerless/health"));
+        break;
+    case 'p':
+        request_add_params(request, SLICE("\x0e\3REQUEST_METHODGET\x0c\x0b"
+                                          "DOCUMENT_URI/fragment/a"));
+        break;
+    case 'x': /* too much */
+        request_add_input(request, (struct slice){"", 501});
+        break;
+    case 'e':
+        request_end_params(request);
+        break;
+    case 's':
+        request_add_input(request, SLICE("12345"));
+        break;
+    case 'i':
+        request_end_input(request);
+        break;
+    case '|':
+        request_end_read();
+        break;
+    case 't': /* too late: as its queue does when the time is over */
+        timeout_stop(&request->arriving.deadline);
+        groups.receiving.expired(groups.receiving.context, &request->arriving.deadline);
+        break;
+    default:
+        fail_msg("no such step: %c", step);
     }
-    timeout_queue_stop(&queue);
+}
+
+/* Each state, reached in each way; and all that goes with it ends when the request does. */
+static void test_states(void **state)
+{
+    static const struct {
+        const char *steps;
+        enum request_state state;
+        bool awaited;
+        int status;
+    } cases[] = {
+        {"", REQUEST_PARAMS, false, 0},
+        {"|", REQUEST_PARAMS, true, 0},
+        {"p", REQUEST_PARAMS, false, 0},
+        {"p|", REQUEST_PARAMS, true, 0},
+        {"|p", REQUEST_PARAMS, true, 0},
+        {"|p|", REQUEST_PARAMS, true, 0},
+        {"pe", REQUEST_STDIN, false, 0},
+        {"pe|", REQUEST_STDIN, true, 0},
+        {"p|e", REQUEST_STDIN, true, 0},
+        {"pes", REQUEST_STDIN, false, 0},
+        {"pes|s", REQUEST_STDIN, true, 0},
+        {"pei", REQUEST_PARKED, false, 0},
+        {"pei|", REQUEST_PARKED, false, 0},
+        {"|p|e|s|i|", REQUEST_PARKED, false, 0},
+        {"pe|i", REQUEST_PARKED, false, 0},
+        {"peiesip", REQUEST_PARKED, false, 0}, /* what comes afterwards is skipped */
+        {"hei", REQUEST_ANSWERING, false, 200},
+        {"h|ei", REQUEST_ANSWERING, false, 200},
+        {"he|i", REQUEST_ANSWERING, false, 200},
+        {"heix|hi", REQUEST_ANSWERING, false, 200},
+        {"e", REQUEST_ANSWERING, false, 400},
+        {"|e", REQUEST_ANSWERING, false, 400},
+        {"s", REQUEST_ANSWERING, false, 400},
+        {"ps", REQUEST_ANSWERING, false, 400},
+        {"p|s", REQUEST_ANSWERING, false, 400},
+        {"pi", REQUEST_ANSWERING, false, 400},
+        {"pex", REQUEST_ANSWERING, false, 413},
+        {"pe|xx", REQUEST_ANSWERING, false, 413},
+        {"|t", REQUEST_ANSWERING, false, 408},
+        {"p|t", REQUEST_ANSWERING, false, 408},
+        {"pe|t|i", REQUEST_ANSWERING, false, 408},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct request *request = request_new(&group, 9, true);
+        assert_non_null(request);
+        woken = 0;
+        for (const char *step = cases[i].steps; *step; step++)
+            take_step(request, *step);
+        check_state(i, request, cases[i].state, cases[i].awaited);
+        if (cases[i].status)
+            assert_row(i, status_of(request) == cases[i].status);
+        assert_row(i, woken == (cases[i].status == 408));
+        request_end_read();
+        request_free(request);
+        assert_null(group.turns);
+        assert_null(groups.receiving.oldest);
+        assert_int_equal(budgets[BUDGET_UNSENT].used, 0);
+        assert_int_equal(budgets[BUDGET_UNFINISHED].used, 0);
+        assert_int_equal(flights_parked(flights), 0);
+    }
+}
+
+/* Only the last that began in a read has not to be awaited yet. */
+static void test_several_begin(void **state)
+{
+    struct request *first = request_new(&group, 1, true), *second, *third;
+    (void)state;
+    assert_non_null(first);
+    assert_null(groups.receiving.oldest);
+    second = request_new(&group, 2, true);
+    assert_non_null(second);
+    assert_ptr_equal(groups.receiving.oldest, &first->arriving.deadline);
+    assert_ptr_equal(groups.receiving.newest, &first->arriving.deadline);
+    request_refuse(second, 400);
+    third = request_new(&group, 3, true);
+    assert_non_null(third);
+    request_end_read();
+    assert_ptr_equal(groups.receiving.newest, &third->arriving.deadline);
+    assert_ptr_equal(groups.receiving.newest->prev, &first->arriving.deadline);
+    request_free(first);
+    request_free(second);
+    request_free(third);
+}
+
+/* When the budget has no room for what is awaited, it is refused. */
+static void test_not_awaited(void **state)
+{
+    struct request *first = request_new(&group, 1, true), *second;
+    (void)state;
+    assert_non_null(first);
+    budgets[BUDGET_UNFINISHED].limit = 2 * sizeof *first - 1;
+    second = request_new(&group, 2, true);
+    assert_non_null(second);
+    request_end_read();
+    assert_int_equal(first->state, REQUEST_PARAMS);
+    assert_int_equal(status_of(second), 503);
+    assert_int_equal(budgets[BUDGET_UNFINISHED].used, sizeof *first);
+    budgets[BUDGET_UNFINISHED].limit = SIZE_MAX;
+    request_free(first);
+    request_free(second);
+}
+
+/* Runs in a process of its own. Returns whether that was aborted. */
+static bool aborts(struct request *request, void (*wrong)(struct request *request))
+{
+    int status;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+        wrong(request);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void answer_again(struct request *request)
+{
+    request_answer(request, response_of_status(200));
+}
+
+/* What no peer can bring about, and our own code must not. */
+static void test_impossible(void **state)
+{
+    (void)state;
+    ask("GET", "/fragment/a", NULL);
+    assert_false(aborts(asking, answer_again)); /* from PARKED it is allowed */
+    ask("GET", "/workerless/health", NULL);
+    assert_int_equal(status_of(asking), 200);
+    assert_true(aborts(asking, answer_again));
 }
 
 /* Let go of in each state: no wait and no reference stays behind. */
@@ -568,17 +747,17 @@ static void test_freed(void **state)
     (void)state;
     assert_non_null(entry);
     request_free(NULL);
-    request_free(request_new(1, 1, true));
+    request_free(request_new(&group, 1, true));
 
-    struct request *request = request_new(1, 1, true);
+    struct request *request = request_new(&group, 1, true);
     assert_non_null(request);
-    request_add_params(request, SLICE("\1\1ab"), &limits);
+    request_add_params(request, SLICE("\1\1ab"));
     request_free(request);
 
-    request = request_new(1, 1, true);
+    request = request_new(&group, 1, true);
     assert_non_null(request);
-    request_add_params(request, SLICE("\1\1ab"), &limits);
-    request_end_params(request, &limits, service);
+    request_add_params(request, SLICE("\1\1ab"));
+    request_end_params(request);
     assert_int_equal(request->state, REQUEST_STDIN);
     request_free(request);
 
@@ -593,9 +772,6 @@ static void test_freed(void **state)
     request_answer(asking, response_of_entry(entry)); /* from PARKED, by another reason */
     assert_int_equal(flights_parked(flights), 0);
     assert_int_equal(entry->references, 2);
-    request_refuse(asking, 408); /* and once more */
-    assert_int_equal(entry->references, 1);
-    request_answer(asking, response_of_entry(entry));
     request_free(asking);
     asking = NULL;
     assert_int_equal(entry->references, 1);
@@ -612,7 +788,7 @@ static bool one_refusal(long successes, struct slice params)
     bool enough = false;
     setup(NULL);
     alloc_fail_after(successes);
-    asking = request_new(9, 77, true);
+    asking = request_new(&group, 9, true);
     if (asking) {
         feed(asking, params, 0, FEED_BYTES);
         if (asking->state == REQUEST_PARKED)
@@ -664,7 +840,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_ready, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_states, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_several_begin, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_awaited, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_impossible, setup, teardown),
         cmocka_unit_test_setup_teardown(test_freed, setup, teardown),
         cmocka_unit_test(test_no_memory),
     };

@@ -17,7 +17,10 @@
 #define RECORD_MAX 8192 /* content of one record */
 #define MAX_STREAM 5
 
-static const struct connection_limits limits = {.max_params = 10000, .max_request_body = 500};
+static const struct connection_limits limits = {.max_params = 10000,
+                                                .max_request_body = 500,
+                                                .receive_timeout = 60,
+                                                .heartbeat = 60};
 static const struct purge_settings nobody;
 
 static struct route routes[] = {{.pattern = "a*", .stream = true},
@@ -26,6 +29,9 @@ static struct route routes[] = {{.pattern = "a*", .stream = true},
                                 {.pattern = "closed/*", .fallback = SLICE_INIT("<p>later</p>")},
                                 {.pattern = "clo*", .stream = true}};
 static struct service *service;
+static struct request_groups groups;
+static struct request_group group;
+static unsigned woken; /* how often on_ready was called */
 static struct request *request;
 static struct output output;
 static struct buffer bytes; /* all that has been written */
@@ -42,6 +48,12 @@ static void on_settled(void *context, const struct waiter_address *who,
     request_settle(request, who, settlement);
 }
 
+static void on_ready(struct request_group *of)
+{
+    assert_ptr_equal(of, &group);
+    woken++;
+}
+
 static int setup(void **state)
 {
     int ends[2];
@@ -52,6 +64,9 @@ static int setup(void **state)
         routes[i].recipe = bench->recipes[i];
     service = service_new(routes, LENGTH(routes), &nobody, MAX_STREAM, bench->flights);
     assert_non_null(service);
+    request_groups_init(&groups, bench->loop, &limits, service, on_ready);
+    group = (struct request_group){.all = &groups, .connection = 4711, .next_generation = 77};
+    woken = 0;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0)
         return -1;
     near_end = ends[0];
@@ -67,6 +82,8 @@ static int teardown(void **state)
     assert_int_equal(flights_parked(bench->flights), 0);
     output_free(&output);
     buffer_free(&bytes);
+    assert_null(group.turns);
+    request_groups_stop(&groups);
     service_free(service);
     close(near_end);
     close(far_end);
@@ -86,20 +103,21 @@ static void ask(const char *method, const char *query, const char *accept)
 {
     struct buffer params = {0};
     request_free(request);
-    request = request_new(ID, 77, true);
+    group.next_generation = 77;
+    request = request_new(&group, ID, true);
     assert_non_null(request);
     put_pair(&params, "REQUEST_METHOD", method);
     put_pair(&params, "DOCUMENT_URI", "/fragments");
     put_pair(&params, "QUERY_STRING", query);
     put_pair(&params, "HTTP_ACCEPT", accept);
     struct slice exact = unit_exact(buffer_slice(&params));
-    request_add_params(request, exact, &limits);
-    request_keep_params();
+    request_add_params(request, exact);
+    request_end_read();
     unit_drop(exact);
     if (request->state == REQUEST_PARAMS)
-        request_end_params(request, &limits, service);
+        request_end_params(request);
     if (request->state == REQUEST_STDIN)
-        request_end_input(request, service, 4711);
+        request_end_input(request);
     buffer_free(&params);
 }
 
@@ -184,6 +202,25 @@ static void check_body(size_t row, const char *body, bool ended)
 }
 
 /* --- tests --- */
+
+/* What goes with the state, as the table in request.h has it. */
+static void check_state(enum request_state state)
+{
+    assert_int_equal(request->state, state);
+    assert_int_equal(request_has_output(request), state == REQUEST_STREAMING);
+    assert_ptr_equal(group.turns, state == REQUEST_STREAMING ? request : NULL);
+    assert_int_equal(timeout_active(&request->stream.beat), state == REQUEST_PAUSED);
+}
+
+/* As the queue of the heartbeat does when the time is over. */
+static void pass_heartbeat(void)
+{
+    struct timeout *beat = &request->stream.beat;
+    struct timeout_queue *queue = beat->queue;
+    assert_non_null(queue);
+    timeout_stop(beat);
+    queue->expired(queue->context, beat);
+}
 
 /* What is streamed, as what, and what is refused as a whole. */
 static void test_requests(void **state)
@@ -313,7 +350,8 @@ static void test_head(void **state)
                                : SLICE("\n"));
         assert_int_equal(seen.records, 1);
         assert_int_equal(seen.request_ends, head_only);
-        assert_false(!head_only && request_has_output(request));
+        if (!head_only)
+            check_state(REQUEST_PAUSED);
         buffer_free(&seen.out);
     }
 }
@@ -327,21 +365,24 @@ static void test_records(void **state)
         answer_outcome(LOOKUP, (const char[]){'b', (char)('0' + i), '\0'}, CACHE_NONE);
     for (int i = 1; i <= 3; i++)
         answer_outcome(CLAIM, (const char[]){'b', (char)('0' + i), '\0'}, CACHE_OURS);
+    check_state(REQUEST_STREAMING);
     assert_int_equal(request_emit(request, &output), REQUEST_WAITS);
+    check_state(REQUEST_PAUSED);
 #define FIRST                                                                                      \
     "event: nobody:error\ndata: <p class=\"fragment-error\">There is no such fragment.</p>\n"      \
     "data: \n\n"
     check_body(0, FIRST, false);
-    assert_false(request_has_output(request));
 
     hand_give(&bench->hand, "b2", "two");
     bench_turn(bench);
-    assert_true(request_has_output(request));
+    check_state(REQUEST_STREAMING);
     assert_int_equal(request_emit(request, &output), REQUEST_WAITS);
     check_body(1, FIRST "event: b2\ndata: two\n\n", false);
 
-    feed_beat(request->stream.feed);
-    assert_true(request_has_output(request));
+    assert_int_equal(woken, 0);
+    pass_heartbeat();
+    assert_int_equal(woken, 1);
+    check_state(REQUEST_STREAMING);
     assert_int_equal(request_emit(request, &output), REQUEST_WAITS);
     check_body(2, FIRST "event: b2\ndata: two\n\n:\n\n", false);
 
@@ -505,18 +546,16 @@ static void test_no_memory(void **state)
         assert_true(successes < 60);
         setup(NULL);
         cache.at_once = true;
-        request = request_new(ID, 77, true);
+        request = request_new(&group, ID, true);
         assert_non_null(request);
         alloc_fail_after(successes);
-        request_add_params(request,
-                           SLICE("\x0e\3REQUEST_METHODGET\x0c\x0e"
-                                 "QUERY_STRINGname=b&name=b1\x0c\x0a"
-                                 "DOCUMENT_URI/fragments"),
-                           &limits);
+        request_add_params(request, SLICE("\x0e\3REQUEST_METHODGET\x0c\x0e"
+                                          "QUERY_STRINGname=b&name=b1\x0c\x0a"
+                                          "DOCUMENT_URI/fragments"));
         if (request->state == REQUEST_PARAMS)
-            request_end_params(request, &limits, service);
+            request_end_params(request);
         if (request->state == REQUEST_STDIN)
-            request_end_input(request, service, 4711);
+            request_end_input(request);
         bool streams = request->state == REQUEST_STREAMING;
         if (!streams)
             assert_int_equal(request->answer.response.status, 503);
