@@ -135,12 +135,12 @@ static void ignore_signals(struct server *server)
 
 /* --- building up --- */
 
-static void on_room(void *context, bool room)
+static void on_accepting(void *context, bool accepting)
 {
     struct server *server = context;
     if (!server->listeners)
         return;
-    if (room)
+    if (accepting)
         listeners_start(server->listeners);
     else
         listeners_pause(server->listeners);
@@ -158,15 +158,15 @@ static void fit_connections(const struct conf *conf, struct connection_limits *l
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);
 
-    size_t room = limit.rlim_cur > needed ? (size_t)limit.rlim_cur - needed : 0;
+    size_t left = limit.rlim_cur > needed ? (size_t)limit.rlim_cur - needed : 0;
     *limits = conf->connections;
     if (limits->max_connections == 0)
-        limits->max_connections = room > FEWEST_CONNECTIONS ? room : FEWEST_CONNECTIONS;
-    else if (limits->max_connections > room)
+        limits->max_connections = left > FEWEST_CONNECTIONS ? left : FEWEST_CONNECTIONS;
+    else if (limits->max_connections > left)
         log_warning("main",
                     "max_connections = %zu is more than the descriptor limit allows (%zu of %zu "
                     "are left for connections); raise it with ulimit -n or LimitNOFILE=",
-                    limits->max_connections, room, (size_t)limit.rlim_cur);
+                    limits->max_connections, left, (size_t)limit.rlim_cur);
 }
 
 static bool server_build(struct server *server)
@@ -192,7 +192,7 @@ static bool server_build(struct server *server)
         !(server->connections = connections_new(loop, &server->limits, server->service)))
         return false;
     flights_on_settled(server->flights, connections_settled, server->connections);
-    connections_on_room(server->connections, on_room, server);
+    connections_on_accepting(server->connections, on_accepting, server);
     return true;
 }
 

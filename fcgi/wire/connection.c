@@ -79,8 +79,8 @@ struct connections {
     ev_check last_batch; /* after the sockets' callbacks */
     ev_prepare runner;   /* before the loop sleeps */
     struct timeout_queue idle, receiving, sending, lingering, half_closed;
-    connections_room_fn *room;
-    void *room_context;
+    connections_accepting_fn *accepting;
+    void *accepting_context;
     struct batch batch;
 };
 
@@ -156,11 +156,11 @@ static void connection_feed(struct connection *connection, struct slice input)
 static void connection_read(struct connection *connection)
 {
     struct batch *batch = &connection->all->batch;
-    char *room = batch->bytes + batch->len;
-    ssize_t len = recv(connection->io.fd, room, READ_MAX, 0);
+    char *input = batch->bytes + batch->len;
+    ssize_t len = recv(connection->io.fd, input, READ_MAX, 0);
     if (len > 0 && connection->state != LINGERING) {
         batch->reads[batch->count].connection = connection;
-        batch->reads[batch->count].input = (struct slice){.data = room, .len = (size_t)len};
+        batch->reads[batch->count].input = (struct slice){.data = input, .len = (size_t)len};
         batch->count++;
         batch->len += (size_t)len;
     } else if (len == 0) {
@@ -400,8 +400,8 @@ static void connections_run(struct connections *all)
         ended += run_dirty(all);
     while (shed_oldest(all));
     clock_release();
-    if (ended > 0 && all->room)
-        all->room(all->room_context, true);
+    if (ended > 0 && all->accepting)
+        all->accepting(all->accepting_context, true);
 }
 
 static void on_prepare(struct ev_loop *loop, ev_prepare *runner, int events)
@@ -435,10 +435,11 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
     return all;
 }
 
-void connections_on_room(struct connections *connections, connections_room_fn *room, void *context)
+void connections_on_accepting(struct connections *connections, connections_accepting_fn *accepting,
+                              void *context)
 {
-    connections->room = room;
-    connections->room_context = context;
+    connections->accepting = accepting;
+    connections->accepting_context = context;
 }
 
 static struct connection *connections_find(struct connections *all, uint32_t number)
@@ -471,8 +472,8 @@ bool connections_accept(void *context, int fd, bool local)
     ev_io_init(&connection->io, on_io, fd, EV_READ);
     connection->io.data = connection;
     connection_mark(connection);
-    if (++all->count >= all->limits->max_connections && all->room)
-        all->room(all->room_context, false);
+    if (++all->count >= all->limits->max_connections && all->accepting)
+        all->accepting(all->accepting_context, false);
     return true;
 }
 

@@ -13,17 +13,18 @@ struct service;
 struct settlement;
 struct waiter_address;
 
-/* Called with false when the last place is taken: no more may be accepted; and with true when any
- * connection has ended, whether there was room before or not. */
-typedef void connections_room_fn(void *context, bool room);
+/* Called with false when max_connections is reached: no more may be accepted; and with true whenever
+ * a connection has ended, even if it was not reached. */
+typedef void connections_accepting_fn(void *context, bool accepting);
 
 /* `limits` and `service` are borrowed; limits->max_connections is not 0. Returns what the caller
  * owns, or NULL when out of memory. */
 struct connections *connections_new(struct ev_loop *loop, const struct connection_limits *limits,
                                     struct service *service);
 
-/* Who is told about room. */
-void connections_on_room(struct connections *connections, connections_room_fn *room, void *context);
+/* Who is told whether more may be accepted. */
+void connections_on_accepting(struct connections *connections, connections_accepting_fn *accepting,
+                              void *context);
 
 /* A listener_accepted_fn, `context` being the connections: takes the descriptor, or returns false
  * when out of memory. `local`: it is a unix socket. */

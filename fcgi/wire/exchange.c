@@ -107,17 +107,17 @@ void exchange_fill(struct exchange *exchange)
 /* --- records in --- */
 
 /* For a record that no request accounts for. NULL: the exchange is broken. */
-static char *reply_room(struct exchange *exchange, size_t len)
+static char *reserve_reply(struct exchange *exchange, size_t len)
 {
-    char *room = output_reserve(&exchange->output, len);
-    if (!room)
+    char *out = output_reserve(&exchange->output, len);
+    if (!out)
         exchange_break(exchange, "out of memory");
-    return room;
+    return out;
 }
 
 static void end_unknown_role(struct exchange *exchange, uint16_t id)
 {
-    char *out = reply_room(exchange, RECORD_END_LEN);
+    char *out = reserve_reply(exchange, RECORD_END_LEN);
     if (out)
         record_encode_end(out, id, FCGI_UNKNOWN_ROLE);
 }
@@ -134,7 +134,7 @@ static void refuse_begin(struct exchange *exchange, uint16_t id)
         exchange_break(exchange, "out of memory");
 }
 
-static bool has_no_room(struct exchange *exchange)
+static bool limit_reached(struct exchange *exchange)
 {
     size_t most = exchange->requests.all->limits->max_connection_requests;
     if (exchange->inflight.count < most)
@@ -156,7 +156,7 @@ static void on_begin(struct exchange *exchange)
 
     if (begin.role != FCGI_RESPONDER)
         end_unknown_role(exchange, id);
-    else if (has_no_room(exchange) || !add_request(exchange, id, begin.keep_conn))
+    else if (limit_reached(exchange) || !add_request(exchange, id, begin.keep_conn))
         refuse_begin(exchange, id);
     else
         return;
@@ -190,14 +190,14 @@ static void answer_get_values(struct exchange *exchange)
         exchange_break(exchange, "malformed GET_VALUES");
         return;
     }
-    char *out = reply_room(exchange, len);
+    char *out = reserve_reply(exchange, len);
     if (out)
         memcpy(out, answer, len);
 }
 
 static void answer_unknown_type(struct exchange *exchange, uint8_t type)
 {
-    char *out = reply_room(exchange, RECORD_UNKNOWN_LEN);
+    char *out = reserve_reply(exchange, RECORD_UNKNOWN_LEN);
     if (out)
         record_encode_unknown_type(out, type);
 }

@@ -1,6 +1,6 @@
 /* Listening sockets: inherited or opened here, and the way from accept to a connection.
  *
- * When there is no room (descriptors, memory, max_connections) accepting pauses: peers wait in the
+ * Without descriptors, or memory, or at max_connections, accepting pauses: peers wait in the
  * backlog, and nothing spins. It goes on when a connection has ended, or after a moment.
  */
 #include "wire/listener.h"
@@ -101,7 +101,7 @@ static bool peer_allowed(struct listeners *all, const struct sockaddr_storage *p
     return false;
 }
 
-/* One connection. False when there is none, or no room. */
+/* One connection. False when there is none, or none can be accepted for now. */
 static bool accept_one(struct listener *listener)
 {
     struct listeners *all = listener->all;

@@ -25,7 +25,7 @@ struct segment {
     char own[];
 };
 
-/* Segments with room that were dropped. A busy process needs as many again at once, and the
+/* Segments with own bytes that were dropped. A busy process needs as many again at once, and the
  * allocator makes much of blocks of their size. */
 static struct spares {
     size_t capacity;
@@ -108,11 +108,11 @@ char *output_reserve(struct output *output, size_t len)
         if (!segment)
             return NULL;
     }
-    char *room = segment->own + segment->used;
+    char *out = segment->own + segment->used;
     segment->used += len;
     segment->len += len;
     output->queued += len;
-    return room;
+    return out;
 }
 
 void output_return(struct output *output, size_t len)
@@ -127,10 +127,10 @@ bool output_append(struct output *output, struct slice bytes, struct entry *entr
     if (bytes.len == 0)
         return true;
     if (bytes.len <= COPY_MAX) {
-        char *room = output_reserve(output, bytes.len);
-        if (room)
-            memcpy(room, bytes.data, bytes.len);
-        return room != NULL;
+        char *out = output_reserve(output, bytes.len);
+        if (out)
+            memcpy(out, bytes.data, bytes.len);
+        return out != NULL;
     }
     struct segment *segment = append_segment(output, 0);
     if (!segment)
