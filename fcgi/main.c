@@ -2,6 +2,23 @@
  *
  *     listeners --fd--> connections --request--> service --> flights --> cache, sources
  *                            ^------------- settled ------------'
+ *
+ * One turn of the loop, from top to bottom. "highest" and "lowest" are priorities of libev's. No
+ * other watcher has one; a test checks that.
+ *
+ *     before the loop sleeps
+ *         highest  flights      those that have landed settle their waiters
+ *         lowest   connection   those that were marked write, and those that are doomed are freed
+ *     the loop sleeps until something happens
+ *         highest  tracker      keys that have changed, before requests for them are read
+ *         normal                timers, sockets, signals: their callbacks start calls, note what
+ *                               has happened, and mark what has to run; connections are read, in
+ *                               batches
+ *         lowest   connection   the last batch is answered
+ *         lowest   sentinel     its timer: an answer that came in this turn is in time
+ *
+ * So a request for what is in memory is answered in the turn in which it is read, and what an
+ * event has settled is written before the loop sleeps again.
  */
 #include "config.h"
 

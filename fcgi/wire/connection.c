@@ -7,8 +7,8 @@
  * every dirty connection write, and frees those that are doomed: nothing is freed inside its own
  * callback.
  *
- * Whether a connection stays is for its exchange to say: connection_run, which follows on every event,
- * acts on the verdict.
+ * Whether a connection stays is for its exchange to say: connection_run, which follows on every
+ * event, acts on the verdict.
  */
 #include "wire/connection.h"
 

@@ -13,8 +13,8 @@ struct service;
 struct settlement;
 struct waiter_address;
 
-/* Called with false when max_connections is reached: no more may be accepted; and with true whenever
- * a connection has ended, even if it was not reached. */
+/* Called with false when max_connections is reached: no more may be accepted; and with true
+ * whenever a connection has ended, even if it was not reached. */
 typedef void connections_accepting_fn(void *context, bool accepting);
 
 /* `limits` and `service` are borrowed; limits->max_connections is not 0. Returns what the caller

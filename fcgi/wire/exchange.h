@@ -3,6 +3,28 @@
  *     bytes --> decoder --records--> requests --> service
  *                                                    | answered now, or settled later
  *     output <--records-- those that take turns <----'
+ *
+ * Where each rule is kept (a test checks that the functions exist):
+ *
+ *     BEGIN_REQUEST: its length, id, role; not too many   on_record_start, on_begin
+ *     PARAMS, STDIN: order, lengths, sound pairs          request_add_params, request_end_params,
+ *                                                         request_add_input, request_end_input
+ *     STDIN after the answer: it is skipped               on_request_record
+ *         the connection lingers for what may still come  exchange_expects_input, connection_close
+ *     KEEP_CONN: without it a request is the last         request_is_over
+ *     ABORT_REQUEST: END_REQUEST now; the flight goes on  abort_request
+ *     the peer sends no more: complete requests stay      exchange_end_input, on_end_of_input
+ *     the process ends: what is in flight is answered     connections_drain
+ *     GET_VALUES; types that we don't know                answer_get_values, answer_unknown_type
+ *     answers take turns, a record each                   take_turn, request_emit
+ *     unread answers wait                                 output_must_shrink, connection_write
+ *     unread replies stop the reading                     exchange_is_full, connection_feed
+ *     max_unfinished: requests and their PARAMS           await_rest, request_add_params
+ *         GET_VALUES                                      add_to_management
+ *     max_unsent: what takes turns; what is queued        begin_turns, segment_new
+ *         over it: less is queued; the slowest peer goes  output_must_shrink, shed_oldest
+ *     receive_timeout of requests, heartbeat of streams   await_rest, request_set_state
+ *     timeouts of the connection itself                   timeout_for
  */
 #ifndef WORKERLESS_WIRE_EXCHANGE_H
 #define WORKERLESS_WIRE_EXCHANGE_H
@@ -58,8 +80,8 @@ static inline bool exchange_is_full(const struct exchange *exchange)
 /* No more will be read: requests that are not complete go away, and the others are the last. */
 void exchange_end_input(struct exchange *exchange);
 
-/* Whether input may still come that answers nobody waits for. Closing the connection would then make
- * the kernel send a reset, which could overtake what was written last. */
+/* Whether input may still come that nobody needs. Closing the connection would then make the kernel
+ * send a reset, which could overtake what was written last. */
 static inline bool exchange_expects_input(const struct exchange *exchange)
 {
     return exchange->late_inputs > 0 || !record_at_boundary(&exchange->decoder);

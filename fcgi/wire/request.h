@@ -20,8 +20,8 @@
  *     STREAMING  yes           UNSENT               -, the same
  *     PAUSED     -             -                    heartbeat
  *
- *     * If it is still there at the end of the read that it began in. Most requests come with one read
- *       and are answered in it: they cost no timeout, and their PARAMS are used where they were read.
+ *     * If it is still there at the end of the read that it began in. Most requests come with one
+ *       read and are answered in it: they cost no timeout, and their PARAMS are not copied.
  *
  * A request holds memory only for the state that it is in: PARAMS are dropped when it parks.
  */
@@ -155,7 +155,8 @@ enum request_progress { REQUEST_MORE, REQUEST_DONE, REQUEST_WAITS, REQUEST_NO_ME
 
 /* Queues the next record of the answer: at most 32 KiB, so that requests of one connection
  * can take turns. REQUEST_DONE: END_REQUEST was queued with it. REQUEST_WAITS: that was all so far,
- * and the request is PAUSED. REQUEST_NO_MEMORY: the record is incomplete, the connection can't go on. */
+ * and the request is PAUSED. REQUEST_NO_MEMORY: the record is incomplete, the connection can't go
+ * on. */
 enum request_progress request_emit(struct request *request, struct output *output);
 
 /* Queues an END_REQUEST that comes before the answer, or in its middle. False: no memory. */

@@ -1,6 +1,8 @@
-"""The rooms of fcgi/: a file includes only what is below it, and each library has one home."""
+"""The rooms of fcgi/: a file includes only what is below it, and each library has one home. What
+the heads of files say about other files is true."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,30 @@ def test_the_way_that_readme_names():
     assert len(way) > 5 and [path for path in way if path not in sources()] == []
     places = [place(path) for path in way]
     assert places == sorted(set(places))
+
+
+def head_of(path: str) -> str:
+    """The comment that the file begins with."""
+    return (FCGI / path).read_text(encoding="utf-8").partition("*/")[0]
+
+
+def test_the_turn_of_the_loop_that_main_draws():
+    """Each watcher with a priority, by the last word of its file's name."""
+    levels = {"EV_MAXPRI": "highest", "EV_MINPRI": "lowest"}
+    set_there = Counter(
+        (levels[level], Path(path).stem.split("_")[-1]) for path in sources()
+        for level in re.findall(r"\bev_set_priority\(.*\b(\w+)\);",
+                                (FCGI / path).read_text(encoding="utf-8")))
+    drawn = Counter(re.findall(r"\b(highest|lowest)  +(\w+)", head_of("main.c")))
+    assert sum(drawn.values()) > 3 and drawn == set_there
+
+
+def test_the_functions_that_exchange_names():
+    """Where each rule is kept."""
+    table = head_of("wire/exchange.h").partition("Where each rule is kept")[2]
+    rows = [line.rsplit("  ", 1)[1] for line in table.splitlines() if "_" in line and "  " in line]
+    names = [name for row in rows for name in re.findall(r"\w+", row)]
+    code = "".join((FCGI / path).read_text(encoding="utf-8") for path in sources())
+    assert len(names) > 20
+    assert [name for name in names
+            if not re.search(rf"^\w[^;\n]*\b{name}\(", code, re.MULTILINE)] == []
