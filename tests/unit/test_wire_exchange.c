@@ -18,7 +18,8 @@ static const struct connection_limits limits = {
     .heartbeat = 60,
 };
 static const struct purge_settings nobody;
-static const struct cache_settings in_memory = {.redis = "", .memory_bytes = (size_t)4 << 20};
+static const struct cache_settings in_memory = {.redis.address = "",
+                                                .memory_bytes = (size_t)4 << 20};
 static const struct route routes[] = {
     {.pattern = "a", .recipe = {.freshness.ttl = 60, .hold = 60}}};
 
