@@ -101,6 +101,12 @@ static inline void entry_let_go(struct entry *entry)
     entry_unref(entry);
 }
 
+/* What the entry counts in BUDGET_UNSENT now. NULL is allowed. */
+static inline size_t entry_unsent(const struct entry *entry)
+{
+    return entry && entry->holders > 0 && entry->keepers == 0 ? entry_footprint(entry) : 0;
+}
+
 /* References of a memory cache. */
 static inline struct entry *entry_keep(struct entry *entry)
 {

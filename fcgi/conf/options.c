@@ -71,8 +71,8 @@ static const struct option top_options[] = {
     {"max_unsent", OPTION_SIZE, AT(struct conf, max_unsent),
      .preset = "64MiB", .min = "1MiB", .max = "1024GiB",
      .help = "Limit on the memory of answers that front servers have not read yet, beyond what the "
-             "memory cache holds anyway; over it fragments get 503, and the connection that has "
-             "been stuck longest is closed."},
+             "memory cache holds anyway; over it fragments get 503, and of the connections that "
+             "do not read the one that holds the most is closed."},
     {"idle_timeout", OPTION_DURATION, AT(struct conf, connections.idle_timeout),
      .preset = "5m", .min = "1ms", .max = "365d",
      .help = "A connection without requests is closed after this time; keep it above the front "

@@ -151,6 +151,15 @@ bool stream_is_over(const struct stream *stream)
     return stream->first == NONE && stream->waiting == 0;
 }
 
+size_t stream_unsent(const struct stream *stream)
+{
+    size_t unsent = stream->size + entry_unsent(stream->taken.entry);
+    for (size_t i = 0; i < stream->count; i++)
+        if (!stream->parts[i].waiting)
+            unsent += entry_unsent(stream->parts[i].ready.entry);
+    return unsent;
+}
+
 void stream_free(struct stream *stream)
 {
     if (!stream)

@@ -56,6 +56,9 @@ const struct stream_part *stream_next(struct stream *stream);
 bool stream_is_ready(const struct stream *stream); /* stream_next would give one */
 bool stream_is_over(const struct stream *stream);  /* none is ready, and none waits */
 
+/* What it counts in BUDGET_UNSENT, entries that others hold as well included. */
+size_t stream_unsent(const struct stream *stream);
+
 /* Leaves all flights; they go on. NULL is allowed. */
 void stream_free(struct stream *stream);
 

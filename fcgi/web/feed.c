@@ -126,6 +126,11 @@ bool feed_is_over(const struct feed *feed)
     return feed->ended && !is_writing(feed);
 }
 
+size_t feed_unsent(const struct feed *feed)
+{
+    return stream_unsent(feed->stream);
+}
+
 void feed_free(struct feed *feed)
 {
     if (!feed)

@@ -39,6 +39,9 @@ size_t feed_write(struct feed *feed, char *out, size_t room);
 bool feed_is_ready(const struct feed *feed); /* feed_write would write something */
 bool feed_is_over(const struct feed *feed);  /* it never will again */
 
+/* What its stream counts in BUDGET_UNSENT. */
+size_t feed_unsent(const struct feed *feed);
+
 /* NULL is allowed. */
 void feed_free(struct feed *feed);
 

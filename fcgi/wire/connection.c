@@ -375,18 +375,35 @@ static size_t run_dirty(struct connections *all)
     return ended;
 }
 
-/* If unsent answers are over their budget, closes the connection whose peer has not read for the
- * longest time. False: they are within it, or no connection is stuck. */
-static bool shed_oldest(struct connections *all)
+/* The stuck connection that holds the most; of equals the one that has been stuck longest. Time alone
+ * is no measure, since a peer that reads a byte now and then is never stuck for long. NULL: none is
+ * stuck. */
+static struct connection *worst_of(const struct connections *all)
+{
+    struct connection *worst = NULL;
+    size_t most = 0;
+    for (struct timeout *timeout = all->sending.oldest; timeout; timeout = timeout->next) {
+        size_t unsent = exchange_unsent(&connection_of(timeout)->exchange);
+        if (worst && unsent <= most)
+            continue;
+        worst = connection_of(timeout);
+        most = unsent;
+    }
+    return worst;
+}
+
+/* If unsent answers are over their budget, closes a connection that does not read. False: they are
+ * within it, or no connection is stuck. */
+static bool shed_worst(struct connections *all)
 {
     static struct log_limit limit;
-    struct timeout *oldest = all->sending.oldest;
-    if (!oldest || !budget_exceeded(BUDGET_UNSENT))
+    struct connection *worst = budget_exceeded(BUDGET_UNSENT) ? worst_of(all) : NULL;
+    if (!worst)
         return false;
     log_limited(&limit, LOG_LEVEL_WARNING, "connection",
                 "unread answers take more memory than max_unsent allows: closing the connection "
-                "that has been stuck longest");
-    connection_doom(connection_of(oldest), "unread answers are over max_unsent");
+                "that holds the most");
+    connection_doom(worst, "unread answers are over max_unsent");
     return true;
 }
 
@@ -398,7 +415,7 @@ static void connections_run(struct connections *all)
     clock_hold();
     do
         ended += run_dirty(all);
-    while (shed_oldest(all));
+    while (shed_worst(all));
     clock_release();
     if (ended > 0 && all->accepting)
         all->accepting(all->accepting_context, true);

@@ -104,6 +104,14 @@ void exchange_fill(struct exchange *exchange)
             continue;
 }
 
+size_t exchange_unsent(const struct exchange *exchange)
+{
+    size_t unsent = output_unsent(&exchange->output);
+    for (uint32_t i = 0; i < exchange->inflight.count; i++)
+        unsent += request_unsent(exchange->inflight.requests[i]);
+    return unsent;
+}
+
 /* --- records in --- */
 
 /* For a record that no request accounts for. NULL: the exchange is broken. */

@@ -97,6 +97,10 @@ void exchange_settle(struct exchange *exchange, const struct waiter_address *who
 /* Queues what is to be sent, up to a mark: when it is written there may be more. */
 void exchange_fill(struct exchange *exchange);
 
+/* About how many bytes of BUDGET_UNSENT are its own. What several of its answers, or those of other
+ * exchanges, hold together counts for each of them. */
+size_t exchange_unsent(const struct exchange *exchange);
+
 /* Whether it would queue anything. */
 static inline bool exchange_has_more(const struct exchange *exchange)
 {

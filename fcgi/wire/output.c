@@ -142,6 +142,19 @@ bool output_append(struct output *output, struct slice bytes, struct entry *entr
     return true;
 }
 
+size_t output_unsent(const struct output *output)
+{
+    size_t unsent = 0;
+    const struct entry *last = NULL; /* many segments in a row may be of one */
+    for (const struct segment *segment = output->first; segment; segment = segment->next) {
+        unsent += sizeof *segment + segment->capacity;
+        if (segment->entry && segment->entry != last)
+            unsent += entry_unsent(segment->entry);
+        last = segment->entry ? segment->entry : last;
+    }
+    return unsent;
+}
+
 /* Forgets the first `count` bytes of the queue. */
 static void consume(struct output *output, size_t count)
 {

@@ -38,6 +38,9 @@ bool output_append(struct output *output, struct slice bytes, struct entry *entr
 
 enum output_state { OUTPUT_EMPTY, OUTPUT_BLOCKED, OUTPUT_FAILED };
 
+/* What is queued counts in BUDGET_UNSENT, entries that others hold as well included. */
+size_t output_unsent(const struct output *output);
+
 /* Writes what the socket takes. */
 enum output_state output_write(struct output *output, int fd);
 

@@ -347,6 +347,16 @@ void request_settle(struct request *request, const struct waiter_address *who,
     }
 }
 
+size_t request_unsent(const struct request *request)
+{
+    size_t unsent = request_has_output(request) ? sizeof *request : 0;
+    if (request->state == REQUEST_ANSWERING)
+        unsent += entry_unsent(request->answer.response.entry);
+    else if (request->state == REQUEST_STREAMING)
+        unsent += feed_unsent(request->stream.feed);
+    return unsent;
+}
+
 /* Own bytes of a record: its header and the response's head, if that is still to come. */
 static bool emit_front(struct request *request, struct output *output, size_t body_len)
 {

@@ -151,6 +151,9 @@ void request_refuse(struct request *request, int status);
 void request_settle(struct request *request, const struct waiter_address *who,
                     const struct settlement *settlement);
 
+/* What its answer, as far as it is not queued, counts in BUDGET_UNSENT. */
+size_t request_unsent(const struct request *request);
+
 enum request_progress { REQUEST_MORE, REQUEST_DONE, REQUEST_WAITS, REQUEST_NO_MEMORY };
 
 /* Queues the next record of the answer: at most 32 KiB, so that requests of one connection

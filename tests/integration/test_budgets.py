@@ -145,6 +145,29 @@ def test_the_longest_stuck_is_closed(large, run):
     assert 'max_unsent' in server.log()
 
 
+def test_the_one_that_holds_most_is_closed(daemon, run, api):
+    """Not one that was stuck before it, but holds next to nothing beyond the memory cache: else
+    whoever reads a byte now and then has the others closed, one after the other."""
+    for name in ("kept", "held"):
+        api.answer(name, body=b"x" * (900 << 10), type="text/html")
+    server = daemon(f"""
+        max_unsent = "1MiB"
+        cache {{ redis = "" memory = "1MiB" }}
+        source "api" {{ type = "http" url = "{api.url}/{{name}}" }}
+        fragment "kept" {{ source = "api" ttl = "60s" }}
+        fragment "held" {{ source = "api" ttl = "0" }}
+        """)
+    with Connection(server.address) as other:
+        assert other.request("/fragment/kept").status == 200
+    first, most = (Idle(server, run, name) for name in ("kept", "held"))
+    last = run(Connection(server.address))
+    last.send_only(b"".join(fcgi.request("/fragment/kept", number) for number in range(1, 1001)))
+    server.wait_log("max_unsent")
+    most.connection.expect_close()
+    assert first.read().body == b"x" * (900 << 10)
+    last.sync()
+
+
 def test_parts_of_a_stream(large, api):
     """A part that can't be held is an error there; the others come."""
     server = large('memory = "0"')
