@@ -15,6 +15,7 @@
 #include "conf/problems.h"
 #include "conf/syntax.h"
 #include "conf/scan.h"
+#include "conf/units.h"
 #include "redis/check.h"
 #include "source/source.h"
 
@@ -230,6 +231,28 @@ static void check_unique(const struct builder *builder, const struct place *plac
                      call(place, called), first->section->line);
 }
 
+/* The option's value, if it is given and sound. */
+static const struct value *sound(const struct place *place, const char *name)
+{
+    const struct given *option = given_of(place, name);
+    return option->bad ? NULL : option->value;
+}
+
+/* Such a result would be fetched again and again, and never be answered. */
+static void warn_of_body(const struct builder *builder, const struct place *place)
+{
+    const struct conf *conf = builder->conf;
+    const struct value *value = sound(place, "max_body");
+    char quote[QUOTE_ROOM];
+    size_t max_body;
+    if (value && !units_parse_size(value->text, &max_body) && max_body > conf->max_unsent &&
+        max_body > conf->cache.memory_bytes)
+        problems_warn(builder->problems, value->line,
+                      "max_body = %s is more than max_unsent and more than memory: a result that "
+                      "fits into neither is answered with 503; raise max_unsent",
+                      problem_quote(quote, value->text));
+}
+
 static void build_source(struct builder *builder, struct place *place)
 {
     const struct source_settings *settings = place->target;
@@ -248,6 +271,7 @@ static void build_source(struct builder *builder, struct place *place)
     if (wrong)
         problems_add(builder->problems, line_of(place, option), "%s: %s", call(place, called),
                      wrong);
+    warn_of_body(builder, place);
 }
 
 /* A name, or the beginning of one and '*'. */
@@ -392,13 +416,6 @@ static void check_reached(const struct builder *builder, const struct place *pla
             return;
         }
     }
-}
-
-/* The option's value, if it is given and sound. */
-static const struct value *sound(const struct place *place, const char *name)
-{
-    const struct given *option = given_of(place, name);
-    return option->bad ? NULL : option->value;
 }
 
 /* Each name has an entry of its own, and costs a call of its own, for nothing. That may still be

@@ -355,6 +355,19 @@ static void test_warnings(void **state)
          "other front servers have a timeout like that; raise it above hold, or set hold to 55s or "
          "less\n"
          "6: warning: hold = \"2m\": *"},
+        {"cache {\n"
+         "redis = \"\"\n"
+         "memory = \"8MiB\"\n"
+         "}\n"
+         "max_unsent = \"4MiB\"\n"
+         "source \"big\" { type = \"http\" url = \"http://h/{name}\"\n"
+         "max_body = \"9MiB\" }\n"
+         "source \"fits\" { type = \"http\" url = \"http://h/{name}\"\n"
+         "max_body = \"8MiB\" }\n"
+         "fragment \"a\" { source = \"big\" }\n"
+         "fragment \"b\" { source = \"fits\" }\n",
+         "7: warning: max_body = \"9MiB\" is more than max_unsent and more than memory: a result "
+         "that fits into neither is answered with 503; raise max_unsent"},
         {SIMULATED "fragment \"fragment/news\" { source = s }\n",
          "2: warning: the URL of fragment \"fragment/news\" is /fragment/fragment/news; for "
          "/fragment/news write \"news\""},
