@@ -239,6 +239,8 @@ const char *redis_address_parse(const char *text, struct redis_address *address)
     }
     if (skip(&rest, SLICE("unix:"))) {
         address->kind = REDIS_BY_PATH;
+        if (rest.len > 0 && rest.data[0] != '/' && strstr(rest.data, "@/"))
+            return "a user and a password go after unix://, with two slashes";
         return rest.len > 0 && copy(address->unix_path, sizeof address->unix_path, rest)
                    ? NULL
                    : "the path of a unix socket has 1 to 107 bytes";

@@ -220,6 +220,8 @@ static void test_wrong(void **state)
         "Redis://h",
         " redis://h",
         "unix:",
+        "unix::secret@/run/r", /* with // it is right; a path would be in the log */
+        "unix:me:secret@/run/r",
         "unix://",
         "unix://relative",
         "unix://me:secret@relative",
