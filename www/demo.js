@@ -105,21 +105,21 @@ function summary(all) {
   const open = all.filter(story => story.kind === "parked").length;
   if (open) {
     const here = all.length - open;
-    return `Asked for ${all.length} fragments: ${here ? `${here} here, ` : ""}${open} parked.`;
+    return `Requested ${all.length} fragments: ${here ? `${here} loaded, ` : ""}${open} parked.`;
   }
   const failed = [...stories].filter(([, { kind }]) => kind === "failed").map(([name]) => name);
   if (failed.length)
     return `Failed: ${failed.join(", ")}. ` +
-      (failed.length < all.length ? "The others did not wait for that." : "");
+      (failed.length < all.length ? "The others were not affected." : "");
   const took = Math.max(...all.map(story => story.ended - story.asked));
   const made = Math.max(...all.map(story => story.made));
   if (all.every(story => story.kind === "hit"))
-    return `All here after ${duration(took)}, from the cache.` +
-      (made ? ` To make the slowest had taken ${duration(made)}.` : "");
+    return `All loaded after ${duration(took)}, from the cache.` +
+      (made ? ` The slowest took ${duration(made)} to make.` : "");
   const rest = Math.max(...all.map(
     story => story.kind === "made" ? story.ended - story.asked - story.made : 0));
-  return `All here after ${duration(took)}.` +
-    (rest > 0 ? ` Beside the sources' own time it took ${duration(rest)} at the most.` : "");
+  return `All loaded after ${duration(took)}.` +
+    (rest > 0 ? ` That is at most ${duration(rest)} more than the sources took.` : "");
 }
 
 function shape(parent, tag, className, attributes, text = "") {

@@ -41,7 +41,7 @@ def test_fragments_arrive_in_any_order(api, browser, front, redis):
         api.wait_calls(name, 1)
         assert (browser.state(name), browser.busy(name)) == ("loading", True)
         assert browser.text(name) == "Loading…"
-    assert summary(browser) == "Asked for 3 fragments: 3 parked."
+    assert summary(browser) == "Requested 3 fragments: 3 parked."
     shoot_all(browser, server, "loading")
 
     shown = set()
@@ -53,7 +53,7 @@ def test_fragments_arrive_in_any_order(api, browser, front, redis):
         assert "made just now" in badge(browser, name)
         assert {other for other in NAMES if browser.state(other) == "loaded"} == shown
     assert browser.script(BAR) == ["made"] * 3
-    assert summary(browser).startswith("All here after ")
+    assert summary(browser).startswith("All loaded after ")
     shoot_all(browser, server, "loaded")
 
     browser.open(server.url)
@@ -145,7 +145,7 @@ def test_failures_are_shown(tmp, api, browser, front):
     assert browser.text("b").startswith("Our weather is late today.")
     assert browser.text("c").startswith("There is no such fragment.")
     assert [api.calls(name) for name in "bc"] == [2, 1]
-    assert summary(browser) == "Failed: b, c. The others did not wait for that."
+    assert summary(browser) == "Failed: b, c. The others were not affected."
     logged = " ".join(browser.complaints())
     assert "fragment b: HTTP status 502" in logged and "fragment c: HTTP status 404" in logged
     shoot_all(browser, server, "failed")
