@@ -1,4 +1,5 @@
-"""The checklist of what a FastCGI responder must survive: one test a line, named by its number.
+"""CHECKLIST.md, what a FastCGI responder must survive: at least one test for each of its numbers,
+which are in the tests' names.
 
 Connection (harness/fcgi.py) checks every record that comes: version, reserved and padding bytes,
 known ids, STDOUT ended before END_REQUEST, exactly one END_REQUEST, no other types. So each test
