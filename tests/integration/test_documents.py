@@ -1,4 +1,4 @@
-"""What README and the documents for contributors name is there: files, functions, make's targets."""
+"""The files, functions and targets of make that README and its companions name are there."""
 
 from __future__ import annotations
 
