@@ -10,7 +10,7 @@ import pytest
 
 from harness.servers import TOP
 
-DOCUMENTS = ["README.md", ".github/SECURITY.md", ".github/STYLE.md",
+DOCUMENTS = ["README.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md", ".github/STYLE.md",
              "tests/README.md", "tests/integration/CHECKLIST.md"]
 BASES = [TOP, TOP / "fcgi", TOP / "tests"]
 PLACEHOLDER = re.compile(r"[A-Z]{2,}")  # fuzz/fuzz_NAME.c
