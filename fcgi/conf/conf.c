@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "conf/option_value.h"
 #include "conf/options.h"
 #include "conf/problems.h"
 #include "conf/syntax.h"

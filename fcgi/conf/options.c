@@ -1,13 +1,12 @@
-/* The options of each section, and what is done with any option: parse, check, store, free, print. */
+/* The options of each section, and all options together: find, print, guess what was meant. */
 #include "conf/options.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "conf/conf.h"
-#include "conf/units.h"
+#include "conf/option_value.h"
 #include "redis/check.h"
 #include "source/source.h"
 
@@ -243,230 +242,6 @@ size_t option_find(enum option_section section, const struct source_type *type, 
     return found;
 }
 
-/* Writes the names of the types of source that have an option of that name (NULL: of all types), with
- * a space between. */
-#define WORDS_ROOM OPTION_TYPES_ROOM
-static const char *type_names(const char *name, char room[WORDS_ROOM])
-{
-    size_t len = 0;
-    room[0] = '\0';
-    for (const struct source_type *const *type = source_types; *type; type++) {
-        bool has = !name;
-        for (size_t i = 0; i < (*type)->option_count; i++)
-            has = has || strcmp((*type)->options[i].name, name) == 0;
-        if (has && len < WORDS_ROOM)
-            len += (size_t)snprintf(room + len, WORDS_ROOM - len, "%s%s", len > 0 ? " " : "",
-                                    (*type)->name);
-    }
-    return room;
-}
-
-/* Writes "a, b or c" of the words "a b c". */
-static const char *show_words(const char *words, char room[OPTION_TYPES_ROOM])
-{
-    size_t len = 0;
-    room[0] = '\0';
-    for (const char *word = words; *word && len < OPTION_TYPES_ROOM;) {
-        const char *end = word + strcspn(word, " ");
-        const char *before = word == words ? "" : *end ? ", " : " or ";
-        len += (size_t)snprintf(room + len, OPTION_TYPES_ROOM - len, "%s%.*s", before,
-                                (int)(end - word), word);
-        word = *end ? end + 1 : end;
-    }
-    return room;
-}
-
-void option_types(const char *name, char room[OPTION_TYPES_ROOM])
-{
-    char words[WORDS_ROOM];
-    show_words(type_names(name, words), room);
-}
-
-/* A value between text and member. */
-struct parsed {
-    double seconds[2];
-    size_t number;
-    unsigned mode;
-};
-
-/* Sets the number of the word. False if it is none of them. */
-static bool parse_choice(const char *words, const char *text, size_t *number)
-{
-    size_t len = strlen(text), count = 0;
-    for (const char *word = words; *word; count++) {
-        size_t word_len = strcspn(word, " ");
-        if (word_len == len && memcmp(word, text, len) == 0) {
-            *number = count;
-            return true;
-        }
-        word += word_len + (word[word_len] == ' ');
-    }
-    return false;
-}
-
-static const char *parse(const struct option *option, const char *text, struct parsed *parsed)
-{
-    switch (option->kind) {
-    case OPTION_DURATION:
-        return units_parse_duration(text, &parsed->seconds[0]);
-    case OPTION_RANGE:
-        return units_parse_range(text, &parsed->seconds[0], &parsed->seconds[1]);
-    case OPTION_SIZE:
-        return units_parse_size(text, &parsed->number);
-    case OPTION_COUNT:
-        return units_parse_count(text, &parsed->number);
-    case OPTION_MODE:
-        return units_parse_mode(text, &parsed->mode);
-    case OPTION_CHOICE:
-        return parse_choice(option->words, text, &parsed->number) ? NULL : "";
-    case OPTION_TYPE:
-        return source_type_find(text) ? NULL : "";
-    default:
-        return option->check ? option->check(text) : NULL;
-    }
-}
-
-/* The end of a range counts against a maximum, the beginning against a minimum. */
-static bool less(const struct option *option, const struct parsed *a, const struct parsed *b)
-{
-    switch (option->kind) {
-    case OPTION_DURATION:
-        return a->seconds[0] < b->seconds[0];
-    case OPTION_RANGE:
-        return a->seconds[0] < b->seconds[0] || a->seconds[1] < b->seconds[1];
-    default:
-        return a->number < b->number;
-    }
-}
-
-static bool within_limits(const struct option *option, const struct parsed *parsed)
-{
-    struct parsed limit;
-    if (option->min && !parse(option, option->min, &limit) && less(option, parsed, &limit))
-        return false;
-    return !(option->max && !parse(option, option->max, &limit) && less(option, &limit, parsed));
-}
-
-/* The words that the value must be one of, for people; NULL: it is no such option. */
-static const char *choices(const struct option *option, char room[OPTION_TYPES_ROOM])
-{
-    char names[WORDS_ROOM];
-    if (option->kind == OPTION_TYPE)
-        return show_words(type_names(NULL, names), room);
-    return option->words ? show_words(option->words, room) : NULL;
-}
-
-static void describe_limits(const struct option *option, char wrong[OPTION_WRONG_ROOM])
-{
-    char room[OPTION_TYPES_ROOM];
-    const char *words = choices(option, room);
-    if (words)
-        snprintf(wrong, OPTION_WRONG_ROOM, "must be %s", words);
-    else
-        snprintf(wrong, OPTION_WRONG_ROOM, "must be from %s to %s", option->min, option->max);
-}
-
-/* A new string, alone or at the end of the list. */
-static bool store_string(const struct option *option, const char *text, void *member)
-{
-    char *copy = alloc_copy(text, strlen(text));
-    if (!copy)
-        return false;
-    if (option->kind == OPTION_STRING) {
-        *(const char **)member = copy;
-        return true;
-    }
-    const char *const **list = member;
-    size_t *count = (size_t *)(list + 1);
-    const char **longer = alloc_resized((void *)*list, (*count + 1) * sizeof(*longer));
-    if (!longer) {
-        free(copy);
-        return false;
-    }
-    longer[(*count)++] = copy;
-    *list = longer;
-    return true;
-}
-
-static void store_number(const struct option *option, size_t number, void *member)
-{
-    if (option->width == sizeof(bool))
-        *(bool *)member = number != 0;
-    else if (option->width == sizeof(unsigned))
-        *(unsigned *)member = (unsigned)number;
-    else
-        *(size_t *)member = number;
-}
-
-static bool check(const struct option *option, const char *text, struct parsed *parsed,
-                  char wrong[OPTION_WRONG_ROOM])
-{
-    const char *why = parse(option, text, parsed);
-    if (!why && within_limits(option, parsed))
-        return true;
-    if (why && *why)
-        snprintf(wrong, OPTION_WRONG_ROOM, "%s", why);
-    else
-        describe_limits(option, wrong);
-    return false;
-}
-
-bool option_check(const struct option *option, const char *text, char wrong[OPTION_WRONG_ROOM])
-{
-    struct parsed parsed = {0};
-    return check(option, text, &parsed, wrong);
-}
-
-bool option_store(const struct option *option, const char *text, void *target,
-                  char wrong[OPTION_WRONG_ROOM])
-{
-    struct parsed parsed = {0};
-    void *member = (char *)target + option->offset;
-    if (!check(option, text, &parsed, wrong))
-        return false;
-    switch (option->kind) {
-    case OPTION_DURATION:
-        *(double *)member = parsed.seconds[0];
-        break;
-    case OPTION_RANGE:
-        memcpy(member, parsed.seconds, sizeof(parsed.seconds));
-        break;
-    case OPTION_SIZE:
-    case OPTION_COUNT:
-    case OPTION_CHOICE:
-        store_number(option, parsed.number, member);
-        break;
-    case OPTION_MODE:
-        *(unsigned *)member = parsed.mode;
-        break;
-    case OPTION_STRING:
-    case OPTION_LIST:
-        if (!store_string(option, text, member)) {
-            snprintf(wrong, OPTION_WRONG_ROOM, "out of memory");
-            return false;
-        }
-        break;
-    case OPTION_TYPE:
-    case OPTION_SOURCE:
-    case OPTION_FILE:
-        break;
-    }
-    return true;
-}
-
-static void option_free(const struct option *option, void *target)
-{
-    void *member = (char *)target + option->offset;
-    if (option->kind == OPTION_STRING)
-        free((char *)*(const char **)member);
-    if (option->kind == OPTION_LIST) {
-        const char *const **list = member;
-        for (size_t i = *(size_t *)(list + 1); i > 0; i--)
-            free((char *)(*list)[i - 1]);
-        free((void *)*list);
-    }
-}
-
 void options_free(enum option_section section, const struct source_type *type, void *target)
 {
     for (size_t i = 0; i < sections[section].count; i++)
@@ -554,7 +329,7 @@ static void print_option(FILE *out, const struct option_row *row, int indent)
 {
     const struct option *o = row->option;
     char room[OPTION_TYPES_ROOM];
-    const char *words = choices(o, room);
+    const char *words = option_choices(o, room);
     fprintf(out, "%*s%s", indent, "", o->name);
     if (o->kind == OPTION_LIST && o->preset)
         fprintf(out, " = {\"%s\"}", o->preset);

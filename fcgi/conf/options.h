@@ -30,25 +30,11 @@ struct option_row option_row(size_t number);
  * section has no such option. */
 size_t option_find(enum option_section section, const struct source_type *type, const char *name);
 
-/* Whether the text is a value of the option. False: what is wrong in `wrong`, in the user's words. */
-#define OPTION_WRONG_ROOM 320
-bool option_check(const struct option *option, const char *text, char wrong[OPTION_WRONG_ROOM]);
-
-/* Checks the text and stores it in `target`, the struct of the option's section: struct conf, the
- * settings of the type of source, or struct route, which began as zeroes. To be called once, for a
- * list once an element. False: nothing stored, and what is wrong in `wrong`. */
-bool option_store(const struct option *option, const char *text, void *target,
-                  char wrong[OPTION_WRONG_ROOM]);
-
 /* Frees what the options of the section, and those of the type if one is given, own in `target`. */
 void options_free(enum option_section section, const struct source_type *type, void *target);
 
 /* "at the top level", "in a fragment section". */
 const char *section_place(enum option_section section);
-
-/* Writes the types of source that have an option of that name: "http", "http or queue". */
-#define OPTION_TYPES_ROOM 100
-void option_types(const char *name, char room[OPTION_TYPES_ROOM]);
 
 /* Writes into `hint` what the user may have meant by an option that the section does not have: "",
  * or a continuation of the sentence. */
