@@ -7,7 +7,8 @@
  * other watcher has one; a test checks that.
  *
  *     before the loop sleeps
- *         highest  flights      those that have landed settle their waiters
+ *         highest  later        answers that were known too early are told
+ *         normal   flights      those that have landed settle their waiters
  *         lowest   connection   those that were marked write, and those that are doomed are freed
  *     the loop sleeps until something happens
  *         highest  tracker      keys that have changed, before requests for them are read

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/clock.h"
+#include "base/later.h"
 #include "base/log.h"
 #include "base/table.h"
 #include "cache/entry.h"
@@ -44,17 +46,20 @@ struct cache {
     uint32_t all_changes;              /* of all keys at once */
     struct orphan *orphans;
     size_t orphan_count;
+    struct later_queue laters; /* questions whose answer is known, and not told yet */
 };
 
-/* A question to Redis that is under way. */
+/* A question that is under way: to Redis, or about to be answered without it. */
 struct question {
     struct cache *cache;
+    struct later later;
     cache_answer_fn *answered; /* NULL: nobody waits */
     void *caller;
     struct entry *entry; /* owned: what is being stored */
     int64_t extra_ms;    /* what is found is of use so long after its fresh time */
     int64_t until_ms;    /* what is stored is of use until then */
     uint32_t changes;    /* when it was sent */
+    bool sending;        /* what comes now comes too early */
     bool claims;         /* its token is that of a lease which it may have taken */
     char token[REDIS_TOKEN_LEN + 1];
     size_t key_len;
@@ -216,28 +221,10 @@ static struct question *question_new(struct cache *cache, struct slice key, int6
     return question;
 }
 
-/* NULL as well if Redis can't be asked. */
-static struct question *question_to_redis(struct cache *cache, struct slice key, int64_t extra_ms,
-                                          cache_answer_fn *answered, void *caller)
-{
-    return redis_is_there(cache, key) ? question_new(cache, key, extra_ms, answered, caller) : NULL;
-}
-
 static void question_free(struct question *question)
 {
     entry_unref(question->entry);
     free(question);
-}
-
-/* Nobody can be asked, or there is no memory to ask. */
-static void answer_alone(struct cache *cache, struct slice key, cache_answer_fn *answered,
-                         void *caller)
-{
-    struct entry *entry = cache_peek(cache, key);
-    struct cache_answer answer = {.outcome = entry ? CACHE_FOUND : CACHE_ALONE,
-                                  .entry = entry,
-                                  .from_memory = true};
-    answered(caller, &answer);
 }
 
 /* REDIS_OURS, into a lease that renews itself. Without memory for that it is given up again. */
@@ -251,14 +238,13 @@ static struct lease *take_lease(struct question *question)
     return lease;
 }
 
-static void on_answer(void *caller, const struct redis_answer *answer)
+static void conclude(struct question *question, const struct redis_answer *answer)
 {
     static const enum cache_outcome outcomes[] = {
         [REDIS_FOUND] = CACHE_FOUND, [REDIS_SAME] = CACHE_SAME, [REDIS_NONE] = CACHE_NONE,
         [REDIS_DONE] = CACHE_DONE,   [REDIS_OURS] = CACHE_OURS, [REDIS_THEIRS] = CACHE_THEIRS,
         [REDIS_GONE] = CACHE_ALONE,
     };
-    struct question *question = caller;
     struct cache *cache = question->cache;
     struct cache_answer told = {
         .outcome = outcomes[answer->outcome],
@@ -280,28 +266,77 @@ static void on_answer(void *caller, const struct redis_answer *answer)
     question_free(question);
 }
 
-void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
-                  cache_answer_fn *answered, void *caller)
+static struct question *question_of(struct later *later)
 {
-    struct question *question = question_to_redis(cache, key, extra_ms, answered, caller);
-    if (question)
-        redis_get(cache->redis, key, on_answer, question);
-    else
-        answer_alone(cache, key, answered, caller);
+    return (struct question *)((char *)later - offsetof(struct question, later));
 }
 
-void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
+/* Nobody could be asked. */
+static void on_gone(struct later *later)
+{
+    conclude(question_of(later), &(struct redis_answer){.outcome = REDIS_GONE});
+}
+
+/* There is memory alone. */
+static void on_memory_only(struct later *later)
+{
+    struct question *question = question_of(later);
+    struct entry *entry = cache_peek(question->cache, key_of(question));
+    struct cache_answer answer = {.outcome = entry ? CACHE_FOUND : CACHE_ALONE,
+                                  .entry = entry,
+                                  .from_memory = true};
+    question->answered(question->caller, &answer);
+    question_free(question);
+}
+
+static void answer_later(struct question *question, later_fn *call)
+{
+    later_add(&question->cache->laters, &question->later, call);
+}
+
+static void on_answer(void *caller, const struct redis_answer *answer)
+{
+    struct question *question = caller;
+    if (question->sending) {
+        check(answer->outcome == REDIS_GONE); /* nothing was sent, so nothing else can be known */
+        answer_later(question, on_gone);
+    } else {
+        conclude(question, answer);
+    }
+}
+
+bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
+                  cache_answer_fn *answered, void *caller)
+{
+    struct question *question = question_new(cache, key, extra_ms, answered, caller);
+    if (!question)
+        return false;
+    if (redis_is_there(cache, key)) {
+        question->sending = true;
+        redis_get(cache->redis, key, on_answer, question);
+        question->sending = false;
+    } else {
+        answer_later(question, on_memory_only);
+    }
+    return true;
+}
+
+bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller)
 {
-    struct question *question = question_to_redis(cache, key, extra_ms, answered, caller);
-    if (!question) {
-        answered(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
-        return;
+    struct question *question = question_new(cache, key, extra_ms, answered, caller);
+    if (!question)
+        return false;
+    if (redis_is_there(cache, key)) {
+        lease_make_token(question->token);
+        question->claims = question->sending = true;
+        redis_claim(cache->redis, key, question->token, (int64_t)(cache->settings->lease * 1000),
+                    known, on_answer, question);
+        question->sending = false;
+    } else {
+        answer_later(question, on_gone);
     }
-    lease_make_token(question->token);
-    question->claims = true;
-    redis_claim(cache->redis, key, question->token, (int64_t)(cache->settings->lease * 1000), known,
-                on_answer, question);
+    return true;
 }
 
 /* --- storing --- */
@@ -352,17 +387,22 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
     return true;
 }
 
-void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,
+bool cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,
                  const struct entry *known, cache_answer_fn *answered, void *caller)
 {
-    struct question *question = question_to_redis(cache, key, extra_ms, answered, caller);
-    if (!question) {
-        answered(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
-        return;
-    }
+    struct question *question = question_new(cache, key, extra_ms, answered, caller);
+    if (!question)
+        return false;
     if (lease)
         memcpy(question->token, lease_token(lease), sizeof question->token);
-    redis_check(cache->redis, key, question->token, known, on_answer, question);
+    if (redis_is_there(cache, key)) {
+        question->sending = true;
+        redis_check(cache->redis, key, question->token, known, on_answer, question);
+        question->sending = false;
+    } else {
+        answer_later(question, on_gone);
+    }
+    return true;
 }
 
 void cache_release(struct cache *cache, struct lease *lease)
@@ -394,35 +434,46 @@ static void on_prefix_purged(void *caller, const struct redis_answer *answer)
     on_answer(question, answer);
 }
 
-static void purge_memory(struct cache *cache, const struct cache_purge *purge)
+static void on_memory_purged(struct later *later)
 {
-    (purge->is_prefix ? memory_purge_prefix : memory_purge)(cache->memory, purge->key, purge->soft,
-                                                            clock_fleet_ms());
+    conclude(question_of(later), &(struct redis_answer){.outcome = REDIS_DONE});
+}
+
+/* There is no Redis, so a stale entry stays in memory. */
+static void purge_memory(struct question *question, bool is_prefix, bool soft)
+{
+    (is_prefix ? memory_purge_prefix : memory_purge)(question->cache->memory, key_of(question),
+                                                     soft, clock_fleet_ms());
+    answer_later(question, on_memory_purged);
+}
+
+/* Where there is one, a stale entry comes back from there. */
+static void purge_redis(struct question *question, bool is_prefix, bool soft)
+{
+    struct cache *cache = question->cache;
+    struct slice key = key_of(question);
+    question->sending = true;
+    if (is_prefix)
+        redis_purge_prefix(cache->redis, key, soft, on_prefix_purged, question);
+    else if (redis_is_there(cache, key))
+        redis_purge(cache->redis, key, soft, on_answer, question);
+    else
+        answer_later(question, on_gone);
+    question->sending = false;
+    forget(cache, key, is_prefix);
 }
 
 /* Memory and flights are not left to what Redis tells: it may tell nothing of changes that we make
  * ourselves (NOLOOP). They come last, so whoever looks again sees what the purge leaves. */
-void cache_purge(struct cache *cache, const struct cache_purge *purge, cache_answer_fn *done,
+bool cache_purge(struct cache *cache, const struct cache_purge *purge, cache_answer_fn *done,
                  void *caller)
 {
-    struct slice key = purge->key;
-    bool all = purge->is_prefix, soft = purge->soft;
-    if (!cache->redis) {
-        purge_memory(cache, purge);
-        tell(cache, CHANGED_BY_PURGE, key, all);
-        done(caller, &(struct cache_answer){.outcome = CACHE_DONE});
-        return;
-    }
-    struct question *question = all ? question_new(cache, key, 0, done, caller)
-                                    : question_to_redis(cache, key, 0, done, caller);
+    struct question *question = question_new(cache, purge->key, 0, done, caller);
     if (!question)
-        done(caller, &(struct cache_answer){.outcome = CACHE_ALONE});
-    else if (all)
-        redis_purge_prefix(cache->redis, key, soft, on_prefix_purged, question);
-    else
-        redis_purge(cache->redis, key, soft, on_answer, question);
-    forget(cache, key, all); /* where there is a Redis, a stale entry comes back from there */
-    tell(cache, CHANGED_BY_PURGE, key, all);
+        return false;
+    (cache->redis ? purge_redis : purge_memory)(question, purge->is_prefix, purge->soft);
+    tell(cache, CHANGED_BY_PURGE, purge->key, purge->is_prefix);
+    return true;
 }
 
 /* --- the cache --- */
@@ -434,6 +485,7 @@ struct cache *cache_new(struct ev_loop *loop, const struct cache_settings *setti
         return NULL;
     cache->loop = loop;
     cache->settings = settings;
+    later_queue_init(&cache->laters, loop);
     cache->memory = memory_new(settings->memory_bytes);
     if (cache->memory && settings->redis.address[0])
         cache->redis = redis_new(loop, settings,
@@ -476,6 +528,8 @@ void cache_free(struct cache *cache)
         return;
     cache->changed = NULL;
     redis_free(cache->redis);
+    later_run(&cache->laters);
+    later_queue_stop(&cache->laters);
     orphans_release(cache, true);
     memory_free(cache->memory);
     free(cache);

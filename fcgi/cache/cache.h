@@ -94,14 +94,15 @@ bool cache_busy(const struct cache *cache);
  * cache; entry_ref keeps it. */
 struct entry *cache_peek(struct cache *cache, struct slice key);
 
-/* FOUND, NONE or ALONE. `answered` is called exactly once, perhaps before this returns. An entry
- * that is found is kept in memory too, for `extra_ms` after its fresh time. */
-void cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
+/* FOUND, NONE or ALONE. `answered` is called exactly once, as base/later.h says: never before this
+ * returns. False when out of memory: it is not called at all. An entry that is found is kept in
+ * memory too, for `extra_ms` after its fresh time. */
+bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
                   cache_answer_fn *answered, void *caller);
 
 /* FOUND, OURS, THEIRS, NONE (what was there could not be read) or ALONE, as cache_lookup. `known`
  * is an entry that counts as missing, or NULL. */
-void cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
+bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller);
 
 /* Keeps the entry until then, by clock_fleet_ms(). Takes the lease (NULL: made without one). The
@@ -118,7 +119,7 @@ bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, stru
 /* What has become of an entry that is being made, as cache_lookup: FOUND if another than `known`
  * (NULL: none) is there, SAME, NONE, or ALONE if nobody can tell; and of the lease (NULL: it is
  * made without one). */
-void cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,
+bool cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,
                  const struct entry *known, cache_answer_fn *answered, void *caller);
 
 /* Takes the lease and gives it up: another process may make the entry. NULL is allowed. */
@@ -132,9 +133,9 @@ struct cache_purge {
 };
 
 /* Purges everywhere; a result that is being made is not kept. The key is copied. `done` is called
- * exactly once, perhaps before this returns: DONE, or ALONE if Redis can't be asked, or did not do
- * all of it. */
-void cache_purge(struct cache *cache, const struct cache_purge *purge, cache_answer_fn *done,
+ * as with cache_lookup: DONE, or ALONE if Redis can't be asked, or did not do all of it. False when
+ * out of memory: then nothing is purged. */
+bool cache_purge(struct cache *cache, const struct cache_purge *purge, cache_answer_fn *done,
                  void *caller);
 
 #endif

@@ -23,6 +23,9 @@
  * often; then the entry is made without a lease. */
 #define ROUNDS_MAX 3
 
+/* What is as good as an answer where the cache has no memory to ask. */
+static const struct cache_answer nobody_asked = {.outcome = CACHE_ALONE};
+
 static void flight_check(struct flight *flight);
 
 /* --- its state --- */
@@ -365,8 +368,9 @@ void flight_claim(struct flight *flight)
         return;
     flight_set_state(flight, FLIGHT_CLAIMING);
     begin_question(flight);
-    cache_claim(flight->shared->cache, flight->fragment.key, freshness_extra_ms(terms_of(flight)),
-                flight->known, on_claimed, flight);
+    if (!cache_claim(flight->shared->cache, flight->fragment.key,
+                     freshness_extra_ms(terms_of(flight)), flight->known, on_claimed, flight))
+        on_claimed(flight, &nobody_asked);
 }
 
 static void on_look_again(struct ev_loop *loop, ev_timer *timer, int events)
@@ -390,8 +394,9 @@ void flight_look(struct flight *flight)
 {
     flight_set_state(flight, FLIGHT_LOOKING);
     begin_question(flight);
-    cache_lookup(flight->shared->cache, flight->fragment.key, freshness_extra_ms(terms_of(flight)),
-                 on_looked_up, flight);
+    if (!cache_lookup(flight->shared->cache, flight->fragment.key,
+                      freshness_extra_ms(terms_of(flight)), on_looked_up, flight))
+        on_looked_up(flight, &nobody_asked);
 }
 
 /* Those who wait get what was begun; nobody joins them, and nobody keeps it. */
@@ -457,11 +462,14 @@ static void flight_check(struct flight *flight)
     struct cache *cache = flight->shared->cache;
     int64_t extra_ms = freshness_extra_ms(terms_of(flight));
     begin_question(flight);
-    if (flight->lease)
-        cache_check(cache, flight->fragment.key, extra_ms, flight->lease, flight->known, on_checked,
-                    flight);
-    else
-        cache_claim(cache, flight->fragment.key, extra_ms, flight->known, on_claimed_late, flight);
+    if (flight->lease) {
+        if (!cache_check(cache, flight->fragment.key, extra_ms, flight->lease, flight->known,
+                         on_checked, flight))
+            on_checked(flight, &nobody_asked);
+    } else if (!cache_claim(cache, flight->fragment.key, extra_ms, flight->known, on_claimed_late,
+                            flight)) {
+        on_claimed_late(flight, &nobody_asked);
+    }
 }
 
 /* While we make it, a change of the lease may be our own renewal. */

@@ -178,10 +178,10 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
         timeout_queue_init(&flights->brief_holds[i], loop, i > 0 ? i : NO_HOLD_S, on_hold_over,
                            flights);
 
-    /* Before the connections' runner, which writes what is settled here. */
+    /* Without a priority: after the cache's answers, and before the connections' runner, which
+     * writes what is settled here (see main.c). */
     ev_prepare_init(&flights->runner, on_prepare);
     flights->runner.data = flights;
-    ev_set_priority(&flights->runner, EV_MAXPRI);
     ev_prepare_start(loop, &flights->runner);
     cache_on_changed(cache, on_changed, flights);
     return flights;

@@ -33,8 +33,12 @@ struct waiter *purges_start(struct purges *purges, const struct cache_purge *wha
         free(purge);
         return NULL;
     }
+    if (!cache_purge(purges->cache, what, on_purged, purge)) {
+        waiter_leave(waiter);
+        free(purge);
+        return NULL;
+    }
     purges->count++;
-    cache_purge(purges->cache, what, on_purged, purge);
     return waiter;
 }
 

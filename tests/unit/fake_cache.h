@@ -38,7 +38,6 @@ struct cache {
     bool refuses;             /* to store */
     bool alone;               /* there is no Redis */
     const char *trouble;      /* of Redis; NULL: it is well */
-    bool at_once;             /* each claim is answered within it: ours */
     struct {                  /* the last time */
         bool leased;
         int status;
@@ -69,9 +68,14 @@ static void tell(enum cache_change_kind kind, struct slice key, bool is_prefix)
     unit_drop(exact);
 }
 
+/* NULL when out of memory. */
 static struct question *question_add(struct cache *of, enum question_kind kind, struct slice key,
                                      cache_answer_fn *answered, void *caller)
 {
+    void *memory = alloc_bytes(1);
+    if (!memory)
+        return NULL;
+    free(memory);
     assert_true(of->count < LENGTH(of->questions));
     struct question *question = &of->questions[of->count++];
     *question = (struct question){.kind = kind, .answered = answered, .caller = caller};
@@ -97,22 +101,24 @@ static void answer_at(size_t at, struct cache_answer told)
     question.answered(question.caller, &told);
 }
 
-void cache_lookup(struct cache *of, struct slice key, int64_t extra_ms, cache_answer_fn *answered,
+bool cache_lookup(struct cache *of, struct slice key, int64_t extra_ms, cache_answer_fn *answered,
                   void *caller)
 {
-    question_add(of, LOOKUP, key, answered, caller)->extra_ms = extra_ms;
-    if (of->at_once)
-        answer_at(of->count - 1, (struct cache_answer){.outcome = CACHE_NONE});
+    struct question *question = question_add(of, LOOKUP, key, answered, caller);
+    if (question)
+        question->extra_ms = extra_ms;
+    return question != NULL;
 }
 
-void cache_claim(struct cache *of, struct slice key, int64_t extra_ms, const struct entry *stale,
+bool cache_claim(struct cache *of, struct slice key, int64_t extra_ms, const struct entry *stale,
                  cache_answer_fn *answered, void *caller)
 {
     struct question *question = question_add(of, CLAIM, key, answered, caller);
+    if (!question)
+        return false;
     question->extra_ms = extra_ms;
     question->known_made_ms = stale ? stale->made_ms : -1;
-    if (of->at_once)
-        answer_at(of->count - 1, (struct cache_answer){.outcome = CACHE_OURS});
+    return true;
 }
 
 static void lease_end(struct lease *lease, struct slice key)
@@ -160,16 +166,17 @@ bool cache_keep(struct cache *of, struct slice key, struct lease *lease, struct 
     return !of->refuses;
 }
 
-void cache_check(struct cache *of, struct slice key, int64_t extra_ms, const struct lease *lease,
+bool cache_check(struct cache *of, struct slice key, int64_t extra_ms, const struct lease *lease,
                  const struct entry *known, cache_answer_fn *answered, void *caller)
 {
     struct question *question = question_add(of, CHECK, key, answered, caller);
+    if (!question)
+        return false;
     question->extra_ms = extra_ms;
     question->known_made_ms = known ? known->made_ms : -1;
     if (lease)
         assert_slice(0, slice_of(lease->key), key);
-    if (of->at_once)
-        answer_at(of->count - 1, (struct cache_answer){.outcome = CACHE_NONE});
+    return true;
 }
 
 void cache_release(struct cache *of, struct lease *lease)
@@ -181,13 +188,16 @@ void cache_release(struct cache *of, struct lease *lease)
     lease_end(lease, slice_of(lease->key));
 }
 
-void cache_purge(struct cache *of, const struct cache_purge *what, cache_answer_fn *done,
+bool cache_purge(struct cache *of, const struct cache_purge *what, cache_answer_fn *done,
                  void *caller)
 {
     struct question *question = question_add(of, PURGE, what->key, done, caller);
+    if (!question)
+        return false;
     question->is_prefix = what->is_prefix;
     question->soft = what->soft;
     tell(CHANGED_BY_PURGE, what->key, what->is_prefix);
+    return true;
 }
 
 /* --- what the tests say --- */
@@ -222,6 +232,14 @@ static inline void answer_found(enum question_kind kind, const char *key, const 
     struct entry *entry = entry_left(body, left_ms);
     answer(kind, key, (struct cache_answer){.outcome = CACHE_FOUND, .entry = entry});
     entry_unref(entry);
+}
+
+/* Whatever is asked is answered: there is nothing, and the lease is ours. */
+static inline void answer_all(void)
+{
+    while (cache.count > 0)
+        answer_at(0, (struct cache_answer){
+                         .outcome = cache.questions[0].kind == CLAIM ? CACHE_OURS : CACHE_NONE});
 }
 
 /* Of an entry that is being made: it was purged. */

@@ -30,6 +30,7 @@ struct redis {
     struct command commands[30]; /* unanswered, the oldest first */
     size_t count;
     unsigned sent[PURGE_PREFIX + 1];
+    bool refuses; /* to send anything, and says so at once */
 };
 
 static struct redis redis;
@@ -70,6 +71,11 @@ bool redis_busy(const struct redis *of)
 static struct command *command_add(enum command_kind kind, struct slice key,
                                    redis_answer_fn *answered, void *caller)
 {
+    static struct command refused;
+    if (redis.refuses) {
+        answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
+        return &refused;
+    }
     assert_true(redis.count < LENGTH(redis.commands));
     struct command *command = &redis.commands[redis.count++];
     *command = (struct command){.kind = kind, .answered = answered, .caller = caller};
@@ -166,12 +172,14 @@ void redis_purge_prefix(struct redis *of, struct slice prefix, bool soft, redis_
 static struct cache_answer last; /* entry and lease not to be used */
 static struct lease *lease;
 static unsigned answers, changes;
+static bool calling;                    /* the cache */
 static struct cache_change last_change; /* without its key, which lives in the call */
 static char changed_key[32];
 
 static void on_answer(void *caller, const struct cache_answer *answer)
 {
     assert_ptr_equal(caller, &answers);
+    assert_false(calling); /* never before the call returns */
     answers++;
     last = *answer;
     if (answer->lease)
@@ -243,9 +251,47 @@ static bool in_memory(const char *key)
     return cache_peek(cache, slice_of(key)) != NULL;
 }
 
-static void lookup(const char *key)
+/* Each of them tells whether it was asked. */
+static bool lookup(const char *key)
 {
-    cache_lookup(cache, slice_of(key), 1000, on_answer, &answers);
+    calling = true;
+    bool asked = cache_lookup(cache, slice_of(key), 1000, on_answer, &answers);
+    calling = false;
+    return asked;
+}
+
+static bool claim(const char *key)
+{
+    calling = true;
+    bool asked = cache_claim(cache, slice_of(key), 1000, NULL, on_answer, &answers);
+    calling = false;
+    return asked;
+}
+
+static bool look_at_lease(const char *key)
+{
+    calling = true;
+    bool asked = cache_check(cache, slice_of(key), 1000, lease, NULL, on_answer, &answers);
+    calling = false;
+    return asked;
+}
+
+/* A key, or with a '*' behind it how keys begin. */
+static bool purge(const char *key, bool soft)
+{
+    struct cache_purge what = {.key = slice_of(key), .soft = soft};
+    what.is_prefix = what.key.data[what.key.len - 1] == '*';
+    what.key.len -= what.is_prefix;
+    calling = true;
+    bool asked = cache_purge(cache, &what, on_answer, &answers);
+    calling = false;
+    return asked;
+}
+
+/* What is known without Redis is told. */
+static void turn(void)
+{
+    ev_run(loop, EVRUN_NOWAIT);
 }
 
 /* Into memory, by way of Redis. */
@@ -310,6 +356,39 @@ static void test_race(void **state)
     }
 }
 
+/* Where Redis is away, or nothing can be sent, the answer is known at once; it comes later all the
+ * same, once, and before the loop sleeps. The same holds without a Redis. */
+static void test_never_at_once(void **state)
+{
+    static const struct cache_settings no_redis = {.redis.address = "", .memory_bytes = 100000};
+    struct cache *with_redis = cache, *without = cache_new(loop, &no_redis);
+    assert_non_null(without);
+    (void)state;
+    for (size_t i = 0; i < 15; i++) {
+        size_t question = i % 5, where = i / 5;
+        redis.usable = where != 1;
+        redis.refuses = true;
+        cache = where == 2 ? without : with_redis;
+        answers = 0;
+        assert_row(i, question == 0   ? lookup("a")
+                      : question == 1 ? claim("a")
+                      : question == 2 ? look_at_lease("a")
+                                      : purge(question == 3 ? "a" : "a*", false));
+        assert_row(i, answers == 0);
+        turn();
+        assert_row(i, answers == 1);
+        assert_row(i, last.outcome == (where == 2 && question > 2 ? CACHE_DONE : CACHE_ALONE));
+        turn();
+        assert_row(i, answers == 1);
+    }
+    redis.refuses = false;
+    lookup("b"); /* answered at the end */
+    answers = 0;
+    cache_free(without);
+    assert_int_equal(answers, 1);
+    cache = with_redis;
+}
+
 /* Whoever has to know of changes is told what Redis tells, and that any key may have changed when
  * that begins, or Redis comes or goes. */
 static void test_told(void **state)
@@ -353,11 +432,15 @@ static void test_when_memory_answers(void **state)
     assert_true(in_memory("a"));
     unsigned before = answers;
     lookup("a");
+    turn();
     assert_int_equal(answers, before + 1);
     assert_true(last.outcome == CACHE_FOUND && last.from_memory);
     lookup("b");
+    turn();
     assert_int_equal(last.outcome, CACHE_ALONE);
-    cache_claim(cache, SLICE("b"), 0, NULL, on_answer, &answers);
+    claim("b");
+    turn();
+    assert_int_equal(answers, before + 3);
     assert_int_equal(last.outcome, CACHE_ALONE);
     struct entry *entry = make_entry(30000);
     assert_true(cache_store(cache, SLICE("b"), NULL, entry, clock_fleet_ms() + 1000));
@@ -445,7 +528,8 @@ static void test_check(void **state)
     assert_true(last.outcome == CACHE_FOUND && in_memory("a"));
 
     redis.usable = redis.tracking = false;
-    cache_check(cache, SLICE("a"), 0, lease, NULL, on_answer, &answers);
+    look_at_lease("a");
+    turn();
     assert_true(last.outcome == CACHE_ALONE && redis.count == 0);
     redis.usable = redis.tracking = true;
     cache_release(cache, lease);
@@ -493,15 +577,6 @@ static void test_store(void **state)
 
 /* --- purging --- */
 
-/* A key, or with a '*' behind it how keys begin. */
-static void purge(const char *key, bool soft)
-{
-    struct cache_purge what = {.key = slice_of(key), .soft = soft};
-    what.is_prefix = what.key.data[what.key.len - 1] == '*';
-    what.key.len -= what.is_prefix;
-    cache_purge(cache, &what, on_answer, &answers);
-}
-
 /* What a key ends in has no meaning. */
 static void test_purge_of_an_asterisk(void **state)
 {
@@ -537,6 +612,7 @@ static void test_purge(void **state)
 
     redis.usable = redis.tracking = false;
     purge("a", false);
+    turn();
     assert_int_equal(last.outcome, CACHE_ALONE);
     assert_int_equal(redis.count, 0);
 }
@@ -594,16 +670,13 @@ static void test_no_memory(void **state)
     struct entry *entry = make_entry(30000);
     (void)state;
     alloc_fail_after(0);
-    lookup("a");
-    assert_int_equal(last.outcome, CACHE_ALONE);
-    cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
-    assert_int_equal(last.outcome, CACHE_ALONE);
-    purge("a", false);
-    assert_int_equal(last.outcome, CACHE_ALONE);
+    assert_false(lookup("a") || claim("a") || look_at_lease("a"));
+    assert_false(purge("a", false) || purge("a*", false));
     assert_false(cache_store(cache, SLICE("a"), NULL, entry, clock_fleet_ms() + 1000));
-    assert_int_equal(answers, 3);
-    assert_int_equal(redis.count, 0);
     alloc_fail_after(-1);
+    turn();
+    assert_int_equal(answers + changes, 0);
+    assert_int_equal(redis.count, 0);
 
     /* A lease without memory for it is given up, with its token. */
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
@@ -652,6 +725,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_race, setup, teardown),
         cmocka_unit_test_setup_teardown(test_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_never_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_when_memory_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check, setup, teardown),

@@ -210,6 +210,27 @@ static void test_no_wait(void **state)
     fake_end();
 }
 
+/* One who waits comes just when one who does not wait was turned away, and not told yet. */
+static void test_no_wait_and_wait(void **state)
+{
+    (void)state;
+    bench->hand.busy = true;
+    assert_int_equal(bench_join_for(bench, BY_HAND, "a", 0), JOIN_OK);
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    check_counts(1, 1);
+    join_generating(BY_HAND, "a");
+    assert_int_equal(bench->hand.started, 1);
+    bench_turn(bench);
+    check_settled(0, SETTLED_NOT_READY, "");
+    check_counts(1, 1);
+
+    assert_int_equal(bench_join_for(bench, BY_HAND, "b", 0), JOIN_OK);
+    answer_outcome(LOOKUP, "b", CACHE_NONE);
+    flights_cancel_all(bench->flights); /* it was turned away before */
+    check_settled(2, SETTLED_NOT_READY, "");
+    check_settled(1, SETTLED_SHUTDOWN, "");
+}
+
 /* --- waiting for another process --- */
 
 /* Whatever is told of the key wakes at once: the value, its lease, a purge, or that many may have
@@ -635,6 +656,7 @@ int main(void)
         fake_test(test_from_memory),
         cmocka_unit_test(test_ways_to_source),
         cmocka_unit_test(test_no_wait),
+        fake_test(test_no_wait_and_wait),
         fake_test(test_found_by_claim),
         fake_test(test_unreadable),
         fake_test(test_not_stored),

@@ -552,15 +552,14 @@ static void one_refusal(enum refused_path path, long successes)
 {
     struct entry *old = entry_left("<p>old</p>", LEFT_STALE);
     fake_begin((struct flight_limits){10, 10});
-    cache.at_once = path != KEEPING_OLD && path != PURGING;
     if (path == REFRESHING)
         remember(entry_ref(old));
     alloc_fail_after(successes);
     go(path);
-    if (path == KEEPING_OLD && cache.count > 0) {
+    if (path == KEEPING_OLD && cache.count > 0 && cache.questions[0].kind == LOOKUP)
         answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = old});
-        answer_outcome(CLAIM, "a", CACHE_OURS);
-    }
+    if (path != PURGING)
+        answer_all();
     if (bench->hand.calls && (path == JOINING || path == REFRESHING))
         hand_give(&bench->hand, "a", "<p>x</p>");
     else if (bench->hand.calls)

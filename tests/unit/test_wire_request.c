@@ -217,6 +217,7 @@ static void test_requests(void **state)
         assert_row(row, flights_parked(flights) == 0);
         buffer_free(&params);
     }
+    ev_run(loop, EVRUN_NOWAIT);
     assert_int_equal(hand.started, 2); /* a, user/42: their flights went on */
 }
 
@@ -344,6 +345,7 @@ static void test_purged(void **state)
 {
     (void)state;
     ask("GET", "/fragment/a", NULL);
+    ev_run(loop, EVRUN_NOWAIT);
     hand_give(&hand, "a", "<p>x</p>");
     ev_run(loop, EVRUN_NOWAIT);
     assert_int_equal(status_of(asking), 200);
@@ -365,6 +367,7 @@ static void test_purged(void **state)
     ev_run(loop, EVRUN_NOWAIT);
     ask("GET", "/fragment/a", NULL);
     assert_int_equal(status_of(asking), 0);
+    ev_run(loop, EVRUN_NOWAIT);
     assert_int_equal(hand.started, 2);
 }
 
@@ -448,6 +451,7 @@ static const struct response *answer(void)
 
 static void complete(enum source_status status)
 {
+    ev_run(loop, EVRUN_NOWAIT);
     assert_non_null(hand.calls);
     hand_complete(&hand, hand.calls,
                   &(struct source_result){.status = status,

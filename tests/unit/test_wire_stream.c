@@ -545,7 +545,6 @@ static void test_no_memory(void **state)
     for (long successes = 0; !enough; successes++) {
         assert_true(successes < 60);
         setup(NULL);
-        cache.at_once = true;
         request = request_new(&group, ID, true);
         assert_non_null(request);
         alloc_fail_after(successes);
@@ -559,6 +558,7 @@ static void test_no_memory(void **state)
         bool streams = request->state == REQUEST_STREAMING;
         if (!streams)
             assert_int_equal(request->answer.response.status, 503);
+        answer_all();
         while (bench->hand.calls)
             hand_give(&bench->hand, bench->hand.calls->name, "x");
         bench_turn(bench);
