@@ -9,8 +9,8 @@
 #include "cache/cache.h"
 #include "park/flights.h"
 #include "source/source.h"
+#include "web/purge.h"
 #include "web/route.h"
-#include "web/service.h"
 #include "wire/connection.h"
 #include "wire/listener.h"
 

@@ -3,22 +3,20 @@
 
 #include <strings.h>
 
-bool web_request_path(const struct web_request *request, char *joined, size_t size,
-                      struct slice *path)
+bool web_request_path_joined(const struct web_request *request, char *joined, size_t size,
+                             struct slice *path)
 {
     struct slice script = request->script_name, info = request->path_info;
-    if (request->document_uri.len > 0) {
-        *path = request->document_uri;
-    } else if (script.len == 0 || info.len == 0) {
+    if (script.len == 0 || info.len == 0) {
         *path = info.len == 0 ? script : info;
-    } else {
-        if (script.len > size || info.len > size - script.len)
-            return false;
-        memcpy(joined, script.data, script.len);
-        memcpy(joined + script.len, info.data, info.len);
-        *path = (struct slice){.data = joined, .len = script.len + info.len};
+        return path->len <= size;
     }
-    return path->len <= size;
+    if (script.len > size || info.len > size - script.len)
+        return false;
+    memcpy(joined, script.data, script.len);
+    memcpy(joined + script.len, info.data, info.len);
+    *path = (struct slice){.data = joined, .len = script.len + info.len};
+    return true;
 }
 
 bool web_request_content_length(const struct web_request *request, uint64_t *len)

@@ -77,11 +77,22 @@ static inline void web_request_set(struct web_request *request, struct slice nam
     }
 }
 
-/* The path: DOCUMENT_URI where it is given, else SCRIPT_NAME and PATH_INFO one after the other,
- * without the query string. It points into one of them or, where it takes two, into `joined`. False
- * if it is longer than `size`, which is the room there. */
-bool web_request_path(const struct web_request *request, char *joined, size_t size,
-                      struct slice *path);
+/* SCRIPT_NAME and PATH_INFO, joined: the path for a front server that gives no DOCUMENT_URI. As
+ * web_request_path. */
+bool web_request_path_joined(const struct web_request *request, char *joined, size_t size,
+                             struct slice *path);
+
+/* The path, without the query string: DOCUMENT_URI if it is given, else SCRIPT_NAME followed by
+ * PATH_INFO. It points into one of these or, if it takes two, into `joined`. False if it is longer
+ * than `size`, the room there. */
+static inline bool web_request_path(const struct web_request *request, char *joined, size_t size,
+                                    struct slice *path)
+{
+    if (request->document_uri.len == 0)
+        return web_request_path_joined(request, joined, size, path);
+    *path = request->document_uri;
+    return path->len <= size;
+}
 
 /* CONTENT_LENGTH in bytes; empty counts as 0. False if it is no number, or one that no
  * body can have (about 2^63). */

@@ -2,6 +2,7 @@
 #include "web/response.h"
 
 #include "park/freshness.h"
+#include "web/method.h"
 
 #define NO_RETRY RESPONSE_NO_HEADER
 
@@ -11,32 +12,33 @@ static const struct status {
     struct slice line;
     struct slice body; /* used when there is nothing better to show */
 } statuses[] = {
-    {200, NO_RETRY, SLICE_INIT("200 OK"), SLICE_INIT("")},
-    {202, 0, SLICE_INIT("202 Accepted"),
+    {200, NO_RETRY, SLICE_INIT("Status: 200 OK\r\n"), SLICE_INIT("")},
+    {202, 0, SLICE_INIT("Status: 202 Accepted\r\n"),
      SLICE_INIT("<span class=\"fragment-pending\" aria-busy=\"true\"></span>\n")},
-    {204, NO_RETRY, SLICE_INIT("204 No Content"), SLICE_INIT("")},
-    {304, NO_RETRY, SLICE_INIT("304 Not Modified"), SLICE_INIT("")},
-    {400, NO_RETRY, SLICE_INIT("400 Bad Request"),
+    {204, NO_RETRY, SLICE_INIT("Status: 204 No Content\r\n"), SLICE_INIT("")},
+    {304, NO_RETRY, SLICE_INIT("Status: 304 Not Modified\r\n"), SLICE_INIT("")},
+    {400, NO_RETRY, SLICE_INIT("Status: 400 Bad Request\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">The request is malformed.</p>\n")},
-    {403, NO_RETRY, SLICE_INIT("403 Forbidden"),
+    {403, NO_RETRY, SLICE_INIT("Status: 403 Forbidden\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">This is not allowed from here.</p>\n")},
-    {404, NO_RETRY, SLICE_INIT("404 Not Found"),
+    {404, NO_RETRY, SLICE_INIT("Status: 404 Not Found\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">There is no such fragment.</p>\n")},
-    {405, NO_RETRY, SLICE_INIT("405 Method Not Allowed"),
+    {405, NO_RETRY, SLICE_INIT("Status: 405 Method Not Allowed\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">Only GET and HEAD are allowed.</p>\n")},
-    {408, NO_RETRY, SLICE_INIT("408 Request Timeout"),
+    {408, NO_RETRY, SLICE_INIT("Status: 408 Request Timeout\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">The request took too long to arrive.</p>\n")},
-    {413, NO_RETRY, SLICE_INIT("413 Content Too Large"),
+    {413, NO_RETRY, SLICE_INIT("Status: 413 Content Too Large\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">The request's body is too large.</p>\n")},
-    {431, NO_RETRY, SLICE_INIT("431 Request Header Fields Too Large"),
+    {431, NO_RETRY, SLICE_INIT("Status: 431 Request Header Fields Too Large\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">The request's headers are too large.</p>\n")},
-    {502, NO_RETRY, SLICE_INIT("502 Bad Gateway"),
+    {502, NO_RETRY, SLICE_INIT("Status: 502 Bad Gateway\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">This part of the page could not be loaded.</p>\n")},
-    {503, 1, SLICE_INIT("503 Service Unavailable"),
+    {503, 1, SLICE_INIT("Status: 503 Service Unavailable\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">Too much is going on; please try again.</p>\n")},
-    {504, NO_RETRY, SLICE_INIT("504 Gateway Timeout"),
+    {504, NO_RETRY, SLICE_INIT("Status: 504 Gateway Timeout\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">This part of the page took too long.</p>\n")},
-    {500, NO_RETRY, SLICE_INIT("500 Internal Server Error"), SLICE_INIT("")}, /* what has no row */
+    {500, NO_RETRY, SLICE_INIT("Status: 500 Internal Server Error\r\n"),
+     SLICE_INIT("")}, /* what has no row */
 };
 
 static const struct status *status_find(int code)
@@ -187,6 +189,24 @@ static char *put_type(char *at, const struct response *response)
     return put(at, SLICE("\r\n"));
 }
 
+static char *put_allow(char *at, unsigned methods)
+{
+    static const struct {
+        enum method method;
+        struct slice name;
+    } names[] = {{METHOD_GET, SLICE_INIT("GET")},
+                 {METHOD_HEAD, SLICE_INIT("HEAD")},
+                 {METHOD_PURGE, SLICE_INIT("PURGE")}};
+    struct slice before = SLICE("Allow: ");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (!(methods & names[i].method))
+            continue;
+        at = put(put(at, before), names[i].name);
+        before = SLICE(", ");
+    }
+    return put(at, SLICE("\r\n"));
+}
+
 /* What the request wished and got (RFC 7240 3). */
 static char *put_applied(char *at, const struct response *response)
 {
@@ -206,14 +226,11 @@ static char *put_applied(char *at, const struct response *response)
 size_t response_head(const struct response *response, int64_t now_ms, char *out)
 {
     char *at = out;
-    at = put(at, SLICE("Status: "));
     at = put(at, status_find(response->status)->line);
-    at = put(at, SLICE("\r\n"));
-
     if (response->status != 304 && response->status != 204)
         at = put_type(at, response);
-    if (response->status == 405)
-        at = put(at, SLICE("Allow: GET, HEAD\r\n"));
+    if (response->allow)
+        at = put_allow(at, response->allow);
     if (response->retry_after >= 0) {
         at = put(at, SLICE("Retry-After: "));
         at = put_number(at, response->retry_after);

@@ -36,7 +36,8 @@ struct response {
     short retry_after; /* seconds; negative: no such header */
     short applied;     /* Preference-Applied: wait=N; negative: no such header */
     unsigned char origin, type;
-    bool collapsed; /* waited on a flight that another request had started */
+    unsigned char allow; /* methods for the Allow header, a set of enum method; 0: no such header */
+    bool collapsed;      /* waited on a flight that another request had started */
     bool stored;
     bool head_only; /* the request was a HEAD */
     bool strict;    /* Preference-Applied: handling=strict */

@@ -266,14 +266,14 @@ static void start_service(struct request *request, const struct web_request *web
     struct feed *feed;
     request_set_state(request, REQUEST_ASKING);
     switch (service_start(request->group->all->service, web, &who, &request->answer)) {
-    case SERVICE_ANSWERED:
+    case ANSWER_RESPONSE:
         request->sent = 0;
         request_set_state(request, REQUEST_ANSWERING);
         break;
-    case SERVICE_PARKED:
+    case ANSWER_WAIT:
         request_set_state(request, REQUEST_PARKED);
         break;
-    case SERVICE_STREAMS:
+    case ANSWER_FEED:
         feed = request->answer.feed;
         memset(&request->stream, 0, sizeof request->stream);
         request->stream.feed = feed;

@@ -73,8 +73,8 @@ struct request {
             uint64_t body_len;       /* bytes of STDIN so far */
         } arriving;                  /* PARAMS, STDIN */
         struct {
-            union service_answer answer; /* PARKED: wait; ANSWERING: response */
-            size_t sent;                 /* ANSWERING: bytes of its body */
+            union answer answer; /* PARKED: wait; ANSWERING: response */
+            size_t sent;         /* ANSWERING: bytes of its body */
         };
         struct {
             struct feed *feed;

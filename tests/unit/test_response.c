@@ -7,6 +7,7 @@
 #include "park/freshness.h"
 #include "responses.h"
 #include "unit.h"
+#include "web/method.h"
 
 #define NOW_MS 1700000000000
 
@@ -45,23 +46,23 @@ static void test_own(void **state)
     static const struct {
         int status;
         short retry_after;
-        const char *first, *allow;
+        const char *first;
     } cases[] = {
-        {200, -1, "Status: 200 OK\r\n", ""},
-        {202, 0, "Status: 202 Accepted\r\n", ""},
-        {400, -1, "Status: 400 Bad Request\r\n", ""},
-        {403, -1, "Status: 403 Forbidden\r\n", ""},
-        {404, -1, "Status: 404 Not Found\r\n", ""},
-        {405, -1, "Status: 405 Method Not Allowed\r\n", "Allow: GET, HEAD\r\n"},
-        {408, -1, "Status: 408 Request Timeout\r\n", ""},
-        {413, -1, "Status: 413 Content Too Large\r\n", ""},
-        {431, -1, "Status: 431 Request Header Fields Too Large\r\n", ""},
-        {500, -1, "Status: 500 Internal Server Error\r\n", ""},
-        {502, -1, "Status: 502 Bad Gateway\r\n", ""},
-        {503, 1, "Status: 503 Service Unavailable\r\n", ""},
-        {504, -1, "Status: 504 Gateway Timeout\r\n", ""},
-        {999, -1, "Status: 500 Internal Server Error\r\n", ""}, /* none of ours */
-        {0, -1, "Status: 500 Internal Server Error\r\n", ""},
+        {200, -1, "Status: 200 OK\r\n"},
+        {202, 0, "Status: 202 Accepted\r\n"},
+        {400, -1, "Status: 400 Bad Request\r\n"},
+        {403, -1, "Status: 403 Forbidden\r\n"},
+        {404, -1, "Status: 404 Not Found\r\n"},
+        {405, -1, "Status: 405 Method Not Allowed\r\n"},
+        {408, -1, "Status: 408 Request Timeout\r\n"},
+        {413, -1, "Status: 413 Content Too Large\r\n"},
+        {431, -1, "Status: 431 Request Header Fields Too Large\r\n"},
+        {500, -1, "Status: 500 Internal Server Error\r\n"},
+        {502, -1, "Status: 502 Bad Gateway\r\n"},
+        {503, 1, "Status: 503 Service Unavailable\r\n"},
+        {504, -1, "Status: 504 Gateway Timeout\r\n"},
+        {999, -1, "Status: 500 Internal Server Error\r\n"}, /* none of ours */
+        {0, -1, "Status: 500 Internal Server Error\r\n"},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -71,14 +72,40 @@ static void test_own(void **state)
         if (cases[i].retry_after >= 0)
             snprintf(retry, sizeof retry, "Retry-After: %d\r\n", cases[i].retry_after);
         snprintf(expected, sizeof expected,
-                 "%sContent-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n%s%s"
+                 "%sContent-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n%s"
                  "Cache-Control: no-store\r\n\r\n",
-                 cases[i].first, response_body(&response).len, cases[i].allow, retry);
+                 cases[i].first, response_body(&response).len, retry);
         struct slice head = head_of(&response, NOW_MS, out);
         check_shape(head);
         assert_slice(i, head, slice_of(expected));
         response_release(&response);
         response_release(&response);
+    }
+}
+
+/* A 405 lists what is allowed (RFC 9110 15.5.6). */
+static void test_allow(void **state)
+{
+    static const struct {
+        unsigned char methods;
+        const char *header;
+    } cases[] = {
+        {0, ""},
+        {METHOD_GET, "Allow: GET\r\n"},
+        {METHOD_PURGE, "Allow: PURGE\r\n"},
+        {METHOD_GET | METHOD_HEAD, "Allow: GET, HEAD\r\n"},
+        {METHOD_HEAD | METHOD_GET | METHOD_PURGE, "Allow: GET, HEAD, PURGE\r\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char out[RESPONSE_HEAD_MAX], expected[512];
+        struct response response = response_of_status(405);
+        response.allow = cases[i].methods;
+        snprintf(expected, sizeof expected,
+                 "Status: 405 Method Not Allowed\r\nContent-Type: text/html; charset=utf-8\r\n"
+                 "Content-Length: %zu\r\n%sCache-Control: no-store\r\n\r\n",
+                 response_body(&response).len, cases[i].header);
+        assert_slice(i, head_of(&response, NOW_MS, out), slice_of(expected));
     }
 }
 
@@ -431,11 +458,11 @@ static void test_combinations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own),          cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_no_content),   cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_entry),        cmocka_unit_test(test_terms),
-        cmocka_unit_test(test_cache_status), cmocka_unit_test(test_longest),
-        cmocka_unit_test(test_combinations),
+        cmocka_unit_test(test_own),     cmocka_unit_test(test_allow),
+        cmocka_unit_test(test_plain),   cmocka_unit_test(test_no_content),
+        cmocka_unit_test(test_bodies),  cmocka_unit_test(test_entry),
+        cmocka_unit_test(test_terms),   cmocka_unit_test(test_cache_status),
+        cmocka_unit_test(test_longest), cmocka_unit_test(test_combinations),
     };
     return cmocka_run_group_tests_name("response", tests, NULL, NULL);
 }

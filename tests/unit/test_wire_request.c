@@ -14,6 +14,7 @@
 #include "fastcgi/params.h"
 #include "flight_bench.h"
 #include "responses.h"
+#include "web/purge.h"
 #include "web/route.h"
 #include "wire/connection.h"
 #include "wire/output.h"
@@ -219,6 +220,32 @@ static void test_requests(void **state)
     }
     ev_run(loop, EVRUN_NOWAIT);
     assert_int_equal(hand.started, 2); /* a, user/42: their flights went on */
+}
+
+/* Whatever has a path says what it allows; whatever has none says nothing of methods. */
+static void test_allow(void **state)
+{
+    static const struct {
+        const char *path, *allow;
+    } cases[] = {
+        {"/fragment/a", "\r\nAllow: GET, HEAD\r\n"},
+        {"/fragments", "\r\nAllow: GET, HEAD\r\n"},
+        {"/workerless/health", "\r\nAllow: GET, HEAD\r\n"},
+        {"/workerless/ready", "\r\nAllow: GET, HEAD\r\n"},
+        {"/fragment/unknown", NULL},
+        {"/fragment//", NULL},
+        {"/fragments/", NULL},
+        {"/workerless/healthy", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char head[RESPONSE_HEAD_MAX + 1];
+        ask("DELETE", cases[i].path, NULL);
+        assert_row(i, (status_of(asking) == 405) == (cases[i].allow != NULL));
+        head[response_head(&asking->answer.response, 0, head)] = '\0';
+        assert_row(i, strstr(head, cases[i].allow ? cases[i].allow : "\r\n\r\n"));
+        assert_row(i, cases[i].allow || !strstr(head, "Allow"));
+    }
 }
 
 /* Checklist 29 to 32: streams that hold no pair, or a broken one, or empty ones. */
@@ -834,6 +861,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_allow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_params_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(test_params_cap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_params_in_place, setup, teardown),

@@ -9,6 +9,7 @@
 #include "fastcgi/params.h"
 #include "fastcgi/record.h"
 #include "web/feed.h"
+#include "web/purge.h"
 #include "web/route.h"
 #include "wire/limits.h"
 #include "wire/output.h"
@@ -296,10 +297,10 @@ static void test_long_names(void **state)
         struct web_request web = {.method = SLICE("GET"),
                                   .document_uri = SLICE("/fragments"),
                                   .query = buffer_slice(&query)};
-        union service_answer answer;
+        union answer answer;
         struct waiter_address who = {4711, 77, ID, 0};
-        enum service_outcome outcome = service_start(service, &web, &who, &answer);
-        assert_int_equal(outcome, over ? SERVICE_ANSWERED : SERVICE_STREAMS);
+        enum answer_kind kind = service_start(service, &web, &who, &answer);
+        assert_int_equal(kind, over ? ANSWER_RESPONSE : ANSWER_FEED);
         if (over)
             assert_int_equal(answer.response.status, 400);
         else

@@ -1,0 +1,37 @@
+/* What an endpoint makes of a request: a response, a wait for one, or a feed. */
+#ifndef WORKERLESS_WEB_ANSWER_H
+#define WORKERLESS_WEB_ANSWER_H
+
+#include <stdbool.h>
+
+#include "web/response.h"
+
+struct endpoint;
+struct feed;
+struct route;
+struct waiter;
+
+/* What a parked request has to remember. */
+struct wait {
+    const struct endpoint *endpoint; /* which finishes it */
+    struct waiter *waiter;           /* gone once it has settled: then service_finish follows */
+    const struct route *route;       /* of a fragment; this and the rest are zero for a purge */
+    char *if_none_match;             /* owned copy, or NULL */
+    short applied;                   /* preference "wait" in seconds; negative: none applies */
+    bool head_only;
+    bool strict; /* preference "handling=strict": not ready is an error, not a 202 */
+};
+
+enum answer_kind {
+    ANSWER_RESPONSE, /* `response` is set, and the caller's */
+    ANSWER_WAIT,     /* `wait` is set; service_finish or service_leave ends it */
+    ANSWER_FEED,     /* `feed` is set, and the caller's */
+};
+
+union answer {
+    struct response response;
+    struct wait wait;
+    struct feed *feed;
+};
+
+#endif

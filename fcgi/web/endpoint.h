@@ -1,0 +1,87 @@
+/* Endpoints: each answers the requests for one path (or, for PURGE, of one method).
+ *
+ * An endpoint is a file of this room and a row of the table in service.c. This header is what those
+ * files share: a row, a request on its way, the service's state, and the short answers.
+ *
+ *     service --visit--> start --> answered at once, or streamed
+ *                          `-----> parked --settled--> finish
+ */
+#ifndef WORKERLESS_WEB_ENDPOINT_H
+#define WORKERLESS_WEB_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/log.h"
+#include "base/slice.h"
+#include "park/flights.h"
+#include "web/answer.h"
+#include "web/method.h"
+#include "web/request.h"
+#include "web/route.h"
+
+struct purge_settings;
+
+/* A longer path is malformed. */
+#define ENDPOINT_PATH_MAX (sizeof(ROUTE_URL_PREFIX) + ROUTE_NAME_MAX)
+
+struct service {
+    const struct route *routes;
+    size_t route_count;
+    const struct purge_settings *purge;
+    size_t max_stream; /* fragments that one stream may have */
+    struct flights *flights;
+    bool draining;
+    struct log_limit refusals[JOIN_NO_MEMORY + 1], pathless;
+    bool *hinted; /* owned; one for each route: it was logged that it is closed to streams */
+};
+
+/* A request on its way to its endpoint. */
+struct visit {
+    const struct web_request *request;
+    const struct endpoint *endpoint; /* NULL: no endpoint has the path */
+    struct slice path;               /* in the request or in `joined`; empty if it is too long */
+    unsigned char method;            /* enum method */
+    bool path_too_long;
+    char joined[ENDPOINT_PATH_MAX];
+};
+
+/* Looks for errors that the headers alone show, so that a request can be refused before its body
+ * has arrived; its method may be any. Returns 0, or the status of an error. */
+typedef int endpoint_check_fn(const struct service *service, const struct visit *visit);
+
+/* Answers the request, also one that fails the check. Its method is one of the endpoint's. */
+typedef enum answer_kind endpoint_start_fn(struct service *service, const struct visit *visit,
+                                           const struct waiter_address *who, union answer *answer);
+
+/* Answers a request that `start` has parked. The response is the caller's. */
+typedef void endpoint_finish_fn(const struct wait *wait, const struct settlement *settlement,
+                                struct response *response);
+
+struct endpoint {
+    struct slice path;
+    bool is_prefix;           /* `path` is only how its paths begin */
+    unsigned char methods;    /* a set of enum method */
+    endpoint_check_fn *check; /* NULL: the headers alone are never wrong */
+    endpoint_start_fn *start;
+    endpoint_finish_fn *finish; /* NULL: it never parks a request */
+};
+
+/* The first of the rows that has the path, or NULL. */
+const struct endpoint *endpoint_find(const struct endpoint *rows, size_t count, struct slice path);
+
+/* The status with the short text that goes with it. */
+struct response endpoint_response(const struct visit *visit, int status);
+
+/* The same, as the request's answer. */
+enum answer_kind endpoint_answer(const struct visit *visit, int status, union answer *answer);
+
+/* An error that the operator may have to know the reason of: it is logged. */
+enum answer_kind endpoint_fail(struct service *service, const struct visit *visit, int status,
+                               union answer *answer);
+
+/* 503: a limit is reached. It is logged, but not for each request. */
+enum answer_kind endpoint_refuse(struct service *service, const struct visit *visit,
+                                 enum join_refusal refusal, union answer *answer);
+
+#endif

@@ -1,0 +1,138 @@
+/* One fragment: from memory at once, or from its flight.
+ *
+ *     path --> name, route --> key --> in memory? --> answered
+ *                                          `--> its flight --> parked --> settled --> answered
+ */
+#include "web/fragment.h"
+
+#include "base/alloc.h"
+#include "base/budget.h"
+#include "cache/entry.h"
+#include "park/outcome.h"
+#include "web/endpoint.h"
+
+#define BUSY_RETRY_S      1   /* Retry-After, if no flight goes on that one could wait for */
+#define IF_NONE_MATCH_MAX 256 /* a longer header is ignored: the answer has its body then */
+
+/* Takes the name from the path, and finds its route. Returns 0, or the status of an error. */
+static int find_route(const struct service *service, struct slice path, struct slice *name,
+                      const struct route **route)
+{
+    *name = slice_from(path, SLICE(ROUTE_URL_PREFIX).len);
+    if (!route_name_valid(*name))
+        return 400;
+    *route = route_find(service->routes, service->route_count, *name);
+    return *route ? 0 : 404;
+}
+
+int fragment_check(const struct service *service, const struct visit *visit)
+{
+    struct slice name;
+    const struct route *route;
+    return find_route(service, visit->path, &name, &route);
+}
+
+/* --- what a settlement is answered with --- */
+
+/* The entry, or a 304. */
+static void answer_entry(struct entry *entry, const struct route *route, struct slice if_none_match,
+                         struct response *response)
+{
+    struct slice etag = {.data = entry->etag, .len = ENTRY_ETAG_LEN};
+    response_set_entry(response, entry);
+    if (if_none_match.len > 0 && web_request_etag_matches(if_none_match, etag))
+        response->status = 304;
+    response->terms = &route->recipe.freshness;
+}
+
+static void answer_settlement(const struct settlement *settlement, const struct route *route,
+                              struct slice if_none_match, bool head_only, struct response *response)
+{
+    static const struct slice details[] = {[FROM_SOURCE] = SLICE_INIT("source"),
+                                           [FROM_REDIS] = SLICE_INIT("redis"),
+                                           [FROM_MEMORY] = SLICE_INIT("memory")};
+    enum settlement_kind kind = settlement->kind;
+    if (kind == SETTLED_ENTRY && !entry_can_hold(settlement->entry)) {
+        budget_log_refusal(BUDGET_UNSENT);
+        kind = SETTLED_REFUSED;
+    }
+    bool answered =
+        kind != SETTLED_NOT_READY && kind != SETTLED_SHUTDOWN && kind != SETTLED_REFUSED;
+    if (kind == SETTLED_ENTRY)
+        answer_entry(settlement->entry, route, if_none_match, response);
+    else
+        *response = response_of_failure(route->fallback, outcome_status(kind));
+    if (settlement->busy)
+        response->retry_after = BUSY_RETRY_S;
+    response->head_only = head_only;
+    response->origin = settlement->hit                             ? ORIGIN_HIT
+                       : settlement->stale || settlement->replaced ? ORIGIN_STALE
+                                                                   : ORIGIN_MISS;
+    if (answered)
+        response->detail = details[settlement->detail];
+    response->stored = settlement->stored;
+    response->collapsed = settlement->collapsed && !settlement->hit;
+}
+
+/* --- start and finish --- */
+
+/* How many seconds the request wants to wait, if that is less than the route's hold; or
+ * HOLD_OF_ROUTE. */
+static short preferred_hold(const struct web_request *request, const struct recipe *recipe)
+{
+    if (request->prefer.len == 0)
+        return HOLD_OF_ROUTE;
+    int seconds = web_request_wait(request);
+    return seconds >= 0 && seconds <= HOLD_MAX_S && seconds < recipe->hold ? (short)seconds
+                                                                           : HOLD_OF_ROUTE;
+}
+
+enum answer_kind fragment_start(struct service *service, const struct visit *visit,
+                                const struct waiter_address *who, union answer *answer)
+{
+    const struct web_request *request = visit->request;
+    const struct route *route;
+    struct slice name;
+    int error = find_route(service, visit->path, &name, &route);
+    if (error)
+        return endpoint_fail(service, visit, error, answer);
+
+    char key[ROUTE_KEY_MAX];
+    struct fragment fragment = {.recipe = &route->recipe,
+                                .key = {.data = key, .len = route_key(name, key)},
+                                .name = name};
+    short hold_s = preferred_hold(request, &route->recipe);
+    bool head_only = visit->method == METHOD_HEAD;
+    struct settlement settlement;
+    if (flights_serve(service->flights, &fragment, &settlement)) {
+        answer_settlement(&settlement, route, request->if_none_match, head_only, &answer->response);
+        answer->response.applied = hold_s;
+        return ANSWER_RESPONSE;
+    }
+
+    enum join_refusal refusal;
+    struct waiter *waiter = flights_join(service->flights, &fragment, *who, hold_s, &refusal);
+    if (!waiter)
+        return endpoint_refuse(service, visit, refusal, answer);
+    answer->wait = (struct wait){.waiter = waiter,
+                                 .route = route,
+                                 .applied = hold_s,
+                                 .head_only = head_only,
+                                 .strict = web_request_is_strict(request)};
+    if (request->if_none_match.len > 0 && request->if_none_match.len <= IF_NONE_MATCH_MAX)
+        answer->wait.if_none_match =
+            alloc_copy(request->if_none_match.data, request->if_none_match.len);
+    return ANSWER_WAIT;
+}
+
+void fragment_finish(const struct wait *wait, const struct settlement *settlement,
+                     struct response *response)
+{
+    answer_settlement(settlement, wait->route, slice_of(wait->if_none_match), wait->head_only,
+                      response);
+    response->applied = wait->applied;
+    if (wait->strict && settlement->kind == SETTLED_NOT_READY) {
+        response->status = 503;
+        response->strict = true;
+    }
+}

@@ -1,0 +1,91 @@
+/* PURGE: who may, what exactly, and the answer once it is done.
+ *
+ *     path, header --> key --> purge --> parked --> settled --> 204 or 503
+ */
+#include "web/purge.h"
+
+#include "cache/cache.h"
+#include "park/outcome.h"
+#include "web/endpoint.h"
+
+static bool may_purge(const struct service *service, const struct web_request *request)
+{
+    for (size_t i = 0; i < service->purge->count; i++)
+        if (slice_equal(request->remote_addr, slice_of(service->purge->addresses[i])))
+            return true;
+    return false;
+}
+
+/* Reads the header Workerless-Purge: a list of "soft" and "exact". False: it holds something
+ * else. */
+static bool read_header(struct slice list, bool *soft, bool *exact)
+{
+    *soft = *exact = false;
+    while (list.len > 0) {
+        const char *comma = memchr(list.data, ',', list.len);
+        size_t len = comma ? (size_t)(comma - list.data) : list.len;
+        struct slice word = slice_trim((struct slice){.data = list.data, .len = len});
+        bool *flag = slice_equal_nocase(word, SLICE("soft"))    ? soft
+                     : slice_equal_nocase(word, SLICE("exact")) ? exact
+                                                                : NULL;
+        if (!flag)
+            return false;
+        *flag = true;
+        list = slice_from(list, comma ? len + 1 : len);
+    }
+    return true;
+}
+
+/* Sets the key of the name; or, if the name ends in '*' and is not meant literally, how the keys
+ * begin. `key` has room for ROUTE_KEY_MAX bytes. Needs no route, so that fragments whose route was
+ * removed from the config can be purged too. Returns 0, or the status of an error. */
+static int set_key(const struct visit *visit, bool exact, char *key, struct cache_purge *what)
+{
+    if (visit->path_too_long)
+        return 400;
+    if (!slice_starts(visit->path, SLICE(ROUTE_URL_PREFIX)))
+        return 404;
+    struct slice name = slice_from(visit->path, SLICE(ROUTE_URL_PREFIX).len);
+    what->is_prefix = !exact && name.len > 0 && name.data[name.len - 1] == '*';
+    if (!what->is_prefix && !route_name_valid(name))
+        return 400;
+    if (what->is_prefix)
+        name.len--;
+    what->key = (struct slice){.data = key, .len = route_key(name, key)};
+    return 0;
+}
+
+static enum answer_kind answer_bad_header(const struct visit *visit, union answer *answer)
+{
+    endpoint_answer(visit, 400, answer);
+    answer->response.body =
+        SLICE("The header Workerless-Purge may only contain \"soft\" and \"exact\".\n");
+    answer->response.type = BODY_PLAIN;
+    return ANSWER_RESPONSE;
+}
+
+enum answer_kind purge_start(struct service *service, const struct visit *visit,
+                             const struct waiter_address *who, union answer *answer)
+{
+    char key[ROUTE_KEY_MAX];
+    struct cache_purge what;
+    enum join_refusal refusal;
+    bool exact, readable = read_header(visit->request->purge, &what.soft, &exact);
+    int error = may_purge(service, visit->request) ? set_key(visit, exact, key, &what) : 403;
+    if (error)
+        return endpoint_fail(service, visit, error, answer);
+    if (!readable)
+        return answer_bad_header(visit, answer);
+    struct waiter *waiter = flights_purge(service->flights, &what, *who, &refusal);
+    if (!waiter)
+        return endpoint_refuse(service, visit, refusal, answer);
+    answer->wait = (struct wait){.waiter = waiter};
+    return ANSWER_WAIT;
+}
+
+void purge_finish(const struct wait *wait, const struct settlement *settlement,
+                  struct response *response)
+{
+    (void)wait;
+    *response = response_of_status(outcome_status(settlement->kind));
+}
