@@ -17,7 +17,7 @@ struct wait {
     struct waiter *waiter;           /* gone once it has settled: then service_finish follows */
     const struct route *route;       /* of a fragment; this and the rest are zero for a purge */
     char *if_none_match;             /* owned copy, or NULL */
-    short applied;                   /* preference "wait" in seconds; negative: none applies */
+    short granted_wait_s;            /* preference "wait" in seconds; negative: none applies */
     bool head_only;
     bool strict; /* preference "handling=strict": not ready is an error, not a 202 */
 };

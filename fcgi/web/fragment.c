@@ -106,7 +106,7 @@ enum answer_kind fragment_start(struct service *service, const struct visit *vis
     struct settlement settlement;
     if (flights_serve(service->flights, &fragment, &settlement)) {
         answer_settlement(&settlement, route, request->if_none_match, head_only, &answer->response);
-        answer->response.applied = hold_s;
+        answer->response.granted_wait_s = hold_s;
         return ANSWER_RESPONSE;
     }
 
@@ -116,7 +116,7 @@ enum answer_kind fragment_start(struct service *service, const struct visit *vis
         return endpoint_refuse(service, visit, refusal, answer);
     answer->wait = (struct wait){.waiter = waiter,
                                  .route = route,
-                                 .applied = hold_s,
+                                 .granted_wait_s = hold_s,
                                  .head_only = head_only,
                                  .strict = web_request_is_strict(request)};
     if (request->if_none_match.len > 0 && request->if_none_match.len <= IF_NONE_MATCH_MAX)
@@ -130,7 +130,7 @@ void fragment_finish(const struct wait *wait, const struct settlement *settlemen
 {
     answer_settlement(settlement, wait->route, slice_of(wait->if_none_match), wait->head_only,
                       response);
-    response->applied = wait->applied;
+    response->granted_wait_s = wait->granted_wait_s;
     if (wait->strict && settlement->kind == SETTLED_NOT_READY) {
         response->status = 503;
         response->strict = true;

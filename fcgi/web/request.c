@@ -1,4 +1,4 @@
-/* The few CGI variables that count, and what they mean. Pure. */
+/* What the values of CGI variables mean. Pure. */
 #include "web/request.h"
 
 #include <strings.h>
@@ -31,8 +31,9 @@ bool web_request_content_length(const struct web_request *request, uint64_t *len
     return true;
 }
 
-/* Takes what comes before the separator, without spaces around it. Within quotes there is none. (A
- * backslash before a quote is a byte like any other, as in entity tags.) */
+/* Takes everything up to the separator off `rest`, and returns it without spaces around it. A
+ * separator within quotes does not count. (A backslash before a quote has no meaning, as in entity
+ * tags.) */
 static struct slice take_item(struct slice *rest, char separator)
 {
     struct slice item = {.data = rest->data};
@@ -58,7 +59,7 @@ static struct slice unquote(struct slice text)
     return text;
 }
 
-/* At most so many digits that no sum overflows. -1: it is none. */
+/* A number of up to nine digits, which can't overflow; or -1. */
 static int small_number(struct slice text)
 {
     int number = 0;
@@ -72,8 +73,8 @@ static int small_number(struct slice text)
     return number;
 }
 
-/* The value of a preference of a Prefer header (RFC 7240 2), a word or quoted; the first one counts.
- * Empty if there is none. */
+/* The value of one preference in a Prefer header (RFC 7240 2), without its quotes; or empty. If it
+ * is there twice, the first one counts. */
 static struct slice find_preference(struct slice rest, struct slice wanted)
 {
     while (rest.len > 0) {

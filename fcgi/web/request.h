@@ -1,4 +1,5 @@
-/* CGI variables -> method, path, headers (RFC 3875, and what front servers make of it). Pure. */
+/* A request as CGI variables: its method, path and headers (RFC 3875, and how front servers deviate
+ * from it). Pure. */
 #ifndef WORKERLESS_WEB_REQUEST_H
 #define WORKERLESS_WEB_REQUEST_H
 
@@ -7,8 +8,8 @@
 
 #include "base/slice.h"
 
-/* The variables that we use; everything else that a front server sends is dropped, HTTP_PROXY
- * among it. Slices point into the PARAMS stream; an absent variable is an empty slice. */
+/* The variables that we use. All others are dropped, HTTP_PROXY among them. Slices point into the
+ * PARAMS stream; a variable that is absent is an empty slice. */
 struct web_request {
     struct slice method;
     struct slice document_uri;
@@ -22,15 +23,17 @@ struct web_request {
     struct slice purge;  /* HTTP_WORKERLESS_PURGE */
 };
 
-/* All absent. In steps, as gcc makes of one memset a `rep stos`, whose start takes longer. */
+/* Makes all of them absent. One memset would be slower: gcc turns it into `rep stos`, which takes
+ * long to start. */
 static inline void web_request_clear(struct web_request *request)
 {
     for (size_t at = 0; at < sizeof *request; at += sizeof(struct slice))
         memset((char *)request + at, 0, sizeof(struct slice));
 }
 
-/* Notes one variable. When a name comes twice, the last value counts. Most variables are none of
- * ours, so the length of the name comes first: it is at hand, the name has yet to be read. */
+/* Sets one variable, unless it is one that we don't use. If a name comes twice, the last value
+ * counts. The length of the name is compared first: it is known already, and rules out most names
+ * before their bytes are read. */
 static inline void web_request_set(struct web_request *request, struct slice name,
                                    struct slice value)
 {
@@ -40,7 +43,7 @@ static inline void web_request_set(struct web_request *request, struct slice nam
             request->path_info = value;
         break;
     case 11:
-        if (name.data[0] == 'S') { /* as of many others that a front server sends */
+        if (name.data[0] == 'S') { /* as in many others that front servers send */
             if (slice_equal(name, SLICE("SCRIPT_NAME")))
                 request->script_name = value;
         } else if (name.data[0] == 'R') {
@@ -94,20 +97,21 @@ static inline bool web_request_path(const struct web_request *request, char *joi
     return path->len <= size;
 }
 
-/* CONTENT_LENGTH in bytes; empty counts as 0. False if it is no number, or one that no
- * body can have (about 2^63). */
+/* CONTENT_LENGTH in bytes, 0 if it is empty. False if it is not a number, or too large for any body
+ * (about 2^63). */
 bool web_request_content_length(const struct web_request *request, uint64_t *len);
 
-/* The seconds of the preference "wait" (RFC 7240 4.3), or -1: there is none, or not a sound one. */
+/* The seconds of the preference "wait" (RFC 7240 4.3), or -1 if it is absent or malformed. */
 int web_request_wait(const struct web_request *request);
 
-/* Whether it has the preference "handling=strict" (RFC 7240 4.4). */
+/* Whether the preference "handling=strict" is there (RFC 7240 4.4). */
 bool web_request_is_strict(const struct web_request *request);
 
-/* Whether an Accept header names the media type, with any parameters (RFC 9110 12.5.1). */
+/* Whether the Accept header names the media type, with any parameters (RFC 9110 12.5.1). */
 bool web_request_accepts(const struct web_request *request, struct slice type);
 
-/* Whether an If-None-Match header holds the entity tag, by weak comparison (RFC 9110 13.1.2). */
+/* Whether the If-None-Match header matches the entity tag, by weak comparison (RFC 9110
+ * 13.1.2). */
 bool web_request_etag_matches(struct slice if_none_match, struct slice etag);
 
 #endif

@@ -1,4 +1,4 @@
-/* Status, headers and body of an answer, as CGI has them (RFC 3875 6.2). Pure. */
+/* A response as CGI wants it: a Status line, headers, and the body (RFC 3875 6.2). Pure. */
 #include "web/response.h"
 
 #include "park/freshness.h"
@@ -10,7 +10,7 @@ static const struct status {
     short code;
     short retry_after; /* seconds, or NO_RETRY */
     struct slice line;
-    struct slice body; /* used when there is nothing better to show */
+    struct slice body; /* shown unless there is something better */
 } statuses[] = {
     {200, NO_RETRY, SLICE_INIT("Status: 200 OK\r\n"), SLICE_INIT("")},
     {202, 0, SLICE_INIT("Status: 202 Accepted\r\n"),
@@ -20,25 +20,25 @@ static const struct status {
     {400, NO_RETRY, SLICE_INIT("Status: 400 Bad Request\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">The request is malformed.</p>\n")},
     {403, NO_RETRY, SLICE_INIT("Status: 403 Forbidden\r\n"),
-     SLICE_INIT("<p class=\"fragment-error\">This is not allowed from here.</p>\n")},
+     SLICE_INIT("<p class=\"fragment-error\">This is not allowed from your address.</p>\n")},
     {404, NO_RETRY, SLICE_INIT("Status: 404 Not Found\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">There is no such fragment.</p>\n")},
     {405, NO_RETRY, SLICE_INIT("Status: 405 Method Not Allowed\r\n"),
-     SLICE_INIT("<p class=\"fragment-error\">Only GET and HEAD are allowed.</p>\n")},
+     SLICE_INIT("<p class=\"fragment-error\">This method is not allowed here.</p>\n")},
     {408, NO_RETRY, SLICE_INIT("Status: 408 Request Timeout\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">The request took too long to arrive.</p>\n")},
     {413, NO_RETRY, SLICE_INIT("Status: 413 Content Too Large\r\n"),
-     SLICE_INIT("<p class=\"fragment-error\">The request's body is too large.</p>\n")},
+     SLICE_INIT("<p class=\"fragment-error\">The request body is too large.</p>\n")},
     {431, NO_RETRY, SLICE_INIT("Status: 431 Request Header Fields Too Large\r\n"),
-     SLICE_INIT("<p class=\"fragment-error\">The request's headers are too large.</p>\n")},
+     SLICE_INIT("<p class=\"fragment-error\">The request headers are too large.</p>\n")},
     {502, NO_RETRY, SLICE_INIT("Status: 502 Bad Gateway\r\n"),
      SLICE_INIT("<p class=\"fragment-error\">This part of the page could not be loaded.</p>\n")},
     {503, 1, SLICE_INIT("Status: 503 Service Unavailable\r\n"),
-     SLICE_INIT("<p class=\"fragment-error\">Too much is going on; please try again.</p>\n")},
+     SLICE_INIT("<p class=\"fragment-error\">The server is busy; please try again.</p>\n")},
     {504, NO_RETRY, SLICE_INIT("Status: 504 Gateway Timeout\r\n"),
-     SLICE_INIT("<p class=\"fragment-error\">This part of the page took too long.</p>\n")},
+     SLICE_INIT("<p class=\"fragment-error\">This part of the page took too long to load.</p>\n")},
     {500, NO_RETRY, SLICE_INIT("Status: 500 Internal Server Error\r\n"),
-     SLICE_INIT("")}, /* what has no row */
+     SLICE_INIT("")}, /* for a status without a row */
 };
 
 static const struct status *status_find(int code)
@@ -55,7 +55,7 @@ struct response response_of_status(int status)
     return (struct response){.status = row->code,
                              .body = row->body,
                              .retry_after = row->retry_after,
-                             .applied = RESPONSE_NO_HEADER};
+                             .granted_wait_s = RESPONSE_NO_HEADER};
 }
 
 struct response response_of_failure(struct slice fallback, int status)
@@ -66,7 +66,7 @@ struct response response_of_failure(struct slice fallback, int status)
     return response;
 }
 
-/* What a GET would be sent. */
+/* The body that a GET gets; a HEAD tells its length. */
 static struct slice full_body(const struct response *response)
 {
     return response->entry ? response->entry->body : response->body;
@@ -79,7 +79,7 @@ struct slice response_body(const struct response *response)
     return full_body(response);
 }
 
-/* Appends to a head that is known to fit. */
+/* Appends the text. There is room: see RESPONSE_HEAD_MAX. */
 static char *put(char *at, struct slice text)
 {
     if (text.len > 0)
@@ -98,13 +98,13 @@ static char *put_number(char *at, int64_t number)
     return at + count;
 }
 
-/* Milliseconds as whole seconds; a moment that has not begun yet counts as none. */
+/* Milliseconds as full seconds. A time in the future, by a clock that differs, counts as 0. */
 static int64_t seconds(int64_t ms)
 {
     return ms > 0 ? ms / 1000 : 0;
 }
 
-/* Rounded down, as a ttl that is over is never 0 (RFC 9211 2.6). */
+/* Rounded down, so that a ttl that has expired is never 0 (RFC 9211 2.6). */
 static char *put_signed_seconds(char *at, int64_t ms)
 {
     if (ms >= 0)
@@ -147,8 +147,8 @@ static char *put_directive(char *at, struct slice name, double value_s)
     return put_number(at, (int64_t)value_s);
 }
 
-/* max-age is the whole lifetime: with Age beside it, what is left is the difference (RFC 9111
- * 4.2). What comes after it is of RFC 5861. */
+/* max-age is the full lifetime, as Age says how much of it has passed (RFC 9111 4.2). The other
+ * directives are those of RFC 5861. */
 static char *put_freshness(char *at, const struct response *response, int64_t now_ms)
 {
     const struct entry *entry = response->entry;
@@ -182,7 +182,7 @@ static char *put_type(char *at, const struct response *response)
     };
     at = put(at, SLICE("Content-Type: "));
     at = put(at, response->entry ? response->entry->type : types[response->type]);
-    if (response->type >= BODY_EVENTS) /* nginx would keep it back */
+    if (response->type >= BODY_EVENTS) /* without it nginx buffers the stream */
         return put(at, SLICE("\r\nX-Accel-Buffering: no\r\nVary: Accept\r\n"));
     at = put(at, SLICE("\r\nContent-Length: "));
     at = put_number(at, (int64_t)full_body(response).len);
@@ -207,19 +207,19 @@ static char *put_allow(char *at, unsigned methods)
     return put(at, SLICE("\r\n"));
 }
 
-/* What the request wished and got (RFC 7240 3). */
-static char *put_applied(char *at, const struct response *response)
+/* Which of its preferences the request was granted (RFC 7240 3). */
+static char *put_preferences(char *at, const struct response *response)
 {
-    bool wait = response->applied >= 0;
-    if (!wait && !response->strict)
+    bool waits = response->granted_wait_s >= 0;
+    if (!waits && !response->strict)
         return at;
     at = put(at, SLICE("Preference-Applied: "));
-    if (wait) {
+    if (waits) {
         at = put(at, SLICE("wait="));
-        at = put_number(at, response->applied);
+        at = put_number(at, response->granted_wait_s);
     }
     if (response->strict)
-        at = put(at, wait ? SLICE(", handling=strict") : SLICE("handling=strict"));
+        at = put(at, waits ? SLICE(", handling=strict") : SLICE("handling=strict"));
     return put(at, SLICE("\r\n"));
 }
 
@@ -236,7 +236,7 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
         at = put_number(at, response->retry_after);
         at = put(at, SLICE("\r\n"));
     }
-    at = put_applied(at, response);
+    at = put_preferences(at, response);
     at = response->entry ? put_freshness(at, response, now_ms)
                          : put(at, SLICE("Cache-Control: no-store\r\n"));
     at = put_cache_status(at, response, now_ms);
