@@ -1,5 +1,5 @@
-/* A fragment is written as a sequence of chunks, which point into the name, the body or a literal:
- * nothing is assembled, and it can stop at any byte. */
+/* A fragment is written as a sequence of chunks. They point into its name, its body or a literal:
+ * nothing has to be assembled, and writing can stop at any byte. */
 #include "web/event.h"
 
 enum step {
@@ -7,7 +7,7 @@ enum step {
     STEP_START,
     STEP_NAME,
     STEP_KIND,
-    STEP_LINE_START, /* of a line of data */
+    STEP_LINE_START, /* before each line of data */
     STEP_LINE,
     STEP_BODY,
     STEP_LAST,
@@ -32,8 +32,8 @@ void event_begin(struct event *event, enum event_form form, struct slice name, b
     };
 }
 
-/* From the beginning of *rest, up to one of the bytes, and no more than there is room for: what is
- * looked at in one turn has a bound, however long the line. */
+/* Takes everything up to one of the bytes off *rest, but no more than `room`: so the work of one
+ * turn is bounded, however long the line is. */
 static struct slice take_span(struct slice *rest, struct slice bytes, size_t room)
 {
     struct slice span = {.data = rest->data};
@@ -44,7 +44,7 @@ static struct slice take_span(struct slice *rest, struct slice bytes, size_t roo
     return span;
 }
 
-/* A line may end with CR, LF or both. False: there is no other line. */
+/* Skips the end of a line: CR, LF or both. False: that was the last line. */
 static bool take_line_end(struct slice *rest)
 {
     if (rest->len == 0)
@@ -85,7 +85,7 @@ static enum step next_of_stream(struct event *event, size_t room)
     }
 }
 
-/* The name is the value of an attribute. */
+/* Takes the next piece of the name, which becomes the value of an attribute. */
 static struct slice take_escaped(struct slice *name, size_t room)
 {
     struct slice span = take_span(name, SLICE("&<>\""), room);

@@ -1,5 +1,4 @@
-/* From fragments that are ready to bytes, one after the other; the end and heartbeats between them.
- */
+/* Writes the fragments that are ready, one after the other; heartbeats in between, and the end. */
 #include "web/feed.h"
 
 #include <stdlib.h>
@@ -16,11 +15,11 @@ struct feed {
     const struct route *routes;
     struct response head;
     enum event_form form;
-    struct event event; /* that is being written */
-    struct slice tail;  /* literal bytes that are being written */
+    struct event event; /* being written */
+    struct slice tail;  /* literal bytes being written */
     bool beat;          /* a heartbeat is due */
     bool ended;         /* the end has been written, or is in tail */
-    bool cut;           /* there is no end: some of it did not come, and is to be asked for again */
+    bool cut;           /* the stream has no end event: the client is to ask again for the rest */
 };
 
 struct response feed_response(enum event_form form)
@@ -59,7 +58,7 @@ void feed_beat(struct feed *feed)
     feed->beat = true;
 }
 
-/* What stands in the fragment's place. */
+/* The HTML to show: the fragment, or the text of its failure. */
 static struct slice body_of(const struct feed *feed, const struct stream_part *part)
 {
     if (part->kind == SETTLED_ENTRY)
@@ -75,7 +74,7 @@ static bool is_writing(const struct feed *feed)
     return event_unfinished(&feed->event) || feed->tail.len > 0;
 }
 
-/* What this process gives up another one may have: that is no failure to be told of. */
+/* A fragment given up at shutdown is not reported as failed, since another process may serve it. */
 static const struct stream_part *next_part(struct feed *feed)
 {
     const struct stream_part *part;
@@ -84,7 +83,7 @@ static const struct stream_part *next_part(struct feed *feed)
     return part;
 }
 
-/* Begins what is to be written next, and lets go of what has been. False: there is nothing. */
+/* Starts on what is next to write, and lets go of what was written. False: nothing is ready. */
 static bool feed_advance(struct feed *feed)
 {
     const struct stream_part *part = next_part(feed);
@@ -102,9 +101,8 @@ static bool feed_advance(struct feed *feed)
     return is_writing(feed);
 }
 
-/* What is written to its last byte is let go of even if there is no room for more. So the end,
- * which may have no bytes, is never all that is left, and no entry is kept while others are waited
- * for. */
+/* What has been written completely is let go of, even if there is no room for more. So an end of no
+ * bytes is never all that is left, and no entry is kept while other fragments are awaited. */
 size_t feed_write(struct feed *feed, char *out, size_t room)
 {
     size_t len = 0;

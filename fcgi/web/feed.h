@@ -1,4 +1,4 @@
-/* The body of a streamed response: what a stream of fragments has ready, as bytes.
+/* The body of a streamed response: turns the fragments that are ready into bytes.
  *
  *     flight --settled--> feed_settle --> stream --> event --> feed_write --> STDOUT records
  */
@@ -17,27 +17,28 @@ struct settlement;
 struct stream;
 struct waiter_address;
 
-/* Takes the stream, which may still be empty, unless it returns NULL. `routes` are borrowed; a
- * recipe's number is the index of its route. What is written begins with a heartbeat, unless
- * something is ready. Returns what the caller owns, or NULL when out of memory. */
+/* Takes the stream, to which fragments may still be added. `routes` are borrowed; a recipe's number
+ * is the index of its route. The first bytes are a heartbeat, unless a fragment is ready. Returns
+ * what the caller owns; or NULL when out of memory: then the stream is not taken. */
 struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form);
 
-/* The response's head: it has a type, and no length. That of a feed lives as long as the feed. */
+/* The response whose head comes before the feed: it has a type, but no length. That of a feed is
+ * valid as long as the feed. */
 struct response feed_response(enum event_form form);
 const struct response *feed_head(const struct feed *feed);
 
-/* A flight that the stream waits on has settled. */
+/* A flight that the stream waited for has settled. */
 void feed_settle(struct feed *feed, const struct waiter_address *who,
                  const struct settlement *settlement);
 
-/* A heartbeat is due, unless something better is. */
+/* Sends a heartbeat next, unless a fragment is ready. */
 void feed_beat(struct feed *feed);
 
-/* Writes what there is, `room` bytes at the most. Returns how many. */
+/* Writes what is ready, up to `room` bytes. Returns how many. */
 size_t feed_write(struct feed *feed, char *out, size_t room);
 
-bool feed_is_ready(const struct feed *feed); /* feed_write would write something */
-bool feed_is_over(const struct feed *feed);  /* it never will again */
+bool feed_is_ready(const struct feed *feed); /* feed_write has something to write */
+bool feed_is_over(const struct feed *feed);  /* it never will have again */
 
 /* What its stream counts in BUDGET_UNSENT. */
 size_t feed_unsent(const struct feed *feed);

@@ -1,4 +1,4 @@
-/* One pair after the other; those of other parameters are passed over, whatever they hold. */
+/* Reads one pair after the other. Those of other parameters are skipped, valid or not. */
 #include "web/query.h"
 
 static struct slice take_until(struct slice *rest, char separator)

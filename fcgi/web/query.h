@@ -8,13 +8,13 @@
 #include "base/slice.h"
 
 enum query_step {
-    QUERY_VALUE, /* the next value is in `out`, and its length in *len */
+    QUERY_VALUE, /* a value is in `out`, its length in *len */
     QUERY_END,
-    QUERY_BAD, /* the next value has a broken percent-encoding, or is longer than `size` */
+    QUERY_BAD, /* a value has a broken percent-encoding, or is longer than `size` */
 };
 
-/* Takes from *rest what comes before the next value of `parameter`, and that itself, and decodes it
- * into `out`. After QUERY_BAD nothing is of use. */
+/* Takes everything up to and including the next value of `parameter` off *rest, and decodes that
+ * value into `out`. After QUERY_BAD, *rest must not be used. */
 enum query_step query_next(struct slice *rest, struct slice parameter, char *out, size_t size,
                            size_t *len);
 

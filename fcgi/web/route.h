@@ -14,21 +14,21 @@
 
 /* One `fragment` section of the config. Belongs to the config. */
 struct route {
-    const char *pattern; /* a name, or a name's beginning and '*' */
+    const char *pattern; /* a name; or the beginning of names, and '*' */
     struct recipe recipe;
-    struct slice fallback; /* HTML shown when the source failed; data is NULL if there is none */
+    struct slice fallback; /* HTML shown if the source fails; data is NULL if there is none */
     bool stream;           /* /fragments may serve it */
 };
 
-/* Whether a fragment may be called so: 1 to ROUTE_NAME_MAX bytes of UTF-8 without control
- * characters, and no segment of it "", "." or "..", since names become part of upstream URLs. */
+/* Whether a fragment can have the name: 1 to ROUTE_NAME_MAX bytes of UTF-8 without control
+ * characters. No segment may be "", "." or "..", since names become part of upstream URLs. */
 bool route_name_valid(struct slice name);
 
 /* The first route whose pattern matches, or NULL. */
 const struct route *route_find(const struct route *routes, size_t count, struct slice name);
 
-/* The cache identity of the fragment: its name, with '%', '{', '}' and space percent-encoded, so
- * that a key is one word to redis-cli and holds no Cluster hash tag. `key` has room for
+/* Writes the fragment's key in the cache: its name, with '%', '{', '}' and space percent-encoded.
+ * So it is one word in redis-cli, and contains no hash tag of a Cluster. `key` has room for
  * ROUTE_KEY_MAX bytes. Returns the length. */
 size_t route_key(struct slice name, char *key);
 
