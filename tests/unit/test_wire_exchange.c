@@ -3,6 +3,7 @@
 
 #include "base/budget.h"
 #include "flight_bench.h"
+#include "web/purge.h"
 #include "web/route.h"
 #include "web/service.h"
 #include "wire/limits.h"
