@@ -22,7 +22,7 @@
  *     max_unfinished: requests and their PARAMS           await_rest, request_add_params
  *         GET_VALUES                                      add_to_management
  *     max_unsent: what takes turns; what is queued        begin_turns, segment_new
- *         over it: less is queued; the slowest peer goes  output_must_shrink, shed_oldest
+ *         over it: less is queued; the largest one goes   output_must_shrink, shed_worst
  *     receive_timeout of requests, heartbeat of streams   await_rest, request_set_state
  *     timeouts of the connection itself                   timeout_for
  */
