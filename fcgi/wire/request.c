@@ -352,7 +352,7 @@ size_t request_unsent(const struct request *request)
     size_t unsent = request_has_output(request) ? sizeof *request : 0;
     if (request->state == REQUEST_ANSWERING)
         unsent += entry_unsent(request->answer.response.entry);
-    else if (request->state == REQUEST_STREAMING)
+    else if (request->state == REQUEST_STREAMING || request->state == REQUEST_PAUSED)
         unsent += feed_unsent(request->stream.feed);
     return unsent;
 }

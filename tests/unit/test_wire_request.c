@@ -595,6 +595,7 @@ static void check_state(size_t row, const struct request *request, enum request_
     size_t kept = receives ? request->arriving.params.capacity : 0;
     assert_row(row, request->state == state);
     assert_row(row, request_has_output(request) == takes_turns);
+    assert_row(row, request->awaited == awaited);
     assert_row(row, group.turns == (takes_turns ? request : NULL));
     assert_row(row, budgets[BUDGET_UNSENT].used == (takes_turns ? sizeof *request : 0));
     assert_row(row, budgets[BUDGET_UNFINISHED].used == kept + (awaited ? sizeof *request : 0));

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "fake_cache.h"
 #include "fastcgi/params.h"
 #include "fastcgi/record.h"
@@ -373,6 +374,9 @@ static void test_records(void **state)
     "event: nobody:error\ndata: <p class=\"fragment-error\">There is no such fragment.</p>\n"      \
     "data: \n\n"
     check_body(0, FIRST, false);
+    assert_int_equal(output.queued, 0);
+    assert_true(request_unsent(request) > 0); /* of the stream itself */
+    assert_int_equal(request_unsent(request), budgets[BUDGET_UNSENT].used);
 
     hand_give(&bench->hand, "b2", "two");
     bench_turn(bench);
