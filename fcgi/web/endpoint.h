@@ -48,9 +48,9 @@ struct visit {
 
 /* Looks for errors that the headers alone show, so that a request can be refused before its body
  * has arrived; its method may be any. Returns 0, or the status of an error. */
-typedef int endpoint_check_fn(const struct service *service, const struct visit *visit);
+typedef int endpoint_precheck_fn(const struct service *service, const struct visit *visit);
 
-/* Answers the request, also one that fails the check. Its method is one of the endpoint's. */
+/* Answers the request, also one that fails the precheck. Its method is one of the endpoint's. */
 typedef enum answer_kind endpoint_start_fn(struct service *service, const struct visit *visit,
                                            const struct waiter_address *who, union answer *answer);
 
@@ -60,9 +60,9 @@ typedef void endpoint_finish_fn(const struct wait *wait, const struct settlement
 
 struct endpoint {
     struct slice path;
-    bool is_prefix;           /* `path` is only how its paths begin */
-    unsigned char methods;    /* a set of enum method */
-    endpoint_check_fn *check; /* NULL: the headers alone are never wrong */
+    bool is_prefix;                 /* `path` is only how its paths begin */
+    unsigned char methods;          /* a set of enum method */
+    endpoint_precheck_fn *precheck; /* NULL: the headers alone are never wrong */
     endpoint_start_fn *start;
     endpoint_finish_fn *finish; /* NULL: it never parks a request */
 };

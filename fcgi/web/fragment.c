@@ -25,7 +25,7 @@ static int find_route(const struct service *service, struct slice path, struct s
     return *route ? 0 : 404;
 }
 
-int fragment_check(const struct service *service, const struct visit *visit)
+int fragment_precheck(const struct service *service, const struct visit *visit)
 {
     struct slice name;
     const struct route *route;

@@ -2,7 +2,7 @@
  *
  *     path --> endpoint --> start --> answered at once, or streamed
  *                 |           `-----> parked --> finish, or leave
- *                 `-> check, if a body is still to come
+ *                 `-> precheck, if a body is still to come
  *
  * A new endpoint is a file, such as health.c or fragment.c, and a row here.
  */
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "web/endpoint.h"
 #include "web/fragment.h"
 #include "web/fragments.h"
@@ -23,11 +24,11 @@
 
 /* clang-format off */
 static const struct endpoint endpoints[] = {
-    /* path                        methods  check           start               finish */
-    {BELOW(ROUTE_URL_PREFIX),        READS, fragment_check, fragment_start,     fragment_finish},
-    {EXACTLY("/fragments"),          READS, NULL,           fragments_start,    NULL},
-    {EXACTLY("/workerless/health"),  READS, NULL,           health_start,       NULL},
-    {EXACTLY("/workerless/ready"),   READS, NULL,           health_start_ready, NULL},
+    /* path                        methods  precheck           start               finish */
+    {BELOW(ROUTE_URL_PREFIX),        READS, fragment_precheck, fragment_start,     fragment_finish},
+    {EXACTLY("/fragments"),          READS, NULL,              fragments_start,    NULL},
+    {EXACTLY("/workerless/health"),  READS, NULL,              health_start,       NULL},
+    {EXACTLY("/workerless/ready"),   READS, NULL,              health_start_ready, NULL},
 };
 /* clang-format on */
 
@@ -107,7 +108,7 @@ static int find_error(const struct service *service, const struct visit *visit)
     const struct endpoint *endpoint = visit->endpoint;
     if (!endpoint)
         return visit->path_too_long ? 400 : 404;
-    int error = endpoint->check ? endpoint->check(service, visit) : 0;
+    int error = endpoint->precheck ? endpoint->precheck(service, visit) : 0;
     return error || method_allowed(visit) ? error : 405;
 }
 
@@ -132,8 +133,10 @@ enum answer_kind service_start(struct service *service, const struct web_request
     if (!visit.endpoint || !method_allowed(&visit))
         return endpoint_fail(service, &visit, find_error(service, &visit), answer);
     enum answer_kind kind = visit.endpoint->start(service, &visit, who, answer);
-    if (kind == ANSWER_WAIT)
+    if (kind == ANSWER_WAIT) {
+        check(visit.endpoint->finish);
         answer->wait.endpoint = visit.endpoint;
+    }
     return kind;
 }
 
