@@ -61,6 +61,7 @@ struct question {
     uint32_t changes;    /* when it was sent */
     bool sending;        /* what comes now comes too early */
     bool claims;         /* its token is that of a lease which it may have taken */
+    bool purges;
     char token[REDIS_TOKEN_LEN + 1];
     size_t key_len;
     char key[]; /* or that with which the keys begin that are purged */
@@ -238,16 +239,24 @@ static struct lease *take_lease(struct question *question)
     return lease;
 }
 
-static void conclude(struct question *question, const struct redis_answer *answer)
+static enum cache_outcome outcome_of(const struct question *question, enum redis_outcome outcome)
 {
     static const enum cache_outcome outcomes[] = {
-        [REDIS_FOUND] = CACHE_FOUND, [REDIS_SAME] = CACHE_SAME, [REDIS_NONE] = CACHE_NONE,
-        [REDIS_DONE] = CACHE_DONE,   [REDIS_OURS] = CACHE_OURS, [REDIS_THEIRS] = CACHE_THEIRS,
-        [REDIS_GONE] = CACHE_ALONE,
+        [REDIS_FOUND] = CACHE_FOUND, [REDIS_SAME] = CACHE_SAME,     [REDIS_NONE] = CACHE_NONE,
+        [REDIS_OURS] = CACHE_OURS,   [REDIS_THEIRS] = CACHE_THEIRS, [REDIS_GONE] = CACHE_ALONE,
     };
+    if (question->purges)
+        return outcome == REDIS_DONE ? CACHE_PURGED : CACHE_NOT_PURGED;
+    if (question->claims && outcome == REDIS_NONE)
+        return CACHE_UNREADABLE;
+    return outcomes[outcome];
+}
+
+static void conclude(struct question *question, const struct redis_answer *answer)
+{
     struct cache *cache = question->cache;
     struct cache_answer told = {
-        .outcome = outcomes[answer->outcome],
+        .outcome = outcome_of(question, answer->outcome),
         .entry = answer->entry,
         .wait_s = (double)answer->wait_ms / 1000 + WAIT_MARGIN_S,
         .known_gone = answer->known_gone,
@@ -471,6 +480,7 @@ bool cache_purge(struct cache *cache, const struct cache_purge *purge, cache_ans
     struct question *question = question_new(cache, purge->key, 0, done, caller);
     if (!question)
         return false;
+    question->purges = true;
     (cache->redis ? purge_redis : purge_memory)(question, purge->is_prefix, purge->soft);
     tell(cache, CHANGED_BY_PURGE, purge->key, purge->is_prefix);
     return true;

@@ -32,13 +32,15 @@ struct cache_settings {
 };
 
 enum cache_outcome {
-    CACHE_FOUND,  /* entry is set; it may be stale */
-    CACHE_SAME,   /* from cache_check: the entry that is known already */
-    CACHE_DONE,   /* from cache_purge */
-    CACHE_NONE,   /* there is none; from cache_claim: what was there could not be read, ask again */
-    CACHE_OURS,   /* there is none, and it is ours to make: lease is set */
-    CACHE_THEIRS, /* there is none, and another process makes it: wait_s is set */
-    CACHE_ALONE,  /* there is nobody to ask: it may be made without a lease */
+    CACHE_FOUND,      /* entry is set; it may be stale */
+    CACHE_SAME,       /* from cache_check: the entry that is known already */
+    CACHE_NONE,       /* there is none */
+    CACHE_UNREADABLE, /* from cache_claim: what was there could not be read; to be claimed again */
+    CACHE_OURS,       /* there is none, and it is ours to make: lease is set */
+    CACHE_THEIRS,     /* there is none, and another process makes it: wait_s is set */
+    CACHE_ALONE,      /* there is nobody to ask: it may be made without a lease */
+    CACHE_PURGED,
+    CACHE_NOT_PURGED, /* Redis can't be asked, or did not purge all of it */
 };
 
 struct cache_answer {
@@ -100,8 +102,8 @@ struct entry *cache_peek(struct cache *cache, struct slice key);
 bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
                   cache_answer_fn *answered, void *caller);
 
-/* FOUND, OURS, THEIRS, NONE (what was there could not be read) or ALONE, as cache_lookup. `known`
- * is an entry that counts as missing, or NULL. */
+/* FOUND, UNREADABLE, OURS, THEIRS or ALONE, as cache_lookup. `known` is an entry that counts as
+ * missing, or NULL. */
 bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller);
 
@@ -133,8 +135,7 @@ struct cache_purge {
 };
 
 /* Purges everywhere; a result that is being made is not kept. The key is copied. `done` is called
- * as with cache_lookup: DONE, or ALONE if Redis can't be asked, or did not do all of it. False when
- * out of memory: then nothing is purged. */
+ * as with cache_lookup: PURGED or NOT_PURGED. False when out of memory: then nothing is purged. */
 bool cache_purge(struct cache *cache, const struct cache_purge *purge, cache_answer_fn *done,
                  void *caller);
 

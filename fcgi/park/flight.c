@@ -335,7 +335,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
         else
             flight_wait(flight, answer->wait_s);
         break;
-    case CACHE_NONE: /* what was there could not be read, and is discarded, if that is possible */
+    case CACHE_UNREADABLE: /* and discarded, if that is possible */
         flight_claim_again(flight);
         break;
     case CACHE_ALONE:
@@ -343,7 +343,9 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
         flight_generate(flight, NULL);
         break;
     case CACHE_SAME:
-    case CACHE_DONE:
+    case CACHE_NONE:
+    case CACHE_PURGED:
+    case CACHE_NOT_PURGED:
         check(!"an answer to a claim");
     }
 }

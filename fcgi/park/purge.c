@@ -17,7 +17,7 @@ struct purge {
 static void on_purged(void *caller, const struct cache_answer *answer)
 {
     struct purge *purge = caller;
-    purge->kind = answer->outcome == CACHE_DONE ? SETTLED_PURGED : SETTLED_NOT_PURGED;
+    purge->kind = answer->outcome == CACHE_PURGED ? SETTLED_PURGED : SETTLED_NOT_PURGED;
     DL_APPEND(purge->purges->answered, purge);
 }
 

@@ -377,7 +377,9 @@ static void test_never_at_once(void **state)
         assert_row(i, answers == 0);
         turn();
         assert_row(i, answers == 1);
-        assert_row(i, last.outcome == (where == 2 && question > 2 ? CACHE_DONE : CACHE_ALONE));
+        assert_row(i, last.outcome == (question <= 2 ? CACHE_ALONE
+                                       : where == 2  ? CACHE_PURGED
+                                                     : CACHE_NOT_PURGED));
         turn();
         assert_row(i, answers == 1);
     }
@@ -493,6 +495,9 @@ static void test_claim(void **state)
     assert_string_not_equal(redis.commands[0].token, token);
     reply(CLAIM, (struct redis_answer){.outcome = REDIS_GONE});
     assert_int_equal(last.outcome, CACHE_ALONE);
+    claim("a");
+    reply(CLAIM, (struct redis_answer){.outcome = REDIS_NONE});
+    assert_int_equal(last.outcome, CACHE_UNREADABLE);
     cache_release(cache, NULL);
 }
 
@@ -601,19 +606,19 @@ static void test_purge(void **state)
     /* Redis does not tell us of what we do ourselves. */
     check_change(1, CHANGED_BY_PURGE, "a", false);
     reply(PURGE, (struct redis_answer){.outcome = REDIS_DONE});
-    assert_int_equal(last.outcome, CACHE_DONE);
+    assert_int_equal(last.outcome, CACHE_PURGED);
     purge("user/*", true);
     assert_false(in_memory("user/1"));
     assert_string_equal(redis.commands[0].key, "user/");
     check_change(2, CHANGED_BY_PURGE, "user/", true);
     reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_GONE});
-    assert_int_equal(last.outcome, CACHE_ALONE);
+    assert_int_equal(last.outcome, CACHE_NOT_PURGED);
     check_change(3, CHANGED_VALUE, "user/", true); /* for who looked between two steps */
 
     redis.usable = redis.tracking = false;
     purge("a", false);
     turn();
-    assert_int_equal(last.outcome, CACHE_ALONE);
+    assert_int_equal(last.outcome, CACHE_NOT_PURGED);
     assert_int_equal(redis.count, 0);
 }
 
@@ -641,7 +646,7 @@ static void test_purge_steps(void **state)
     fill("user/1");
     redis.commands[redis.count++] = purge;
     reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_DONE});
-    assert_int_equal(last.outcome, CACHE_DONE);
+    assert_int_equal(last.outcome, CACHE_PURGED);
     assert_false(in_memory("user/1"));
 }
 
@@ -714,7 +719,7 @@ static void test_end(void **state)
     assert_int_equal(answers, 1);
     cache_free(cache);
     assert_int_equal(answers, 5);
-    assert_int_equal(last.outcome, CACHE_ALONE);
+    assert_int_equal(last.outcome, CACHE_NOT_PURGED);
     cache = NULL;
     ev_run(loop, 0);
 }

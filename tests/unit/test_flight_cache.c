@@ -103,7 +103,7 @@ static void test_unreadable(void **state)
     (void)state;
     join(BY_HAND, "a");
     answer_outcome(LOOKUP, "a", CACHE_NONE);
-    answer_outcome(CLAIM, "a", CACHE_NONE);
+    answer_outcome(CLAIM, "a", CACHE_UNREADABLE);
     assert_int_equal(cache.asked[CLAIM], 2);
     answer_outcome(CLAIM, "a", CACHE_OURS);
     hand_give(&bench->hand, "a", "<p>x</p>");

@@ -471,7 +471,7 @@ static void test_purge(void **state)
     static const struct {
         enum cache_outcome outcome;
         enum settlement_kind kind;
-    } cases[] = {{CACHE_DONE, SETTLED_PURGED}, {CACHE_ALONE, SETTLED_NOT_PURGED}};
+    } cases[] = {{CACHE_PURGED, SETTLED_PURGED}, {CACHE_NOT_PURGED, SETTLED_NOT_PURGED}};
     (void)state;
     for (uint32_t i = 0; i < LENGTH(cases); i++) {
         const char *key = i % 2 ? "user/*" : "a";
@@ -491,8 +491,8 @@ static void test_purge(void **state)
     purge("b", false);
     purge("c", false); /* and this one stays until the end: see teardown */
     bench_leave(bench, 2);
-    answer_outcome(PURGE, "a", CACHE_DONE);
-    answer_outcome(PURGE, "b", CACHE_DONE);
+    answer_outcome(PURGE, "a", CACHE_PURGED);
+    answer_outcome(PURGE, "b", CACHE_PURGED);
     bench_leave(bench, 3);
     bench_turn(bench);
     assert_int_equal(bench->settled, LENGTH(cases));
@@ -518,7 +518,7 @@ static void test_purge_bound(void **state)
     bench_leave(bench, 3);
     assert_int_equal(cache.asked[PURGE], 2);
     answer_outcome(LOOKUP, "x", CACHE_NONE);
-    answer_outcome(PURGE, "a", CACHE_DONE);
+    answer_outcome(PURGE, "a", CACHE_PURGED);
     bench_turn(bench);
     purge("c", false);
     check_counts(1, 2);
@@ -591,9 +591,10 @@ static struct cache_answer random_answer(enum question_kind kind, struct entry *
 {
     static const int64_t lefts[] = {LEFT_FRESH, LEFT_STALE, LEFT_NOTHING};
     static const enum cache_outcome of_lookup[] = {CACHE_FOUND, CACHE_NONE, CACHE_ALONE};
-    static const enum cache_outcome of_purge[] = {CACHE_DONE, CACHE_DONE, CACHE_ALONE};
-    static const enum cache_outcome of_claim[] = {CACHE_FOUND,  CACHE_OURS,   CACHE_OURS,
-                                                  CACHE_THEIRS, CACHE_THEIRS, CACHE_ALONE};
+    static const enum cache_outcome of_purge[] = {CACHE_PURGED, CACHE_PURGED, CACHE_NOT_PURGED};
+    static const enum cache_outcome of_claim[] = {CACHE_UNREADABLE, CACHE_FOUND,  CACHE_OURS,
+                                                  CACHE_OURS,       CACHE_THEIRS, CACHE_THEIRS,
+                                                  CACHE_ALONE};
     struct cache_answer told = {
         .outcome = kind == CLAIM   ? of_claim[unit_random(LENGTH(of_claim))]
                    : kind == PURGE ? of_purge[unit_random(LENGTH(of_purge))]
