@@ -197,6 +197,7 @@ static void say(const char *steps, bool whole)
         else
             take(&bytes, whole);
         if (*step == 'x') {
+            ev_run(loop, EVRUN_NOWAIT); /* the cache answers in the loop's next turn */
             hand_give(&hand, "a", "<p>x</p>");
             ev_run(loop, EVRUN_NOWAIT);
         } else if (*step == 'f') {
