@@ -260,13 +260,13 @@ struct waiter *flights_join(struct flights *flights, const struct fragment *frag
 }
 
 bool flights_join_in(struct flights *flights, const struct fragment *fragment,
-                     struct waiter *waiter)
+                     struct waiter *waiter, waiter_embedded_fn *settled)
 {
     enum join_refusal refusal;
     struct flight *flight = flight_to_join(flights, fragment, &refusal);
     if (!flight)
         return false;
-    waiter_add(&flights->parking, &flight->waiters, waiter);
+    waiter_add(&flights->parking, &flight->waiters, waiter, settled);
     flight_joined(flight, waiter, true);
     return true;
 }

@@ -57,10 +57,10 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
 struct waiter *flights_join(struct flights *flights, const struct fragment *fragment,
                             struct waiter_address who, int hold_s, enum join_refusal *refusal);
 
-/* As flights_join, for a waiter whose memory is the caller's, and whose address is set. It has no
- * hold. False: it does not wait. */
+/* As flights_join, for a waiter whose memory is the caller's, and who is told by `settled`. It has
+ * no hold. False: it does not wait. */
 bool flights_join_in(struct flights *flights, const struct fragment *fragment,
-                     struct waiter *waiter);
+                     struct waiter *waiter, waiter_embedded_fn *settled);
 
 /* As purges_start; a purge counts as parked. What is being made is given to those who wait for it
  * already, and not kept. Returns NULL and sets *refusal if it is refused. */

@@ -14,7 +14,8 @@
 struct part {
     struct slice name;
     const struct recipe *recipe;
-    uint16_t next; /* of those that are ready */
+    uint16_t index; /* of this one */
+    uint16_t next;  /* of those that are ready */
     bool waiting;
     union {
         struct waiter waiter;
@@ -27,7 +28,8 @@ struct part {
 
 struct stream {
     struct flights *flights;
-    struct waiter_address who;
+    stream_ready_fn *ready; /* NULL: nobody is told */
+    void *context;
     struct stream_part taken; /* the latest that stream_next gave */
     char *names;              /* where the next one goes; behind the parts */
     size_t size;              /* bytes of all of this, as counted in BUDGET_UNSENT */
@@ -49,8 +51,7 @@ bool stream_has_room(size_t fragments, size_t names_len)
     return room;
 }
 
-struct stream *stream_new(struct flights *flights, struct waiter_address who, size_t fragments,
-                          size_t names_len)
+struct stream *stream_new(struct flights *flights, size_t fragments, size_t names_len)
 {
     size_t size = size_of(fragments, names_len);
     struct stream *stream = alloc_zeroed(size);
@@ -59,16 +60,20 @@ struct stream *stream_new(struct flights *flights, struct waiter_address who, si
     budget_add(BUDGET_UNSENT, size);
     stream->size = size;
     stream->flights = flights;
-    stream->who = who;
     stream->names = (char *)&stream->parts[fragments];
     stream->first = stream->last = NONE;
     return stream;
 }
 
+void stream_on_ready(struct stream *stream, stream_ready_fn *ready, void *context)
+{
+    stream->ready = ready;
+    stream->context = context;
+}
+
 static void part_ready(struct stream *stream, struct part *part, enum settlement_kind kind,
                        struct entry *entry)
 {
-    uint16_t index = (uint16_t)(part - stream->parts);
     bool refused = entry && !entry_can_hold(entry);
     if (refused)
         budget_log_refusal(BUDGET_UNSENT);
@@ -77,10 +82,22 @@ static void part_ready(struct stream *stream, struct part *part, enum settlement
     part->ready.entry = entry && !refused ? entry_hold(entry) : NULL;
     part->next = NONE;
     if (stream->last == NONE)
-        stream->first = index;
+        stream->first = part->index;
     else
-        stream->parts[stream->last].next = index;
-    stream->last = index;
+        stream->parts[stream->last].next = part->index;
+    stream->last = part->index;
+}
+
+/* The stream leaves its flights before it is freed, so it is still there. */
+static void on_settled(struct waiter *waiter, const struct settlement *settlement)
+{
+    struct part *part = (struct part *)((char *)waiter - offsetof(struct part, waiter));
+    struct stream *stream =
+        (struct stream *)((char *)(part - part->index) - offsetof(struct stream, parts));
+    stream->waiting--;
+    part_ready(stream, part, settlement->kind, settlement->entry);
+    if (stream->ready)
+        stream->ready(stream->context);
 }
 
 static bool stream_has(const struct stream *stream, struct slice name)
@@ -100,29 +117,19 @@ void stream_add(struct stream *stream, const struct fragment *fragment)
     memcpy(stream->names, name.data, name.len);
     part->name = (struct slice){.data = stream->names, .len = name.len};
     part->recipe = fragment->recipe;
+    part->index = stream->count++;
     stream->names += name.len;
 
     struct settlement settlement = {.kind = SETTLED_NOT_FOUND};
     if (!fragment->recipe || flights_serve(stream->flights, fragment, &settlement)) {
-        stream->count++;
         part_ready(stream, part, settlement.kind, settlement.entry);
         return;
     }
-    part->waiter.who = stream->who;
-    part->waiter.who.part = stream->count++;
-    part->waiting = flights_join_in(stream->flights, fragment, &part->waiter);
+    part->waiting = flights_join_in(stream->flights, fragment, &part->waiter, on_settled);
     if (part->waiting)
         stream->waiting++;
     else
         part_ready(stream, part, SETTLED_REFUSED, NULL);
-}
-
-void stream_settle(struct stream *stream, const struct waiter_address *who,
-                   const struct settlement *settlement)
-{
-    struct part *part = &stream->parts[who->part];
-    stream->waiting--;
-    part_ready(stream, part, settlement->kind, settlement->entry);
 }
 
 const struct stream_part *stream_next(struct stream *stream)

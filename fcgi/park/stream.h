@@ -1,8 +1,7 @@
 /* Many fragments for one request, each told as soon as it is there.
  *
- *     stream_add --> its flight --settled--> stream_settle --> ready, in the order of readiness
- *          '-- in memory already ----------------------------'        |
- *                                                     stream_next <---'
+ *     stream_add --> its flight --settled--> ready, in the order of readiness --> stream_next
+ *          '-- in memory already ------------'
  *
  * A stream waits on flights as other requests do, but for as long as they take: it has no hold. It
  * holds the entries that are ready and not taken yet, nothing else of them. It counts in
@@ -37,18 +36,19 @@ bool stream_has_room(size_t fragments, size_t names_len);
 
 /* For so many fragments, fewer than 65,535, whose names have so many bytes together. `flights` is
  * borrowed. Returns what the caller owns, or NULL when out of memory. */
-struct stream *stream_new(struct flights *flights, struct waiter_address who, size_t fragments,
-                          size_t names_len);
+struct stream *stream_new(struct flights *flights, size_t fragments, size_t names_len);
+
+/* Called when a fragment that was waited for is ready: never from stream_add. */
+typedef void stream_ready_fn(void *context);
+
+/* Who is told. Until this is called nobody is. */
+void stream_on_ready(struct stream *stream, stream_ready_fn *ready, void *context);
 
 /* One more fragment: it waits, or is ready at once; a fragment that is there already is not added
  * again. A fragment that can't wait, because of a limit or for want of memory, is ready as
  * SETTLED_REFUSED, and so is one whose entry BUDGET_UNSENT has no room for. Its recipe is NULL if
  * no route leads to it, or none that streams may use. The fragment is copied. */
 void stream_add(struct stream *stream, const struct fragment *fragment);
-
-/* The flight that its fragment waits for has settled; `who->part` says which one it is. */
-void stream_settle(struct stream *stream, const struct waiter_address *who,
-                   const struct settlement *settlement);
 
 /* The next that is ready, or NULL. Valid until the next call. */
 const struct stream_part *stream_next(struct stream *stream);

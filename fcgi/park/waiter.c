@@ -6,31 +6,36 @@
 
 #include "base/alloc.h"
 
+static void park(struct parking *parking, struct waiter **list, struct waiter *waiter)
+{
+    waiter->parking = parking;
+    waiter->list = list;
+    DL_APPEND(*list, waiter);
+    parking->parked++;
+}
+
 struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct waiter_address who)
 {
     struct held_waiter *held = alloc_zeroed(sizeof *held);
     if (!held)
         return NULL;
     held->waiter.who = who;
-    waiter_add(parking, list, &held->waiter);
-    held->waiter.embedded = false;
+    park(parking, list, &held->waiter);
     return &held->waiter;
 }
 
-void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter)
+void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter,
+                waiter_embedded_fn *settled)
 {
-    waiter->parking = parking;
-    waiter->list = list;
-    waiter->embedded = true;
-    DL_APPEND(*list, waiter);
-    parking->parked++;
+    waiter->settled = settled;
+    park(parking, list, waiter);
 }
 
 void waiter_leave(struct waiter *waiter)
 {
     DL_DELETE(*waiter->list, waiter);
     waiter->parking->parked--;
-    if (waiter->embedded)
+    if (waiter->settled)
         return;
     timeout_stop(waiter_hold(waiter));
     free(waiter);
@@ -40,7 +45,11 @@ void waiter_settle(struct waiter *waiter, struct settlement settlement)
 {
     struct parking *parking = waiter->parking;
     struct waiter_address who = waiter->who;
+    waiter_embedded_fn *settled = waiter->settled;
     settlement.collapsed = waiter->collapsed;
     waiter_leave(waiter);
-    parking->settled(parking->context, &who, &settlement);
+    if (settled)
+        settled(waiter, &settlement);
+    else
+        parking->settled(parking->context, &who, &settlement);
 }

@@ -15,7 +15,6 @@ struct waiter_address {
     uint32_t connection; /* the connection's number; never reused while it could matter */
     uint32_t generation; /* of the request on that connection: tells two uses of an id apart */
     uint16_t request_id;
-    uint16_t part; /* which of the request's fragments, if it is for many */
 };
 
 enum settlement_kind {
@@ -45,9 +44,15 @@ struct settlement {
     bool busy;           /* not ready, and not begun: the source has no connection to spare */
 };
 
+struct waiter;
+
 /* Called once for a waiter that has not left. The waiter is gone already. */
 typedef void waiter_settled_fn(void *context, const struct waiter_address *who,
                                const struct settlement *settlement);
+
+/* The same for one that is embedded in something of its request's. That leaves before it is freed, so
+ * it needs no address. The memory of the waiter is its owner's again. */
+typedef void waiter_embedded_fn(struct waiter *waiter, const struct settlement *settlement);
 
 /* All that wait in this process, and who is told when they are settled. */
 struct parking {
@@ -60,9 +65,9 @@ struct waiter {
     struct waiter *next, *prev; /* in *list, in the order of joining */
     struct waiter **list;       /* of the flight or of the purge that it waits on */
     struct parking *parking;
-    struct waiter_address who;
+    waiter_embedded_fn *settled; /* NULL: it is not embedded, and `parking` has who is told */
+    struct waiter_address who;   /* of one that is not embedded */
     bool collapsed;
-    bool embedded; /* in something of its request's, which frees it; it has no hold */
 };
 
 /* One that may be held for a time only. */
@@ -74,8 +79,9 @@ struct held_waiter {
 /* Adds a waiter to the list. Returns NULL when out of memory. */
 struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct waiter_address who);
 
-/* Adds one whose memory, and `who`, are the caller's. */
-void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter);
+/* Adds one whose memory is the caller's. It has no hold. */
+void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter,
+                waiter_embedded_fn *settled);
 
 /* Its hold, for whoever made it by waiter_new to start. */
 static inline struct timeout *waiter_hold(struct waiter *waiter)
@@ -83,7 +89,7 @@ static inline struct timeout *waiter_hold(struct waiter *waiter)
     return &((struct held_waiter *)waiter)->hold;
 }
 
-/* The waiter is gone, and its request is told. */
+/* The waiter is gone, and whoever waits is told. */
 void waiter_settle(struct waiter *waiter, struct settlement settlement);
 
 /* The waiter's request went away. The flight, or the purge, goes on. */

@@ -47,10 +47,9 @@ const struct response *feed_head(const struct feed *feed)
     return &feed->head;
 }
 
-void feed_settle(struct feed *feed, const struct waiter_address *who,
-                 const struct settlement *settlement)
+void feed_on_ready(struct feed *feed, stream_ready_fn *ready, void *context)
 {
-    stream_settle(feed->stream, who, settlement);
+    stream_on_ready(feed->stream, ready, context);
 }
 
 void feed_beat(struct feed *feed)

@@ -1,6 +1,6 @@
 /* The body of a streamed response: turns the fragments that are ready into bytes.
  *
- *     flight --settled--> feed_settle --> stream --> event --> feed_write --> STDOUT records
+ *     flight --settled--> stream --> event --> feed_write --> STDOUT records
  */
 #ifndef WORKERLESS_WEB_FEED_H
 #define WORKERLESS_WEB_FEED_H
@@ -8,14 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "park/stream.h"
 #include "web/event.h"
 #include "web/response.h"
 
 struct feed;
 struct route;
-struct settlement;
-struct stream;
-struct waiter_address;
 
 /* Takes the stream, to which fragments may still be added. `routes` are borrowed; a recipe's number
  * is the index of its route. The first bytes are a heartbeat, unless a fragment is ready. Returns
@@ -27,9 +25,8 @@ struct feed *feed_new(struct stream *stream, const struct route *routes, enum ev
 struct response feed_response(enum event_form form);
 const struct response *feed_head(const struct feed *feed);
 
-/* A flight that the stream waited for has settled. */
-void feed_settle(struct feed *feed, const struct waiter_address *who,
-                 const struct settlement *settlement);
+/* Who is told when a fragment that was waited for is ready. */
+void feed_on_ready(struct feed *feed, stream_ready_fn *ready, void *context);
 
 /* Sends a heartbeat next, unless a fragment is ready. */
 void feed_beat(struct feed *feed);

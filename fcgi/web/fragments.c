@@ -89,6 +89,7 @@ enum answer_kind fragments_start(struct service *service, const struct visit *vi
     struct slice query = visit->request->query;
     enum event_form form = wanted_form(visit->request);
     size_t count, bytes;
+    (void)who; /* its parts are told of by the stream itself */
     if (!count_names(service, query, &count, &bytes))
         return endpoint_fail(service, visit, 400, answer);
     if (visit->method == METHOD_HEAD) {
@@ -98,7 +99,7 @@ enum answer_kind fragments_start(struct service *service, const struct visit *vi
     }
     if (!stream_has_room(count, bytes))
         return endpoint_answer(visit, 503, answer);
-    struct stream *stream = stream_new(service->flights, *who, count, bytes);
+    struct stream *stream = stream_new(service->flights, count, bytes);
     answer->feed = stream ? feed_new(stream, service->routes, form) : NULL;
     if (!answer->feed) {
         stream_free(stream);

@@ -342,7 +342,7 @@ void exchange_settle(struct exchange *exchange, const struct waiter_address *who
     struct request *request = inflight_find(&exchange->inflight, who->request_id);
     if (!request || request->generation != who->generation)
         return;
-    request_settle(request, who, settlement);
+    request_settle(request, settlement);
 }
 
 /* --- beginning and end --- */

@@ -254,6 +254,21 @@ void request_add_input(struct request *request, struct slice bytes)
     }
 }
 
+/* A stream goes on as soon as there is something to send. */
+static void resume(struct request *request)
+{
+    if (request->state == REQUEST_PAUSED && feed_is_ready(request->stream.feed))
+        request_set_state(request, REQUEST_STREAMING);
+}
+
+/* A fragment of its stream is ready. */
+static void on_stream_ready(void *context)
+{
+    struct request *request = context;
+    resume(request);
+    request->group->all->ready(request->group);
+}
+
 /* The service's answer takes the place of what has arrived, but for the PARAMS that it is about. */
 static void start_service(struct request *request, const struct web_request *web)
 {
@@ -277,6 +292,7 @@ static void start_service(struct request *request, const struct web_request *web
         feed = request->answer.feed;
         memset(&request->stream, 0, sizeof request->stream);
         request->stream.feed = feed;
+        feed_on_ready(feed, on_stream_ready, request);
         request_set_state(request, REQUEST_STREAMING); /* its head is to be sent */
         break;
     }
@@ -325,26 +341,13 @@ void request_refuse(struct request *request, int status)
     request_answer(request, response_of_status(status));
 }
 
-/* A stream goes on as soon as there is something to send. */
-static void resume(struct request *request)
+void request_settle(struct request *request, const struct settlement *settlement)
 {
-    if (request->state == REQUEST_PAUSED && feed_is_ready(request->stream.feed))
-        request_set_state(request, REQUEST_STREAMING);
-}
-
-void request_settle(struct request *request, const struct waiter_address *who,
-                    const struct settlement *settlement)
-{
-    check(request->state != REQUEST_ASKING); /* no settlement comes before service_start returns */
-    if (request->state == REQUEST_STREAMING || request->state == REQUEST_PAUSED) {
-        feed_settle(request->stream.feed, who, settlement);
-        resume(request);
-    } else if (request->state == REQUEST_PARKED) {
-        struct wait wait = request->answer.wait;
-        service_finish(&wait, settlement, &request->answer.response);
-        request->sent = 0;
-        request_set_state(request, REQUEST_ANSWERING);
-    }
+    check(request->state == REQUEST_PARKED); /* so not before service_start has returned */
+    struct wait wait = request->answer.wait;
+    service_finish(&wait, settlement, &request->answer.response);
+    request->sent = 0;
+    request_set_state(request, REQUEST_ANSWERING);
 }
 
 size_t request_unsent(const struct request *request)

@@ -83,7 +83,8 @@ struct request {
     };
 };
 
-/* Called when time has passed: a request of the group has something to send. */
+/* Called when a request of the group may have something to send, because time has passed or a
+ * fragment of its stream is ready. */
 typedef void request_ready_fn(struct request_group *group);
 
 /* What all requests have in common. */
@@ -147,9 +148,8 @@ void request_answer(struct request *request, struct response response);
 /* The same with an error of our own. */
 void request_refuse(struct request *request, int status);
 
-/* A flight has settled: from PARKED to ANSWERING; one that is PAUSED may have something to send. */
-void request_settle(struct request *request, const struct waiter_address *who,
-                    const struct settlement *settlement);
+/* The flight that it waited on has settled: from PARKED to ANSWERING. */
+void request_settle(struct request *request, const struct settlement *settlement);
 
 /* What its answer, as far as it is not queued, counts in BUDGET_UNSENT. */
 size_t request_unsent(const struct request *request);

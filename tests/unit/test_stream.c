@@ -10,30 +10,21 @@
 
 #define FALLBACK "<p>later</p>"
 
-static const struct waiter_address who = {.connection = 4711, .generation = 77, .request_id = 9};
-
-static struct stream *stream; /* the one that is settled; NULL: the feed is */
+static struct stream *stream; /* the one that is looked at; NULL: the feed is */
 static struct feed *feed;
-static unsigned settled;
+static unsigned settled; /* parts that were waited for */
+static bool adding;      /* one, within stream_add */
 
-static void on_settled(void *context, const struct waiter_address *of,
-                       const struct settlement *settlement)
+static void on_ready(void *context)
 {
-    (void)context;
-    assert_int_equal(of->connection, who.connection);
-    assert_int_equal(of->generation, who.generation);
-    assert_int_equal(of->request_id, who.request_id);
+    assert_ptr_equal(context, &settled);
+    assert_false(adding);
     settled++;
-    if (stream)
-        stream_settle(stream, of, settlement);
-    else
-        feed_settle(feed, of, settlement);
 }
 
 static int setup_with(struct flight_limits limits)
 {
     fake_begin(limits);
-    flights_on_settled(bench->flights, on_settled, NULL);
     settled = 0;
     return 0;
 }
@@ -63,15 +54,18 @@ static void add(struct stream *to, unsigned recipe, const char *name)
 {
     struct slice exact = unit_exact(slice_of(name));
     struct fragment fragment = {recipe < RECIPES ? &bench->recipes[recipe] : NULL, exact, exact};
+    adding = true;
     stream_add(to, &fragment);
+    adding = false;
     unit_drop(exact);
 }
 
 /* A stream of these, whose names are of one letter each. */
 static struct stream *stream_of(unsigned recipe, const char *letters)
 {
-    struct stream *made = stream_new(bench->flights, who, strlen(letters), strlen(letters));
+    struct stream *made = stream_new(bench->flights, strlen(letters), strlen(letters));
     assert_non_null(made);
+    stream_on_ready(made, on_ready, &settled);
     for (; *letters; letters++)
         add(made, recipe, (const char[]){*letters, '\0'});
     return made;
@@ -181,7 +175,7 @@ static void test_shared(void **state)
 static void test_no_route(void **state)
 {
     (void)state;
-    stream = stream_new(bench->flights, who, 3, 3);
+    stream = stream_new(bench->flights, 3, 3);
     assert_non_null(stream);
     add(stream, RECIPES, "x");
     add(stream, BY_HAND, "b");
@@ -305,7 +299,7 @@ static void test_no_memory(void **state)
         assert_true(successes < 20);
         setup(NULL);
         alloc_fail_after(successes);
-        stream = stream_new(bench->flights, who, 3, 3);
+        stream = stream_new(bench->flights, 3, 3);
         if (stream) {
             add(stream, BY_HAND, "b");
             add(stream, RECIPES, "x");
@@ -377,7 +371,7 @@ static void test_feed(void **state)
     for (size_t i = 0; i < LENGTH(cases) * LENGTH(rooms); i++) {
         size_t row = i % LENGTH(cases), room = rooms[i / LENGTH(cases)];
         setup(NULL);
-        struct stream *of = stream_new(bench->flights, who, 4, 4);
+        struct stream *of = stream_new(bench->flights, 4, 4);
         assert_non_null(of);
         feed_of(of, cases[row].form);
         add(of, BY_HAND, "c");

@@ -59,7 +59,7 @@ static void on_settled(void *context, const struct waiter_address *who,
     assert_int_equal(who->request_id, asking->id);
     assert_int_equal(who->generation, asking->generation);
     assert_int_equal(asking->state, REQUEST_PARKED);
-    request_settle(asking, who, settlement);
+    request_settle(asking, settlement);
     ev_break(loop, EVBREAK_ONE);
 }
 
