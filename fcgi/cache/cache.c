@@ -30,7 +30,7 @@
 struct orphan {
     struct orphan *next;
     double over_at; /* by clock_monotonic(): it has ended by itself */
-    char token[REDIS_TOKEN_LEN + 1];
+    char token[STORE_TOKEN_LEN + 1];
     size_t key_len;
     char key[];
 };
@@ -39,7 +39,7 @@ struct cache {
     struct ev_loop *loop;
     const struct cache_settings *settings;
     struct memory *memory;
-    struct redis *redis; /* NULL: none is configured */
+    struct store *store; /* NULL: none is configured */
     cache_changed_fn *changed;
     void *context;
     uint32_t changes[CHANGE_COUNTERS]; /* of the keys with that hash */
@@ -62,7 +62,7 @@ struct question {
     bool sending;        /* what comes now comes too early */
     bool claims;         /* its token is that of a lease which it may have taken */
     bool purges;
-    char token[REDIS_TOKEN_LEN + 1];
+    char token[STORE_TOKEN_LEN + 1];
     size_t key_len;
     char key[]; /* or that with which the keys begin that are purged */
 };
@@ -134,9 +134,9 @@ static void on_lost(void *context)
     tell(context, CHANGED_VALUE, SLICE(""), true);
 }
 
-static bool redis_is_there(const struct cache *cache, struct slice key)
+static bool store_is_there(const struct cache *cache, struct slice key)
 {
-    return cache->redis && redis_usable(cache->redis, key);
+    return cache->store && store_usable(cache->store, key);
 }
 
 static void orphan_add(struct cache *cache, struct slice key, const char *token)
@@ -145,7 +145,7 @@ static void orphan_add(struct cache *cache, struct slice key, const char *token)
         cache->orphan_count < ORPHANS_MAX ? alloc_zeroed(sizeof *orphan + key.len) : NULL;
     if (!orphan)
         return;
-    memcpy(orphan->token, token, REDIS_TOKEN_LEN);
+    memcpy(orphan->token, token, STORE_TOKEN_LEN);
     memcpy(orphan->key, key.data, key.len);
     orphan->key_len = key.len;
     orphan->over_at = clock_monotonic() + cache->settings->lease;
@@ -162,7 +162,7 @@ static void orphans_release(struct cache *cache, bool all)
     while (*at) {
         struct orphan *orphan = *at;
         struct slice key = {.data = orphan->key, .len = orphan->key_len};
-        bool there = !all && redis_is_there(cache, key);
+        bool there = !all && store_is_there(cache, key);
         if (!there && !all && orphan->over_at > now) {
             at = &orphan->next;
             continue;
@@ -170,7 +170,7 @@ static void orphans_release(struct cache *cache, bool all)
         *at = orphan->next;
         cache->orphan_count--;
         if (there)
-            redis_release(cache->redis, key, orphan->token);
+            store_release(cache->store, key, orphan->token);
         free(orphan);
     }
 }
@@ -185,7 +185,7 @@ static void on_ready(void *context)
 
 static bool memory_is_right(const struct cache *cache, struct slice key)
 {
-    return !redis_is_there(cache, key) || redis_tracking(cache->redis, key);
+    return !store_is_there(cache, key) || store_tracking(cache->store, key);
 }
 
 static bool keep_in_memory(struct cache *cache, struct slice key, struct entry *entry,
@@ -228,31 +228,31 @@ static void question_free(struct question *question)
     free(question);
 }
 
-/* REDIS_OURS, into a lease that renews itself. Without memory for that it is given up again. */
+/* STORE_OURS, into a lease that renews itself. Without memory for that it is given up again. */
 static struct lease *take_lease(struct question *question)
 {
     struct cache *cache = question->cache;
-    struct lease *lease = lease_new(cache->loop, cache->redis, key_of(question), question->token,
+    struct lease *lease = lease_new(cache->loop, cache->store, key_of(question), question->token,
                                     cache->settings->lease);
     if (!lease)
-        redis_release(cache->redis, key_of(question), question->token);
+        store_release(cache->store, key_of(question), question->token);
     return lease;
 }
 
-static enum cache_outcome outcome_of(const struct question *question, enum redis_outcome outcome)
+static enum cache_outcome outcome_of(const struct question *question, enum store_outcome outcome)
 {
     static const enum cache_outcome outcomes[] = {
-        [REDIS_FOUND] = CACHE_FOUND, [REDIS_SAME] = CACHE_SAME,     [REDIS_NONE] = CACHE_NONE,
-        [REDIS_OURS] = CACHE_OURS,   [REDIS_THEIRS] = CACHE_THEIRS, [REDIS_GONE] = CACHE_ALONE,
+        [STORE_FOUND] = CACHE_FOUND, [STORE_SAME] = CACHE_SAME,     [STORE_NONE] = CACHE_NONE,
+        [STORE_OURS] = CACHE_OURS,   [STORE_THEIRS] = CACHE_THEIRS, [STORE_GONE] = CACHE_ALONE,
     };
     if (question->purges)
-        return outcome == REDIS_DONE ? CACHE_PURGED : CACHE_NOT_PURGED;
-    if (question->claims && outcome == REDIS_NONE)
+        return outcome == STORE_DONE ? CACHE_PURGED : CACHE_NOT_PURGED;
+    if (question->claims && outcome == STORE_NONE)
         return CACHE_UNREADABLE;
     return outcomes[outcome];
 }
 
-static void conclude(struct question *question, const struct redis_answer *answer)
+static void conclude(struct question *question, const struct store_answer *answer)
 {
     struct cache *cache = question->cache;
     struct cache_answer told = {
@@ -266,10 +266,10 @@ static void conclude(struct question *question, const struct redis_answer *answe
         question->changes == changes_of(cache, key_of(question)))
         keep_in_memory(cache, key_of(question), answer->entry,
                        answer->entry->fresh_until_ms + question->extra_ms);
-    if (answer->outcome == REDIS_GONE && question->claims &&
-        !redis_is_there(cache, key_of(question)))
+    if (answer->outcome == STORE_GONE && question->claims &&
+        !store_is_there(cache, key_of(question)))
         orphan_add(cache, key_of(question), question->token);
-    if (answer->outcome == REDIS_OURS && !(told.lease = take_lease(question)))
+    if (answer->outcome == STORE_OURS && !(told.lease = take_lease(question)))
         told.outcome = CACHE_ALONE;
     question->answered(question->caller, &told);
     question_free(question);
@@ -283,7 +283,7 @@ static struct question *question_of(struct later *later)
 /* Nobody could be asked. */
 static void on_gone(struct later *later)
 {
-    conclude(question_of(later), &(struct redis_answer){.outcome = REDIS_GONE});
+    conclude(question_of(later), &(struct store_answer){.outcome = STORE_GONE});
 }
 
 /* There is memory alone. */
@@ -303,11 +303,11 @@ static void answer_later(struct question *question, later_fn *call)
     later_add(&question->cache->laters, &question->later, call);
 }
 
-static void on_answer(void *caller, const struct redis_answer *answer)
+static void on_answer(void *caller, const struct store_answer *answer)
 {
     struct question *question = caller;
     if (question->sending) {
-        check(answer->outcome == REDIS_GONE); /* nothing was sent, so nothing else can be known */
+        check(answer->outcome == STORE_GONE); /* nothing was sent, so nothing else can be known */
         answer_later(question, on_gone);
     } else {
         conclude(question, answer);
@@ -320,9 +320,9 @@ bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
     struct question *question = question_new(cache, key, extra_ms, answered, caller);
     if (!question)
         return false;
-    if (redis_is_there(cache, key)) {
+    if (store_is_there(cache, key)) {
         question->sending = true;
-        redis_get(cache->redis, key, on_answer, question);
+        store_get(cache->store, key, on_answer, question);
         question->sending = false;
     } else {
         answer_later(question, on_memory_only);
@@ -336,10 +336,10 @@ bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
     struct question *question = question_new(cache, key, extra_ms, answered, caller);
     if (!question)
         return false;
-    if (redis_is_there(cache, key)) {
+    if (store_is_there(cache, key)) {
         lease_make_token(question->token);
         question->claims = question->sending = true;
-        redis_claim(cache->redis, key, question->token, (int64_t)(cache->settings->lease * 1000),
+        store_claim(cache->store, key, question->token, (int64_t)(cache->settings->lease * 1000),
                     known, on_answer, question);
         question->sending = false;
     } else {
@@ -350,23 +350,23 @@ bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
 
 /* --- storing --- */
 
-static void on_stored(void *caller, const struct redis_answer *answer)
+static void on_stored(void *caller, const struct store_answer *answer)
 {
     struct question *question = caller;
     struct cache *cache = question->cache;
     struct slice key = key_of(question);
-    if (answer->outcome == REDIS_DONE) {
+    if (answer->outcome == STORE_DONE) {
         if (!answer->untracked && question->changes == changes_of(cache, key))
             keep_in_memory(cache, key, question->entry, question->until_ms);
-    } else if (answer->outcome == REDIS_NONE) {
+    } else if (answer->outcome == STORE_NONE) {
         log_debug("cache", "%.*s: not stored: purged meanwhile, or made by another process",
                   SLICE_ARGS(key));
-    } else if (!redis_is_there(cache, key)) {
+    } else if (!store_is_there(cache, key)) {
         if (question->token[0])
             orphan_add(cache, key, question->token);
         keep_in_memory(cache, key, question->entry, question->until_ms);
     } else if (question->token[0]) { /* refused: nobody is to wait for the lease to end */
-        redis_release(cache->redis, key, question->token);
+        store_release(cache->store, key, question->token);
     }
     question_free(question);
 }
@@ -374,7 +374,7 @@ static void on_stored(void *caller, const struct redis_answer *answer)
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms)
 {
-    if (!redis_is_there(cache, key)) {
+    if (!store_is_there(cache, key)) {
         if (lease)
             orphan_add(cache, key, lease_token(lease));
         lease_free(lease);
@@ -391,8 +391,8 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
     lease_free(lease);
     question->entry = entry_ref(entry);
     question->until_ms = until_ms;
-    redis_store(cache->redis, key, leased ? question->token : NULL, entry,
-                until_ms - clock_fleet_ms(), on_stored, question);
+    store_put(cache->store, key, leased ? question->token : NULL, entry,
+              until_ms - clock_fleet_ms(), on_stored, question);
     return true;
 }
 
@@ -404,9 +404,9 @@ bool cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const 
         return false;
     if (lease)
         memcpy(question->token, lease_token(lease), sizeof question->token);
-    if (redis_is_there(cache, key)) {
+    if (store_is_there(cache, key)) {
         question->sending = true;
-        redis_check(cache->redis, key, question->token, known, on_answer, question);
+        store_check(cache->store, key, question->token, known, on_answer, question);
         question->sending = false;
     } else {
         answer_later(question, on_gone);
@@ -418,8 +418,8 @@ void cache_release(struct cache *cache, struct lease *lease)
 {
     if (!lease)
         return;
-    if (redis_is_there(cache, lease_key(lease)))
-        redis_release(cache->redis, lease_key(lease), lease_token(lease));
+    if (store_is_there(cache, lease_key(lease)))
+        store_release(cache->store, lease_key(lease), lease_token(lease));
     else
         orphan_add(cache, lease_key(lease), lease_token(lease));
     lease_free(lease);
@@ -435,7 +435,7 @@ bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, stru
 /* --- purging --- */
 
 /* Between two steps memory, or a flight, may have read some of it. */
-static void on_prefix_purged(void *caller, const struct redis_answer *answer)
+static void on_prefix_purged(void *caller, const struct store_answer *answer)
 {
     struct question *question = caller;
     forget(question->cache, key_of(question), true);
@@ -445,7 +445,7 @@ static void on_prefix_purged(void *caller, const struct redis_answer *answer)
 
 static void on_memory_purged(struct later *later)
 {
-    conclude(question_of(later), &(struct redis_answer){.outcome = REDIS_DONE});
+    conclude(question_of(later), &(struct store_answer){.outcome = STORE_DONE});
 }
 
 /* There is no Redis, so a stale entry stays in memory. */
@@ -463,9 +463,9 @@ static void purge_redis(struct question *question, bool is_prefix, bool soft)
     struct slice key = key_of(question);
     question->sending = true;
     if (is_prefix)
-        redis_purge_prefix(cache->redis, key, soft, on_prefix_purged, question);
-    else if (redis_is_there(cache, key))
-        redis_purge(cache->redis, key, soft, on_answer, question);
+        store_purge_prefix(cache->store, key, soft, on_prefix_purged, question);
+    else if (store_is_there(cache, key))
+        store_purge(cache->store, key, soft, on_answer, question);
     else
         answer_later(question, on_gone);
     question->sending = false;
@@ -481,7 +481,7 @@ bool cache_purge(struct cache *cache, const struct cache_purge *purge, cache_ans
     if (!question)
         return false;
     question->purges = true;
-    (cache->redis ? purge_redis : purge_memory)(question, purge->is_prefix, purge->soft);
+    (cache->store ? purge_redis : purge_memory)(question, purge->is_prefix, purge->soft);
     tell(cache, CHANGED_BY_PURGE, purge->key, purge->is_prefix);
     return true;
 }
@@ -498,13 +498,13 @@ struct cache *cache_new(struct ev_loop *loop, const struct cache_settings *setti
     later_queue_init(&cache->laters, loop);
     cache->memory = memory_new(settings->memory_bytes);
     if (cache->memory && settings->redis.address[0])
-        cache->redis = redis_new(loop, settings,
-                                 &(struct redis_owner){.context = cache,
-                                                       .ready = on_ready,
-                                                       .lost = on_lost,
-                                                       .tracking = on_tracking,
-                                                       .changed = on_changed});
-    if (!cache->memory || (settings->redis.address[0] && !cache->redis)) {
+        cache->store = store_new(loop, settings,
+                                 &(struct store_events){.context = cache,
+                                                        .ready = on_ready,
+                                                        .lost = on_lost,
+                                                        .tracking = on_tracking,
+                                                        .changed = on_changed});
+    if (!cache->memory || (settings->redis.address[0] && !cache->store)) {
         cache_free(cache);
         return NULL;
     }
@@ -519,17 +519,17 @@ void cache_on_changed(struct cache *cache, cache_changed_fn *changed, void *cont
 
 bool cache_is_shared(const struct cache *cache)
 {
-    return cache->redis != NULL;
+    return cache->store != NULL;
 }
 
 const char *cache_trouble(const struct cache *cache)
 {
-    return cache->redis ? redis_trouble(cache->redis) : NULL;
+    return cache->store ? store_trouble(cache->store) : NULL;
 }
 
 bool cache_busy(const struct cache *cache)
 {
-    return cache->redis && redis_busy(cache->redis);
+    return cache->store && store_busy(cache->store);
 }
 
 void cache_free(struct cache *cache)
@@ -537,7 +537,7 @@ void cache_free(struct cache *cache)
     if (!cache)
         return;
     cache->changed = NULL;
-    redis_free(cache->redis);
+    store_free(cache->store);
     later_run(&cache->laters);
     later_queue_stop(&cache->laters);
     orphans_release(cache, true);

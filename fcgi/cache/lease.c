@@ -12,17 +12,17 @@
 
 struct lease {
     struct ev_loop *loop;
-    struct redis *redis;
+    struct store *store;
     ev_timer renewal;
     int64_t life_ms;
-    char token[REDIS_TOKEN_LEN + 1];
+    char token[STORE_TOKEN_LEN + 1];
     size_t key_len;
     char key[];
 };
 
 void lease_make_token(char *token)
 {
-    unsigned char bytes[REDIS_TOKEN_LEN / 2];
+    unsigned char bytes[STORE_TOKEN_LEN / 2];
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         for (size_t i = 0; i < sizeof bytes; i++)
             bytes[i] = (unsigned char)lrand48();
@@ -35,19 +35,19 @@ static void on_renewal(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct lease *lease = timer->data;
     (void)loop, (void)events;
-    redis_renew(lease->redis, lease_key(lease), lease->token, lease->life_ms);
+    store_renew(lease->store, lease_key(lease), lease->token, lease->life_ms);
 }
 
-struct lease *lease_new(struct ev_loop *loop, struct redis *redis, struct slice key,
+struct lease *lease_new(struct ev_loop *loop, struct store *store, struct slice key,
                         const char *token, double seconds)
 {
     struct lease *lease = alloc_zeroed(sizeof *lease + key.len);
     if (!lease)
         return NULL;
     lease->loop = loop;
-    lease->redis = redis;
+    lease->store = store;
     lease->life_ms = (int64_t)(seconds * 1000);
-    memcpy(lease->token, token, REDIS_TOKEN_LEN);
+    memcpy(lease->token, token, STORE_TOKEN_LEN);
     memcpy(lease->key, key.data, key.len);
     lease->key_len = key.len;
     ev_timer_init(&lease->renewal, on_renewal, seconds / 3, seconds / 3);

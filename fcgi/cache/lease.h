@@ -6,15 +6,15 @@
 
 struct ev_loop;
 struct lease;
-struct redis;
+struct store;
 
-/* Writes a new random token and its terminator: REDIS_TOKEN_LEN + 1 bytes. */
+/* Writes a new random token and its terminator: STORE_TOKEN_LEN + 1 bytes. */
 void lease_make_token(char *token);
 
 /* For a lease of `seconds` that was just taken with the token. Renews it at each third of its life.
  * `redis` is borrowed and outlives the lease. Returns what the caller owns, or NULL when out of
  * memory. */
-struct lease *lease_new(struct ev_loop *loop, struct redis *redis, struct slice key,
+struct lease *lease_new(struct ev_loop *loop, struct store *store, struct slice key,
                         const char *token, double seconds);
 
 const char *lease_token(const struct lease *lease);

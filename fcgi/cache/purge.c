@@ -19,8 +19,8 @@
 static const char lease_start[] = "lease:{";
 
 struct redis_scan {
-    struct redis_nodes *nodes;
-    const struct redis_scan_owner *owner;
+    struct redis_topology *topology;
+    const struct scan_events *owner;
     void *caller;
     size_t node; /* which of them, of that version */
     unsigned version;
@@ -41,7 +41,7 @@ static void scan_begin(struct redis_scan *scan)
 {
     scan->node = 0;
     scan->leases = false;
-    scan->version = redis_nodes_version(scan->nodes);
+    scan->version = redis_topology_version(scan->topology);
     scan->times++;
 }
 
@@ -51,10 +51,10 @@ static void scan_turn(struct redis_scan *scan)
     scan->leases = !scan->leases;
     if (!scan->leases)
         scan->node++;
-    bool moved = scan->version != redis_nodes_version(scan->nodes);
+    bool moved = scan->version != redis_topology_version(scan->topology);
     if (moved && scan->times < TIMES_MAX)
         scan_begin(scan);
-    if (scan->node > 0 && !redis_nodes_at(scan->nodes, scan->node))
+    if (scan->node > 0 && !redis_topology_at(scan->topology, scan->node))
         scan_end(scan, !moved);
     else
         scan->owner->stepped(scan->caller, scan);
@@ -99,16 +99,17 @@ static void on_step(void *caller, redisReply *reply)
 
 void redis_scan_go_on(struct redis_scan *scan)
 {
-    struct redis_link *link = redis_nodes_at(scan->nodes, scan->node);
+    struct redis_server *server = redis_topology_at(scan->topology, scan->node);
     const char *pattern = scan->pattern + (scan->leases ? 0 : sizeof lease_start - 1);
     const char *words[] = {"SCAN", scan->cursor, "MATCH", pattern, "COUNT", STEP};
     const size_t lens[] = {4, strlen(scan->cursor), 5, strlen(pattern), 5, sizeof STEP - 1};
-    if (!link || !redis_link_usable(link) || !redis_link_send(link, 6, words, lens, on_step, scan))
+    if (!server || !redis_server_usable(server) ||
+        !redis_server_send(server, 6, words, lens, on_step, scan))
         scan_end(scan, false);
 }
 
-void redis_scan_start(struct redis_nodes *nodes, const char *name_space, struct slice prefix,
-                      const struct redis_scan_owner *owner, void *caller)
+void redis_scan_start(struct redis_topology *topology, const char *name_space, struct slice prefix,
+                      const struct scan_events *owner, void *caller)
 {
     size_t size = sizeof lease_start + strlen(name_space) + 1 + 2 * prefix.len + 1;
     struct redis_scan *scan = alloc_zeroed(sizeof *scan + size);
@@ -116,7 +117,7 @@ void redis_scan_start(struct redis_nodes *nodes, const char *name_space, struct 
         owner->done(caller, false);
         return;
     }
-    scan->nodes = nodes;
+    scan->topology = topology;
     scan->owner = owner;
     scan->caller = caller;
     scan->start_len = strlen(name_space) + 1;

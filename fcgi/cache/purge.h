@@ -6,10 +6,10 @@
 
 #include "base/slice.h"
 
-struct redis_nodes;
+struct redis_topology;
 struct redis_scan;
 
-struct redis_scan_owner {
+struct scan_events {
     /* The key without its namespace; that of a value or of a lease, perhaps more than once. */
     void (*found)(void *caller, struct slice key);
     /* A step is over that is not the last: the next begins by redis_scan_go_on, now or later. */
@@ -19,10 +19,10 @@ struct redis_scan_owner {
     void (*done)(void *caller, bool whole);
 };
 
-/* The keys of the namespace that begin with `prefix`. `nodes` and the owner are borrowed, the rest
- * is copied. The end of the nodes is the end of a step that is under way, and of the next. */
-void redis_scan_start(struct redis_nodes *nodes, const char *name_space, struct slice prefix,
-                      const struct redis_scan_owner *owner, void *caller);
+/* The keys of the namespace that begin with `prefix`. `topology` and the owner are borrowed, the rest
+ * is copied. The end of the topology is the end of a step that is under way, and of the next. */
+void redis_scan_start(struct redis_topology *topology, const char *name_space, struct slice prefix,
+                      const struct scan_events *owner, void *caller);
 
 void redis_scan_go_on(struct redis_scan *scan);
 

@@ -53,7 +53,7 @@
 static struct {
     const char *arguments, *text;
     char hash[HASH_LEN + 1];
-} scripts[REDIS_SCRIPTS] = {
+} scripts[SCRIPTS] = {
     /* [value, its PTTL]; or, if there is none but the one that is known, [there, -3] when the lease
      * is ours now, and [there, its PTTL] when it is another's; there is 1 if the known one is. The
      * length of a value that is too long comes third. No lease of ours is without expiry: what is
@@ -116,17 +116,17 @@ static struct {
 
 /* clang-format on */
 
-const char *redis_script_text(enum redis_script script)
+const char *scripts_text(enum script script)
 {
     return scripts[script].text;
 }
 
-const char *redis_script_hash(enum redis_script script)
+const char *scripts_hash(enum script script)
 {
     return scripts[script].hash[0] ? scripts[script].hash : NULL;
 }
 
-const char *redis_script_arguments(enum redis_script script)
+const char *scripts_arguments(enum script script)
 {
     return scripts[script].arguments;
 }
@@ -137,11 +137,11 @@ static void on_loaded(void *caller, redisReply *reply)
         memcpy(caller, reply->str, HASH_LEN);
 }
 
-void redis_scripts_load(struct redis_link *link)
+void scripts_load(struct redis_server *server)
 {
-    for (size_t i = 0; i < REDIS_SCRIPTS; i++) {
+    for (size_t i = 0; i < SCRIPTS; i++) {
         const char *words[] = {"SCRIPT", "LOAD", scripts[i].text};
         const size_t lens[] = {6, 4, strlen(scripts[i].text)};
-        redis_link_send(link, 3, words, lens, on_loaded, scripts[i].hash);
+        redis_server_send(server, 3, words, lens, on_loaded, scripts[i].hash);
     }
 }

@@ -7,9 +7,9 @@
 #ifndef WORKERLESS_CACHE_SCRIPTS_H
 #define WORKERLESS_CACHE_SCRIPTS_H
 
-struct redis_link;
+struct redis_server;
 
-enum redis_script {
+enum script {
     SCRIPT_CLAIM,
     SCRIPT_STORE,
     SCRIPT_RENEW,
@@ -18,19 +18,19 @@ enum redis_script {
     SCRIPT_DISCARD,
     SCRIPT_PURGE,
     SCRIPT_PURGE_SOFT,
-    REDIS_SCRIPTS
+    SCRIPTS
 };
 
 /* Of the text and the arguments: static. The hash: NULL while no server has told it. */
-const char *redis_script_text(enum redis_script script);
-const char *redis_script_hash(enum redis_script script);
+const char *scripts_text(enum script script);
+const char *scripts_hash(enum script script);
 
 /* What follows the keys, a letter each: 't' the token, 'm' milliseconds, 'k' how the known value
  * begins, 'e' the entry, 'l' the limit of a value's length. */
-const char *redis_script_arguments(enum redis_script script);
+const char *scripts_arguments(enum script script);
 
 /* Sends them all to the server, which answers with their hashes. Best effort: until then, and if it
  * fails, the text is sent each time. */
-void redis_scripts_load(struct redis_link *link);
+void scripts_load(struct redis_server *server);
 
 #endif

@@ -1,9 +1,9 @@
-/* Operations on values and leases: each is a command or a script, sent to the link of its key.
+/* Operations on values and leases: each is a command or a script, sent to the server of its key.
  *
- *     operation --> argv --> link --reply--> struct redis_answer --> answered
- *                     ^        |---- NOSCRIPT: once more, with the script's text
- *                     |        |---- MOVED, ASK: once more, to another link
- *                     '--------'---- TRYAGAIN: once more, with one key; and a little later
+ *     operation --> argv --> server --reply--> struct store_answer --> answered
+ *                     ^          |---- NOSCRIPT: once more, with the script's text
+ *                     |          |---- MOVED, ASK: once more, to another server
+ *                     '----------'---- TRYAGAIN: once more, with one key; and a little later
  *
  * An operation holds all that it takes to be sent a second time.
  */
@@ -54,9 +54,9 @@ enum operation_kind {
 /* Which keys a script is given as such: see scripts.c. */
 enum declared_keys { BOTH_KEYS, LEASE_ONLY, VALUE_ONLY };
 
-struct redis {
-    struct redis_owner owner;
-    struct redis_nodes *nodes;
+struct store {
+    struct store_events owner;
+    struct redis_topology *topology;
     struct redis_clock *clock;
     struct timeout_queue again; /* operations that are to be sent again, a little later */
     struct log_limit refused[PURGE_SOFT + 1]; /* by the kind of the operation */
@@ -69,20 +69,20 @@ struct redis {
 };
 
 struct operation {
-    struct redis *redis;
+    struct store *store;
     enum operation_kind kind;
-    redis_answer_fn *answered;
+    store_answer_fn *answered;
     void *caller;
     struct entry *entry; /* owned: what is to be stored, or the plain value whose PTTL is asked */
-    char token[REDIS_TOKEN_LEN + 1];
+    char token[STORE_TOKEN_LEN + 1];
     char milliseconds[24]; /* of the lease, of the value's life, or the fleet's clock */
     char known[80];        /* how the value begins that counts as missing, or is discarded */
     size_t known_len;
     bool by_text;    /* the script, as the server does not know its hash */
     bool lease_lost; /* CHECK: what has been answered */
 
-    struct redis_link *link; /* it was sent to, or is to be sent to; NULL: that of its key */
-    bool asking;             /* the link is not that of the key yet */
+    struct redis_server *server; /* it was sent to, or is to be sent to; NULL: that of its key */
+    bool asking;                 /* the server is not that of the key yet */
     enum declared_keys declared;
     unsigned redirections, tries; /* REDIRECTIONS_MAX, TRIES_MAX */
     struct timeout again;
@@ -93,10 +93,10 @@ struct operation {
 
 static bool operation_send(struct operation *operation);
 
-/* Where it is sent next; NULL: to the link of its key. */
-static void operation_aim(struct operation *operation, struct redis_link *link, bool asking)
+/* Where it is sent next; NULL: to the server of its key. */
+static void operation_aim(struct operation *operation, struct redis_server *server, bool asking)
 {
-    operation->link = link;
+    operation->server = server;
     operation->asking = asking;
 }
 
@@ -107,7 +107,7 @@ static void operation_free(struct operation *operation)
 }
 
 /* The one way out. */
-static void operation_end(struct operation *operation, struct redis_answer answer)
+static void operation_end(struct operation *operation, struct store_answer answer)
 {
     answer.untracked = operation->asking;
     if (operation->answered)
@@ -116,24 +116,24 @@ static void operation_end(struct operation *operation, struct redis_answer answe
 }
 
 /* NULL when out of memory: then it has been answered already. */
-static struct operation *operation_new(struct redis *redis, enum operation_kind kind,
-                                       struct slice key, redis_answer_fn *answered, void *caller)
+static struct operation *operation_new(struct store *store, enum operation_kind kind,
+                                       struct slice key, store_answer_fn *answered, void *caller)
 {
-    size_t size = strlen(redis->name_space) + 1 + key.len + 1;
+    size_t size = strlen(store->name_space) + 1 + key.len + 1;
     size_t lease_size = size + sizeof("lease:{}");
     struct operation *operation = alloc_zeroed(sizeof *operation + size + lease_size);
     if (!operation) {
         if (answered)
-            answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
+            answered(caller, &(struct store_answer){.outcome = STORE_GONE});
         return NULL;
     }
-    operation->redis = redis;
+    operation->store = store;
     operation->kind = kind;
     operation->answered = answered;
     operation->caller = caller;
     operation->lease_key = operation->value_key + size;
     operation->key_len =
-        (size_t)snprintf(operation->value_key, size, "%s:%.*s", redis->name_space, SLICE_ARGS(key));
+        (size_t)snprintf(operation->value_key, size, "%s:%.*s", store->name_space, SLICE_ARGS(key));
     operation->lease_len =
         (size_t)snprintf(operation->lease_key, lease_size, "lease:{%s}", operation->value_key);
     return operation;
@@ -142,7 +142,7 @@ static struct operation *operation_new(struct redis *redis, enum operation_kind 
 static void operation_start(struct operation *operation)
 {
     if (!operation_send(operation))
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+        operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
 }
 
 static void set_milliseconds(struct operation *operation, int64_t milliseconds)
@@ -152,7 +152,7 @@ static void set_milliseconds(struct operation *operation, int64_t milliseconds)
 
 static void set_token(struct operation *operation, const char *token)
 {
-    memcpy(operation->token, token, REDIS_TOKEN_LEN);
+    memcpy(operation->token, token, STORE_TOKEN_LEN);
 }
 
 /* By how its envelope begins; NULL: there is none. That of an old result that is kept because
@@ -178,7 +178,7 @@ static struct entry *plain_entry(struct slice body, const redisReply *ttl)
 
 static void answer_entry(struct operation *operation, struct entry *owned)
 {
-    operation_end(operation, (struct redis_answer){.outcome = owned ? REDIS_FOUND : REDIS_NONE,
+    operation_end(operation, (struct store_answer){.outcome = owned ? STORE_FOUND : STORE_NONE,
                                                    .entry = owned,
                                                    .lease_lost = operation->lease_lost});
     entry_unref(owned);
@@ -189,11 +189,11 @@ static void answer_envelope(struct operation *operation, struct slice value)
 {
     struct entry *entry = entry_decode(value);
     if (!entry) {
-        size_t start_len = strlen(operation->redis->name_space) + 1;
+        size_t start_len = strlen(operation->store->name_space) + 1;
         struct slice key = {operation->value_key + start_len, operation->key_len - start_len};
-        log_limited(&operation->redis->damaged, LOG_LEVEL_WARNING, "redis",
+        log_limited(&operation->store->damaged, LOG_LEVEL_WARNING, "redis",
                     "%s holds a damaged entry; it is made anew", operation->value_key);
-        struct operation *discard = operation_new(operation->redis, DISCARD, key, NULL, NULL);
+        struct operation *discard = operation_new(operation->store, DISCARD, key, NULL, NULL);
         if (discard) {
             discard->known_len =
                 value.len < sizeof discard->known ? value.len : sizeof discard->known;
@@ -209,8 +209,8 @@ static void answer_envelope(struct operation *operation, struct slice value)
 static void on_get(struct operation *operation, redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_STRING || reply->len == 0 ||
-        (size_t)reply->len > operation->redis->value_max) {
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_NONE});
+        (size_t)reply->len > operation->store->value_max) {
+        operation_end(operation, (struct store_answer){.outcome = STORE_NONE});
         return;
     }
     struct slice value = {.data = reply->str, .len = reply->len};
@@ -245,12 +245,12 @@ static void answer_value(struct operation *operation, const redisReply *string,
 
 static void complain_of_long_value(const struct operation *operation, const redisReply *len)
 {
-    struct redis *redis = operation->redis;
+    struct store *store = operation->store;
     if (len->type == REDIS_REPLY_INTEGER)
-        log_limited(&redis->too_long_there, LOG_LEVEL_WARNING, "redis",
+        log_limited(&store->too_long_there, LOG_LEVEL_WARNING, "redis",
                     "%s holds %lld bytes, more than max_value (%zu); it counts as missing and is "
                     "regenerated",
-                    operation->value_key, len->integer, redis->value_max);
+                    operation->value_key, len->integer, store->value_max);
 }
 
 /* [value, PTTL], or [whether the known one is there, CLAIMED or the PTTL of their lease], and the
@@ -260,7 +260,7 @@ static void on_claim(struct operation *operation, redisReply *reply)
     const redisReply *first, *ttl;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 || reply->elements > 3 ||
         reply->element[1]->type != REDIS_REPLY_INTEGER) {
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+        operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
         return;
     }
     first = reply->element[0];
@@ -271,8 +271,8 @@ static void on_claim(struct operation *operation, redisReply *reply)
         answer_value(operation, first, ttl);
     else
         operation_end(operation,
-                      (struct redis_answer){
-                          .outcome = ttl->integer == CLAIMED ? REDIS_OURS : REDIS_THEIRS,
+                      (struct store_answer){
+                          .outcome = ttl->integer == CLAIMED ? STORE_OURS : STORE_THEIRS,
                           .wait_ms = ttl->integer >= 0 ? ttl->integer : LEASE_WITHOUT_END_MS,
                           .known_gone = first->integer == 0,
                       });
@@ -283,7 +283,7 @@ static void on_yes_or_no(struct operation *operation, redisReply *reply)
 {
     bool yes = reply->type == REDIS_REPLY_STATUS ||
                (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
-    operation_end(operation, (struct redis_answer){.outcome = yes ? REDIS_DONE : REDIS_NONE});
+    operation_end(operation, (struct store_answer){.outcome = yes ? STORE_DONE : STORE_NONE});
 }
 
 /* [lost], [lost, 1] for the value that is known, or [lost, value, PTTL]. */
@@ -292,7 +292,7 @@ static void on_check(struct operation *operation, redisReply *reply)
     size_t count = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
     if (count < 1 || count > 3 || reply->element[0]->type != REDIS_REPLY_INTEGER ||
         (count == 3 && reply->element[1]->type != REDIS_REPLY_STRING)) {
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+        operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
         return;
     }
     operation->lease_lost = reply->element[0]->integer != 0;
@@ -300,7 +300,7 @@ static void on_check(struct operation *operation, redisReply *reply)
         answer_value(operation, reply->element[1], reply->element[2]);
     else
         operation_end(operation,
-                      (struct redis_answer){.outcome = count == 2 ? REDIS_SAME : REDIS_NONE,
+                      (struct store_answer){.outcome = count == 2 ? STORE_SAME : STORE_NONE,
                                             .lease_lost = operation->lease_lost});
 }
 
@@ -314,14 +314,14 @@ static void on_purge(struct operation *operation, redisReply *reply)
         operation_start(operation);
         return;
     }
-    operation_end(operation, (struct redis_answer){.outcome = done ? REDIS_DONE : REDIS_GONE});
+    operation_end(operation, (struct store_answer){.outcome = done ? STORE_DONE : STORE_GONE});
 }
 
-#define NO_SCRIPT REDIS_SCRIPTS
+#define NO_SCRIPT SCRIPTS
 
 static const struct {
     const char *name; /* for the log */
-    enum redis_script script;
+    enum script script;
     void (*replied)(struct operation *operation, redisReply *reply);
 } kinds[] = {
     [GET] = {"GETRANGE", NO_SCRIPT, on_get},
@@ -341,10 +341,10 @@ static const struct {
  * local key": while the slot moves, the script's other key is on another node.) */
 static bool operation_redirected(struct operation *operation, const char *error)
 {
-    struct redis *redis = operation->redis;
-    struct redis_link *to;
+    struct store *store = operation->store;
+    struct redis_server *to;
     enum redis_redirection_kind kind =
-        redis_nodes_redirect(redis->nodes, operation->link, error, &to);
+        redis_topology_redirect(store->topology, operation->server, error, &to);
     bool partly = kind == REDIS_TRY_AGAIN || strstr(error, "non local key");
     if ((kind == REDIS_MOVED || kind == REDIS_ASK) && to &&
         operation->redirections++ < REDIRECTIONS_MAX) {
@@ -353,7 +353,7 @@ static bool operation_redirected(struct operation *operation, const char *error)
                operation->declared == BOTH_KEYS) {
         operation->declared = LEASE_ONLY;
     } else if (partly && operation->tries++ < TRIES_MAX) {
-        timeout_start(&redis->again, &operation->again);
+        timeout_start(&store->again, &operation->again);
         return true;
     } else {
         return false;
@@ -387,19 +387,19 @@ static void on_error(struct operation *operation, redisReply *reply)
         return;
     bool miss = operation->kind == GET && strncmp(reply->str, "WRONGTYPE", 9) == 0;
     if (!miss)
-        log_limited(&operation->redis->refused[operation->kind], LOG_LEVEL_WARNING, "redis",
-                    "%s: %s is refused: %s", redis_link_name(operation->link),
+        log_limited(&operation->store->refused[operation->kind], LOG_LEVEL_WARNING, "redis",
+                    "%s: %s is refused: %s", redis_server_name(operation->server),
                     kinds[operation->kind].name, reply->str);
     if (redis_trouble_is_denial(reply->str))
-        redis_link_doubt(operation->link);
-    operation_end(operation, (struct redis_answer){.outcome = miss ? REDIS_NONE : REDIS_GONE});
+        redis_server_doubt(operation->server);
+    operation_end(operation, (struct store_answer){.outcome = miss ? STORE_NONE : STORE_GONE});
 }
 
 static void on_reply(void *caller, redisReply *reply)
 {
     struct operation *operation = caller;
     if (!reply)
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+        operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
     else if (reply->type == REDIS_REPLY_ERROR)
         on_error(operation, reply);
     else
@@ -432,22 +432,22 @@ static void add_words(struct arguments *arguments, const char *first, const char
 
 static void add_script(struct arguments *arguments, const struct operation *operation)
 {
-    enum redis_script script = kinds[operation->kind].script;
-    const char *hash = operation->by_text ? NULL : redis_script_hash(script);
+    enum script script = kinds[operation->kind].script;
+    const char *hash = operation->by_text ? NULL : scripts_hash(script);
     struct slice lease_key = {operation->lease_key, operation->lease_len};
     struct slice value_key = {operation->value_key, operation->key_len};
 
-    add_words(arguments, hash ? "EVALSHA" : "EVAL", hash ? hash : redis_script_text(script),
+    add_words(arguments, hash ? "EVALSHA" : "EVAL", hash ? hash : scripts_text(script),
               operation->declared == BOTH_KEYS ? "2" : "1");
     if (operation->declared != VALUE_ONLY)
         add(arguments, lease_key);
     if (operation->declared != LEASE_ONLY)
         add(arguments, value_key);
-    for (const char *what = redis_script_arguments(script); *what; what++)
+    for (const char *what = scripts_arguments(script); *what; what++)
         add(arguments, *what == 't'   ? slice_of(operation->token)
                        : *what == 'm' ? slice_of(operation->milliseconds)
                        : *what == 'k' ? (struct slice){operation->known, operation->known_len}
-                       : *what == 'l' ? slice_of(operation->redis->value_max_text)
+                       : *what == 'l' ? slice_of(operation->store->value_max_text)
                                       : operation->entry->encoded);
     if (operation->declared != BOTH_KEYS)
         add(arguments, operation->declared == LEASE_ONLY ? value_key : lease_key);
@@ -466,7 +466,7 @@ static void arguments_of(const struct operation *operation, struct arguments *ar
               NULL, NULL);
     add(arguments, (struct slice){operation->value_key, operation->key_len});
     if (operation->kind == GET) /* one byte more than the limit, which shows that it is passed */
-        add_words(arguments, "0", operation->redis->value_max_text, NULL);
+        add_words(arguments, "0", operation->store->value_max_text, NULL);
     if (operation->kind == STORE_NEW) {
         add(arguments, operation->entry->encoded);
         add_words(arguments, "PX", operation->milliseconds, "NX");
@@ -484,29 +484,30 @@ static bool operation_send(struct operation *operation)
     static const size_t asking_len[] = {6};
     struct arguments arguments = {0};
     struct slice key = {operation->value_key, operation->key_len};
-    if (!operation->link)
-        operation->link = redis_nodes_link(operation->redis->nodes, key, (struct slice){0});
-    struct redis_link *link = operation->link;
-    if (!link || !redis_link_usable(link))
+    if (!operation->server)
+        operation->server =
+            redis_topology_server(operation->store->topology, key, (struct slice){0});
+    struct redis_server *server = operation->server;
+    if (!server || !redis_server_usable(server))
         return false;
-    if (operation->asking && !redis_link_send(link, 1, asking, asking_len, on_ignored, NULL))
+    if (operation->asking && !redis_server_send(server, 1, asking, asking_len, on_ignored, NULL))
         return false;
     arguments_of(operation, &arguments);
-    return redis_link_send(link, arguments.count, arguments.words, arguments.lens, on_reply,
-                           operation);
+    return redis_server_send(server, arguments.count, arguments.words, arguments.lens, on_reply,
+                             operation);
 }
 
-void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered, void *caller)
+void store_get(struct store *store, struct slice key, store_answer_fn *answered, void *caller)
 {
-    struct operation *operation = operation_new(redis, GET, key, answered, caller);
+    struct operation *operation = operation_new(store, GET, key, answered, caller);
     if (operation)
         operation_start(operation);
 }
 
-void redis_claim(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
-                 const struct entry *known, redis_answer_fn *answered, void *caller)
+void store_claim(struct store *store, struct slice key, const char *token, int64_t lease_ms,
+                 const struct entry *known, store_answer_fn *answered, void *caller)
 {
-    struct operation *operation = operation_new(redis, CLAIM, key, answered, caller);
+    struct operation *operation = operation_new(store, CLAIM, key, answered, caller);
     if (!operation)
         return;
     set_token(operation, token);
@@ -515,18 +516,18 @@ void redis_claim(struct redis *redis, struct slice key, const char *token, int64
     operation_start(operation);
 }
 
-void redis_store(struct redis *redis, struct slice key, const char *token, struct entry *entry,
-                 int64_t keep_ms, redis_answer_fn *answered, void *caller)
+void store_put(struct store *store, struct slice key, const char *token, struct entry *entry,
+               int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
     struct operation *operation =
-        operation_new(redis, token ? STORE : STORE_NEW, key, answered, caller);
+        operation_new(store, token ? STORE : STORE_NEW, key, answered, caller);
     if (!operation)
         return;
-    if (entry->encoded.len > redis->value_max) {
-        log_limited(&redis->too_long_to_store, LOG_LEVEL_WARNING, "redis",
+    if (entry->encoded.len > store->value_max) {
+        log_limited(&store->too_long_to_store, LOG_LEVEL_WARNING, "redis",
                     "%s is not stored: its %zu bytes are more than max_value (%zu)",
-                    operation->value_key, entry->encoded.len, redis->value_max);
-        operation_end(operation, (struct redis_answer){.outcome = REDIS_GONE});
+                    operation->value_key, entry->encoded.len, store->value_max);
+        operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
         return;
     }
     if (token)
@@ -536,9 +537,9 @@ void redis_store(struct redis *redis, struct slice key, const char *token, struc
     operation_start(operation);
 }
 
-void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms)
+void store_renew(struct store *store, struct slice key, const char *token, int64_t lease_ms)
 {
-    struct operation *operation = operation_new(redis, RENEW, key, NULL, NULL);
+    struct operation *operation = operation_new(store, RENEW, key, NULL, NULL);
     if (!operation)
         return;
     set_token(operation, token);
@@ -546,10 +547,10 @@ void redis_renew(struct redis *redis, struct slice key, const char *token, int64
     operation_start(operation);
 }
 
-void redis_check(struct redis *redis, struct slice key, const char *token,
-                 const struct entry *known, redis_answer_fn *answered, void *caller)
+void store_check(struct store *store, struct slice key, const char *token,
+                 const struct entry *known, store_answer_fn *answered, void *caller)
 {
-    struct operation *operation = operation_new(redis, CHECK, key, answered, caller);
+    struct operation *operation = operation_new(store, CHECK, key, answered, caller);
     if (!operation)
         return;
     set_token(operation, token);
@@ -557,20 +558,20 @@ void redis_check(struct redis *redis, struct slice key, const char *token,
     operation_start(operation);
 }
 
-void redis_release(struct redis *redis, struct slice key, const char *token)
+void store_release(struct store *store, struct slice key, const char *token)
 {
-    struct operation *operation = operation_new(redis, RELEASE, key, NULL, NULL);
+    struct operation *operation = operation_new(store, RELEASE, key, NULL, NULL);
     if (!operation)
         return;
     set_token(operation, token);
     operation_start(operation);
 }
 
-void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_fn *answered,
+void store_purge(struct store *store, struct slice key, bool soft, store_answer_fn *answered,
                  void *caller)
 {
     struct operation *operation =
-        operation_new(redis, soft ? PURGE_SOFT : PURGE, key, answered, caller);
+        operation_new(store, soft ? PURGE_SOFT : PURGE, key, answered, caller);
     if (!operation)
         return;
     set_milliseconds(operation, clock_fleet_ms());
@@ -580,13 +581,13 @@ void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_
 /* A purge of every key that begins so, for the one who waits for it: over when the scan is, and the
  * last of the single purges. */
 struct prefix_purge {
-    struct redis *redis;
+    struct store *store;
     bool soft;
     bool scanning;
     bool failed; /* one of them, or the scan */
     size_t pending;
     struct redis_scan *paused; /* until fewer are pending; or NULL */
-    redis_answer_fn *answered;
+    store_answer_fn *answered;
     void *caller;
 };
 
@@ -595,16 +596,16 @@ static void prefix_purge_end(struct prefix_purge *purge)
     if (purge->scanning || purge->pending > 0)
         return;
     purge->answered(purge->caller,
-                    &(struct redis_answer){.outcome = purge->failed ? REDIS_GONE : REDIS_DONE});
+                    &(struct store_answer){.outcome = purge->failed ? STORE_GONE : STORE_DONE});
     free(purge);
 }
 
-static void on_one_purged(void *caller, const struct redis_answer *answer)
+static void on_one_purged(void *caller, const struct store_answer *answer)
 {
     struct prefix_purge *purge = caller;
     struct redis_scan *paused = purge->paused;
     purge->pending--;
-    purge->failed |= answer->outcome != REDIS_DONE;
+    purge->failed |= answer->outcome != STORE_DONE;
     if (paused && purge->pending < PURGES_MAX) {
         purge->paused = NULL;
         redis_scan_go_on(paused);
@@ -617,7 +618,7 @@ static void on_found(void *caller, struct slice key)
 {
     struct prefix_purge *purge = caller;
     purge->pending++;
-    redis_purge(purge->redis, key, purge->soft, on_one_purged, purge);
+    store_purge(purge->store, key, purge->soft, on_one_purged, purge);
 }
 
 static void on_stepped(void *caller, struct redis_scan *scan)
@@ -637,132 +638,133 @@ static void on_scanned(void *caller, bool whole)
     prefix_purge_end(purge);
 }
 
-static const struct redis_scan_owner prefix_scan = {on_found, on_stepped, on_scanned};
+static const struct scan_events prefix_scan = {on_found, on_stepped, on_scanned};
 
-void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
-                        redis_answer_fn *answered, void *caller)
+void store_purge_prefix(struct store *store, struct slice prefix, bool soft,
+                        store_answer_fn *answered, void *caller)
 {
     struct prefix_purge *purge = alloc_zeroed(sizeof *purge);
     if (!purge) {
-        answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
+        answered(caller, &(struct store_answer){.outcome = STORE_GONE});
         return;
     }
-    *purge = (struct prefix_purge){.redis = redis,
+    *purge = (struct prefix_purge){.store = store,
                                    .soft = soft,
                                    .scanning = true,
                                    .answered = answered,
                                    .caller = caller};
-    redis_scan_start(redis->nodes, redis->name_space, prefix, &prefix_scan, purge);
+    redis_scan_start(store->topology, store->name_space, prefix, &prefix_scan, purge);
 }
 
-/* --- the links --- */
+/* --- the servers --- */
 
-static void on_ready(void *context, struct redis_link *link)
+static void on_ready(void *context, struct redis_server *server)
 {
-    struct redis *redis = context;
-    redis_clock_ask(redis->clock, link); /* first, as clock.h says */
-    redis_scripts_load(link);
-    redis->owner.ready(redis->owner.context);
+    struct store *store = context;
+    redis_clock_ask(store->clock, server); /* first, as clock.h says */
+    scripts_load(server);
+    store->owner.ready(store->owner.context);
 }
 
-static void on_lost(void *context, struct redis_link *link)
+static void on_lost(void *context, struct redis_server *server)
 {
-    struct redis *redis = context;
-    (void)link;
-    redis->owner.lost(redis->owner.context);
+    struct store *store = context;
+    (void)server;
+    store->owner.lost(store->owner.context);
 }
 
-static void on_tracking(void *context, struct redis_link *link, bool on)
+static void on_tracking(void *context, struct redis_server *server, bool on)
 {
-    struct redis *redis = context;
-    (void)link;
-    redis->owner.tracking(redis->owner.context, on);
+    struct store *store = context;
+    (void)server;
+    store->owner.tracking(store->owner.context, on);
 }
 
-static void on_changed(void *context, struct redis_link *link, struct slice key, bool lease_only)
+static void on_changed(void *context, struct redis_server *server, struct slice key,
+                       bool lease_only)
 {
-    struct redis *redis = context;
-    if (!link)
-        redis_clock_nodes_changed(redis->clock);
-    redis->owner.changed(redis->owner.context, key, lease_only);
+    struct store *store = context;
+    if (!server)
+        redis_clock_topology_changed(store->clock);
+    store->owner.changed(store->owner.context, key, lease_only);
 }
 
-struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *settings,
-                        const struct redis_owner *owner)
+struct store *store_new(struct ev_loop *loop, const struct cache_settings *settings,
+                        const struct store_events *owner)
 {
-    struct redis *redis = alloc_zeroed(sizeof *redis);
-    if (!redis)
+    struct store *store = alloc_zeroed(sizeof *store);
+    if (!store)
         return NULL;
-    redis->owner = *owner;
-    redis->name_space = settings->name_space;
-    snprintf(redis->value_start, sizeof redis->value_start, "%s:", settings->name_space);
-    redis->value_max = settings->max_value;
-    snprintf(redis->value_max_text, sizeof redis->value_max_text, "%zu", settings->max_value);
-    timeout_queue_init(&redis->again, loop, TRY_AGAIN_S, on_again, redis);
-    redis->clock = redis_clock_new(loop);
-    if (redis->clock)
-        redis->nodes = redis_nodes_new(loop, &settings->redis,
-                                       &(struct redis_link_owner){.context = redis,
-                                                                  .name_space = redis->name_space,
-                                                                  .value_max = redis->value_max,
-                                                                  .ready = on_ready,
-                                                                  .lost = on_lost,
-                                                                  .tracking = on_tracking,
-                                                                  .changed = on_changed});
-    if (redis->nodes) {
-        redis_clock_watch(redis->clock, redis->nodes);
-        return redis;
+    store->owner = *owner;
+    store->name_space = settings->name_space;
+    snprintf(store->value_start, sizeof store->value_start, "%s:", settings->name_space);
+    store->value_max = settings->max_value;
+    snprintf(store->value_max_text, sizeof store->value_max_text, "%zu", settings->max_value);
+    timeout_queue_init(&store->again, loop, TRY_AGAIN_S, on_again, store);
+    store->clock = redis_clock_new(loop);
+    if (store->clock)
+        store->topology = redis_topology_new(loop, &settings->redis,
+                                             &(struct redis_events){.context = store,
+                                                                    .name_space = store->name_space,
+                                                                    .value_max = store->value_max,
+                                                                    .ready = on_ready,
+                                                                    .lost = on_lost,
+                                                                    .tracking = on_tracking,
+                                                                    .changed = on_changed});
+    if (store->topology) {
+        redis_clock_watch(store->clock, store->topology);
+        return store;
     }
-    redis_clock_free(redis->clock);
-    timeout_queue_stop(&redis->again);
-    free(redis);
+    redis_clock_free(store->clock);
+    timeout_queue_stop(&store->again);
+    free(store);
     return NULL;
 }
 
-void redis_free(struct redis *redis)
+void store_free(struct store *store)
 {
-    if (!redis)
+    if (!store)
         return;
-    while (redis->again.oldest) {
-        struct timeout *again = redis->again.oldest;
+    while (store->again.oldest) {
+        struct timeout *again = store->again.oldest;
         timeout_stop(again);
         operation_end((struct operation *)((char *)again - offsetof(struct operation, again)),
-                      (struct redis_answer){.outcome = REDIS_GONE});
+                      (struct store_answer){.outcome = STORE_GONE});
     }
-    timeout_queue_stop(&redis->again);
-    redis_nodes_free(redis->nodes);
-    redis_clock_free(redis->clock);
-    for (size_t i = 0; i < sizeof redis->refused / sizeof redis->refused[0]; i++)
-        log_limit_end(&redis->refused[i]);
-    log_limit_end(&redis->damaged);
-    log_limit_end(&redis->too_long_there);
-    log_limit_end(&redis->too_long_to_store);
-    free(redis);
+    timeout_queue_stop(&store->again);
+    redis_topology_free(store->topology);
+    redis_clock_free(store->clock);
+    for (size_t i = 0; i < sizeof store->refused / sizeof store->refused[0]; i++)
+        log_limit_end(&store->refused[i]);
+    log_limit_end(&store->damaged);
+    log_limit_end(&store->too_long_there);
+    log_limit_end(&store->too_long_to_store);
+    free(store);
 }
 
-static struct redis_link *link_of(const struct redis *redis, struct slice key)
+static struct redis_server *server_of(const struct store *store, struct slice key)
 {
-    return redis_nodes_link(redis->nodes, slice_of(redis->value_start), key);
+    return redis_topology_server(store->topology, slice_of(store->value_start), key);
 }
 
-bool redis_usable(const struct redis *redis, struct slice key)
+bool store_usable(const struct store *store, struct slice key)
 {
-    struct redis_link *link = link_of(redis, key);
-    return link && redis_link_usable(link);
+    struct redis_server *server = server_of(store, key);
+    return server && redis_server_usable(server);
 }
 
-bool redis_tracking(const struct redis *redis, struct slice key)
+bool store_tracking(const struct store *store, struct slice key)
 {
-    struct redis_link *link = link_of(redis, key);
-    return link && redis_link_tracking(link);
+    struct redis_server *server = server_of(store, key);
+    return server && redis_server_tracking(server);
 }
 
-const char *redis_trouble(const struct redis *redis)
+const char *store_trouble(const struct store *store)
 {
-    return redis_trouble_line(redis_nodes_trouble(redis->nodes));
+    return redis_trouble_line(redis_topology_trouble(store->topology));
 }
 
-bool redis_busy(const struct redis *redis)
+bool store_busy(const struct store *store)
 {
-    return redis_nodes_busy(redis->nodes) || redis->again.oldest;
+    return redis_topology_busy(store->topology) || store->again.oldest;
 }

@@ -12,14 +12,14 @@
 
 #include "base/slice.h"
 
-#define REDIS_TOKEN_LEN 32
+#define STORE_TOKEN_LEN 32
 
 struct cache_settings;
 struct entry;
 struct ev_loop;
-struct redis;
+struct store;
 
-struct redis_owner {
+struct store_events {
     void *context;
     void (*ready)(void *context);             /* usable again */
     void (*lost)(void *context);              /* not usable any longer */
@@ -30,80 +30,80 @@ struct redis_owner {
 
 /* Settings are borrowed; settings->redis.address is valid and not empty. Begins to connect. Returns what
  * the caller owns, or NULL when out of memory. */
-struct redis *redis_new(struct ev_loop *loop, const struct cache_settings *settings,
-                        const struct redis_owner *owner);
+struct store *store_new(struct ev_loop *loop, const struct cache_settings *settings,
+                        const struct store_events *owner);
 
 /* Answers everything under way as if Redis were gone. NULL is allowed. */
-void redis_free(struct redis *redis);
+void store_free(struct store *store);
 
 /* Whether the server of the key answers, and tells of changes. */
-bool redis_usable(const struct redis *redis, struct slice key);
-bool redis_tracking(const struct redis *redis, struct slice key);
+bool store_usable(const struct store *store, struct slice key);
+bool store_tracking(const struct store *store, struct slice key);
 
 /* Why it is of no use now: a line with its newline, without secrets. NULL: it is of use. Static. */
-const char *redis_trouble(const struct redis *redis);
+const char *store_trouble(const struct store *store);
 
 /* Whether anything that was asked waits for its answer. */
-bool redis_busy(const struct redis *redis);
+bool store_busy(const struct store *store);
 
-enum redis_outcome {
-    REDIS_FOUND,  /* there is a value: entry is set */
-    REDIS_SAME,   /* there is the value that was known already */
-    REDIS_NONE,   /* there is none */
-    REDIS_DONE,   /* it is stored, or purged */
-    REDIS_OURS,   /* there is none, and the lease is ours now */
-    REDIS_THEIRS, /* there is none, and somebody else makes it: wait_ms is set */
-    REDIS_GONE,   /* Redis does not answer, or refuses */
+enum store_outcome {
+    STORE_FOUND,  /* there is a value: entry is set */
+    STORE_SAME,   /* there is the value that was known already */
+    STORE_NONE,   /* there is none */
+    STORE_DONE,   /* it is stored, or purged */
+    STORE_OURS,   /* there is none, and the lease is ours now */
+    STORE_THEIRS, /* there is none, and somebody else makes it: wait_ms is set */
+    STORE_GONE,   /* Redis does not answer, or refuses */
 };
 
-struct redis_answer {
-    enum redis_outcome outcome;
+struct store_answer {
+    enum store_outcome outcome;
     struct entry *entry; /* borrowed for the call */
     int64_t wait_ms;     /* until their lease ends, at most */
-    bool known_gone;     /* from redis_claim: OURS or THEIRS, and not even the known one is there */
-    bool lease_lost;     /* from redis_check: it is not ours any longer */
+    bool known_gone;     /* from store_claim: OURS or THEIRS, and not even the known one is there */
+    bool lease_lost;     /* from store_check: it is not ours any longer */
     bool untracked;      /* nobody tells of a change: the entry is not to be kept in memory */
 };
 
 /* Called exactly once for each call below that takes it: later, or before that call returns if
- * nothing can be sent (REDIS_GONE). */
-typedef void redis_answer_fn(void *caller, const struct redis_answer *answer);
+ * nothing can be sent (STORE_GONE). */
+typedef void store_answer_fn(void *caller, const struct store_answer *answer);
 
 /* The value, if it is not longer than settings->max_value: FOUND, NONE or GONE. NONE as well for an
- * empty string, which redis_claim finds. */
-void redis_get(struct redis *redis, struct slice key, redis_answer_fn *answered, void *caller);
+ * empty string, which store_claim finds. */
+void store_get(struct store *store, struct slice key, store_answer_fn *answered, void *caller);
 
 /* Reads the value again and, if it is still missing, takes the lease: FOUND, OURS, THEIRS, NONE
  * (the value could not be read, and is discarded) or GONE. The entry that is known already counts
  * as missing; NULL: there is none. */
-void redis_claim(struct redis *redis, struct slice key, const char *token, int64_t lease_ms,
-                 const struct entry *known, redis_answer_fn *answered, void *caller);
+void store_claim(struct store *store, struct slice key, const char *token, int64_t lease_ms,
+                 const struct entry *known, store_answer_fn *answered, void *caller);
 
 /* Keeps the entry for keep_ms and gives the lease up, if the token is still that of the lease. With
  * a NULL token: if there is no value. DONE; NONE: not ours any longer; GONE, at once if it is
  * larger than settings->max_value: then the lease is still to be given up. */
-void redis_store(struct redis *redis, struct slice key, const char *token, struct entry *entry,
-                 int64_t keep_ms, redis_answer_fn *answered, void *caller);
+void store_put(struct store *store, struct slice key, const char *token, struct entry *entry,
+               int64_t keep_ms, store_answer_fn *answered, void *caller);
 
 /* Prolongs the lease, if it is still ours. */
-void redis_renew(struct redis *redis, struct slice key, const char *token, int64_t lease_ms);
+void store_renew(struct store *store, struct slice key, const char *token, int64_t lease_ms);
 
 /* Reads the value and the lease: FOUND, SAME if it is the known one, NONE or GONE; lease_lost tells
  * whether the token is not that of the lease. */
-void redis_check(struct redis *redis, struct slice key, const char *token,
-                 const struct entry *known, redis_answer_fn *answered, void *caller);
+void store_check(struct store *store, struct slice key, const char *token,
+                 const struct entry *known, store_answer_fn *answered, void *caller);
 
 /* Gives the lease up, if it is still ours. */
-void redis_release(struct redis *redis, struct slice key, const char *token);
+void store_release(struct store *store, struct slice key, const char *token);
 
 /* Removes value and lease, if there are any; soft: makes the value stale and removes the lease.
  * DONE or GONE. */
-void redis_purge(struct redis *redis, struct slice key, bool soft, redis_answer_fn *answered,
+void store_purge(struct store *store, struct slice key, bool soft, store_answer_fn *answered,
                  void *caller);
 
 /* Does so for every key that begins with `prefix`, step by step. DONE, or GONE if any of them may
  * not be. */
-void redis_purge_prefix(struct redis *redis, struct slice prefix, bool soft,
-                        redis_answer_fn *answered, void *caller);
+void store_purge_prefix(struct store *store, struct slice prefix, bool soft,
+                        store_answer_fn *answered, void *caller);
 
 #endif

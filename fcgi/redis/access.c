@@ -24,7 +24,7 @@
 #define SAY_AGAIN_S 60.0
 
 struct redis_access {
-    struct redis_link *link;
+    struct redis_server *server;
     struct ev_loop *loop;
     ev_timer again;
     unsigned pending; /* commands without an answer */
@@ -40,13 +40,13 @@ static void set_denied(struct redis_access *access)
     double now = clock_monotonic();
     bool denied = access->denial[0];
     if (denied && (access->said_at == 0 || now - access->said_at >= SAY_AGAIN_S)) {
-        log_warning("redis", "%s: %s (%s): %s", redis_link_name(access->link),
+        log_warning("redis", "%s: %s (%s): %s", redis_server_name(access->server),
                     redis_trouble_text(REDIS_DENIES), access->denial,
                     redis_trouble_cure(REDIS_DENIES));
         access->said_at = now;
     } else if (!denied && access->denied) {
         log_info("redis", "%s: Redis permits all that is needed again",
-                 redis_link_name(access->link));
+                 redis_server_name(access->server));
     }
     if (!denied)
         access->said_at = 0;
@@ -98,7 +98,7 @@ static void ask(struct redis_access *access, bool all)
         int words = 0;
         while (words < 4 && commands[i][words])
             words++;
-        if (redis_link_send_words(access->link, on_answer, access, words, commands[i]))
+        if (redis_server_send_words(access->server, on_answer, access, words, commands[i]))
             access->pending++;
     }
     if (access->pending == 0)
@@ -139,13 +139,13 @@ bool redis_access_denied(const struct redis_access *access)
 }
 
 struct redis_access *redis_access_new(struct ev_loop *loop, const char *name_space,
-                                      struct redis_link *link)
+                                      struct redis_server *server)
 {
     struct redis_access *access = alloc_zeroed(sizeof *access);
     if (!access)
         return NULL;
     access->loop = loop;
-    access->link = link;
+    access->server = server;
     ev_timer_init(&access->again, on_again, AGAIN_S, 0.);
     access->again.data = access;
     snprintf(access->value_key, sizeof access->value_key, "%s:", name_space);

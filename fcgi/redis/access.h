@@ -10,19 +10,19 @@
 
 struct ev_loop;
 struct redis_access;
-struct redis_link;
+struct redis_server;
 
 /* All is borrowed. Returns what the caller owns, or NULL when out of memory. */
 struct redis_access *redis_access_new(struct ev_loop *loop, const char *name_space,
-                                      struct redis_link *link);
+                                      struct redis_server *server);
 
-/* After the link has answered what it was asked. NULL is allowed. */
+/* After the server has answered what it was asked. NULL is allowed. */
 void redis_access_free(struct redis_access *access);
 
-/* The link is ready: asks. */
+/* The server is ready: asks. */
 void redis_access_start(struct redis_access *access);
 
-/* The link is not usable any longer. Nothing is known to be denied. */
+/* The server is not usable any longer. Nothing is known to be denied. */
 void redis_access_stop(struct redis_access *access);
 
 /* A command was denied: asks what else is, once a second at most. */

@@ -29,7 +29,7 @@
 
 struct redis_clock {
     struct ev_loop *loop;
-    const struct redis_nodes *nodes;
+    const struct redis_topology *topology;
     ev_timer timer; /* until the next question */
     bool is_set;    /* the server that counts has answered, and nobody else does any longer */
     bool refused;   /* TIME was, and that has been logged */
@@ -38,12 +38,12 @@ struct redis_clock {
 
 struct question {
     struct redis_clock *clock;
-    struct redis_link *link;
+    struct redis_server *server;
     int64_t asked_us; /* by clock_boot_us() */
     unsigned repeats; /* to follow */
 };
 
-static void ask(struct redis_clock *clock, struct redis_link *link, unsigned repeats);
+static void ask(struct redis_clock *clock, struct redis_server *server, unsigned repeats);
 
 /* Takes a decimal number of at most 11 digits: seconds until the year 5138, and no overflow. */
 static bool take_number(const redisReply *reply, int64_t *number)
@@ -71,19 +71,19 @@ static bool read_time(const redisReply *reply, int64_t *time_us)
     return true;
 }
 
-static void complain_of_refusal(struct redis_clock *clock, const struct redis_link *link,
+static void complain_of_refusal(struct redis_clock *clock, const struct redis_server *server,
                                 const char *why)
 {
     if (!clock->refused)
         log_warning("redis",
                     "%s: TIME is refused (%s). Freshness goes by this machine's own clock: allow "
                     "+time in Redis' ACL, or keep the clocks of all machines synchronized with NTP",
-                    redis_link_name(link), why);
+                    redis_server_name(server), why);
     clock->refused = true;
 }
 
 /* `doubt_ms` is by how much the fleet's clock may be wrong. */
-static void complain_of_distance(struct redis_clock *clock, const struct redis_link *link,
+static void complain_of_distance(struct redis_clock *clock, const struct redis_server *server,
                                  int64_t doubt_ms)
 {
     int64_t ahead_ms = clock_wall_ahead_ms(), distance_ms = ahead_ms < 0 ? -ahead_ms : ahead_ms;
@@ -92,12 +92,12 @@ static void complain_of_distance(struct redis_clock *clock, const struct redis_l
         log_warning("redis",
                     "%s: this machine's clock is %.1f s %s Redis'. Freshness goes by Redis' clock; "
                     "synchronize the clocks of both machines with NTP (chrony, systemd-timesyncd)",
-                    redis_link_name(link), (double)distance_ms / 1000,
+                    redis_server_name(server), (double)distance_ms / 1000,
                     ahead_ms > 0 ? "ahead of" : "behind");
     } else if (clock->is_far && distance_ms < NEAR_MS) {
         clock->is_far = false;
         log_info("redis", "%s: this machine's clock agrees with Redis' again",
-                 redis_link_name(link));
+                 redis_server_name(server));
     }
 }
 
@@ -108,23 +108,23 @@ static void on_time(void *caller, redisReply *reply)
     int64_t answered_us = clock_boot_us(), time_us;
     free(caller);
     if (!reply)
-        return; /* the link says itself that nothing came */
+        return; /* the server says itself that nothing came */
     if (!read_time(reply, &time_us)) {
-        complain_of_refusal(clock, question.link,
+        complain_of_refusal(clock, question.server,
                             reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected reply");
         return;
     }
     clock->refused = false;
-    bool counts = question.link == redis_nodes_timekeeper(clock->nodes);
+    bool counts = question.server == redis_topology_timekeeper(clock->topology);
     if (!counts && clock->is_set)
         return;
     clock->is_set |= counts;
     if (clock_follow(time_us, question.asked_us, answered_us))
         log_debug("redis", "%s: the clock was set by Redis'; ours is %+" PRId64 " ms from it",
-                  redis_link_name(question.link), clock_wall_ahead_ms());
-    complain_of_distance(clock, question.link, (answered_us - question.asked_us) / 1000);
+                  redis_server_name(question.server), clock_wall_ahead_ms());
+    complain_of_distance(clock, question.server, (answered_us - question.asked_us) / 1000);
     if (counts && question.repeats > 0)
-        ask(clock, question.link, question.repeats - 1);
+        ask(clock, question.server, question.repeats - 1);
 }
 
 /* Processes that were started together do not all ask at the same moment. */
@@ -136,7 +136,7 @@ static void ask_later(struct redis_clock *clock)
 }
 
 /* Without memory, or if it can't be sent, the next question will do. */
-static void ask(struct redis_clock *clock, struct redis_link *link, unsigned repeats)
+static void ask(struct redis_clock *clock, struct redis_server *server, unsigned repeats)
 {
     static const char *words[] = {"TIME"};
     struct question *question = alloc_zeroed(sizeof *question);
@@ -144,26 +144,26 @@ static void ask(struct redis_clock *clock, struct redis_link *link, unsigned rep
     if (!question)
         return;
     *question = (struct question){.clock = clock,
-                                  .link = link,
+                                  .server = server,
                                   .asked_us = clock_boot_us(),
                                   .repeats = repeats};
-    if (!redis_link_send_words(link, on_time, question, 1, words))
+    if (!redis_server_send_words(server, on_time, question, 1, words))
         free(question);
 }
 
-void redis_clock_ask(struct redis_clock *clock, struct redis_link *link)
+void redis_clock_ask(struct redis_clock *clock, struct redis_server *server)
 {
-    ask(clock, link, REPEATS);
+    ask(clock, server, REPEATS);
 }
 
 static void ask_timekeeper(struct redis_clock *clock)
 {
-    struct redis_link *link = redis_nodes_timekeeper(clock->nodes);
-    if (link && redis_link_usable(link))
-        ask(clock, link, REPEATS);
+    struct redis_server *server = redis_topology_timekeeper(clock->topology);
+    if (server && redis_server_usable(server))
+        ask(clock, server, REPEATS);
 }
 
-void redis_clock_nodes_changed(struct redis_clock *clock)
+void redis_clock_topology_changed(struct redis_clock *clock)
 {
     ask_timekeeper(clock);
 }
@@ -187,9 +187,9 @@ struct redis_clock *redis_clock_new(struct ev_loop *loop)
     return clock;
 }
 
-void redis_clock_watch(struct redis_clock *clock, const struct redis_nodes *nodes)
+void redis_clock_watch(struct redis_clock *clock, const struct redis_topology *topology)
 {
-    clock->nodes = nodes;
+    clock->topology = topology;
 }
 
 void redis_clock_free(struct redis_clock *clock)

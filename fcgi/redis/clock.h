@@ -11,24 +11,24 @@
 
 struct ev_loop;
 struct redis_clock;
-struct redis_link;
-struct redis_nodes;
+struct redis_server;
+struct redis_topology;
 
 /* Returns what the caller owns, or NULL when out of memory. */
 struct redis_clock *redis_clock_new(struct ev_loop *loop);
 
-/* Every command of the links' has been answered. NULL is allowed. */
+/* Every command of the servers' has been answered. NULL is allowed. */
 void redis_clock_free(struct redis_clock *clock);
 
 /* Which servers there are; borrowed. To be called before the loop runs. */
-void redis_clock_watch(struct redis_clock *clock, const struct redis_nodes *nodes);
+void redis_clock_watch(struct redis_clock *clock, const struct redis_topology *topology);
 
-/* Asks the link's server for the time. To be called as soon as a link is ready, before anybody is
+/* Asks the server for the time. To be called as soon as it is ready, before anybody is
  * told so: whoever has read something by then reads it again, and that is answered after this. So no
  * entry is judged before the clock is set. */
-void redis_clock_ask(struct redis_clock *clock, struct redis_link *link);
+void redis_clock_ask(struct redis_clock *clock, struct redis_server *server);
 
 /* Another server may be the one that counts: asks it. */
-void redis_clock_nodes_changed(struct redis_clock *clock);
+void redis_clock_topology_changed(struct redis_clock *clock);
 
 #endif

@@ -29,21 +29,21 @@ static bool is_like_a_message(const redisReadTask *task, int type)
 
 /* Whether what the task reads may be of that type. Error replies hiredis can take at any time (-ERR
  * max number of clients reached). */
-static bool is_expected(const struct reader_guard *guard, const redisReadTask *task, int type)
+static bool is_expected(const struct redis_guard *guard, const redisReadTask *task, int type)
 {
     switch (guard->rule) {
-    case READER_COMMANDS:
+    case REDIS_GUARD_COMMANDS:
         return task->parent || type == REDIS_REPLY_ERROR || guard->awaited(guard->context);
-    case READER_MESSAGES:
+    case REDIS_GUARD_MESSAGES:
         return !task->parent || is_like_a_message(task, type);
-    case READER_ANY:
+    case REDIS_GUARD_ANY:
     default:
         return true;
     }
 }
 
 /* Whether the reply that the task is a part of may take so many bytes more. */
-static bool is_affordable(struct reader_guard *guard, const redisReadTask *task, size_t bytes)
+static bool is_affordable(struct redis_guard *guard, const redisReadTask *task, size_t bytes)
 {
     if (!task->parent)
         guard->taken = 0;
@@ -55,7 +55,7 @@ static bool is_affordable(struct reader_guard *guard, const redisReadTask *task,
 
 static bool allowed(const redisReadTask *task, int type, size_t bytes)
 {
-    struct reader_guard *guard = task->privdata;
+    struct redis_guard *guard = task->privdata;
     return is_expected(guard, task, type) && is_affordable(guard, task, sizeof(redisReply) + bytes);
 }
 
@@ -63,8 +63,8 @@ static bool allowed(const redisReadTask *task, int type, size_t bytes)
  * as a number; nobody here unsubscribes. */
 static bool ends_subscription(const redisReadTask *task, const char *text, size_t len)
 {
-    const struct reader_guard *guard = task->privdata;
-    return guard->rule == READER_MESSAGES && task->parent && !task->parent->parent &&
+    const struct redis_guard *guard = task->privdata;
+    return guard->rule == REDIS_GUARD_MESSAGES && task->parent && !task->parent->parent &&
            task->idx == 0 && len >= 2 &&
            (strncasecmp(text, "u", 1) == 0 || strncasecmp(text, "pu", 2) == 0);
 }
@@ -78,8 +78,8 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
 
 static void *create_array(const redisReadTask *task, ARRAY_COUNT count)
 {
-    const struct reader_guard *guard = task->privdata;
-    bool too_few = guard->rule == READER_MESSAGES && !task->parent && count != 3;
+    const struct redis_guard *guard = task->privdata;
+    bool too_few = guard->rule == REDIS_GUARD_MESSAGES && !task->parent && count != 3;
     return !too_few && count <= ELEMENTS_MAX &&
                    allowed(task, task->type, (size_t)count * sizeof(redisReply *))
                ? original->createArray(task, count)
@@ -121,7 +121,7 @@ static size_t announced(const char *waiting, size_t len)
 }
 
 /* Whether what waits is, or will be, more than the guard allows. */
-static bool is_too_long(const redisReader *reader, const struct reader_guard *guard)
+static bool is_too_long(const redisReader *reader, const struct redis_guard *guard)
 {
     size_t waiting = reader->len - reader->pos;
     return waiting > guard->most ||
@@ -141,7 +141,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
     redisAsyncHandleRead(attached->context);
 }
 
-static void guard_reader(redisReader *reader, struct reader_guard *guard)
+static void guard_reader(redisReader *reader, struct redis_guard *guard)
 {
     static redisReplyObjectFunctions guarded;
     if (!original) {
@@ -160,8 +160,7 @@ static void guard_reader(redisReader *reader, struct reader_guard *guard)
     reader->privdata = guard;
 }
 
-bool redis_reader_attach(struct ev_loop *loop, redisAsyncContext *context,
-                         struct reader_guard *guard)
+bool redis_guard_attach(struct ev_loop *loop, redisAsyncContext *context, struct redis_guard *guard)
 {
     guard_reader(context->c.reader, guard);
     if (redisLibevAttach(loop, context) != REDIS_OK)

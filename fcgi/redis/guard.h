@@ -15,28 +15,28 @@
 #include <stddef.h>
 
 /* Bytes of a reply besides those of a value: replies without one stay far below it. */
-#define READER_SLACK ((size_t)16 << 20)
+#define REDIS_GUARD_SLACK ((size_t)16 << 20)
 
 struct ev_loop;
 struct redisAsyncContext;
 
-enum reader_rule {
-    READER_ANY,      /* only arrays that are too large are refused */
-    READER_COMMANDS, /* and replies that no command waits for */
-    READER_MESSAGES, /* and messages that hiredis' subscriptions could not bear */
+enum redis_guard_rule {
+    REDIS_GUARD_ANY,      /* only arrays that are too large are refused */
+    REDIS_GUARD_COMMANDS, /* and replies that no command waits for */
+    REDIS_GUARD_MESSAGES, /* and messages that hiredis' subscriptions could not bear */
 };
 
-struct reader_guard {
-    enum reader_rule rule;
+struct redis_guard {
+    enum redis_guard_rule rule;
     size_t most; /* bytes of a reply, those that hiredis takes for its elements included */
-    bool (*awaited)(const void *context); /* READER_COMMANDS: whether a command waits */
+    bool (*awaited)(const void *context); /* REDIS_GUARD_COMMANDS: whether a command waits */
     const void *context;
     size_t taken; /* by the reply that is being read, up to now */
 };
 
 /* Puts the context under the guard, which outlives it, and attaches it to the loop. To be called
  * before anything is read. False: it could not be attached. */
-bool redis_reader_attach(struct ev_loop *loop, struct redisAsyncContext *context,
-                         struct reader_guard *guard);
+bool redis_guard_attach(struct ev_loop *loop, struct redisAsyncContext *context,
+                        struct redis_guard *guard);
 
 #endif

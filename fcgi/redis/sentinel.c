@@ -30,7 +30,7 @@
 
 #define LOOKUP_S 2.0 /* for a Sentinel's name */
 
-static struct reader_guard search_guard = {.rule = READER_ANY, .most = READER_SLACK};
+static struct redis_guard search_guard = {.rule = REDIS_GUARD_ANY, .most = REDIS_GUARD_SLACK};
 
 struct redis_sentinel {
     struct ev_loop *loop;
@@ -160,7 +160,7 @@ static void ask(struct redis_sentinel *search, const char *host)
     }
     context->data = search;
     start_timer(search, search->settings->timeout);
-    if (!redis_reader_attach(search->loop, context, &search_guard) ||
+    if (!redis_guard_attach(search->loop, context, &search_guard) ||
         redisAsyncCommand(context, on_answer, NULL, "SENTINEL get-master-addr-by-name %s",
                           search->address->primary) != REDIS_OK ||
         (search->tls && redisAsyncSetConnectCallback(context, on_connect) != REDIS_OK))

@@ -15,29 +15,29 @@
 
 struct redis_settings;
 struct ev_loop;
-struct reader_guard;
+struct redis_guard;
 struct redisAsyncContext;
 struct redisReply;
 struct redis_address;
-struct redis_link;
+struct redis_server;
 struct redis_tls;
 
-/* What the owner of links has to say, and wants to know. `context` is the owner's. */
-struct redis_link_owner {
+/* What the owner of servers has to say, and wants to know. `context` is the owner's. */
+struct redis_events {
     void *context;
     const char *name_space; /* borrowed: of the keys that are told about */
     size_t value_max;       /* bytes of the largest value that is read */
     struct redis_tls *tls;  /* borrowed; NULL: the address is without */
     bool quiet;             /* until a server is reached, its absence is not logged */
     /* Commands can be sent again after they could not. */
-    void (*ready)(void *context, struct redis_link *link);
+    void (*ready)(void *context, struct redis_server *server);
     /* The server is gone. Called once for each time that it was ready. */
-    void (*lost)(void *context, struct redis_link *link);
+    void (*lost)(void *context, struct redis_server *server);
     /* From now on (or no longer) every change of a key is told. Between the two nothing is. */
-    void (*tracking)(void *context, struct redis_link *link, bool on);
+    void (*tracking)(void *context, struct redis_server *server, bool on);
     /* The value of a key has changed, expired or is gone; or only its lease has. data is NULL: any
      * key may have. */
-    void (*changed)(void *context, struct redis_link *link, struct slice key, bool lease_only);
+    void (*changed)(void *context, struct redis_server *server, struct slice key, bool lease_only);
 };
 
 /* `reply` belongs to hiredis and lives during the call. NULL: there was no answer in time, or the
@@ -46,50 +46,50 @@ typedef void redis_reply_fn(void *caller, struct redisReply *reply);
 
 /* The settings are borrowed; the address and the owner are copied. Begins to connect. Returns what
  * the caller owns, or NULL when out of memory. */
-struct redis_link *redis_link_new(struct ev_loop *loop, const struct redis_settings *settings,
-                                  const struct redis_address *address,
-                                  const struct redis_link_owner *owner);
+struct redis_server *redis_server_new(struct ev_loop *loop, const struct redis_settings *settings,
+                                      const struct redis_address *address,
+                                      const struct redis_events *owner);
 
 /* Every command under way is answered with NULL. The owner is told no more. NULL is allowed. */
-void redis_link_free(struct redis_link *link);
+void redis_server_free(struct redis_server *server);
 
 /* Whether commands are accepted now. False as soon as one went unanswered for the timeout. */
-bool redis_link_usable(const struct redis_link *link);
+bool redis_server_usable(const struct redis_server *server);
 
 /* Why it is of no use, or REDIS_WELL: it is connected, and permits all that we need. */
-enum redis_trouble redis_link_trouble(const struct redis_link *link);
+enum redis_trouble redis_server_trouble(const struct redis_server *server);
 
 /* An ACL has denied a command: finds out what else it denies. */
-void redis_link_doubt(struct redis_link *link);
+void redis_server_doubt(struct redis_server *server);
 
 /* Whether changes of keys are told now. */
-bool redis_link_tracking(const struct redis_link *link);
+bool redis_server_tracking(const struct redis_server *server);
 
 /* Whether a command waits for its answer. */
-bool redis_link_busy(const struct redis_link *link);
+bool redis_server_busy(const struct redis_server *server);
 
 /* Sends a command. `answered` is called exactly once, never before this returns. False: it was not
  * sent, and `answered` is never called. */
-bool redis_link_send(struct redis_link *link, int argc, const char **argv, const size_t *lens,
-                     redis_reply_fn *answered, void *caller);
+bool redis_server_send(struct redis_server *server, int argc, const char **argv, const size_t *lens,
+                       redis_reply_fn *answered, void *caller);
 
 /* The same of words, 12 at the most. */
-bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, void *caller,
-                           int count, const char **words);
+bool redis_server_send_words(struct redis_server *server, redis_reply_fn *answered, void *caller,
+                             int count, const char **words);
 
-/* For the tracker: a further connection to the same server, and what begins it. redis_link_connect
+/* For the tracker: a further connection to the same server, and what begins it. redis_server_connect
  * returns NULL with the reason, which lives until the next call; its context's `data` is not set.
- * redis_link_start_tls belongs into the callback that says that it stands; false: it can't be used.
- * redis_link_login queues AUTH if that is needed; REDIS_OK or REDIS_ERR. */
-struct redisAsyncContext *redis_link_connect(struct redis_link *link, struct reader_guard *guard,
-                                             const char **reason);
-bool redis_link_start_tls(const struct redis_link *link, struct redisAsyncContext *context);
-int redis_link_login(const struct redis_link *link, struct redisAsyncContext *context);
+ * redis_server_start_tls belongs into the callback that says that it stands; false: it can't be used.
+ * redis_server_login queues AUTH if that is needed; REDIS_OK or REDIS_ERR. */
+struct redisAsyncContext *redis_server_connect(struct redis_server *server,
+                                               struct redis_guard *guard, const char **reason);
+bool redis_server_start_tls(const struct redis_server *server, struct redisAsyncContext *context);
+int redis_server_login(const struct redis_server *server, struct redisAsyncContext *context);
 
 /* The address in use, as the log shows it. */
-const char *redis_link_name(const struct redis_link *link);
+const char *redis_server_name(const struct redis_server *server);
 
 /* The literal address in use; empty for a unix socket, and before the first connection. */
-const char *redis_link_literal(const struct redis_link *link);
+const char *redis_server_literal(const struct redis_server *server);
 
 #endif

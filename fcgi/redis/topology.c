@@ -1,6 +1,6 @@
-/* The links to all servers. Of a Cluster, the map from slots to servers, and how it is kept.
+/* All servers. Of a Cluster, the map from slots to servers, and how it is kept.
  *
- *     on_refresh --> CLUSTER SLOTS, to a server or else to a seed --> adopt: new links, new map
+ *     on_refresh --> CLUSTER SLOTS, to a server or else to a seed --> adopt: new map
  *         ^                                                             |
  *         '---- in a while; soon: a slot has moved, a server is gone ---'
  *
@@ -8,7 +8,7 @@
  * tells of the others, and again when none of those answers. Until there is a map any of them is
  * asked for any key: it answers with the address of the right one.
  *
- * A link may be in use by whoever is calling, so it is freed by on_refresh alone.
+ * A server may be in use by whoever is calling, so it is freed by on_refresh alone.
  */
 #include "redis/topology.h"
 
@@ -30,9 +30,9 @@
 #define STRANGERS_MAX  32   /* servers that redirections led to, and no map yet tells of */
 #define LOOK_FIRST_S   0.02 /* for an answer from seeds; twice as long each time */
 
-struct server {
-    struct server *next, *prev;
-    struct redis_link *link;
+struct node {
+    struct node *next, *prev;
+    struct redis_server *server;
     bool is_seed;     /* until there is a map */
     bool has_slots;   /* it is in the map */
     bool is_stranger; /* a redirection led to it, and no map read since tells of it */
@@ -41,21 +41,21 @@ struct server {
     char host[REDIS_HOST_MAX + 1];
 };
 
-struct redis_nodes {
+struct redis_topology {
     struct ev_loop *loop;
     const struct redis_settings *settings;
     struct redis_address address;
-    struct redis_link_owner owner;
-    struct redis_tls *tls;   /* NULL: the address is without */
-    struct redis_link *only; /* the one server; NULL: it is a Cluster */
+    struct redis_events owner;
+    struct redis_tls *tls;     /* NULL: the address is without */
+    struct redis_server *only; /* the only server; NULL: it is a Cluster */
 
-    struct server *servers;
+    struct node *nodes;
     struct redis_slots *slots, *spare;
-    struct server *by_index[REDIS_NODES_MAX]; /* of the slots' nodes */
-    struct server *spare_by_index[REDIS_NODES_MAX];
+    struct node *by_index[REDIS_NODES_MAX]; /* of the nodes in `slots` */
+    struct node *spare_by_index[REDIS_NODES_MAX];
     unsigned seeds_tried;
-    unsigned turn;            /* which server is asked for the map */
-    struct redis_link *asked; /* for the map, without an answer yet; or NULL */
+    unsigned turn;              /* which server is asked for the map */
+    struct redis_server *asked; /* for the map, without an answer yet; or NULL */
     ev_timer refresh;
     double look_after; /* seconds until the next try while nobody can be asked */
     bool moved;        /* since the map was read, some slots have */
@@ -67,353 +67,355 @@ struct redis_nodes {
 
 /* --- servers --- */
 
-static void on_link_lost(void *context, struct redis_link *link);
+static void on_server_lost(void *context, struct redis_server *server);
 
-static void on_link_ready(void *context, struct redis_link *link)
+static void on_server_ready(void *context, struct redis_server *server)
 {
-    struct redis_nodes *nodes = context;
-    nodes->owner.ready(nodes->owner.context, link);
+    struct redis_topology *topology = context;
+    topology->owner.ready(topology->owner.context, server);
 }
 
-static void on_link_tracking(void *context, struct redis_link *link, bool on)
+static void on_server_tracking(void *context, struct redis_server *server, bool on)
 {
-    struct redis_nodes *nodes = context;
-    nodes->owner.tracking(nodes->owner.context, link, on);
+    struct redis_topology *topology = context;
+    topology->owner.tracking(topology->owner.context, server, on);
 }
 
-static void on_link_changed(void *context, struct redis_link *link, struct slice key,
-                            bool lease_only)
+static void on_server_changed(void *context, struct redis_server *server, struct slice key,
+                              bool lease_only)
 {
-    struct redis_nodes *nodes = context;
-    nodes->owner.changed(nodes->owner.context, link, key, lease_only);
+    struct redis_topology *topology = context;
+    topology->owner.changed(topology->owner.context, server, key, lease_only);
 }
 
 /* A server of the Cluster at that place, with the user and password of all. */
-static struct server *server_new(struct redis_nodes *nodes, const char *host, uint16_t port,
-                                 bool is_seed)
+static struct node *node_new(struct redis_topology *topology, const char *host, uint16_t port,
+                             bool is_seed)
 {
-    struct redis_address address = nodes->address;
-    struct server *server = alloc_zeroed(sizeof *server);
-    if (!server)
+    struct redis_address address = topology->address;
+    struct node *node = alloc_zeroed(sizeof *node);
+    if (!node)
         return NULL;
-    snprintf(server->host, sizeof server->host, "%s", host);
-    server->port = port;
+    snprintf(node->host, sizeof node->host, "%s", host);
+    node->port = port;
     address.kind = REDIS_BY_HOST;
     address.host_count = 1;
     address.ports[0] = port;
-    memcpy(address.hosts, server->host, sizeof server->host);
-    server->link = redis_link_new(nodes->loop, nodes->settings, &address,
-                                  &(struct redis_link_owner){.context = nodes,
-                                                             .name_space = nodes->owner.name_space,
-                                                             .value_max = nodes->owner.value_max,
-                                                             .tls = nodes->tls,
-                                                             .quiet = is_seed,
-                                                             .ready = on_link_ready,
-                                                             .lost = on_link_lost,
-                                                             .tracking = on_link_tracking,
-                                                             .changed = on_link_changed});
-    if (!server->link) {
-        free(server);
+    memcpy(address.hosts, node->host, sizeof node->host);
+    node->server = redis_server_new(topology->loop, topology->settings, &address,
+                                    &(struct redis_events){.context = topology,
+                                                           .name_space = topology->owner.name_space,
+                                                           .value_max = topology->owner.value_max,
+                                                           .tls = topology->tls,
+                                                           .quiet = is_seed,
+                                                           .ready = on_server_ready,
+                                                           .lost = on_server_lost,
+                                                           .tracking = on_server_tracking,
+                                                           .changed = on_server_changed});
+    if (!node->server) {
+        free(node);
         return NULL;
     }
-    DL_APPEND(nodes->servers, server);
-    return server;
+    DL_APPEND(topology->nodes, node);
+    return node;
 }
 
-static void server_free(struct redis_nodes *nodes, struct server *server)
+static void node_free(struct redis_topology *topology, struct node *node)
 {
-    DL_DELETE(nodes->servers, server);
-    redis_link_free(server->link);
-    free(server);
+    DL_DELETE(topology->nodes, node);
+    redis_server_free(node->server);
+    free(node);
 }
 
-static struct server *server_find(struct redis_nodes *nodes, const char *host, uint16_t port)
+static struct node *node_find(struct redis_topology *topology, const char *host, uint16_t port)
 {
-    for (struct server *server = nodes->servers; server; server = server->next) {
-        if (server->port == port && strcmp(server->host, host) == 0)
-            return server;
+    for (struct node *node = topology->nodes; node; node = node->next) {
+        if (node->port == port && strcmp(node->host, host) == 0)
+            return node;
     }
     return NULL;
 }
 
 /* The one at that place, which is connected to if it is new; NULL when out of memory. */
-static struct server *server_at(struct redis_nodes *nodes, const char *host, uint16_t port,
-                                bool is_seed)
+static struct node *node_at(struct redis_topology *topology, const char *host, uint16_t port,
+                            bool is_seed)
 {
-    struct server *server = server_find(nodes, host, port);
-    return server ? server : server_new(nodes, host, port, is_seed);
+    struct node *node = node_find(topology, host, port);
+    return node ? node : node_new(topology, host, port, is_seed);
 }
 
 /* NULL as well if there are too many already that only redirections tell of. */
-static struct server *server_to_redirect(struct redis_nodes *nodes, const char *host, uint16_t port)
+static struct node *node_to_redirect(struct redis_topology *topology, const char *host,
+                                     uint16_t port)
 {
-    struct server *server = server_find(nodes, host, port);
+    struct node *node = node_find(topology, host, port);
     unsigned strangers = 0;
-    if (server)
-        return server;
-    for (struct server *each = nodes->servers; each; each = each->next)
+    if (node)
+        return node;
+    for (struct node *each = topology->nodes; each; each = each->next)
         strangers += each->is_stranger;
     if (strangers >= STRANGERS_MAX)
         return NULL;
-    server = server_new(nodes, host, port, false);
-    if (server)
-        server->is_stranger = true;
-    return server;
+    node = node_new(topology, host, port, false);
+    if (node)
+        node->is_stranger = true;
+    return node;
 }
 
 /* Those that are neither in the map nor seeds, when nobody waits for them any longer. */
-static void servers_reap(struct redis_nodes *nodes)
+static void nodes_reap(struct redis_topology *topology)
 {
-    struct server *next;
-    for (struct server *server = nodes->servers; server; server = next) {
-        next = server->next;
-        if (!server->has_slots && !server->is_seed && !redis_link_busy(server->link))
-            server_free(nodes, server);
+    struct node *next;
+    for (struct node *node = topology->nodes; node; node = next) {
+        next = node->next;
+        if (!node->has_slots && !node->is_seed && !redis_server_busy(node->server))
+            node_free(topology, node);
     }
 }
 
 /* --- the map --- */
 
-static void refresh_within(struct redis_nodes *nodes, double seconds)
+static void refresh_within(struct redis_topology *topology, double seconds)
 {
-    if (ev_is_active(&nodes->refresh) &&
-        ev_timer_remaining(nodes->loop, &nodes->refresh) <= seconds)
+    if (ev_is_active(&topology->refresh) &&
+        ev_timer_remaining(topology->loop, &topology->refresh) <= seconds)
         return;
-    ev_timer_stop(nodes->loop, &nodes->refresh);
-    ev_timer_set(&nodes->refresh, seconds, 0.);
-    ev_timer_start(nodes->loop, &nodes->refresh);
+    ev_timer_stop(topology->loop, &topology->refresh);
+    ev_timer_set(&topology->refresh, seconds, 0.);
+    ev_timer_start(topology->loop, &topology->refresh);
 }
 
-static void on_link_lost(void *context, struct redis_link *link)
+static void on_server_lost(void *context, struct redis_server *server)
 {
-    struct redis_nodes *nodes = context;
-    refresh_within(nodes, REFRESH_SOON_S * drand48());
-    nodes->owner.lost(nodes->owner.context, link);
+    struct redis_topology *topology = context;
+    refresh_within(topology, REFRESH_SOON_S * drand48());
+    topology->owner.lost(topology->owner.context, server);
 }
 
-static struct server *server_of_slot(const struct redis_slots *slots,
-                                     struct server *const *by_index, unsigned slot)
+static struct node *node_of_slot(const struct redis_slots *slots, struct node *const *by_index,
+                                 unsigned slot)
 {
     uint16_t index = slots->of_slot[slot];
     return index == REDIS_SLOT_NOBODYS ? NULL : by_index[index];
 }
 
-static bool every_slot_stays(const struct redis_nodes *nodes)
+static bool every_slot_stays(const struct redis_topology *topology)
 {
     for (unsigned slot = 0; slot < REDIS_SLOTS; slot++)
-        if (server_of_slot(nodes->slots, nodes->by_index, slot) !=
-            server_of_slot(nodes->spare, nodes->spare_by_index, slot))
+        if (node_of_slot(topology->slots, topology->by_index, slot) !=
+            node_of_slot(topology->spare, topology->spare_by_index, slot))
             return false;
     return true;
 }
 
 /* The spare map becomes the map. If any slot is another server's than it was, what memory holds may
  * have changed without a word, and everybody looks again. */
-static void adopt(struct redis_nodes *nodes)
+static void adopt(struct redis_topology *topology)
 {
-    struct redis_slots *read = nodes->spare;
-    for (struct server *server = nodes->servers; server; server = server->next)
-        server->has_slots = server->is_seed = server->is_unfit = false;
+    struct redis_slots *read = topology->spare;
+    for (struct node *node = topology->nodes; node; node = node->next)
+        node->has_slots = node->is_seed = node->is_unfit = false;
     for (unsigned i = 0; i < read->node_count; i++) {
-        struct server *server = server_at(nodes, read->nodes[i].host, read->nodes[i].port, false);
-        if (server) {
-            server->has_slots = true;
-            server->is_stranger = false;
+        struct node *node = node_at(topology, read->nodes[i].host, read->nodes[i].port, false);
+        if (node) {
+            node->has_slots = true;
+            node->is_stranger = false;
         }
-        nodes->spare_by_index[i] = server;
+        topology->spare_by_index[i] = node;
     }
-    bool moved = nodes->moved || !every_slot_stays(nodes);
-    nodes->spare = nodes->slots;
-    nodes->slots = read;
-    memcpy(nodes->by_index, nodes->spare_by_index, sizeof nodes->by_index);
-    nodes->moved = false;
-    nodes->seeds_tried = 0;
-    nodes->look_after = LOOK_FIRST_S;
-    moved |= nodes->lost;
+    bool moved = topology->moved || !every_slot_stays(topology);
+    topology->spare = topology->slots;
+    topology->slots = read;
+    memcpy(topology->by_index, topology->spare_by_index, sizeof topology->by_index);
+    topology->moved = false;
+    topology->seeds_tried = 0;
+    topology->look_after = LOOK_FIRST_S;
+    moved |= topology->lost;
     if (moved) {
-        nodes->version++;
-        log_state(&nodes->states, LOG_LEVEL_INFO, "redis",
+        topology->version++;
+        log_state(&topology->states, LOG_LEVEL_INFO, "redis",
                   "%sthe Cluster has %u primaries, for %u of %u slots",
-                  nodes->lost ? "back in use: " : "", read->node_count, read->served, REDIS_SLOTS);
-        nodes->lost = false;
-        nodes->owner.changed(nodes->owner.context, NULL, (struct slice){0}, false);
+                  topology->lost ? "back in use: " : "", read->node_count, read->served,
+                  REDIS_SLOTS);
+        topology->lost = false;
+        topology->owner.changed(topology->owner.context, NULL, (struct slice){0}, false);
     }
 }
 
-static bool all_is_well(const struct redis_nodes *nodes)
+static bool all_is_well(const struct redis_topology *topology)
 {
-    for (struct server *server = nodes->servers; server; server = server->next) {
-        if (!server->has_slots || !redis_link_usable(server->link))
+    for (struct node *node = topology->nodes; node; node = node->next) {
+        if (!node->has_slots || !redis_server_usable(node->server))
             return false;
     }
-    return nodes->slots->served == REDIS_SLOTS;
+    return topology->slots->served == REDIS_SLOTS;
 }
 
 /* Nobody can be asked yet: more and more seldom. */
-static double next_look(struct redis_nodes *nodes)
+static double next_look(struct redis_topology *topology)
 {
-    double seconds = nodes->look_after;
-    if (seconds >= REFRESH_SOON_S && !nodes->lost) {
-        nodes->lost = true;
-        log_state(&nodes->states, LOG_LEVEL_WARNING, "redis",
+    double seconds = topology->look_after;
+    if (seconds >= REFRESH_SOON_S && !topology->lost) {
+        topology->lost = true;
+        log_state(&topology->states, LOG_LEVEL_WARNING, "redis",
                   "no server of the Cluster answers; going on without it until one is back");
     }
-    nodes->look_after = seconds < REFRESH_SOON_S / 2 ? seconds * 2 : REFRESH_SOON_S;
+    topology->look_after = seconds < REFRESH_SOON_S / 2 ? seconds * 2 : REFRESH_SOON_S;
     return seconds;
 }
 
 /* The one that was asked does not know the slots. */
-static void server_is_unfit(struct redis_nodes *nodes, const char *why)
+static void node_is_unfit(struct redis_topology *topology, const char *why)
 {
-    struct server *server = nodes->servers;
-    while (server && server->link != nodes->asked)
-        server = server->next;
-    if (!server || server->is_unfit)
+    struct node *node = topology->nodes;
+    while (node && node->server != topology->asked)
+        node = node->next;
+    if (!node || node->is_unfit)
         return;
-    server->is_unfit = true;
-    log_limited(&nodes->unfit, LOG_LEVEL_WARNING, "redis",
+    node->is_unfit = true;
+    log_limited(&topology->unfit, LOG_LEVEL_WARNING, "redis",
                 "%s: CLUSTER SLOTS: %s; going on without it until it knows the slots",
-                redis_link_name(server->link), why);
+                redis_server_name(node->server), why);
 }
 
 static void on_slots(void *caller, redisReply *reply)
 {
-    struct redis_nodes *nodes = caller;
-    if (nodes->closing)
+    struct redis_topology *topology = caller;
+    if (topology->closing)
         return;
     const char *wrong =
-        reply ? redis_slots_read(nodes->spare, reply, redis_link_literal(nodes->asked))
+        reply ? redis_slots_read(topology->spare, reply, redis_server_literal(topology->asked))
               : "no answer";
-    if (!wrong && nodes->spare->served == 0)
+    if (!wrong && topology->spare->served == 0)
         wrong = "no slot has a server";
     if (!wrong)
-        adopt(nodes);
-    else if (reply) /* the link says itself that nothing came */
-        server_is_unfit(nodes, wrong);
-    nodes->asked = NULL;
+        adopt(topology);
+    else if (reply) /* the server says itself that nothing came */
+        node_is_unfit(topology, wrong);
+    topology->asked = NULL;
     if (!reply)
-        refresh_within(nodes, next_look(nodes));
+        refresh_within(topology, next_look(topology));
     else
-        refresh_within(nodes, wrong || !all_is_well(nodes) ? REFRESH_SOON_S : REFRESH_S);
+        refresh_within(topology, wrong || !all_is_well(topology) ? REFRESH_SOON_S : REFRESH_S);
 }
 
 /* The next of the servers that can be asked now, first those that are in the map; or NULL. */
-static struct redis_link *next_to_ask(struct redis_nodes *nodes)
+static struct redis_server *next_to_ask(struct redis_topology *topology)
 {
     for (int in_map = 1; in_map >= 0; in_map--) {
         unsigned count = 0, at;
-        for (struct server *server = nodes->servers; server; server = server->next)
-            count += server->has_slots == in_map && redis_link_usable(server->link);
+        for (struct node *node = topology->nodes; node; node = node->next)
+            count += node->has_slots == in_map && redis_server_usable(node->server);
 
         if (count == 0)
             continue;
-        at = nodes->turn++ % count;
-        for (struct server *server = nodes->servers; server; server = server->next) {
-            if (server->has_slots == in_map && redis_link_usable(server->link) && at-- == 0)
-                return server->link;
+        at = topology->turn++ % count;
+        for (struct node *node = topology->nodes; node; node = node->next) {
+            if (node->has_slots == in_map && redis_server_usable(node->server) && at-- == 0)
+                return node->server;
         }
     }
     return NULL;
 }
 
-static bool map_is_of_use(const struct redis_nodes *nodes)
+static bool map_is_of_use(const struct redis_topology *topology)
 {
-    for (struct server *server = nodes->servers; server; server = server->next) {
-        if (server->has_slots && redis_link_usable(server->link))
+    for (struct node *node = topology->nodes; node; node = node->next) {
+        if (node->has_slots && redis_server_usable(node->server))
             return true;
     }
     return false;
 }
 
 /* One more of the seeds is connected to. */
-static void try_next_seed(struct redis_nodes *nodes)
+static void try_next_seed(struct redis_topology *topology)
 {
-    const struct redis_address *address = &nodes->address;
-    unsigned index = nodes->seeds_tried;
+    const struct redis_address *address = &topology->address;
+    unsigned index = topology->seeds_tried;
     if (index >= address->host_count)
         return;
-    struct server *server =
-        server_at(nodes, redis_address_host(address, index), address->ports[index], true);
-    if (server)
-        server->is_seed = true;
-    nodes->seeds_tried++;
+    struct node *node =
+        node_at(topology, redis_address_host(address, index), address->ports[index], true);
+    if (node)
+        node->is_seed = true;
+    topology->seeds_tried++;
 }
 
 static void on_refresh(struct ev_loop *loop, ev_timer *timer, int events)
 {
     static const char *words[] = {"CLUSTER", "SLOTS"};
-    struct redis_nodes *nodes = timer->data;
+    struct redis_topology *topology = timer->data;
     (void)loop, (void)events;
-    servers_reap(nodes);
-    if (nodes->asked)
+    nodes_reap(topology);
+    if (topology->asked)
         return; /* its answer leads on */
-    if (!map_is_of_use(nodes))
-        try_next_seed(nodes);
-    nodes->asked = next_to_ask(nodes);
-    if (nodes->asked && redis_link_send_words(nodes->asked, on_slots, nodes, 2, words))
+    if (!map_is_of_use(topology))
+        try_next_seed(topology);
+    topology->asked = next_to_ask(topology);
+    if (topology->asked && redis_server_send_words(topology->asked, on_slots, topology, 2, words))
         return;
-    nodes->asked = NULL;
-    refresh_within(nodes, next_look(nodes));
+    topology->asked = NULL;
+    refresh_within(topology, next_look(topology));
 }
 
 /* --- what is asked of it --- */
 
-struct redis_link *redis_nodes_link(const struct redis_nodes *nodes, struct slice prefix,
-                                    struct slice key)
+struct redis_server *redis_topology_server(const struct redis_topology *topology,
+                                           struct slice prefix, struct slice key)
 {
-    if (nodes->closing)
+    if (topology->closing)
         return NULL;
-    if (nodes->only)
-        return nodes->only;
-    struct server *server =
-        server_of_slot(nodes->slots, nodes->by_index, redis_slot_of_parts(prefix, key));
-    if (server)
-        return server->link;
-    for (struct server *any = nodes->servers; any; any = any->next) {
-        if (!any->is_unfit && redis_link_usable(any->link))
-            return any->link;
+    if (topology->only)
+        return topology->only;
+    struct node *node =
+        node_of_slot(topology->slots, topology->by_index, redis_slot_of_parts(prefix, key));
+    if (node)
+        return node->server;
+    for (struct node *any = topology->nodes; any; any = any->next) {
+        if (!any->is_unfit && redis_server_usable(any->server))
+            return any->server;
     }
     return NULL;
 }
 
-struct redis_link *redis_nodes_at(const struct redis_nodes *nodes, size_t index)
+struct redis_server *redis_topology_at(const struct redis_topology *topology, size_t index)
 {
-    if (nodes->closing)
+    if (topology->closing)
         return NULL;
-    if (nodes->only)
-        return index == 0 ? nodes->only : NULL;
-    for (struct server *server = nodes->servers; server; server = server->next) {
-        if (server->has_slots && index-- == 0)
-            return server->link;
+    if (topology->only)
+        return index == 0 ? topology->only : NULL;
+    for (struct node *node = topology->nodes; node; node = node->next) {
+        if (node->has_slots && index-- == 0)
+            return node->server;
     }
     return NULL;
 }
 
-struct redis_link *redis_nodes_timekeeper(const struct redis_nodes *nodes)
+struct redis_server *redis_topology_timekeeper(const struct redis_topology *topology)
 {
-    if (nodes->closing)
+    if (topology->closing)
         return NULL;
-    for (unsigned slot = 0; !nodes->only && slot < REDIS_SLOTS; slot++) {
-        struct server *server = server_of_slot(nodes->slots, nodes->by_index, slot);
-        if (server)
-            return server->link;
+    for (unsigned slot = 0; !topology->only && slot < REDIS_SLOTS; slot++) {
+        struct node *node = node_of_slot(topology->slots, topology->by_index, slot);
+        if (node)
+            return node->server;
     }
-    return nodes->only;
+    return topology->only;
 }
 
-unsigned redis_nodes_version(const struct redis_nodes *nodes)
+unsigned redis_topology_version(const struct redis_topology *topology)
 {
-    return nodes->version;
+    return topology->version;
 }
 
-enum redis_trouble redis_nodes_trouble(const struct redis_nodes *nodes)
+enum redis_trouble redis_topology_trouble(const struct redis_topology *topology)
 {
     enum redis_trouble worst = REDIS_AWAY;
-    if (nodes->only)
-        return redis_link_trouble(nodes->only);
-    for (struct server *server = nodes->servers; server; server = server->next) {
-        enum redis_trouble trouble = redis_link_trouble(server->link);
-        if (trouble == REDIS_WELL && server->has_slots)
+    if (topology->only)
+        return redis_server_trouble(topology->only);
+    for (struct node *node = topology->nodes; node; node = node->next) {
+        enum redis_trouble trouble = redis_server_trouble(node->server);
+        if (trouble == REDIS_WELL && node->has_slots)
             return REDIS_WELL;
         if (trouble > worst)
             worst = trouble;
@@ -421,103 +423,104 @@ enum redis_trouble redis_nodes_trouble(const struct redis_nodes *nodes)
     return worst;
 }
 
-bool redis_nodes_busy(const struct redis_nodes *nodes)
+bool redis_topology_busy(const struct redis_topology *topology)
 {
-    if (nodes->only)
-        return redis_link_busy(nodes->only);
-    for (struct server *server = nodes->servers; server; server = server->next) {
-        if (redis_link_busy(server->link))
+    if (topology->only)
+        return redis_server_busy(topology->only);
+    for (struct node *node = topology->nodes; node; node = node->next) {
+        if (redis_server_busy(node->server))
             return true;
     }
     return false;
 }
 
-enum redis_redirection_kind redis_nodes_redirect(struct redis_nodes *nodes,
-                                                 const struct redis_link *link, const char *error,
-                                                 struct redis_link **to)
+enum redis_redirection_kind redis_topology_redirect(struct redis_topology *topology,
+                                                    const struct redis_server *server,
+                                                    const char *error, struct redis_server **to)
 {
     *to = NULL;
-    if (nodes->only || nodes->closing)
+    if (topology->only || topology->closing)
         return REDIS_NOT_REDIRECTED;
     struct redis_redirection told =
-        redis_redirection_read(slice_of(error), redis_link_literal(link));
+        redis_redirection_read(slice_of(error), redis_server_literal(server));
     if (told.kind == REDIS_CLUSTER_DOWN)
-        refresh_within(nodes, REFRESH_SOON_S);
+        refresh_within(topology, REFRESH_SOON_S);
     if (told.kind != REDIS_MOVED && told.kind != REDIS_ASK)
         return told.kind;
-    struct server *server = server_to_redirect(nodes, told.node.host, told.node.port);
-    if (!server) {
-        refresh_within(nodes, REFRESH_SOON_S);
+    struct node *node = node_to_redirect(topology, told.node.host, told.node.port);
+    if (!node) {
+        refresh_within(topology, REFRESH_SOON_S);
         return told.kind;
     }
-    *to = server->link;
+    *to = node->server;
     if (told.kind == REDIS_MOVED) {
-        int index = redis_slots_set(nodes->slots, told.slot, server->host, server->port);
+        int index = redis_slots_set(topology->slots, told.slot, node->host, node->port);
         if (index >= 0) {
-            nodes->by_index[index] = server;
-            server->has_slots = true;
+            topology->by_index[index] = node;
+            node->has_slots = true;
         }
-        nodes->moved = true;
-        nodes->version++;
-        refresh_within(nodes, REFRESH_SOON_S);
+        topology->moved = true;
+        topology->version++;
+        refresh_within(topology, REFRESH_SOON_S);
     }
     return told.kind;
 }
 
 /* --- all of it --- */
 
-struct redis_nodes *redis_nodes_new(struct ev_loop *loop, const struct redis_settings *settings,
-                                    const struct redis_link_owner *owner)
+struct redis_topology *redis_topology_new(struct ev_loop *loop,
+                                          const struct redis_settings *settings,
+                                          const struct redis_events *owner)
 {
-    struct redis_nodes *nodes = alloc_zeroed(sizeof *nodes);
-    if (!nodes)
+    struct redis_topology *topology = alloc_zeroed(sizeof *topology);
+    if (!topology)
         return NULL;
-    nodes->loop = loop;
-    nodes->settings = settings;
-    nodes->owner = *owner;
-    nodes->look_after = LOOK_FIRST_S;
-    ev_timer_init(&nodes->refresh, on_refresh, 0., 0.);
-    nodes->refresh.data = nodes;
-    redis_address_parse(settings->address, &nodes->address);
-    if (nodes->address.tls) {
+    topology->loop = loop;
+    topology->settings = settings;
+    topology->owner = *owner;
+    topology->look_after = LOOK_FIRST_S;
+    ev_timer_init(&topology->refresh, on_refresh, 0., 0.);
+    topology->refresh.data = topology;
+    redis_address_parse(settings->address, &topology->address);
+    if (topology->address.tls) {
         struct redis_problem problem;
-        nodes->owner.tls = nodes->tls = redis_tls_new(settings, &problem);
-        if (!nodes->tls) {
+        topology->owner.tls = topology->tls = redis_tls_new(settings, &problem);
+        if (!topology->tls) {
             log_error("redis", "%s: %s", problem.option, problem.why);
             goto fail;
         }
     }
-    if (nodes->address.kind != REDIS_BY_CLUSTER) {
-        nodes->only = redis_link_new(loop, settings, &nodes->address, &nodes->owner);
-        if (!nodes->only)
+    if (topology->address.kind != REDIS_BY_CLUSTER) {
+        topology->only = redis_server_new(loop, settings, &topology->address, &topology->owner);
+        if (!topology->only)
             goto fail;
-        return nodes;
+        return topology;
     }
-    nodes->slots = alloc_zeroed(sizeof *nodes->slots);
-    nodes->spare = alloc_zeroed(sizeof *nodes->spare);
-    if (!nodes->slots || !nodes->spare)
+    topology->slots = alloc_zeroed(sizeof *topology->slots);
+    topology->spare = alloc_zeroed(sizeof *topology->spare);
+    if (!topology->slots || !topology->spare)
         goto fail;
-    redis_slots_clear(nodes->slots);
-    on_refresh(loop, &nodes->refresh, 0); /* the first requests need not do without */
-    return nodes;
+    redis_slots_clear(topology->slots);
+    on_refresh(loop, &topology->refresh, 0); /* the first requests need not do without */
+    return topology;
 fail:
-    redis_nodes_free(nodes);
+    redis_topology_free(topology);
     return NULL;
 }
 
-void redis_nodes_free(struct redis_nodes *nodes)
+void redis_topology_free(struct redis_topology *topology)
 {
-    if (!nodes)
+    if (!topology)
         return;
-    nodes->closing = true;
-    ev_timer_stop(nodes->loop, &nodes->refresh);
-    redis_link_free(nodes->only);
-    while (nodes->servers)
-        server_free(nodes, nodes->servers);
-    redis_tls_free(nodes->tls);
-    free(nodes->slots);
-    free(nodes->spare);
-    log_limit_end(&nodes->states);
-    log_limit_end(&nodes->unfit);
-    free(nodes);
+    topology->closing = true;
+    ev_timer_stop(topology->loop, &topology->refresh);
+    redis_server_free(topology->only);
+    while (topology->nodes)
+        node_free(topology, topology->nodes);
+    redis_tls_free(topology->tls);
+    free(topology->slots);
+    free(topology->spare);
+    log_limit_end(&topology->states);
+    log_limit_end(&topology->unfit);
+    free(topology);
 }

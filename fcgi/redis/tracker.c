@@ -1,7 +1,7 @@
 /* Telling of changes: a connection that is subscribed, and a tracking that is redirected to it.
  *
  *     start --> connect, AUTH, CLIENT ID, SUBSCRIBE --> CLIENT TRACKING ON --> armed
- *                 ^       (here)                          (on the link)          |
+ *                 ^       (here)                          (on the server)          |
  *                 '------- a little later -------- lost <------------------------'
  *
  * The subscribed connection may break meanwhile, and the answer to a TRACKING ON come when it is
@@ -27,11 +27,11 @@
 
 struct redis_tracker {
     struct ev_loop *loop;
-    struct redis_link *link;
-    const struct redis_link_owner *owner;
+    struct redis_server *server;
+    const struct redis_events *owner;
     redisAsyncContext *context; /* NULL: between two tries */
     ev_timer timer;             /* while it is to be armed and is not */
-    struct reader_guard guard;
+    struct redis_guard guard;
     bool armed;
     bool arming;           /* CLIENT TRACKING ON was sent for this context */
     unsigned arms_pending; /* CLIENT TRACKING ON without an answer, for this one and earlier ones */
@@ -45,7 +45,7 @@ static void set_armed(struct redis_tracker *tracker, bool armed)
     if (tracker->armed == armed)
         return;
     tracker->armed = armed;
-    tracker->owner->tracking(tracker->owner->context, tracker->link, armed);
+    tracker->owner->tracking(tracker->owner->context, tracker->server, armed);
 }
 
 static void try_within(struct redis_tracker *tracker, double seconds)
@@ -75,7 +75,7 @@ static void disconnect(struct redis_tracker *tracker)
 
 static void lose(struct redis_tracker *tracker, const char *reason)
 {
-    log_debug("redis", "%s: tracking: %s", redis_link_name(tracker->link), reason);
+    log_debug("redis", "%s: tracking: %s", redis_server_name(tracker->server), reason);
     disconnect(tracker);
     try_later(tracker);
 }
@@ -89,7 +89,7 @@ static void on_connect(const redisAsyncContext *context, int status)
     if (status != REDIS_OK) {
         tracker->context = NULL;
         try_later(tracker);
-    } else if (!redis_link_start_tls(tracker->link, tracker->context)) {
+    } else if (!redis_server_start_tls(tracker->server, tracker->context)) {
         lose(tracker, context->c.errstr);
     }
 }
@@ -120,14 +120,14 @@ static void tell_change(struct redis_tracker *tracker, struct slice name)
     } else {
         return;
     }
-    tracker->owner->changed(tracker->owner->context, tracker->link, name, !is_value);
+    tracker->owner->changed(tracker->owner->context, tracker->server, name, !is_value);
 }
 
 /* nil comes in the place of the keys after FLUSHALL and FLUSHDB. */
 static void tell_changes(struct redis_tracker *tracker, const redisReply *keys)
 {
     if (keys->type != REDIS_REPLY_ARRAY) {
-        tracker->owner->changed(tracker->owner->context, tracker->link, (struct slice){0}, false);
+        tracker->owner->changed(tracker->owner->context, tracker->server, (struct slice){0}, false);
         return;
     }
     for (size_t i = 0; i < keys->elements && tracker->armed; i++)
@@ -167,7 +167,7 @@ static void on_armed(void *caller, redisReply *reply)
         log_limited(&tracker->refusals, LOG_LEVEL_WARNING, "redis",
                     "%s: CLIENT TRACKING is refused (%s): the memory cache is off, and waiting "
                     "requests look again only now and then",
-                    redis_link_name(tracker->link), reply->str);
+                    redis_server_name(tracker->server), reply->str);
     tracker->refused = true;
     lose(tracker, reply->str);
 }
@@ -194,8 +194,8 @@ static void arm(struct redis_tracker *tracker, long long id)
                         "PREFIX",
                         tracker->lease_prefix};
     snprintf(number, sizeof number, "%lld", id);
-    if (!redis_link_send_words(tracker->link, on_off, NULL, 3, off) ||
-        !redis_link_send_words(tracker->link, on_armed, tracker, 11, on)) {
+    if (!redis_server_send_words(tracker->server, on_off, NULL, 3, off) ||
+        !redis_server_send_words(tracker->server, on_armed, tracker, 11, on)) {
         lose(tracker, "out of memory");
         return;
     }
@@ -221,7 +221,7 @@ void redis_tracker_start(struct redis_tracker *tracker)
 {
     const char *reason;
     try_within(tracker, TRY_S);
-    redisAsyncContext *context = redis_link_connect(tracker->link, &tracker->guard, &reason);
+    redisAsyncContext *context = redis_server_connect(tracker->server, &tracker->guard, &reason);
     if (!context)
         return;
     context->data = tracker;
@@ -231,7 +231,7 @@ void redis_tracker_start(struct redis_tracker *tracker)
     ev_set_priority(&((redisLibevEvents *)context->ev.data)->rev, EV_MAXPRI);
     redisAsyncSetConnectCallback(context, on_connect);
     redisAsyncSetDisconnectCallback(context, on_disconnect);
-    if (redis_link_login(tracker->link, context) != REDIS_OK ||
+    if (redis_server_login(tracker->server, context) != REDIS_OK ||
         redisAsyncCommand(context, on_id, NULL, "CLIENT ID") != REDIS_OK ||
         redisAsyncCommand(context, on_message, NULL, "SUBSCRIBE " CHANNEL) != REDIS_OK)
         lose(tracker, "out of memory");
@@ -258,16 +258,17 @@ bool redis_tracker_armed(const struct redis_tracker *tracker)
 }
 
 struct redis_tracker *redis_tracker_new(struct ev_loop *loop, const char *name_space,
-                                        struct redis_link *link,
-                                        const struct redis_link_owner *owner)
+                                        struct redis_server *server,
+                                        const struct redis_events *owner)
 {
     struct redis_tracker *tracker = alloc_zeroed(sizeof *tracker);
     if (!tracker)
         return NULL;
     tracker->loop = loop;
-    tracker->link = link;
+    tracker->server = server;
     tracker->owner = owner;
-    tracker->guard = (struct reader_guard){.rule = READER_MESSAGES, .most = 4 * READER_SLACK};
+    tracker->guard =
+        (struct redis_guard){.rule = REDIS_GUARD_MESSAGES, .most = 4 * REDIS_GUARD_SLACK};
     ev_timer_init(&tracker->timer, on_timer, 0., 0.);
     tracker->timer.data = tracker;
     snprintf(tracker->value_prefix, sizeof tracker->value_prefix, "%s:", name_space);

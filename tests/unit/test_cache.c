@@ -17,15 +17,15 @@ enum command_kind { GET, CLAIM, STORE, RENEW, CHECK, RELEASE, PURGE, PURGE_PREFI
 
 struct command {
     enum command_kind kind;
-    redis_answer_fn *answered; /* NULL: nobody wants to know */
+    store_answer_fn *answered; /* NULL: nobody wants to know */
     void *caller;
-    char key[32], token[REDIS_TOKEN_LEN + 1];
+    char key[32], token[STORE_TOKEN_LEN + 1];
     int64_t known_made_ms, keep_ms;
     struct entry *entry; /* referenced */
 };
 
-struct redis {
-    struct redis_owner owner;
+struct store {
+    struct store_events owner;
     bool usable, tracking;
     struct command commands[30]; /* unanswered, the oldest first */
     size_t count;
@@ -33,47 +33,47 @@ struct redis {
     bool refuses; /* to send anything, and says so at once */
 };
 
-static struct redis redis;
+static struct store redis;
 static struct cache *cache;
 static struct ev_loop *loop;
 
-struct redis *redis_new(struct ev_loop *of, const struct cache_settings *settings,
-                        const struct redis_owner *owner)
+struct store *store_new(struct ev_loop *of, const struct cache_settings *settings,
+                        const struct store_events *owner)
 {
     (void)of, (void)settings;
-    redis = (struct redis){.owner = *owner};
+    redis = (struct store){.owner = *owner};
     return &redis;
 }
 
-bool redis_usable(const struct redis *of, struct slice key)
+bool store_usable(const struct store *of, struct slice key)
 {
     (void)key;
     return of->usable;
 }
 
-bool redis_tracking(const struct redis *of, struct slice key)
+bool store_tracking(const struct store *of, struct slice key)
 {
     (void)key;
     return of->tracking;
 }
 
-const char *redis_trouble(const struct redis *of)
+const char *store_trouble(const struct store *of)
 {
     (void)of;
     return NULL;
 }
 
-bool redis_busy(const struct redis *of)
+bool store_busy(const struct store *of)
 {
     return of->count > 0;
 }
 
 static struct command *command_add(enum command_kind kind, struct slice key,
-                                   redis_answer_fn *answered, void *caller)
+                                   store_answer_fn *answered, void *caller)
 {
     static struct command refused;
     if (redis.refuses) {
-        answered(caller, &(struct redis_answer){.outcome = REDIS_GONE});
+        answered(caller, &(struct store_answer){.outcome = STORE_GONE});
         return &refused;
     }
     assert_true(redis.count < LENGTH(redis.commands));
@@ -85,7 +85,7 @@ static struct command *command_add(enum command_kind kind, struct slice key,
 }
 
 /* The oldest command is answered. */
-static void reply(enum command_kind kind, struct redis_answer answer)
+static void reply(enum command_kind kind, struct store_answer answer)
 {
     assert_true(redis.count > 0);
     struct command command = redis.commands[0];
@@ -98,31 +98,31 @@ static void reply(enum command_kind kind, struct redis_answer answer)
     entry_unref(command.entry);
 }
 
-void redis_free(struct redis *of)
+void store_free(struct store *of)
 {
     while (of && of->count > 0)
-        reply(of->commands[0].kind, (struct redis_answer){.outcome = REDIS_GONE});
+        reply(of->commands[0].kind, (struct store_answer){.outcome = STORE_GONE});
 }
 
-void redis_get(struct redis *of, struct slice key, redis_answer_fn *answered, void *caller)
+void store_get(struct store *of, struct slice key, store_answer_fn *answered, void *caller)
 {
     (void)of;
     command_add(GET, key, answered, caller);
 }
 
-void redis_claim(struct redis *of, struct slice key, const char *token, int64_t lease_ms,
-                 const struct entry *known, redis_answer_fn *answered, void *caller)
+void store_claim(struct store *of, struct slice key, const char *token, int64_t lease_ms,
+                 const struct entry *known, store_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(CLAIM, key, answered, caller);
     (void)of;
     assert_int_equal(lease_ms, 60);
-    assert_int_equal(strlen(token), REDIS_TOKEN_LEN);
+    assert_int_equal(strlen(token), STORE_TOKEN_LEN);
     strcpy(command->token, token);
     command->known_made_ms = known ? known->made_ms : -1;
 }
 
-void redis_store(struct redis *of, struct slice key, const char *token, struct entry *entry,
-                 int64_t keep_ms, redis_answer_fn *answered, void *caller)
+void store_put(struct store *of, struct slice key, const char *token, struct entry *entry,
+                 int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(STORE, key, answered, caller);
     (void)of;
@@ -131,15 +131,15 @@ void redis_store(struct redis *of, struct slice key, const char *token, struct e
     command->keep_ms = keep_ms;
 }
 
-void redis_renew(struct redis *of, struct slice key, const char *token, int64_t lease_ms)
+void store_renew(struct store *of, struct slice key, const char *token, int64_t lease_ms)
 {
     (void)of;
     assert_int_equal(lease_ms, 60);
     strcpy(command_add(RENEW, key, NULL, NULL)->token, token);
 }
 
-void redis_check(struct redis *of, struct slice key, const char *token, const struct entry *known,
-                 redis_answer_fn *answered, void *caller)
+void store_check(struct store *of, struct slice key, const char *token, const struct entry *known,
+                 store_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(CHECK, key, answered, caller);
     (void)of;
@@ -147,20 +147,20 @@ void redis_check(struct redis *of, struct slice key, const char *token, const st
     command->known_made_ms = known ? known->made_ms : -1;
 }
 
-void redis_release(struct redis *of, struct slice key, const char *token)
+void store_release(struct store *of, struct slice key, const char *token)
 {
     (void)of;
     strcpy(command_add(RELEASE, key, NULL, NULL)->token, token);
 }
 
-void redis_purge(struct redis *of, struct slice key, bool soft, redis_answer_fn *answered,
+void store_purge(struct store *of, struct slice key, bool soft, store_answer_fn *answered,
                  void *caller)
 {
     (void)of, (void)soft;
     command_add(PURGE, key, answered, caller);
 }
 
-void redis_purge_prefix(struct redis *of, struct slice prefix, bool soft, redis_answer_fn *answered,
+void store_purge_prefix(struct store *of, struct slice prefix, bool soft, store_answer_fn *answered,
                         void *caller)
 {
     (void)of, (void)soft;
@@ -242,7 +242,7 @@ static struct entry *make_entry(int64_t left_ms)
 static void reply_found(enum command_kind kind, int64_t left_ms)
 {
     struct entry *entry = make_entry(left_ms);
-    reply(kind, (struct redis_answer){.outcome = REDIS_FOUND, .entry = entry});
+    reply(kind, (struct store_answer){.outcome = STORE_FOUND, .entry = entry});
     entry_unref(entry);
 }
 
@@ -327,10 +327,10 @@ static void test_fill(void **state)
     }
     tell("a", false);
     lookup("a");
-    reply(GET, (struct redis_answer){.outcome = REDIS_NONE});
+    reply(GET, (struct store_answer){.outcome = STORE_NONE});
     assert_int_equal(last.outcome, CACHE_NONE);
     lookup("a");
-    reply(GET, (struct redis_answer){.outcome = REDIS_GONE});
+    reply(GET, (struct store_answer){.outcome = STORE_GONE});
     assert_int_equal(last.outcome, CACHE_ALONE);
     assert_false(in_memory("a"));
 }
@@ -461,20 +461,20 @@ static void claim_ours(void)
 {
     lease = NULL;
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
-    reply(CLAIM, (struct redis_answer){.outcome = REDIS_OURS});
+    reply(CLAIM, (struct store_answer){.outcome = STORE_OURS});
     assert_int_equal(last.outcome, CACHE_OURS);
     assert_non_null(lease);
 }
 
 static void test_claim(void **state)
 {
-    char token[REDIS_TOKEN_LEN + 1];
+    char token[STORE_TOKEN_LEN + 1];
     struct entry *stale = make_entry(-1);
     (void)state;
     cache_claim(cache, SLICE("a"), 0, stale, on_answer, &answers);
     assert_int_equal(redis.commands[0].known_made_ms, stale->made_ms);
     entry_unref(stale);
-    reply(CLAIM, (struct redis_answer){.outcome = REDIS_THEIRS, .wait_ms = 500});
+    reply(CLAIM, (struct store_answer){.outcome = STORE_THEIRS, .wait_ms = 500});
     assert_int_equal(last.outcome, CACHE_THEIRS);
     assert_true(last.wait_s >= 0.5 && last.wait_s < 0.6);
 
@@ -482,21 +482,21 @@ static void test_claim(void **state)
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
     assert_int_equal(redis.commands[0].known_made_ms, -1);
     strcpy(token, redis.commands[0].token);
-    reply(CLAIM, (struct redis_answer){.outcome = REDIS_OURS});
+    reply(CLAIM, (struct store_answer){.outcome = STORE_OURS});
     while (redis.count == 0) /* a third of its life later */
         ev_run(loop, EVRUN_ONCE);
     assert_string_equal(redis.commands[0].token, token);
-    reply(RENEW, (struct redis_answer){.outcome = REDIS_OURS});
+    reply(RENEW, (struct store_answer){.outcome = STORE_OURS});
     cache_release(cache, lease);
     assert_string_equal(redis.commands[0].token, token);
     assert_string_equal(redis.commands[0].key, "a");
-    reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE});
+    reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
     assert_string_not_equal(redis.commands[0].token, token);
-    reply(CLAIM, (struct redis_answer){.outcome = REDIS_GONE});
+    reply(CLAIM, (struct store_answer){.outcome = STORE_GONE});
     assert_int_equal(last.outcome, CACHE_ALONE);
     claim("a");
-    reply(CLAIM, (struct redis_answer){.outcome = REDIS_NONE});
+    reply(CLAIM, (struct store_answer){.outcome = STORE_NONE});
     assert_int_equal(last.outcome, CACHE_UNREADABLE);
     cache_release(cache, NULL);
 }
@@ -505,15 +505,15 @@ static void test_claim(void **state)
 static void test_check(void **state)
 {
     static const struct {
-        struct redis_answer said;
+        struct store_answer said;
         enum cache_outcome outcome;
         bool leased, lost;
     } cases[] = {
-        {{.outcome = REDIS_SAME}, CACHE_SAME, true, false},
-        {{.outcome = REDIS_SAME, .lease_lost = true}, CACHE_SAME, true, true},
-        {{.outcome = REDIS_NONE, .lease_lost = true}, CACHE_NONE, true, true},
-        {{.outcome = REDIS_NONE, .lease_lost = true}, CACHE_NONE, false, false},
-        {{.outcome = REDIS_GONE}, CACHE_ALONE, true, false},
+        {{.outcome = STORE_SAME}, CACHE_SAME, true, false},
+        {{.outcome = STORE_SAME, .lease_lost = true}, CACHE_SAME, true, true},
+        {{.outcome = STORE_NONE, .lease_lost = true}, CACHE_NONE, true, true},
+        {{.outcome = STORE_NONE, .lease_lost = true}, CACHE_NONE, false, false},
+        {{.outcome = STORE_GONE}, CACHE_ALONE, true, false},
     };
     struct entry *known = make_entry(-1);
     (void)state;
@@ -538,7 +538,7 @@ static void test_check(void **state)
     assert_true(last.outcome == CACHE_ALONE && redis.count == 0);
     redis.usable = redis.tracking = true;
     cache_release(cache, lease);
-    reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE});
+    reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
     entry_unref(known);
 }
 
@@ -546,14 +546,14 @@ static void test_check(void **state)
 static void test_store(void **state)
 {
     static const struct {
-        enum redis_outcome outcome;
+        enum store_outcome outcome;
         bool changed, lost, kept;
     } cases[] = {
-        {REDIS_DONE, false, false, true},
-        {REDIS_DONE, true, false, false},  /* somebody was there after us */
-        {REDIS_NONE, false, false, false}, /* purged: the lease was not ours any longer */
-        {REDIS_GONE, false, false, false}, /* refused: memory would differ from Redis for good */
-        {REDIS_GONE, false, true, true},   /* memory is all there is */
+        {STORE_DONE, false, false, true},
+        {STORE_DONE, true, false, false},  /* somebody was there after us */
+        {STORE_NONE, false, false, false}, /* purged: the lease was not ours any longer */
+        {STORE_GONE, false, false, false}, /* refused: memory would differ from Redis for good */
+        {STORE_GONE, false, true, true},   /* memory is all there is */
     };
     (void)state;
     for (size_t i = 0; i < 2 * LENGTH(cases); i++) {
@@ -564,17 +564,17 @@ static void test_store(void **state)
             claim_ours();
         assert_true(
             cache_store(cache, SLICE("a"), i % 2 ? lease : NULL, entry, clock_fleet_ms() + 40000));
-        assert_int_equal(strlen(redis.commands[0].token), i % 2 ? REDIS_TOKEN_LEN : 0);
+        assert_int_equal(strlen(redis.commands[0].token), i % 2 ? STORE_TOKEN_LEN : 0);
         assert_in_range(redis.commands[0].keep_ms, 39000, 40000);
         assert_true(cache_busy(cache));
         if (cases[i / 2].changed)
             tell("a", false);
         if (cases[i / 2].lost)
             redis.usable = redis.tracking = false;
-        reply(STORE, (struct redis_answer){.outcome = cases[i / 2].outcome});
+        reply(STORE, (struct store_answer){.outcome = cases[i / 2].outcome});
         assert_row(i, in_memory("a") == cases[i / 2].kept);
-        if (i % 2 && cases[i / 2].outcome == REDIS_GONE && !cases[i / 2].lost)
-            reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE}); /* the next may try */
+        if (i % 2 && cases[i / 2].outcome == STORE_GONE && !cases[i / 2].lost)
+            reply(RELEASE, (struct store_answer){.outcome = STORE_DONE}); /* the next may try */
         assert_false(cache_busy(cache));
         entry_unref(entry);
     }
@@ -592,7 +592,7 @@ static void test_purge_of_an_asterisk(void **state)
     assert_false(in_memory("user/*"));
     assert_true(in_memory("user/1"));
     assert_string_equal(redis.commands[0].key, "user/*");
-    reply(PURGE, (struct redis_answer){.outcome = REDIS_DONE});
+    reply(PURGE, (struct store_answer){.outcome = STORE_DONE});
 }
 
 static void test_purge(void **state)
@@ -605,13 +605,13 @@ static void test_purge(void **state)
     assert_true(in_memory("user/1"));
     /* Redis does not tell us of what we do ourselves. */
     check_change(1, CHANGED_BY_PURGE, "a", false);
-    reply(PURGE, (struct redis_answer){.outcome = REDIS_DONE});
+    reply(PURGE, (struct store_answer){.outcome = STORE_DONE});
     assert_int_equal(last.outcome, CACHE_PURGED);
     purge("user/*", true);
     assert_false(in_memory("user/1"));
     assert_string_equal(redis.commands[0].key, "user/");
     check_change(2, CHANGED_BY_PURGE, "user/", true);
-    reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_GONE});
+    reply(PURGE_PREFIX, (struct store_answer){.outcome = STORE_GONE});
     assert_int_equal(last.outcome, CACHE_NOT_PURGED);
     check_change(3, CHANGED_VALUE, "user/", true); /* for who looked between two steps */
 
@@ -630,7 +630,7 @@ static void test_purge_race(void **state)
         lookup("user/1");
         purge(all ? "user/*" : "user/1", false);
         reply_found(GET, 30000);
-        reply(all ? PURGE_PREFIX : PURGE, (struct redis_answer){.outcome = REDIS_DONE});
+        reply(all ? PURGE_PREFIX : PURGE, (struct store_answer){.outcome = STORE_DONE});
         assert_false(in_memory("user/1"));
     }
 }
@@ -645,7 +645,7 @@ static void test_purge_steps(void **state)
     redis.count = 0;
     fill("user/1");
     redis.commands[redis.count++] = purge;
-    reply(PURGE_PREFIX, (struct redis_answer){.outcome = REDIS_DONE});
+    reply(PURGE_PREFIX, (struct store_answer){.outcome = STORE_DONE});
     assert_int_equal(last.outcome, CACHE_PURGED);
     assert_false(in_memory("user/1"));
 }
@@ -685,14 +685,14 @@ static void test_no_memory(void **state)
 
     /* A lease without memory for it is given up, with its token. */
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
-    char token[REDIS_TOKEN_LEN + 1];
+    char token[STORE_TOKEN_LEN + 1];
     strcpy(token, redis.commands[0].token);
     alloc_fail_after(0);
-    reply(CLAIM, (struct redis_answer){.outcome = REDIS_OURS});
+    reply(CLAIM, (struct store_answer){.outcome = STORE_OURS});
     alloc_fail_after(-1);
     assert_true(last.outcome == CACHE_ALONE && !last.lease);
     assert_string_equal(redis.commands[0].token, token);
-    reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE});
+    reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
 
     /* What can't be stored for want of memory does not keep its lease for good. */
     claim_ours();
@@ -700,7 +700,7 @@ static void test_no_memory(void **state)
     assert_false(cache_store(cache, SLICE("a"), lease, entry, clock_fleet_ms() + 1000));
     alloc_fail_after(-1);
     assert_int_equal(redis.count, 1);
-    reply(RELEASE, (struct redis_answer){.outcome = REDIS_DONE});
+    reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
     entry_unref(entry);
 }
 

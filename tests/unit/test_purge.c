@@ -1,4 +1,4 @@
-/* cache/redis and cache/redis_scan: purges of all keys that begin so, on servers that answer when
+/* cache/store and cache/purge: purges of all keys that begin so, on servers that answer when
  * the test says so. The functions here stand in the place of topology.c and server.c. */
 #include <ev.h>
 #include <hiredis/hiredis.h>
@@ -14,7 +14,7 @@
 
 #define SERVERS 3
 
-struct redis_link {
+struct redis_server {
     bool usable;
 };
 
@@ -25,8 +25,8 @@ struct command {
     char name[16], key[40]; /* of SCAN the pattern */
 };
 
-struct redis_nodes {
-    struct redis_link links[SERVERS];
+struct redis_topology {
+    struct redis_server servers[SERVERS];
     size_t count;
     unsigned version;
     bool closing;
@@ -35,120 +35,120 @@ struct redis_nodes {
     unsigned scans; /* since the beginning */
 };
 
-static struct redis_nodes servers;
-static struct redis *redis;
+static struct redis_topology topology;
+static struct store *store;
 static struct ev_loop *loop;
 static unsigned answers;
-static enum redis_outcome last;
+static enum store_outcome last;
 
 /* --- the servers --- */
 
-struct redis_nodes *redis_nodes_new(struct ev_loop *of, const struct redis_settings *settings,
-                                    const struct redis_link_owner *owner)
+struct redis_topology *redis_topology_new(struct ev_loop *of, const struct redis_settings *settings,
+                                          const struct redis_events *owner)
 {
     (void)of, (void)settings, (void)owner;
-    return &servers;
+    return &topology;
 }
 
 static void reply_with(redisReply *reply)
 {
-    assert_true(servers.pending > 0);
-    struct command command = servers.commands[0];
-    servers.pending--;
-    for (size_t i = 0; i < servers.pending; i++)
-        servers.commands[i] = servers.commands[i + 1];
+    assert_true(topology.pending > 0);
+    struct command command = topology.commands[0];
+    topology.pending--;
+    for (size_t i = 0; i < topology.pending; i++)
+        topology.commands[i] = topology.commands[i + 1];
     command.answered(command.caller, reply);
 }
 
-void redis_nodes_free(struct redis_nodes *nodes)
+void redis_topology_free(struct redis_topology *of)
 {
-    nodes->closing = true;
-    while (nodes->pending > 0)
+    of->closing = true;
+    while (of->pending > 0)
         reply_with(NULL);
 }
 
-struct redis_link *redis_nodes_link(const struct redis_nodes *nodes, struct slice prefix,
-                                    struct slice key)
+struct redis_server *redis_topology_server(const struct redis_topology *of, struct slice prefix,
+                                           struct slice key)
 {
     (void)prefix, (void)key;
-    return nodes->closing ? NULL : &servers.links[0];
+    return of->closing ? NULL : &topology.servers[0];
 }
 
-struct redis_link *redis_nodes_at(const struct redis_nodes *nodes, size_t index)
+struct redis_server *redis_topology_at(const struct redis_topology *of, size_t index)
 {
-    return nodes->closing || index >= nodes->count ? NULL : &servers.links[index];
+    return of->closing || index >= of->count ? NULL : &topology.servers[index];
 }
 
-struct redis_link *redis_nodes_timekeeper(const struct redis_nodes *nodes)
+struct redis_server *redis_topology_timekeeper(const struct redis_topology *of)
 {
-    return redis_nodes_at(nodes, 0);
+    return redis_topology_at(of, 0);
 }
 
-const char *redis_link_name(const struct redis_link *link)
+const char *redis_server_name(const struct redis_server *server)
 {
-    (void)link;
+    (void)server;
     return "a server";
 }
 
-bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, void *caller,
-                           int count, const char **words)
+bool redis_server_send_words(struct redis_server *server, redis_reply_fn *answered, void *caller,
+                             int count, const char **words)
 {
-    (void)link, (void)answered, (void)caller, (void)count, (void)words;
+    (void)server, (void)answered, (void)caller, (void)count, (void)words;
     return false; /* the time: nobody asks for it */
 }
 
-unsigned redis_nodes_version(const struct redis_nodes *nodes)
+unsigned redis_topology_version(const struct redis_topology *of)
 {
-    return nodes->version;
+    return of->version;
 }
 
-enum redis_trouble redis_nodes_trouble(const struct redis_nodes *nodes)
+enum redis_trouble redis_topology_trouble(const struct redis_topology *of)
 {
-    (void)nodes;
+    (void)of;
     return REDIS_WELL;
 }
 
-bool redis_nodes_busy(const struct redis_nodes *nodes)
+bool redis_topology_busy(const struct redis_topology *of)
 {
-    return nodes->pending > 0;
+    return of->pending > 0;
 }
 
-enum redis_redirection_kind redis_nodes_redirect(struct redis_nodes *nodes,
-                                                 const struct redis_link *link, const char *error,
-                                                 struct redis_link **to)
+enum redis_redirection_kind redis_topology_redirect(struct redis_topology *of,
+                                                    const struct redis_server *server,
+                                                    const char *error, struct redis_server **to)
 {
-    (void)nodes, (void)link, (void)error;
+    (void)of, (void)server, (void)error;
     *to = NULL;
     return REDIS_NOT_REDIRECTED;
 }
 
-void redis_link_doubt(struct redis_link *link)
+void redis_server_doubt(struct redis_server *server)
 {
-    (void)link;
+    (void)server;
 }
 
-bool redis_link_usable(const struct redis_link *link)
+bool redis_server_usable(const struct redis_server *server)
 {
-    return link->usable;
+    return server->usable;
 }
 
-bool redis_link_tracking(const struct redis_link *link)
+bool redis_server_tracking(const struct redis_server *server)
 {
-    return link->usable;
+    return server->usable;
 }
 
-bool redis_link_send(struct redis_link *link, int argc, const char **argv, const size_t *lens,
-                     redis_reply_fn *answered, void *caller)
+bool redis_server_send(struct redis_server *server, int argc, const char **argv, const size_t *lens,
+                       redis_reply_fn *answered, void *caller)
 {
-    assert_true(link->usable && servers.pending < LENGTH(servers.commands));
-    struct command *command = &servers.commands[servers.pending++];
+    assert_true(server->usable && topology.pending < LENGTH(topology.commands));
+    struct command *command = &topology.commands[topology.pending++];
     int key = strcmp(argv[0], "SCAN") == 0 ? 3 : argc - 1;
     *command = (struct command){.answered = answered,
                                 .caller = caller,
-                                .server = (size_t)(link - servers.links)};
+                                .server = (size_t)(server - topology.servers)};
     snprintf(command->name, sizeof command->name, "%s", argv[0]);
     snprintf(command->key, sizeof command->key, "%.*s", (int)lens[key], argv[key]);
-    servers.scans += strcmp(argv[0], "SCAN") == 0;
+    topology.scans += strcmp(argv[0], "SCAN") == 0;
     return true;
 }
 
@@ -167,8 +167,8 @@ static void reply_found(const char *cursor, unsigned count)
 {
     struct buffer resp = {0};
     char text[100];
-    assert_string_equal(servers.commands[0].name, "SCAN");
-    bool leases = strncmp(servers.commands[0].key, "lease:{", 7) == 0;
+    assert_string_equal(topology.commands[0].name, "SCAN");
+    bool leases = strncmp(topology.commands[0].key, "lease:{", 7) == 0;
     int len =
         snprintf(text, sizeof text, "*2\r\n$%zu\r\n%s\r\n*%u\r\n", strlen(cursor), cursor, count);
     unit_append(&resp, text, (size_t)len);
@@ -182,7 +182,7 @@ static void reply_found(const char *cursor, unsigned count)
     buffer_free(&resp);
 }
 
-static void on_answer(void *caller, const struct redis_answer *answer)
+static void on_answer(void *caller, const struct store_answer *answer)
 {
     assert_ptr_equal(caller, &answers);
     answers++;
@@ -191,27 +191,28 @@ static void on_answer(void *caller, const struct redis_answer *answer)
 
 static void purge(void)
 {
-    redis_purge_prefix(redis, SLICE("u"), false, on_answer, &answers);
+    store_purge_prefix(store, SLICE("u"), false, on_answer, &answers);
 }
 
 static void begin(void)
 {
-    static const struct cache_settings settings = {.redis = {.address = "redis://h"}, .name_space = "worker"};
-    static const struct redis_owner owner = {0};
-    servers.count = 1;
-    servers.version = servers.scans = answers = 0;
-    servers.closing = false;
+    static const struct cache_settings settings = {.redis = {.address = "redis://h"},
+                                                   .name_space = "worker"};
+    static const struct store_events owner = {0};
+    topology.count = 1;
+    topology.version = topology.scans = answers = 0;
+    topology.closing = false;
     for (size_t i = 0; i < SERVERS; i++)
-        servers.links[i].usable = true;
-    redis = redis_new(loop, &settings, &owner);
-    assert_non_null(redis);
+        topology.servers[i].usable = true;
+    store = store_new(loop, &settings, &owner);
+    assert_non_null(store);
 }
 
 static void end(void)
 {
-    redis_free(redis);
-    redis = NULL;
-    assert_int_equal(servers.pending, 0);
+    store_free(store);
+    store = NULL;
+    assert_int_equal(topology.pending, 0);
 }
 
 /* --- the tests --- */
@@ -222,26 +223,26 @@ static void test_done(void **state)
     (void)state;
     begin();
     purge();
-    assert_string_equal(servers.commands[0].key, "worker:u*");
+    assert_string_equal(topology.commands[0].key, "worker:u*");
     reply_found("7", 2);
-    assert_string_equal(servers.commands[0].key, "worker:u0000");
+    assert_string_equal(topology.commands[0].key, "worker:u0000");
     reply(":1\r\n");
-    assert_string_equal(servers.commands[0].key, "worker:u0001");
+    assert_string_equal(topology.commands[0].key, "worker:u0001");
     reply(":0\r\n"); /* gone meanwhile */
     reply_found("0", 0);
-    assert_string_equal(servers.commands[0].key, "lease:{worker:u*");
+    assert_string_equal(topology.commands[0].key, "lease:{worker:u*");
     reply_found("0", 1);
-    assert_string_equal(servers.commands[0].key, "worker:u0000");
+    assert_string_equal(topology.commands[0].key, "worker:u0000");
     assert_int_equal(answers, 0);
     reply(":0\r\n");
     assert_int_equal(answers, 1);
-    assert_int_equal(last, REDIS_DONE);
+    assert_int_equal(last, STORE_DONE);
 
     purge(); /* nothing is there */
     reply_found("0", 0);
     reply_found("0", 0);
     assert_int_equal(answers, 2);
-    assert_int_equal(last, REDIS_DONE);
+    assert_int_equal(last, STORE_DONE);
     end();
     assert_int_equal(answers, 2);
 }
@@ -255,15 +256,15 @@ static void test_failed(void **state)
         unsigned failing = i / LENGTH(errors), purged = 0;
         begin();
         purge();
-        for (unsigned step = 0; servers.pending > 0;) {
-            if (strcmp(servers.commands[0].name, "SCAN") != 0)
+        for (unsigned step = 0; topology.pending > 0;) {
+            if (strcmp(topology.commands[0].name, "SCAN") != 0)
                 reply(purged++ == failing ? errors[i % LENGTH(errors)] : ":1\r\n");
             else if (step++ == 0)
                 reply_found("9", 2);
             else
                 reply_found("0", step == 2 ? 1 : 2);
         }
-        assert_row(i, purged == 5 && answers == 1 && last == REDIS_GONE);
+        assert_row(i, purged == 5 && answers == 1 && last == STORE_GONE);
         end();
     }
 }
@@ -275,20 +276,20 @@ static void test_many(void **state)
     begin();
     purge();
     reply_found("7", 1200);
-    assert_int_equal(servers.pending, 1200);
-    while (servers.pending > 1000)
+    assert_int_equal(topology.pending, 1200);
+    while (topology.pending > 1000)
         reply(":1\r\n");
-    assert_int_equal(servers.scans, 1);
+    assert_int_equal(topology.scans, 1);
     reply(":1\r\n");
-    assert_int_equal(servers.scans, 2);
-    assert_int_equal(servers.pending, 1000);
-    while (servers.pending > 1)
+    assert_int_equal(topology.scans, 2);
+    assert_int_equal(topology.pending, 1000);
+    while (topology.pending > 1)
         reply(":1\r\n");
-    assert_int_equal(servers.scans, 2);
+    assert_int_equal(topology.scans, 2);
     reply_found("0", 0);
     reply_found("0", 0);
     assert_int_equal(answers, 1);
-    assert_int_equal(last, REDIS_DONE);
+    assert_int_equal(last, STORE_DONE);
     end();
 }
 
@@ -301,13 +302,13 @@ static void test_lost(void **state)
         purge();
         reply_found("7", 1500);
         assert_int_equal(answers, 0);
-        servers.links[0].usable = !lost;
-        while (lost && servers.pending > 0)
+        topology.servers[0].usable = !lost;
+        while (lost && topology.pending > 0)
             reply(NULL);
         assert_int_equal(answers, lost);
         end();
         assert_int_equal(answers, 1);
-        assert_int_equal(last, REDIS_GONE);
+        assert_int_equal(last, STORE_GONE);
     }
 }
 
@@ -316,19 +317,19 @@ static void test_moved(void **state)
 {
     static const struct {
         unsigned moves;
-        enum redis_outcome outcome;
-    } cases[] = {{0, REDIS_DONE}, {1, REDIS_DONE},  {5, REDIS_DONE},
-                 {9, REDIS_DONE}, {10, REDIS_GONE}, {1000, REDIS_GONE}};
+        enum store_outcome outcome;
+    } cases[] = {{0, STORE_DONE}, {1, STORE_DONE},  {5, STORE_DONE},
+                 {9, STORE_DONE}, {10, STORE_GONE}, {1000, STORE_GONE}};
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         begin();
-        servers.count = SERVERS;
+        topology.count = SERVERS;
         purge();
         bool seen[SERVERS] = {false};
-        for (unsigned moves = 0; servers.pending > 0;) {
-            assert_row(i, servers.scans < 100);
-            seen[servers.commands[0].server] = true;
-            servers.version += moves++ < cases[i].moves;
+        for (unsigned moves = 0; topology.pending > 0;) {
+            assert_row(i, topology.scans < 100);
+            seen[topology.commands[0].server] = true;
+            topology.version += moves++ < cases[i].moves;
             reply_found("0", 0);
         }
         assert_row(i, answers == 1 && last == cases[i].outcome);
@@ -346,13 +347,13 @@ static void test_no_memory(void **state)
         begin();
         alloc_fail_after(successes);
         purge();
-        while (servers.pending > 0)
-            reply(strcmp(servers.commands[0].name, "SCAN") != 0 ? ":1\r\n"
-                  : servers.scans == 1                          ? found
-                                                                : "*2\r\n$1\r\n0\r\n*0\r\n");
+        while (topology.pending > 0)
+            reply(strcmp(topology.commands[0].name, "SCAN") != 0 ? ":1\r\n"
+                  : topology.scans == 1                          ? found
+                                                                 : "*2\r\n$1\r\n0\r\n*0\r\n");
         alloc_fail_after(-1);
         assert_row(successes, answers == 1);
-        assert_row(successes, last == (successes < 4 ? REDIS_GONE : REDIS_DONE));
+        assert_row(successes, last == (successes < 4 ? STORE_GONE : STORE_DONE));
         end();
     }
 }
@@ -379,5 +380,5 @@ int main(void)
         cmocka_unit_test(test_moved), cmocka_unit_test(test_no_memory),
     };
     log_configure(LOG_LEVEL_ERROR, false);
-    return cmocka_run_group_tests_name("redis_purge", tests, setup, teardown);
+    return cmocka_run_group_tests_name("store_purge", tests, setup, teardown);
 }

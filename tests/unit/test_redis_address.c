@@ -1,4 +1,4 @@
-/* cache/redis_address: the `redis` setting taken apart, and every way to get it wrong. */
+/* redis/address: the `redis` setting taken apart, and every way to get it wrong. */
 #include "redis/address.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* cache/redis_clock: which server's time counts, and which answers are a time. The functions here
+/* redis/clock: which server's time counts, and which answers are a time. The functions here
  * stand in the place of topology.c and server.c. */
 #include "redis/clock.h"
 
@@ -14,60 +14,60 @@
 
 #define SECOND ((int64_t)1000000)
 
-struct redis_link {
+struct redis_server {
     bool usable;
     redis_reply_fn *answered; /* of TIME without an answer; NULL: none */
     void *caller;
 };
 
-struct redis_nodes {
-    struct redis_link *timekeeper;
+struct redis_topology {
+    struct redis_server *timekeeper;
 };
 
-static struct redis_nodes nodes;
-static struct redis_link one, other;
+static struct redis_topology topology;
+static struct redis_server one, other;
 static struct redis_clock *clock_of_redis;
 static int64_t start_us; /* the offset at the beginning */
 
-struct redis_link *redis_nodes_timekeeper(const struct redis_nodes *of)
+struct redis_server *redis_topology_timekeeper(const struct redis_topology *of)
 {
     return of->timekeeper;
 }
 
-bool redis_link_usable(const struct redis_link *link)
+bool redis_server_usable(const struct redis_server *server)
 {
-    return link->usable;
+    return server->usable;
 }
 
-const char *redis_link_name(const struct redis_link *link)
+const char *redis_server_name(const struct redis_server *server)
 {
-    return link == &one ? "one" : "other";
+    return server == &one ? "one" : "other";
 }
 
-bool redis_link_send_words(struct redis_link *link, redis_reply_fn *answered, void *caller,
-                           int count, const char **words)
+bool redis_server_send_words(struct redis_server *server, redis_reply_fn *answered, void *caller,
+                             int count, const char **words)
 {
-    assert_true(count == 1 && strcmp(words[0], "TIME") == 0 && !link->answered);
-    if (!link->usable)
+    assert_true(count == 1 && strcmp(words[0], "TIME") == 0 && !server->answered);
+    if (!server->usable)
         return false;
-    link->answered = answered;
-    link->caller = caller;
+    server->answered = answered;
+    server->caller = caller;
     return true;
 }
 
-/* Answers the link's question by this, in RESP. NULL: the connection broke. */
-static void reply(struct redis_link *link, const char *resp)
+/* Answers the server's question by this, in RESP. NULL: the connection broke. */
+static void reply(struct redis_server *server, const char *resp)
 {
-    redis_reply_fn *answered = link->answered;
+    redis_reply_fn *answered = server->answered;
     redisReply *parsed = resp_parse(resp);
-    link->answered = NULL;
+    server->answered = NULL;
     assert_non_null(answered);
-    answered(link->caller, parsed);
+    answered(server->caller, parsed);
     freeReplyObject(parsed);
 }
 
 /* With a clock that is so many seconds ahead of ours at the start. */
-static void reply_ahead(struct redis_link *link, int64_t seconds)
+static void reply_ahead(struct redis_server *server, int64_t seconds)
 {
     int64_t now_us = clock_boot_us() + start_us + seconds * SECOND;
     char whole[32], rest[32], resp[128];
@@ -75,7 +75,7 @@ static void reply_ahead(struct redis_link *link, int64_t seconds)
     int rest_len = snprintf(rest, sizeof rest, "%" PRId64, now_us % SECOND);
     snprintf(resp, sizeof resp, "*2\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", whole_len, whole, rest_len,
              rest);
-    reply(link, resp);
+    reply(server, resp);
 }
 
 /* How far ours has been set ahead, in whole seconds. */
@@ -89,21 +89,21 @@ static int begin(void **state)
 {
     (void)state;
     start_us = clock_offset_us;
-    one = other = (struct redis_link){.usable = true};
-    nodes.timekeeper = NULL;
+    one = other = (struct redis_server){.usable = true};
+    topology.timekeeper = NULL;
     clock_of_redis = redis_clock_new(EV_DEFAULT);
     assert_non_null(clock_of_redis);
-    redis_clock_watch(clock_of_redis, &nodes);
+    redis_clock_watch(clock_of_redis, &topology);
     return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
-    struct redis_link *links[] = {&one, &other};
-    for (size_t i = 0; i < LENGTH(links); i++)
-        if (links[i]->answered)
-            reply(links[i], NULL);
+    struct redis_server *servers[] = {&one, &other};
+    for (size_t i = 0; i < LENGTH(servers); i++)
+        if (servers[i]->answered)
+            reply(servers[i], NULL);
     redis_clock_free(clock_of_redis);
     clock_offset_us = start_us;
     return 0;
@@ -113,21 +113,21 @@ static int end(void **state)
 static void test_questions(void **state)
 {
     (void)state;
-    nodes.timekeeper = &one;
+    topology.timekeeper = &one;
     redis_clock_ask(clock_of_redis, &one);
     for (int i = 0; i < 3; i++) {
         reply_ahead(&one, 300);
         assert_int_equal(ahead(), 300);
     }
     assert_null(one.answered);
-    redis_clock_nodes_changed(clock_of_redis);
+    redis_clock_topology_changed(clock_of_redis);
     assert_non_null(one.answered);
     reply_ahead(&one, 300);
     reply(&one, NULL); /* the connection breaks: nobody is asked any more */
     assert_null(one.answered);
     assert_int_equal(ahead(), 300);
     one.usable = false;
-    redis_clock_nodes_changed(clock_of_redis);
+    redis_clock_topology_changed(clock_of_redis);
     redis_clock_ask(clock_of_redis, &one);
     assert_null(one.answered);
 }
@@ -136,18 +136,18 @@ static void test_questions(void **state)
 static void test_who_counts(void **state)
 {
     (void)state;
-    redis_clock_nodes_changed(clock_of_redis); /* none is known */
+    redis_clock_topology_changed(clock_of_redis); /* none is known */
     redis_clock_ask(clock_of_redis, &other);
     reply_ahead(&other, 100);
     assert_int_equal(ahead(), 100);
     assert_null(other.answered);
 
-    nodes.timekeeper = &one;
+    topology.timekeeper = &one;
     redis_clock_ask(clock_of_redis, &other);
     reply_ahead(&other, -100);
     assert_int_equal(ahead(), -100);
 
-    redis_clock_nodes_changed(clock_of_redis);
+    redis_clock_topology_changed(clock_of_redis);
     reply_ahead(&one, 300);
     assert_int_equal(ahead(), 300);
     redis_clock_ask(clock_of_redis, &other);
@@ -155,8 +155,8 @@ static void test_who_counts(void **state)
     assert_int_equal(ahead(), 300);
     assert_null(other.answered);
 
-    nodes.timekeeper = &other; /* the slot has moved */
-    redis_clock_nodes_changed(clock_of_redis);
+    topology.timekeeper = &other; /* the slot has moved */
+    redis_clock_topology_changed(clock_of_redis);
     reply_ahead(&other, 100);
     assert_int_equal(ahead(), 100);
     reply_ahead(&one, 300); /* it was asked a second time before that */
@@ -193,7 +193,7 @@ static void test_answers(void **state)
         {"-NOPERM this user has no permissions to run the 'time' command\r\n", 0},
     };
     (void)state;
-    nodes.timekeeper = &one;
+    topology.timekeeper = &one;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         clock_offset_us = start_us;
         redis_clock_ask(clock_of_redis, &one);

@@ -1,4 +1,4 @@
-/* cache/redis_slots: slots of keys, maps from replies sound and otherwise, and redirections. */
+/* redis/slots: slots of keys, maps from replies sound and otherwise, and redirections. */
 #include "redis/slots.h"
 
 #include <hiredis/hiredis.h>

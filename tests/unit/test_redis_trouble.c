@@ -1,4 +1,4 @@
-/* cache/redis_trouble: what Redis and hiredis say, and what it means. */
+/* redis/trouble: what Redis and hiredis say, and what it means. */
 #include "redis/trouble.h"
 
 #include <string.h>
