@@ -119,14 +119,6 @@ static void on_changed(void *context, struct slice key, bool lease_only)
     tell(cache, lease_only ? CHANGED_LEASE : CHANGED_VALUE, key, false);
 }
 
-/* When it is on, everybody looks again, whatever was told before, or missed. While it is off memory
- * is bypassed (memory_is_right); it stays, since Redis may be going away altogether. */
-static void on_tracking(void *context, bool on)
-{
-    if (on)
-        forget_all(context);
-}
-
 /* While Redis is gone memory is all that is left, so it stays. Those who wait look again, and find
  * that they are alone. */
 static void on_lost(void *context)
@@ -502,7 +494,6 @@ struct cache *cache_new(struct ev_loop *loop, const struct cache_settings *setti
                                  &(struct store_events){.context = cache,
                                                         .ready = on_ready,
                                                         .lost = on_lost,
-                                                        .tracking = on_tracking,
                                                         .changed = on_changed});
     if (!cache->memory || (settings->redis.address[0] && !cache->store)) {
         cache_free(cache);

@@ -10,13 +10,12 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "cache/names.h"
 #include "redis/server.h"
 #include "redis/topology.h"
 
 #define STEP      "500" /* keys looked at in one step */
 #define TIMES_MAX 10
-
-static const char lease_start[] = "lease:{";
 
 struct redis_scan {
     struct redis_topology *topology;
@@ -27,8 +26,8 @@ struct redis_scan {
     unsigned times; /* that all was begun, as slots had moved: TIMES_MAX */
     bool leases;    /* not the values */
     char cursor[24];
-    size_t start_len; /* of "NAMESPACE:" */
-    char pattern[];   /* of a lease: that of a value stands behind its first letters */
+    const struct names *names;
+    char pattern[]; /* of a lease: that of a value stands behind its first letters */
 };
 
 static void scan_end(struct redis_scan *scan, bool whole)
@@ -60,17 +59,13 @@ static void scan_turn(struct redis_scan *scan)
         scan->owner->stepped(scan->caller, scan);
 }
 
-/* NAMESPACE:KEY or lease:{NAMESPACE:KEY} */
 static void tell(const struct redis_scan *scan, const redisReply *name)
 {
-    struct slice key = {.data = name->str, .len = name->len};
-    size_t before = scan->start_len + (scan->leases ? sizeof lease_start - 1 : 0);
-    size_t after = scan->leases ? 1 : 0;
-    if (key.len <= before + after)
-        return;
-    key = slice_from(key, before);
-    key.len -= after;
-    scan->owner->found(scan->caller, key);
+    struct slice key;
+    bool is_lease;
+    if (names_read(scan->names, (struct slice){name->str, name->len}, &key, &is_lease) &&
+        is_lease == scan->leases && key.len > 0)
+        scan->owner->found(scan->caller, key);
 }
 
 /* [cursor, [name, ...]] */
@@ -100,19 +95,19 @@ static void on_step(void *caller, redisReply *reply)
 void redis_scan_go_on(struct redis_scan *scan)
 {
     struct redis_server *server = redis_topology_at(scan->topology, scan->node);
-    const char *pattern = scan->pattern + (scan->leases ? 0 : sizeof lease_start - 1);
+    const char *pattern =
+        scan->pattern + (scan->leases ? 0 : scan->names->value_start - scan->names->lease_start);
     const char *words[] = {"SCAN", scan->cursor, "MATCH", pattern, "COUNT", STEP};
     const size_t lens[] = {4, strlen(scan->cursor), 5, strlen(pattern), 5, sizeof STEP - 1};
-    if (!server || !redis_server_usable(server) ||
-        !redis_server_send(server, 6, words, lens, on_step, scan))
+    if (!server || !redis_server_send(server, 6, words, lens, on_step, scan))
         scan_end(scan, false);
 }
 
-void redis_scan_start(struct redis_topology *topology, const char *name_space, struct slice prefix,
-                      const struct scan_events *owner, void *caller)
+void redis_scan_start(struct redis_topology *topology, const struct names *names,
+                      struct slice prefix, const struct scan_events *owner, void *caller)
 {
-    size_t size = sizeof lease_start + strlen(name_space) + 1 + 2 * prefix.len + 1;
-    struct redis_scan *scan = alloc_zeroed(sizeof *scan + size);
+    size_t start_len = strlen(names->lease_start);
+    struct redis_scan *scan = alloc_zeroed(sizeof *scan + start_len + 2 * prefix.len + 2);
     if (!scan) {
         owner->done(caller, false);
         return;
@@ -120,9 +115,10 @@ void redis_scan_start(struct redis_topology *topology, const char *name_space, s
     scan->topology = topology;
     scan->owner = owner;
     scan->caller = caller;
-    scan->start_len = strlen(name_space) + 1;
+    scan->names = names;
     strcpy(scan->cursor, "0");
-    char *end = scan->pattern + snprintf(scan->pattern, size, "%s%s:", lease_start, name_space);
+    memcpy(scan->pattern, names->lease_start, start_len);
+    char *end = scan->pattern + start_len;
     for (size_t i = 0; i < prefix.len; i++) { /* its own wildcards are escaped */
         if (strchr("*?[]\\", prefix.data[i]))
             *end++ = '\\';

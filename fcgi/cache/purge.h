@@ -6,6 +6,7 @@
 
 #include "base/slice.h"
 
+struct names;
 struct redis_topology;
 struct redis_scan;
 
@@ -19,10 +20,10 @@ struct scan_events {
     void (*done)(void *caller, bool whole);
 };
 
-/* The keys of the namespace that begin with `prefix`. `topology` and the owner are borrowed, the rest
+/* The keys of the namespace that begin with `prefix`. `topology`, `names` and the owner are borrowed, the rest
  * is copied. The end of the topology is the end of a step that is under way, and of the next. */
-void redis_scan_start(struct redis_topology *topology, const char *name_space, struct slice prefix,
-                      const struct scan_events *owner, void *caller);
+void redis_scan_start(struct redis_topology *topology, const struct names *names,
+                      struct slice prefix, const struct scan_events *owner, void *caller);
 
 void redis_scan_go_on(struct redis_scan *scan);
 

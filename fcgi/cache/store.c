@@ -18,13 +18,17 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/log.h"
 #include "base/timeout.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
+#include "cache/names.h"
 #include "cache/purge.h"
 #include "cache/scripts.h"
 #include "redis/clock.h"
+#include "redis/events.h"
+#include "redis/needs.h"
 #include "redis/server.h"
 #include "redis/topology.h"
 #include "redis/trouble.h"
@@ -35,6 +39,7 @@
 #define REDIRECTIONS_MAX     5     /* in a row */
 #define TRIES_MAX            10    /* while a slot moves */
 #define TRY_AGAIN_S          0.05
+#define PROBES               8
 #define PURGES_MAX           1000 /* of one prefix at a time, before more keys are looked for */
 
 enum operation_kind {
@@ -55,16 +60,18 @@ enum operation_kind {
 enum declared_keys { BOTH_KEYS, LEASE_ONLY, VALUE_ONLY };
 
 struct store {
-    struct store_events owner;
+    struct store_events events;
     struct redis_topology *topology;
     struct redis_clock *clock;
     struct timeout_queue again; /* operations that are to be sent again, a little later */
     struct log_limit refused[PURGE_SOFT + 1]; /* by the kind of the operation */
     struct log_limit damaged;                 /* entries */
     struct log_limit too_long_there, too_long_to_store;
-    const char *name_space;
-    char value_start[128]; /* NAMESPACE: */
-    size_t value_max;      /* bytes of a value that is read, or stored */
+    struct names names;
+    struct redis_probe probes[PROBES];
+    char probe_lease[sizeof(struct names)];
+    struct redis_needs needs;
+    size_t value_max; /* bytes of a value that is read, or stored */
     char value_max_text[24];
 };
 
@@ -119,7 +126,7 @@ static void operation_end(struct operation *operation, struct store_answer answe
 static struct operation *operation_new(struct store *store, enum operation_kind kind,
                                        struct slice key, store_answer_fn *answered, void *caller)
 {
-    size_t size = strlen(store->name_space) + 1 + key.len + 1;
+    size_t size = strlen(store->names.value_start) + key.len + 1;
     size_t lease_size = size + sizeof("lease:{}");
     struct operation *operation = alloc_zeroed(sizeof *operation + size + lease_size);
     if (!operation) {
@@ -132,8 +139,8 @@ static struct operation *operation_new(struct store *store, enum operation_kind 
     operation->answered = answered;
     operation->caller = caller;
     operation->lease_key = operation->value_key + size;
-    operation->key_len =
-        (size_t)snprintf(operation->value_key, size, "%s:%.*s", store->name_space, SLICE_ARGS(key));
+    operation->key_len = (size_t)snprintf(operation->value_key, size, "%s%.*s",
+                                          store->names.value_start, SLICE_ARGS(key));
     operation->lease_len =
         (size_t)snprintf(operation->lease_key, lease_size, "lease:{%s}", operation->value_key);
     return operation;
@@ -189,7 +196,7 @@ static void answer_envelope(struct operation *operation, struct slice value)
 {
     struct entry *entry = entry_decode(value);
     if (!entry) {
-        size_t start_len = strlen(operation->store->name_space) + 1;
+        size_t start_len = strlen(operation->store->names.value_start);
         struct slice key = {operation->value_key + start_len, operation->key_len - start_len};
         log_limited(&operation->store->damaged, LOG_LEVEL_WARNING, "redis",
                     "%s holds a damaged entry; it is made anew", operation->value_key);
@@ -365,8 +372,7 @@ static bool operation_redirected(struct operation *operation, const char *error)
 /* From the beginning: the slot has moved on meanwhile. */
 static void on_again(void *context, struct timeout *again)
 {
-    struct operation *operation =
-        (struct operation *)((char *)again - offsetof(struct operation, again));
+    struct operation *operation = container_of(again, struct operation, again);
     (void)context;
     operation->declared = BOTH_KEYS;
     operation->redirections = 0;
@@ -488,7 +494,7 @@ static bool operation_send(struct operation *operation)
         operation->server =
             redis_topology_server(operation->store->topology, key, (struct slice){0});
     struct redis_server *server = operation->server;
-    if (!server || !redis_server_usable(server))
+    if (!server)
         return false;
     if (operation->asking && !redis_server_send(server, 1, asking, asking_len, on_ignored, NULL))
         return false;
@@ -653,7 +659,7 @@ void store_purge_prefix(struct store *store, struct slice prefix, bool soft,
                                    .scanning = true,
                                    .answered = answered,
                                    .caller = caller};
-    redis_scan_start(store->topology, store->name_space, prefix, &prefix_scan, purge);
+    redis_scan_start(store->topology, &store->names, prefix, &prefix_scan, purge);
 }
 
 /* --- the servers --- */
@@ -663,54 +669,82 @@ static void on_ready(void *context, struct redis_server *server)
     struct store *store = context;
     redis_clock_ask(store->clock, server); /* first, as clock.h says */
     scripts_load(server);
-    store->owner.ready(store->owner.context);
+    store->events.ready(store->events.context);
 }
 
-static void on_lost(void *context, struct redis_server *server)
+static void on_lost(void *context)
 {
     struct store *store = context;
-    (void)server;
-    store->owner.lost(store->owner.context);
+    store->events.lost(store->events.context);
 }
 
-static void on_tracking(void *context, struct redis_server *server, bool on)
+static void on_changed(void *context, struct slice name)
 {
     struct store *store = context;
-    (void)server;
-    store->owner.tracking(store->owner.context, on);
+    struct slice key = {0};
+    bool is_lease = false;
+    if (!name.data || names_read(&store->names, name, &key, &is_lease))
+        store->events.changed(store->events.context, key, is_lease);
 }
 
-static void on_changed(void *context, struct redis_server *server, struct slice key,
-                       bool lease_only)
+static void on_tracking(void *context)
+{
+    on_changed(context, (struct slice){0});
+}
+
+static void on_moved(void *context)
 {
     struct store *store = context;
-    if (!server)
-        redis_clock_topology_changed(store->clock);
-    store->owner.changed(store->owner.context, key, lease_only);
+    redis_clock_topology_changed(store->clock);
+    on_changed(store, (struct slice){0});
+}
+
+/* What an ACL must permit is tried on the keys of a fragment without a name, which there is not.
+ * SET with XX leaves a key alone that is not there. */
+static void set_needs(struct store *store)
+{
+    const char *value = store->names.value_start, *lease = store->probe_lease;
+    const struct redis_probe probes[PROBES] = {
+        {{"GETRANGE", value, "0", "0"}, false},
+        {{"STRLEN", value}, false},
+        {{"PTTL", value}, false},
+        {{"SET", lease, "", "XX"}, false},
+        {{"DEL", lease}, false},
+        {{"GET", lease}, true},
+        {{"PEXPIRE", lease, "1"}, true},
+        {{"EVALSHA", "0000000000000000000000000000000000000000", "0"}, true},
+    };
+    snprintf(store->probe_lease, sizeof store->probe_lease, "%s}", store->names.lease_start);
+    memcpy(store->probes, probes, sizeof probes);
+    store->needs = (struct redis_needs){
+        .prefixes = {store->names.value_start, store->names.lease_start},
+        .value_max = store->value_max,
+        .probes = store->probes,
+        .probe_count = PROBES,
+    };
 }
 
 struct store *store_new(struct ev_loop *loop, const struct cache_settings *settings,
-                        const struct store_events *owner)
+                        const struct store_events *events)
 {
     struct store *store = alloc_zeroed(sizeof *store);
     if (!store)
         return NULL;
-    store->owner = *owner;
-    store->name_space = settings->name_space;
-    snprintf(store->value_start, sizeof store->value_start, "%s:", settings->name_space);
+    store->events = *events;
+    names_init(&store->names, settings->name_space);
     store->value_max = settings->max_value;
     snprintf(store->value_max_text, sizeof store->value_max_text, "%zu", settings->max_value);
+    set_needs(store);
     timeout_queue_init(&store->again, loop, TRY_AGAIN_S, on_again, store);
     store->clock = redis_clock_new(loop);
     if (store->clock)
-        store->topology = redis_topology_new(loop, &settings->redis,
+        store->topology = redis_topology_new(loop, &settings->redis, &store->needs,
                                              &(struct redis_events){.context = store,
-                                                                    .name_space = store->name_space,
-                                                                    .value_max = store->value_max,
                                                                     .ready = on_ready,
                                                                     .lost = on_lost,
                                                                     .tracking = on_tracking,
-                                                                    .changed = on_changed});
+                                                                    .changed = on_changed,
+                                                                    .moved = on_moved});
     if (store->topology) {
         redis_clock_watch(store->clock, store->topology);
         return store;
@@ -728,7 +762,7 @@ void store_free(struct store *store)
     while (store->again.oldest) {
         struct timeout *again = store->again.oldest;
         timeout_stop(again);
-        operation_end((struct operation *)((char *)again - offsetof(struct operation, again)),
+        operation_end(container_of(again, struct operation, again),
                       (struct store_answer){.outcome = STORE_GONE});
     }
     timeout_queue_stop(&store->again);
@@ -744,7 +778,7 @@ void store_free(struct store *store)
 
 static struct redis_server *server_of(const struct store *store, struct slice key)
 {
-    return redis_topology_server(store->topology, slice_of(store->value_start), key);
+    return redis_topology_server(store->topology, slice_of(store->names.value_start), key);
 }
 
 bool store_usable(const struct store *store, struct slice key)

@@ -21,9 +21,8 @@ struct store;
 
 struct store_events {
     void *context;
-    void (*ready)(void *context);             /* usable again */
-    void (*lost)(void *context);              /* not usable any longer */
-    void (*tracking)(void *context, bool on); /* changes are told from now on, or no longer */
+    void (*ready)(void *context); /* a server is usable again; what changed meanwhile is unknown */
+    void (*lost)(void *context);  /* a server is not usable any longer */
     /* The value of a key has changed, or only its lease; data is NULL: any key may have. */
     void (*changed)(void *context, struct slice key, bool lease_only);
 };
@@ -31,7 +30,7 @@ struct store_events {
 /* Settings are borrowed; settings->redis.address is valid and not empty. Begins to connect. Returns what
  * the caller owns, or NULL when out of memory. */
 struct store *store_new(struct ev_loop *loop, const struct cache_settings *settings,
-                        const struct store_events *owner);
+                        const struct store_events *events);
 
 /* Answers everything under way as if Redis were gone. NULL is allowed. */
 void store_free(struct store *store);

@@ -4,8 +4,6 @@
  *                     |                                          ^  |
  *                     '--denied--> all commands, every 1 s ------'  |
  *                                      ^-------------- doubt -------'
- *
- * The keys are those of a fragment without a name, which there is not.
  */
 #include "redis/access.h"
 
@@ -17,22 +15,24 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "redis/server.h"
+#include "redis/needs.h"
+#include "redis/pipeline.h"
 #include "redis/trouble.h"
 
 #define AGAIN_S     1.0
 #define SAY_AGAIN_S 60.0
 
 struct redis_access {
-    struct redis_server *server;
+    const struct redis_needs *needs;
+    struct redis_pipeline *pipeline;
+    const char *name;
     struct ev_loop *loop;
     ev_timer again;
     unsigned pending; /* commands without an answer */
     bool running;     /* between start and stop */
     bool denied;
     double asked_at, said_at; /* by clock_monotonic(): for all; 0 since all is permitted */
-    char value_key[128], lease_key[136];
-    char denial[200]; /* of those that were asked last; "": none */
+    char denial[200];         /* of those that were asked last; "": none */
 };
 
 static void set_denied(struct redis_access *access)
@@ -40,13 +40,11 @@ static void set_denied(struct redis_access *access)
     double now = clock_monotonic();
     bool denied = access->denial[0];
     if (denied && (access->said_at == 0 || now - access->said_at >= SAY_AGAIN_S)) {
-        log_warning("redis", "%s: %s (%s): %s", redis_server_name(access->server),
-                    redis_trouble_text(REDIS_DENIES), access->denial,
-                    redis_trouble_cure(REDIS_DENIES));
+        log_warning("redis", "%s: %s (%s): %s", access->name, redis_trouble_text(REDIS_DENIES),
+                    access->denial, redis_trouble_cure(REDIS_DENIES));
         access->said_at = now;
     } else if (!denied && access->denied) {
-        log_info("redis", "%s: Redis permits all that is needed again",
-                 redis_server_name(access->server));
+        log_info("redis", "%s: Redis permits all that is needed again", access->name);
     }
     if (!denied)
         access->said_at = 0;
@@ -73,32 +71,25 @@ static void on_answer(void *caller, redisReply *reply)
         ask_later(access);
 }
 
-/* SET with XX leaves a key alone that is not there. */
+static bool send_probe(struct redis_access *access, const struct redis_probe *probe)
+{
+    const char *words[REDIS_PROBE_WORDS_MAX];
+    int count = 0;
+    for (; count < REDIS_PROBE_WORDS_MAX && probe->words[count]; count++)
+        words[count] = probe->words[count];
+    return redis_pipeline_send_words(access->pipeline, on_answer, access, count, words);
+}
+
 static void ask(struct redis_access *access, bool all)
 {
-    const char *value = access->value_key, *lease = access->lease_key;
-    const char *commands[][4] = {
-        {"GETRANGE", value, "0", "0"},
-        {"STRLEN", value},
-        {"PTTL", value},
-        {"SET", lease, "", "XX"},
-        {"DEL", lease},
-        /* what is asked only in doubt */
-        {"GET", lease},
-        {"PEXPIRE", lease, "1"},
-        {"EVALSHA", "0000000000000000000000000000000000000000", "0"},
-    };
-    const size_t always = 5, count = all ? sizeof commands / sizeof commands[0] : always;
     if (!access->running || access->pending > 0)
         return;
     access->denial[0] = '\0';
     if (all)
         access->asked_at = clock_monotonic();
-    for (size_t i = 0; i < count; i++) {
-        int words = 0;
-        while (words < 4 && commands[i][words])
-            words++;
-        if (redis_server_send_words(access->server, on_answer, access, words, commands[i]))
+    for (size_t i = 0; i < access->needs->probe_count; i++) {
+        const struct redis_probe *probe = &access->needs->probes[i];
+        if ((all || !probe->in_doubt) && send_probe(access, probe))
             access->pending++;
     }
     if (access->pending == 0)
@@ -138,18 +129,18 @@ bool redis_access_denied(const struct redis_access *access)
     return access->denied;
 }
 
-struct redis_access *redis_access_new(struct ev_loop *loop, const char *name_space,
-                                      struct redis_server *server)
+struct redis_access *redis_access_new(struct ev_loop *loop, const struct redis_needs *needs,
+                                      struct redis_pipeline *pipeline, const char *name)
 {
     struct redis_access *access = alloc_zeroed(sizeof *access);
     if (!access)
         return NULL;
     access->loop = loop;
-    access->server = server;
+    access->needs = needs;
+    access->pipeline = pipeline;
+    access->name = name;
     ev_timer_init(&access->again, on_again, AGAIN_S, 0.);
     access->again.data = access;
-    snprintf(access->value_key, sizeof access->value_key, "%s:", name_space);
-    snprintf(access->lease_key, sizeof access->lease_key, "lease:{%s:}", name_space);
     return access;
 }
 

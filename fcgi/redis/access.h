@@ -10,13 +10,15 @@
 
 struct ev_loop;
 struct redis_access;
-struct redis_server;
+struct redis_needs;
+struct redis_pipeline;
 
-/* All is borrowed. Returns what the caller owns, or NULL when out of memory. */
-struct redis_access *redis_access_new(struct ev_loop *loop, const char *name_space,
-                                      struct redis_server *server);
+/* All is borrowed. The needs have the commands to find it out by, which go to the pipeline; `name`
+ * is the server's, for the log. Returns what the caller owns, or NULL when out of memory. */
+struct redis_access *redis_access_new(struct ev_loop *loop, const struct redis_needs *needs,
+                                      struct redis_pipeline *pipeline, const char *name);
 
-/* After the server has answered what it was asked. NULL is allowed. */
+/* After the pipeline has answered what it was asked. NULL is allowed. */
 void redis_access_free(struct redis_access *access);
 
 /* The server is ready: asks. */

@@ -33,7 +33,7 @@ static bool is_expected(const struct redis_guard *guard, const redisReadTask *ta
 {
     switch (guard->rule) {
     case REDIS_GUARD_COMMANDS:
-        return task->parent || type == REDIS_REPLY_ERROR || guard->awaited(guard->context);
+        return task->parent || type == REDIS_REPLY_ERROR || guard->context->replies.head;
     case REDIS_GUARD_MESSAGES:
         return !task->parent || is_like_a_message(task, type);
     case REDIS_GUARD_ANY:
@@ -162,9 +162,16 @@ static void guard_reader(redisReader *reader, struct redis_guard *guard)
 
 bool redis_guard_attach(struct ev_loop *loop, redisAsyncContext *context, struct redis_guard *guard)
 {
+    guard->context = context;
     guard_reader(context->c.reader, guard);
     if (redisLibevAttach(loop, context) != REDIS_OK)
         return false;
     ev_set_cb(&((redisLibevEvents *)context->ev.data)->rev, on_readable);
     return true;
+}
+
+void redis_guard_release(redisAsyncContext *context)
+{
+    static struct redis_guard nothing = {.rule = REDIS_GUARD_ANY, .most = 0};
+    context->c.reader->privdata = &nothing;
 }

@@ -28,15 +28,17 @@ enum redis_guard_rule {
 
 struct redis_guard {
     enum redis_guard_rule rule;
-    size_t most; /* bytes of a reply, those that hiredis takes for its elements included */
-    bool (*awaited)(const void *context); /* REDIS_GUARD_COMMANDS: whether a command waits */
-    const void *context;
+    size_t most;  /* bytes of a reply, those that hiredis takes for its elements included */
     size_t taken; /* by the reply that is being read, up to now */
+    const struct redisAsyncContext *context;
 };
 
-/* Puts the context under the guard, which outlives it, and attaches it to the loop. To be called
- * before anything is read. False: it could not be attached. */
+/* Puts the context under the guard, of which rule and most are set, and attaches it to the loop. To
+ * be called before anything is read. False: it could not be attached. */
 bool redis_guard_attach(struct ev_loop *loop, struct redisAsyncContext *context,
                         struct redis_guard *guard);
+
+/* The guard may be freed before the context is: from now on no reply is taken. */
+void redis_guard_release(struct redisAsyncContext *context);
 
 #endif

@@ -22,15 +22,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/resolve.h"
 #include "redis/address.h"
-#include "redis/guard.h"
+#include "redis/conn.h"
 #include "redis/settings.h"
-#include "redis/tls.h"
 
 #define LOOKUP_S 2.0 /* for a Sentinel's name */
-
-static struct redis_guard search_guard = {.rule = REDIS_GUARD_ANY, .most = REDIS_GUARD_SLACK};
 
 struct redis_sentinel {
     struct ev_loop *loop;
@@ -42,10 +38,9 @@ struct redis_sentinel {
     redis_sentinel_done_fn *done;
     void *caller;
     ev_timer timer;
-    bool asking;                /* the timer is a deadline */
-    struct resolve *resolve;    /* while the host is looked up */
-    redisAsyncContext *context; /* while it is asked */
-    bool answered;              /* one of them did, so what it said is the reason */
+    bool asking;             /* the timer is a deadline */
+    struct redis_conn *conn; /* to the present one */
+    bool answered;           /* one of them did, so what it said is the reason */
     char reason[256];
 };
 
@@ -57,16 +52,11 @@ static unsigned present(const struct redis_sentinel *search)
 /* Ends the question to the present Sentinel, wherever it stands. */
 static void stop_asking(struct redis_sentinel *search)
 {
-    redisAsyncContext *context = search->context;
+    struct redis_conn *conn = search->conn;
     ev_timer_stop(search->loop, &search->timer);
-    resolve_cancel(search->resolve);
-    search->resolve = NULL;
-    search->context = NULL;
+    search->conn = NULL;
     search->asking = false;
-    if (context) {
-        context->data = NULL; /* its callback has nothing to add */
-        redisAsyncFree(context);
-    }
+    redis_conn_close(conn);
 }
 
 static void start_timer(struct redis_sentinel *search, double seconds)
@@ -112,19 +102,13 @@ static int read_place(const redisReply *reply)
     return number <= 65535 ? number : 0;
 }
 
-/* Called for every connection, with NULL if it ends otherwise: hiredis then frees the context. */
 static void on_answer(redisAsyncContext *context, void *answer, void *privdata)
 {
-    struct redis_sentinel *search = context->data;
+    struct redis_sentinel *search = redis_conn_user(context);
     const redisReply *reply = answer;
     (void)privdata;
-    if (!search)
+    if (!search || !reply)
         return;
-    if (!reply) {
-        search->context = NULL;
-        give_up(search, false, context->err ? context->errstr : "the connection was closed");
-        return;
-    }
     int port = read_place(reply);
     if (port > 0)
         finish(search, reply->element[0]->str, port);
@@ -135,62 +119,47 @@ static void on_answer(redisAsyncContext *context, void *answer, void *privdata)
                 reply->type == REDIS_REPLY_ERROR ? reply->str : "what it says is no address");
 }
 
-/* Nothing has been sent yet. */
-static void on_connect(const redisAsyncContext *context, int status)
+static void on_opened(void *user)
 {
-    struct redis_sentinel *search = context->data;
-    if (search && status == REDIS_OK &&
-        !redis_tls_start(search->tls, search->context,
-                         redis_address_host(search->address, present(search))))
-        give_up(search, false, context->c.errstr);
-}
-
-/* `host` is a literal address: hiredis would look a name up without us, and block. */
-static void ask(struct redis_sentinel *search, const char *host)
-{
-    redisAsyncContext *context = redisAsyncConnect(host, search->address->ports[present(search)]);
-    if (!context) {
-        give_up(search, false, "out of memory");
-        return;
-    }
-    search->context = context;
-    if (context->err) {
-        give_up(search, false, context->errstr);
-        return;
-    }
-    context->data = search;
+    struct redis_sentinel *search = user;
     start_timer(search, search->settings->timeout);
-    if (!redis_guard_attach(search->loop, context, &search_guard) ||
-        redisAsyncCommand(context, on_answer, NULL, "SENTINEL get-master-addr-by-name %s",
-                          search->address->primary) != REDIS_OK ||
-        (search->tls && redisAsyncSetConnectCallback(context, on_connect) != REDIS_OK))
+    if (redisAsyncCommand(redis_conn_context(search->conn), on_answer, NULL,
+                          "SENTINEL get-master-addr-by-name %s",
+                          search->address->primary) != REDIS_OK)
         give_up(search, false, "out of memory");
 }
 
-static void on_resolved(void *caller, const char *address, const char *error)
+static void on_lost(void *user, const char *reason, enum redis_conn_loss loss)
 {
-    struct redis_sentinel *search = caller;
-    search->resolve = NULL;
-    if (address)
-        ask(search, address);
-    else
-        give_up(search, false, error);
+    struct redis_sentinel *search = user;
+    (void)loss;
+    search->conn = NULL;
+    give_up(search, false, reason);
 }
+
+static const struct redis_conn_events conn_events = {on_opened, on_lost};
 
 static void ask_next(struct redis_sentinel *search)
 {
+    char why[REDIS_CONN_WHY_MAX];
     search->asked++;
     search->asking = true;
-    const char *host = redis_address_host(search->address, present(search));
-    if (redis_address_is_literal(host)) {
-        ask(search, host);
-        return;
-    }
-    search->resolve = resolve_start(search->loop, host, search->attempt, on_resolved, search);
-    if (search->resolve)
-        start_timer(search, LOOKUP_S);
+    search->conn =
+        redis_conn_open(search->loop,
+                        &(struct redis_conn_target){.host = redis_address_host(search->address,
+                                                                               present(search)),
+                                                    .port = search->address->ports[present(search)],
+                                                    .attempt = search->attempt,
+                                                    .tls = search->tls,
+                                                    .rule = REDIS_GUARD_ANY,
+                                                    .reply_max = REDIS_GUARD_SLACK},
+                        &conn_events, search, why);
+    if (!search->conn)
+        give_up(search, false, why);
+    else if (redis_conn_is_open(search->conn))
+        on_opened(search);
     else
-        give_up(search, false, "out of memory");
+        start_timer(search, LOOKUP_S);
 }
 
 static void on_step(struct ev_loop *loop, ev_timer *timer, int events)
@@ -199,7 +168,8 @@ static void on_step(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop, (void)events;
     if (search->asking)
         give_up(search, false,
-                search->resolve ? "its name is not found in time" : "no answer in time");
+                redis_conn_is_open(search->conn) ? "no answer in time"
+                                                 : "its name is not found in time");
     else if (search->asked < search->address->host_count)
         ask_next(search);
     else

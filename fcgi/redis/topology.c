@@ -22,6 +22,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "redis/address.h"
+#include "redis/events.h"
 #include "redis/settings.h"
 #include "redis/tls.h"
 
@@ -42,11 +43,9 @@ struct node {
 };
 
 struct redis_topology {
-    struct ev_loop *loop;
-    const struct redis_settings *settings;
+    struct redis_servers common;
+    struct redis_events events;
     struct redis_address address;
-    struct redis_events owner;
-    struct redis_tls *tls;     /* NULL: the address is without */
     struct redis_server *only; /* the only server; NULL: it is a Cluster */
 
     struct node *nodes;
@@ -67,27 +66,6 @@ struct redis_topology {
 
 /* --- servers --- */
 
-static void on_server_lost(void *context, struct redis_server *server);
-
-static void on_server_ready(void *context, struct redis_server *server)
-{
-    struct redis_topology *topology = context;
-    topology->owner.ready(topology->owner.context, server);
-}
-
-static void on_server_tracking(void *context, struct redis_server *server, bool on)
-{
-    struct redis_topology *topology = context;
-    topology->owner.tracking(topology->owner.context, server, on);
-}
-
-static void on_server_changed(void *context, struct redis_server *server, struct slice key,
-                              bool lease_only)
-{
-    struct redis_topology *topology = context;
-    topology->owner.changed(topology->owner.context, server, key, lease_only);
-}
-
 /* A server of the Cluster at that place, with the user and password of all. */
 static struct node *node_new(struct redis_topology *topology, const char *host, uint16_t port,
                              bool is_seed)
@@ -102,16 +80,7 @@ static struct node *node_new(struct redis_topology *topology, const char *host, 
     address.host_count = 1;
     address.ports[0] = port;
     memcpy(address.hosts, node->host, sizeof node->host);
-    node->server = redis_server_new(topology->loop, topology->settings, &address,
-                                    &(struct redis_events){.context = topology,
-                                                           .name_space = topology->owner.name_space,
-                                                           .value_max = topology->owner.value_max,
-                                                           .tls = topology->tls,
-                                                           .quiet = is_seed,
-                                                           .ready = on_server_ready,
-                                                           .lost = on_server_lost,
-                                                           .tracking = on_server_tracking,
-                                                           .changed = on_server_changed});
+    node->server = redis_server_new(&topology->common, &address, is_seed);
     if (!node->server) {
         free(node);
         return NULL;
@@ -178,18 +147,16 @@ static void nodes_reap(struct redis_topology *topology)
 static void refresh_within(struct redis_topology *topology, double seconds)
 {
     if (ev_is_active(&topology->refresh) &&
-        ev_timer_remaining(topology->loop, &topology->refresh) <= seconds)
+        ev_timer_remaining(topology->common.loop, &topology->refresh) <= seconds)
         return;
-    ev_timer_stop(topology->loop, &topology->refresh);
+    ev_timer_stop(topology->common.loop, &topology->refresh);
     ev_timer_set(&topology->refresh, seconds, 0.);
-    ev_timer_start(topology->loop, &topology->refresh);
+    ev_timer_start(topology->common.loop, &topology->refresh);
 }
 
-static void on_server_lost(void *context, struct redis_server *server)
+static void on_server_lost(void *context)
 {
-    struct redis_topology *topology = context;
-    refresh_within(topology, REFRESH_SOON_S * drand48());
-    topology->owner.lost(topology->owner.context, server);
+    refresh_within(context, REFRESH_SOON_S * drand48());
 }
 
 static struct node *node_of_slot(const struct redis_slots *slots, struct node *const *by_index,
@@ -238,7 +205,7 @@ static void adopt(struct redis_topology *topology)
                   topology->lost ? "back in use: " : "", read->node_count, read->served,
                   REDIS_SLOTS);
         topology->lost = false;
-        topology->owner.changed(topology->owner.context, NULL, (struct slice){0}, false);
+        topology->events.moved(topology->events.context);
     }
 }
 
@@ -470,32 +437,37 @@ enum redis_redirection_kind redis_topology_redirect(struct redis_topology *topol
 
 struct redis_topology *redis_topology_new(struct ev_loop *loop,
                                           const struct redis_settings *settings,
-                                          const struct redis_events *owner)
+                                          const struct redis_needs *needs,
+                                          const struct redis_events *events)
 {
     struct redis_topology *topology = alloc_zeroed(sizeof *topology);
     if (!topology)
         return NULL;
-    topology->loop = loop;
-    topology->settings = settings;
-    topology->owner = *owner;
+    topology->events = *events;
+    topology->common = (struct redis_servers){.loop = loop,
+                                              .settings = settings,
+                                              .needs = needs,
+                                              .events = &topology->events};
     topology->look_after = LOOK_FIRST_S;
     ev_timer_init(&topology->refresh, on_refresh, 0., 0.);
     topology->refresh.data = topology;
     redis_address_parse(settings->address, &topology->address);
     if (topology->address.tls) {
         struct redis_problem problem;
-        topology->owner.tls = topology->tls = redis_tls_new(settings, &problem);
-        if (!topology->tls) {
+        topology->common.tls = redis_tls_new(settings, &problem);
+        if (!topology->common.tls) {
             log_error("redis", "%s: %s", problem.option, problem.why);
             goto fail;
         }
     }
     if (topology->address.kind != REDIS_BY_CLUSTER) {
-        topology->only = redis_server_new(loop, settings, &topology->address, &topology->owner);
+        topology->only = redis_server_new(&topology->common, &topology->address, false);
         if (!topology->only)
             goto fail;
         return topology;
     }
+    topology->common.lost = on_server_lost;
+    topology->common.context = topology;
     topology->slots = alloc_zeroed(sizeof *topology->slots);
     topology->spare = alloc_zeroed(sizeof *topology->spare);
     if (!topology->slots || !topology->spare)
@@ -513,11 +485,11 @@ void redis_topology_free(struct redis_topology *topology)
     if (!topology)
         return;
     topology->closing = true;
-    ev_timer_stop(topology->loop, &topology->refresh);
+    ev_timer_stop(topology->common.loop, &topology->refresh);
     redis_server_free(topology->only);
     while (topology->nodes)
         node_free(topology, topology->nodes);
-    redis_tls_free(topology->tls);
+    redis_tls_free(topology->common.tls);
     free(topology->slots);
     free(topology->spare);
     log_limit_end(&topology->states);

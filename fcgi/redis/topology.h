@@ -14,16 +14,18 @@
 #include "redis/server.h"
 #include "redis/slots.h"
 
-struct redis_settings;
 struct ev_loop;
+struct redis_events;
+struct redis_needs;
+struct redis_settings;
 struct redis_topology;
 
-/* Settings are borrowed; settings->address is valid and not empty. The owner, which is copied, is
- * told of each server, and of a change of any key (with a NULL server) when slots have moved. Begins to
- * connect. Returns what the caller owns, or NULL when out of memory. */
+/* Settings and needs are borrowed; settings->address is valid and not empty. The events are copied.
+ * Begins to connect. Returns what the caller owns, or NULL when out of memory. */
 struct redis_topology *redis_topology_new(struct ev_loop *loop,
                                           const struct redis_settings *settings,
-                                          const struct redis_events *owner);
+                                          const struct redis_needs *needs,
+                                          const struct redis_events *events);
 
 /* Every command under way is answered with NULL; what is asked for meanwhile has no server. NULL is
  * allowed. */

@@ -22,10 +22,11 @@ ORDER = [
              "query", "request", "route", "response", "method"]),
     ("park", ["stream", "flights", "flight", "outcome", "purge", "fragment", "recipe", "waiter",
               "freshness"]),
-    ("cache", ["cache", "lease", "store", "purge", "scripts", "memory", "entry"]),
+    ("cache", ["cache", "lease", "store", "purge", "scripts", "memory", "names", "entry"]),
     ("source", []),
     ("render", []),
-    ("redis", ["clock", "topology", "server tracker access", "sentinel", "check", "tls"]),
+    ("redis", ["clock", "topology", "server", "tracker access sentinel", "pipeline", "conn",
+               "check", "tls", "guard"]),
     ("fastcgi", ["values", "params", "record"]),
     ("base", []),
 ]

@@ -25,7 +25,7 @@ struct command {
 };
 
 struct store {
-    struct store_events owner;
+    struct store_events events;
     bool usable, tracking;
     struct command commands[30]; /* unanswered, the oldest first */
     size_t count;
@@ -33,16 +33,16 @@ struct store {
     bool refuses; /* to send anything, and says so at once */
 };
 
-static struct store redis;
+static struct store store;
 static struct cache *cache;
 static struct ev_loop *loop;
 
 struct store *store_new(struct ev_loop *of, const struct cache_settings *settings,
-                        const struct store_events *owner)
+                        const struct store_events *events)
 {
     (void)of, (void)settings;
-    redis = (struct store){.owner = *owner};
-    return &redis;
+    store = (struct store){.events = *events};
+    return &store;
 }
 
 bool store_usable(const struct store *of, struct slice key)
@@ -72,27 +72,27 @@ static struct command *command_add(enum command_kind kind, struct slice key,
                                    store_answer_fn *answered, void *caller)
 {
     static struct command refused;
-    if (redis.refuses) {
+    if (store.refuses) {
         answered(caller, &(struct store_answer){.outcome = STORE_GONE});
         return &refused;
     }
-    assert_true(redis.count < LENGTH(redis.commands));
-    struct command *command = &redis.commands[redis.count++];
+    assert_true(store.count < LENGTH(store.commands));
+    struct command *command = &store.commands[store.count++];
     *command = (struct command){.kind = kind, .answered = answered, .caller = caller};
     snprintf(command->key, sizeof command->key, "%.*s", SLICE_ARGS(key));
-    redis.sent[kind]++;
+    store.sent[kind]++;
     return command;
 }
 
 /* The oldest command is answered. */
 static void reply(enum command_kind kind, struct store_answer answer)
 {
-    assert_true(redis.count > 0);
-    struct command command = redis.commands[0];
+    assert_true(store.count > 0);
+    struct command command = store.commands[0];
     assert_int_equal(command.kind, kind);
-    redis.count--;
-    for (size_t i = 0; i < redis.count; i++)
-        redis.commands[i] = redis.commands[i + 1];
+    store.count--;
+    for (size_t i = 0; i < store.count; i++)
+        store.commands[i] = store.commands[i + 1];
     if (command.answered)
         command.answered(command.caller, &answer);
     entry_unref(command.entry);
@@ -216,7 +216,7 @@ static int setup(void **state)
     cache = cache_new(loop, &settings);
     assert_non_null(cache);
     cache_on_changed(cache, on_changed, NULL);
-    redis.usable = redis.tracking = true;
+    store.usable = store.tracking = true;
     answers = changes = 0;
     lease = NULL;
     return 0;
@@ -226,7 +226,7 @@ static int teardown(void **state)
 {
     (void)state;
     cache_free(cache);
-    assert_int_equal(redis.count, 0);
+    assert_int_equal(store.count, 0);
     ev_loop_destroy(loop);
     return 0;
 }
@@ -304,7 +304,7 @@ static void fill(const char *key)
 
 static void tell(const char *key, bool lease_only)
 {
-    redis.owner.changed(redis.owner.context, key ? slice_of(key) : (struct slice){0}, lease_only);
+    store.events.changed(store.events.context, key ? slice_of(key) : (struct slice){0}, lease_only);
 }
 
 /* --- memory --- */
@@ -366,8 +366,8 @@ static void test_never_at_once(void **state)
     (void)state;
     for (size_t i = 0; i < 15; i++) {
         size_t question = i % 5, where = i / 5;
-        redis.usable = where != 1;
-        redis.refuses = true;
+        store.usable = where != 1;
+        store.refuses = true;
         cache = where == 2 ? without : with_redis;
         answers = 0;
         assert_row(i, question == 0   ? lookup("a")
@@ -383,7 +383,7 @@ static void test_never_at_once(void **state)
         turn();
         assert_row(i, answers == 1);
     }
-    redis.refuses = false;
+    store.refuses = false;
     lookup("b"); /* answered at the end */
     answers = 0;
     cache_free(without);
@@ -392,7 +392,7 @@ static void test_never_at_once(void **state)
 }
 
 /* Whoever has to know of changes is told what Redis tells, and that any key may have changed when
- * that begins, or Redis comes or goes. */
+ * Redis comes or goes. */
 static void test_told(void **state)
 {
     (void)state;
@@ -402,14 +402,10 @@ static void test_told(void **state)
     check_change(2, CHANGED_LEASE, "a", false);
     tell(NULL, false);
     check_change(3, CHANGED_VALUE, "", true);
-    redis.owner.tracking(redis.owner.context, true);
+    store.events.lost(store.events.context);
     check_change(4, CHANGED_VALUE, "", true);
-    redis.owner.tracking(redis.owner.context, false);
-    check_change(4, CHANGED_VALUE, "", true);
-    redis.owner.lost(redis.owner.context);
+    store.events.ready(store.events.context);
     check_change(5, CHANGED_VALUE, "", true);
-    redis.owner.ready(redis.owner.context);
-    check_change(6, CHANGED_VALUE, "", true);
 }
 
 /* Without tracking memory is not asked; without Redis it is all there is. */
@@ -417,20 +413,18 @@ static void test_when_memory_answers(void **state)
 {
     (void)state;
     fill("a");
-    redis.tracking = false;
-    redis.owner.tracking(redis.owner.context, false);
+    store.tracking = false;
     assert_false(in_memory("a"));
     lookup("a");
     reply_found(GET, 30000);
     assert_false(in_memory("a")); /* not kept either */
-    redis.tracking = true;
-    redis.owner.tracking(redis.owner.context, true);
+    store.tracking = true;
+    store.events.changed(store.events.context, (struct slice){0}, false);
     assert_false(in_memory("a"));
 
     fill("a");
-    redis.usable = redis.tracking = false;
-    redis.owner.lost(redis.owner.context);
-    redis.owner.tracking(redis.owner.context, false);
+    store.usable = store.tracking = false;
+    store.events.lost(store.events.context);
     assert_true(in_memory("a"));
     unsigned before = answers;
     lookup("a");
@@ -448,10 +442,10 @@ static void test_when_memory_answers(void **state)
     assert_true(cache_store(cache, SLICE("b"), NULL, entry, clock_fleet_ms() + 1000));
     entry_unref(entry);
     assert_true(in_memory("b"));
-    assert_int_equal(redis.count, 0);
+    assert_int_equal(store.count, 0);
 
-    redis.usable = redis.tracking = true; /* back: what was kept meanwhile may be old */
-    redis.owner.ready(redis.owner.context);
+    store.usable = store.tracking = true; /* back: what was kept meanwhile may be old */
+    store.events.ready(store.events.context);
     assert_false(in_memory("a") || in_memory("b"));
 }
 
@@ -472,7 +466,7 @@ static void test_claim(void **state)
     struct entry *stale = make_entry(-1);
     (void)state;
     cache_claim(cache, SLICE("a"), 0, stale, on_answer, &answers);
-    assert_int_equal(redis.commands[0].known_made_ms, stale->made_ms);
+    assert_int_equal(store.commands[0].known_made_ms, stale->made_ms);
     entry_unref(stale);
     reply(CLAIM, (struct store_answer){.outcome = STORE_THEIRS, .wait_ms = 500});
     assert_int_equal(last.outcome, CACHE_THEIRS);
@@ -480,19 +474,19 @@ static void test_claim(void **state)
 
     /* Each claim has a token of its own, which is the one that is given back. */
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
-    assert_int_equal(redis.commands[0].known_made_ms, -1);
-    strcpy(token, redis.commands[0].token);
+    assert_int_equal(store.commands[0].known_made_ms, -1);
+    strcpy(token, store.commands[0].token);
     reply(CLAIM, (struct store_answer){.outcome = STORE_OURS});
-    while (redis.count == 0) /* a third of its life later */
+    while (store.count == 0) /* a third of its life later */
         ev_run(loop, EVRUN_ONCE);
-    assert_string_equal(redis.commands[0].token, token);
+    assert_string_equal(store.commands[0].token, token);
     reply(RENEW, (struct store_answer){.outcome = STORE_OURS});
     cache_release(cache, lease);
-    assert_string_equal(redis.commands[0].token, token);
-    assert_string_equal(redis.commands[0].key, "a");
+    assert_string_equal(store.commands[0].token, token);
+    assert_string_equal(store.commands[0].key, "a");
     reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
-    assert_string_not_equal(redis.commands[0].token, token);
+    assert_string_not_equal(store.commands[0].token, token);
     reply(CLAIM, (struct store_answer){.outcome = STORE_GONE});
     assert_int_equal(last.outcome, CACHE_ALONE);
     claim("a");
@@ -521,8 +515,8 @@ static void test_check(void **state)
     for (size_t i = 0; i < LENGTH(cases); i++) {
         cache_check(cache, SLICE("a"), 0, cases[i].leased ? lease : NULL, i ? known : NULL,
                     on_answer, &answers);
-        assert_row(i, redis.commands[0].known_made_ms == (i ? known->made_ms : -1));
-        assert_string_equal(redis.commands[0].token, cases[i].leased ? lease_token(lease) : "");
+        assert_row(i, store.commands[0].known_made_ms == (i ? known->made_ms : -1));
+        assert_string_equal(store.commands[0].token, cases[i].leased ? lease_token(lease) : "");
         reply(CHECK, cases[i].said);
         assert_row(i, last.outcome == cases[i].outcome && last.lease_lost == cases[i].lost);
     }
@@ -532,11 +526,11 @@ static void test_check(void **state)
     reply_found(CHECK, 30000);
     assert_true(last.outcome == CACHE_FOUND && in_memory("a"));
 
-    redis.usable = redis.tracking = false;
+    store.usable = store.tracking = false;
     look_at_lease("a");
     turn();
-    assert_true(last.outcome == CACHE_ALONE && redis.count == 0);
-    redis.usable = redis.tracking = true;
+    assert_true(last.outcome == CACHE_ALONE && store.count == 0);
+    store.usable = store.tracking = true;
     cache_release(cache, lease);
     reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
     entry_unref(known);
@@ -558,19 +552,19 @@ static void test_store(void **state)
     (void)state;
     for (size_t i = 0; i < 2 * LENGTH(cases); i++) {
         struct entry *entry = make_entry(30000);
-        redis.usable = redis.tracking = true;
+        store.usable = store.tracking = true;
         tell("a", false);
         if (i % 2)
             claim_ours();
         assert_true(
             cache_store(cache, SLICE("a"), i % 2 ? lease : NULL, entry, clock_fleet_ms() + 40000));
-        assert_int_equal(strlen(redis.commands[0].token), i % 2 ? STORE_TOKEN_LEN : 0);
-        assert_in_range(redis.commands[0].keep_ms, 39000, 40000);
+        assert_int_equal(strlen(store.commands[0].token), i % 2 ? STORE_TOKEN_LEN : 0);
+        assert_in_range(store.commands[0].keep_ms, 39000, 40000);
         assert_true(cache_busy(cache));
         if (cases[i / 2].changed)
             tell("a", false);
         if (cases[i / 2].lost)
-            redis.usable = redis.tracking = false;
+            store.usable = store.tracking = false;
         reply(STORE, (struct store_answer){.outcome = cases[i / 2].outcome});
         assert_row(i, in_memory("a") == cases[i / 2].kept);
         if (i % 2 && cases[i / 2].outcome == STORE_GONE && !cases[i / 2].lost)
@@ -591,7 +585,7 @@ static void test_purge_of_an_asterisk(void **state)
     cache_purge(cache, &(struct cache_purge){.key = SLICE("user/*")}, on_answer, &answers);
     assert_false(in_memory("user/*"));
     assert_true(in_memory("user/1"));
-    assert_string_equal(redis.commands[0].key, "user/*");
+    assert_string_equal(store.commands[0].key, "user/*");
     reply(PURGE, (struct store_answer){.outcome = STORE_DONE});
 }
 
@@ -609,17 +603,17 @@ static void test_purge(void **state)
     assert_int_equal(last.outcome, CACHE_PURGED);
     purge("user/*", true);
     assert_false(in_memory("user/1"));
-    assert_string_equal(redis.commands[0].key, "user/");
+    assert_string_equal(store.commands[0].key, "user/");
     check_change(2, CHANGED_BY_PURGE, "user/", true);
     reply(PURGE_PREFIX, (struct store_answer){.outcome = STORE_GONE});
     assert_int_equal(last.outcome, CACHE_NOT_PURGED);
     check_change(3, CHANGED_VALUE, "user/", true); /* for who looked between two steps */
 
-    redis.usable = redis.tracking = false;
+    store.usable = store.tracking = false;
     purge("a", false);
     turn();
     assert_int_equal(last.outcome, CACHE_NOT_PURGED);
-    assert_int_equal(redis.count, 0);
+    assert_int_equal(store.count, 0);
 }
 
 /* What was asked for before a purge is not kept after it. */
@@ -641,10 +635,10 @@ static void test_purge_steps(void **state)
 {
     (void)state;
     purge("user/*", false);
-    struct command purge = redis.commands[0];
-    redis.count = 0;
+    struct command purge = store.commands[0];
+    store.count = 0;
     fill("user/1");
-    redis.commands[redis.count++] = purge;
+    store.commands[store.count++] = purge;
     reply(PURGE_PREFIX, (struct store_answer){.outcome = STORE_DONE});
     assert_int_equal(last.outcome, CACHE_PURGED);
     assert_false(in_memory("user/1"));
@@ -653,7 +647,7 @@ static void test_purge_steps(void **state)
 static void look_when_changed(void *context, const struct cache_change *change)
 {
     (void)context, (void)change;
-    if (redis.sent[GET] == 0)
+    if (store.sent[GET] == 0)
         lookup("a");
 }
 
@@ -663,9 +657,9 @@ static void test_purge_first(void **state)
     (void)state;
     cache_on_changed(cache, look_when_changed, NULL);
     purge("a", false);
-    for (size_t i = 0; i < redis.count; i++)
-        if (redis.commands[i].kind == GET)
-            assert_true(i > 0 && redis.commands[i - 1].kind == PURGE);
+    for (size_t i = 0; i < store.count; i++)
+        if (store.commands[i].kind == GET)
+            assert_true(i > 0 && store.commands[i - 1].kind == PURGE);
 }
 
 /* --- out of memory, and the end --- */
@@ -681,17 +675,17 @@ static void test_no_memory(void **state)
     alloc_fail_after(-1);
     turn();
     assert_int_equal(answers + changes, 0);
-    assert_int_equal(redis.count, 0);
+    assert_int_equal(store.count, 0);
 
     /* A lease without memory for it is given up, with its token. */
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
     char token[STORE_TOKEN_LEN + 1];
-    strcpy(token, redis.commands[0].token);
+    strcpy(token, store.commands[0].token);
     alloc_fail_after(0);
     reply(CLAIM, (struct store_answer){.outcome = STORE_OURS});
     alloc_fail_after(-1);
     assert_true(last.outcome == CACHE_ALONE && !last.lease);
-    assert_string_equal(redis.commands[0].token, token);
+    assert_string_equal(store.commands[0].token, token);
     reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
 
     /* What can't be stored for want of memory does not keep its lease for good. */
@@ -699,7 +693,7 @@ static void test_no_memory(void **state)
     alloc_fail_after(0);
     assert_false(cache_store(cache, SLICE("a"), lease, entry, clock_fleet_ms() + 1000));
     alloc_fail_after(-1);
-    assert_int_equal(redis.count, 1);
+    assert_int_equal(store.count, 1);
     reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
     entry_unref(entry);
 }

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cache/store.h"
+#include "redis/events.h"
+#include "redis/needs.h"
 #include "redis/topology.h"
 #include "resp.h"
 #include "unit.h"
@@ -30,6 +32,8 @@ struct redis_topology {
     size_t count;
     unsigned version;
     bool closing;
+    const struct redis_needs *needs;
+    struct redis_events events;
     struct command commands[3000]; /* unanswered, the oldest first */
     size_t pending;
     unsigned scans; /* since the beginning */
@@ -40,13 +44,19 @@ static struct store *store;
 static struct ev_loop *loop;
 static unsigned answers;
 static enum store_outcome last;
+static unsigned changes;
+static bool changed_lease;
+static char changed[40];
 
 /* --- the servers --- */
 
 struct redis_topology *redis_topology_new(struct ev_loop *of, const struct redis_settings *settings,
-                                          const struct redis_events *owner)
+                                          const struct redis_needs *needs,
+                                          const struct redis_events *events)
 {
-    (void)of, (void)settings, (void)owner;
+    (void)of, (void)settings;
+    topology.needs = needs;
+    topology.events = *events;
     return &topology;
 }
 
@@ -140,7 +150,9 @@ bool redis_server_tracking(const struct redis_server *server)
 bool redis_server_send(struct redis_server *server, int argc, const char **argv, const size_t *lens,
                        redis_reply_fn *answered, void *caller)
 {
-    assert_true(server->usable && topology.pending < LENGTH(topology.commands));
+    assert_true(topology.pending < LENGTH(topology.commands));
+    if (!server->usable)
+        return false;
     struct command *command = &topology.commands[topology.pending++];
     int key = strcmp(argv[0], "SCAN") == 0 ? 3 : argc - 1;
     *command = (struct command){.answered = answered,
@@ -194,17 +206,26 @@ static void purge(void)
     store_purge_prefix(store, SLICE("u"), false, on_answer, &answers);
 }
 
+static void on_changed(void *context, struct slice key, bool lease_only)
+{
+    (void)context;
+    changes++;
+    changed_lease = lease_only;
+    snprintf(changed, sizeof changed, "%.*s", key.data ? (int)key.len : 3,
+             key.data ? key.data : "any");
+}
+
 static void begin(void)
 {
     static const struct cache_settings settings = {.redis = {.address = "redis://h"},
                                                    .name_space = "worker"};
-    static const struct store_events owner = {0};
+    static const struct store_events events = {.changed = on_changed};
     topology.count = 1;
     topology.version = topology.scans = answers = 0;
     topology.closing = false;
     for (size_t i = 0; i < SERVERS; i++)
         topology.servers[i].usable = true;
-    store = store_new(loop, &settings, &owner);
+    store = store_new(loop, &settings, &events);
     assert_non_null(store);
 }
 
@@ -216,6 +237,50 @@ static void end(void)
 }
 
 /* --- the tests --- */
+
+/* What the client tells by names, the store tells by keys. */
+static void test_told(void **state)
+{
+    static const struct {
+        const char *name, *key; /* key NULL: nothing is told */
+        bool lease_only;
+    } cases[] = {
+        {"worker:a", "a", false},
+        {"worker:", "", false},
+        {"lease:{worker:a}", "a", true},
+        {"lease:{worker:}", "", true},
+        {"worker:a:b", "a:b", false},
+        {NULL, "any", false},
+        {"lease:{worker:a", NULL, false},
+        {"lease:{worker:", NULL, false},
+        {"lease:{workers:a}", NULL, false},
+        {"workers:a", NULL, false},
+        {"worker", NULL, false},
+        {"", NULL, false},
+    };
+    (void)state;
+    begin();
+    const struct redis_events *events = &topology.events;
+    assert_string_equal(topology.needs->prefixes[0], "worker:");
+    assert_string_equal(topology.needs->prefixes[1], "lease:{worker:");
+    assert_null(topology.needs->prefixes[2]);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        changes = 0;
+        events->changed(events->context,
+                        cases[i].name ? slice_of(cases[i].name) : (struct slice){0});
+        assert_row(i, changes == (cases[i].key ? 1 : 0));
+        assert_row(i, !cases[i].key || strcmp(changed, cases[i].key) == 0);
+        assert_row(i, !cases[i].key || changed_lease == cases[i].lease_only);
+    }
+    changes = 0;
+    events->tracking(events->context); /* what changed before that was not told */
+    assert_int_equal(changes, 1);
+    assert_string_equal(changed, "any");
+    events->moved(events->context);
+    assert_int_equal(changes, 2);
+    assert_string_equal(changed, "any");
+    end();
+}
 
 /* It is over when the scan is, and the last purge. */
 static void test_done(void **state)
@@ -375,9 +440,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_done),  cmocka_unit_test(test_failed),
-        cmocka_unit_test(test_many),  cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_moved), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_told),      cmocka_unit_test(test_done),
+        cmocka_unit_test(test_failed),    cmocka_unit_test(test_many),
+        cmocka_unit_test(test_lost),      cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_no_memory),
     };
     log_configure(LOG_LEVEL_ERROR, false);
     return cmocka_run_group_tests_name("store_purge", tests, setup, teardown);

@@ -1,0 +1,24 @@
+/* What the user of the client wants to do with Redis. */
+#ifndef WORKERLESS_REDIS_NEEDS_H
+#define WORKERLESS_REDIS_NEEDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define REDIS_PREFIXES_MAX    4
+#define REDIS_PROBE_WORDS_MAX 4
+
+/* A command that changes nothing, by which it is found out whether an ACL permits the ones like it. */
+struct redis_probe {
+    const char *words[REDIS_PROBE_WORDS_MAX]; /* ended by NULL where there are fewer */
+    bool in_doubt;                            /* sent only after something has been denied */
+};
+
+struct redis_needs { /* strings and probes are borrowed, and outlive the client */
+    const char *prefixes[REDIS_PREFIXES_MAX]; /* of the keys whose changes are told; then NULL */
+    size_t value_max;                         /* bytes of the largest value that is read */
+    const struct redis_probe *probes;
+    size_t probe_count;
+};
+
+#endif

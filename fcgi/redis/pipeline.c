@@ -1,0 +1,140 @@
+/* Commands that wait for their answers, and their deadlines. */
+#include "redis/pipeline.h"
+
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+#include <hiredis/sds.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/container.h"
+#include "base/timeout.h"
+#include "redis/conn.h"
+
+#define PENDING_MAX    ((size_t)64 << 20) /* bytes of commands without an answer */
+#define EXTENSIONS_MAX 20 /* of a deadline, by the timeout each: a large value on a slow line */
+#define WORDS_MAX      12
+
+struct redis_pipeline {
+    const struct redis_pipeline_events *events;
+    void *context;
+    struct redis_conn *conn; /* NULL: none */
+    struct timeout_queue deadlines;
+    size_t pending_bytes;
+    size_t seen_out, seen_in; /* bytes in hiredis' buffers at the last deadline */
+};
+
+struct command {
+    struct redis_pipeline *pipeline;
+    struct timeout deadline;
+    redis_reply_fn *answered;
+    void *caller;
+    size_t bytes;
+    unsigned extensions; /* of the deadline, because bytes moved */
+};
+
+static void on_reply(redisAsyncContext *context, void *answer, void *privdata)
+{
+    struct command *command = privdata;
+    struct redis_pipeline *pipeline = command->pipeline;
+    redisReply *reply = answer;
+    (void)context;
+    timeout_stop(&command->deadline);
+    pipeline->pending_bytes -= command->bytes;
+    command->answered(command->caller, reply);
+    free(command);
+    if (reply && reply->type == REDIS_REPLY_ERROR)
+        pipeline->events->refused(pipeline->context, reply);
+}
+
+bool redis_pipeline_send(struct redis_pipeline *pipeline, int argc, const char **argv,
+                         const size_t *lens, redis_reply_fn *answered, void *caller)
+{
+    size_t bytes = sizeof(struct command);
+    for (int i = 0; i < argc; i++)
+        bytes += lens[i];
+    if (!pipeline->conn || pipeline->pending_bytes + bytes > PENDING_MAX)
+        return false;
+    struct command *command = alloc_zeroed(sizeof *command);
+    if (!command)
+        return false;
+    *command = (struct command){.pipeline = pipeline,
+                                .answered = answered,
+                                .caller = caller,
+                                .bytes = bytes};
+    if (redisAsyncCommandArgv(redis_conn_context(pipeline->conn), on_reply, command, argc, argv,
+                              lens) != REDIS_OK) {
+        free(command);
+        return false;
+    }
+    pipeline->pending_bytes += bytes;
+    timeout_start(&pipeline->deadlines, &command->deadline);
+    return true;
+}
+
+bool redis_pipeline_send_words(struct redis_pipeline *pipeline, redis_reply_fn *answered,
+                               void *caller, int count, const char **words)
+{
+    size_t lens[WORDS_MAX];
+    for (int i = 0; i < count; i++)
+        lens[i] = strlen(words[i]);
+    return redis_pipeline_send(pipeline, count, words, lens, answered, caller);
+}
+
+bool redis_pipeline_busy(const struct redis_pipeline *pipeline)
+{
+    return pipeline->deadlines.oldest != NULL;
+}
+
+/* Whether the server is alive although the oldest command has no answer yet: we were late ourselves
+ * and the answer lies in the socket, or it is a large one that is under way. */
+static bool is_moving(struct redis_pipeline *pipeline)
+{
+    const redisContext *c = &redis_conn_context(pipeline->conn)->c;
+    struct pollfd look = {.fd = c->fd, .events = POLLIN};
+    size_t out = sdslen(c->obuf), in = c->reader->len;
+    bool moving = poll(&look, 1, 0) > 0 || (out > 0 && out != pipeline->seen_out) ||
+                  (in > 0 && in != pipeline->seen_in);
+    pipeline->seen_out = out;
+    pipeline->seen_in = in;
+    return moving;
+}
+
+static void on_deadline(void *context, struct timeout *deadline)
+{
+    struct redis_pipeline *pipeline = context;
+    struct command *command = container_of(deadline, struct command, deadline);
+    if (pipeline->conn && command->extensions < EXTENSIONS_MAX && is_moving(pipeline)) {
+        command->extensions++;
+        timeout_start(&pipeline->deadlines, deadline);
+        return;
+    }
+    pipeline->events->stuck(pipeline->context);
+}
+
+void redis_pipeline_use(struct redis_pipeline *pipeline, struct redis_conn *conn)
+{
+    pipeline->conn = conn;
+}
+
+struct redis_pipeline *redis_pipeline_new(struct ev_loop *loop, double timeout,
+                                          const struct redis_pipeline_events *events, void *context)
+{
+    struct redis_pipeline *pipeline = alloc_zeroed(sizeof *pipeline);
+    if (!pipeline)
+        return NULL;
+    pipeline->events = events;
+    pipeline->context = context;
+    timeout_queue_init(&pipeline->deadlines, loop, timeout, on_deadline, pipeline);
+    return pipeline;
+}
+
+void redis_pipeline_free(struct redis_pipeline *pipeline)
+{
+    if (!pipeline)
+        return;
+    timeout_queue_stop(&pipeline->deadlines);
+    free(pipeline);
+}
