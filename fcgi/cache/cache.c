@@ -1,9 +1,7 @@
 /* Memory in front of Redis, and the rules by which it may answer.
  *
- * The reply that brings an entry and the message that it has changed come by two connections, so
- * either may be first. Therefore each operation notes how many changes its key had seen when it was
- * sent, and its result goes into memory only if there has been none since. Keys share the counters
- * by hash: a collision costs a fill, never coherence.
+ * Each operation notes how many changes its key had seen when it was sent, and its result goes into
+ * memory only if there has been none since: see changes.h.
  */
 #include "cache/cache.h"
 
@@ -14,17 +12,18 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/later.h"
 #include "base/log.h"
-#include "base/table.h"
+#include "cache/changes.h"
 #include "cache/entry.h"
 #include "cache/lease.h"
 #include "cache/memory.h"
+#include "cache/purge.h"
 #include "cache/store.h"
 
-#define CHANGE_COUNTERS 4096
-#define WAIT_MARGIN_S   0.02 /* after their lease's end, so that it is over for Redis too */
-#define ORPHANS_MAX     10000
+#define WAIT_MARGIN_S 0.02 /* after their lease's end, so that it is over for Redis too */
+#define ORPHANS_MAX   10000
 
 /* A lease that could not be given up, since Redis was gone, and may be there still after that. */
 struct orphan {
@@ -42,8 +41,7 @@ struct cache {
     struct store *store; /* NULL: none is configured */
     cache_changed_fn *changed;
     void *context;
-    uint32_t changes[CHANGE_COUNTERS]; /* of the keys with that hash */
-    uint32_t all_changes;              /* of all keys at once */
+    struct changes changes;
     struct orphan *orphans;
     size_t orphan_count;
     struct later_queue laters; /* questions whose answer is known, and not told yet */
@@ -69,16 +67,6 @@ struct question {
 
 /* --- changes --- */
 
-static uint32_t *change_counter(struct cache *cache, struct slice key)
-{
-    return &cache->changes[table_hash(key.data, key.len) % CHANGE_COUNTERS];
-}
-
-static uint32_t changes_of(struct cache *cache, struct slice key)
-{
-    return *change_counter(cache, key) + cache->all_changes;
-}
-
 static void tell(struct cache *cache, enum cache_change_kind kind, struct slice key, bool is_prefix)
 {
     struct cache_change change = {.kind = kind, .key = key, .is_prefix = is_prefix};
@@ -86,15 +74,15 @@ static void tell(struct cache *cache, enum cache_change_kind kind, struct slice 
         cache->changed(cache->context, &change);
 }
 
-/* Neither what memory has of it nor what is being read is right any longer. Which keys there are with
- * a prefix is not known, so nothing that is being read goes into memory. */
+/* Neither what memory has of it nor what is being read is right any longer. Which keys there are
+ * with a prefix is not known, so nothing that is being read goes into memory. */
 static void forget(struct cache *cache, struct slice key, bool is_prefix)
 {
     if (is_prefix) {
-        cache->all_changes++;
+        changes_note_all(&cache->changes);
         memory_purge_prefix(cache->memory, key, false, clock_fleet_ms());
     } else {
-        ++*change_counter(cache, key);
+        changes_note(&cache->changes, key);
         memory_purge(cache->memory, key, false, 0);
     }
 }
@@ -102,7 +90,7 @@ static void forget(struct cache *cache, struct slice key, bool is_prefix)
 /* Any key may have changed. */
 static void forget_all(struct cache *cache)
 {
-    cache->all_changes++;
+    changes_note_all(&cache->changes);
     memory_clear(cache->memory);
     tell(cache, CHANGED_VALUE, SLICE(""), true);
 }
@@ -208,7 +196,7 @@ static struct question *question_new(struct cache *cache, struct slice key, int6
     question->answered = answered;
     question->caller = caller;
     question->extra_ms = extra_ms;
-    question->changes = changes_of(cache, key);
+    question->changes = changes_count(&cache->changes, key);
     question->key_len = key.len;
     memcpy(question->key, key.data, key.len);
     return question;
@@ -255,7 +243,7 @@ static void conclude(struct question *question, const struct store_answer *answe
         .lease_lost = question->token[0] && answer->lease_lost,
     };
     if (answer->entry && !answer->untracked &&
-        question->changes == changes_of(cache, key_of(question)))
+        question->changes == changes_count(&cache->changes, key_of(question)))
         keep_in_memory(cache, key_of(question), answer->entry,
                        answer->entry->fresh_until_ms + question->extra_ms);
     if (answer->outcome == STORE_GONE && question->claims &&
@@ -269,7 +257,7 @@ static void conclude(struct question *question, const struct store_answer *answe
 
 static struct question *question_of(struct later *later)
 {
-    return (struct question *)((char *)later - offsetof(struct question, later));
+    return container_of(later, struct question, later);
 }
 
 /* Nobody could be asked. */
@@ -348,7 +336,7 @@ static void on_stored(void *caller, const struct store_answer *answer)
     struct cache *cache = question->cache;
     struct slice key = key_of(question);
     if (answer->outcome == STORE_DONE) {
-        if (!answer->untracked && question->changes == changes_of(cache, key))
+        if (!answer->untracked && question->changes == changes_count(&cache->changes, key))
             keep_in_memory(cache, key, question->entry, question->until_ms);
     } else if (answer->outcome == STORE_NONE) {
         log_debug("cache", "%.*s: not stored: purged meanwhile, or made by another process",
@@ -455,7 +443,7 @@ static void purge_redis(struct question *question, bool is_prefix, bool soft)
     struct slice key = key_of(question);
     question->sending = true;
     if (is_prefix)
-        store_purge_prefix(cache->store, key, soft, on_prefix_purged, question);
+        purge_prefix(cache->store, key, soft, on_prefix_purged, question);
     else if (store_is_there(cache, key))
         store_purge(cache->store, key, soft, on_answer, question);
     else

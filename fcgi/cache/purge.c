@@ -1,10 +1,13 @@
-/* One SCAN after the other: of the values on a server, of the leases there, since a key that is
- * being made for the first time has nothing else, and then on the next server.
+/* Keys are found by SCAN in bounded steps, and each is purged as soon as it is found.
  *
- * When slots have moved meanwhile keys may have been missed, so all is done again. */
+ *     for each server: SCAN the values, SCAN the leases --key--> store_purge
+ *
+ * The leases are looked at since a key that is being made for the first time has nothing else. When
+ * slots have moved meanwhile, keys may have been missed, so all of it is done again. It is over
+ * when the scan is, and the last of the single purges. The scan pauses while many are pending.
+ */
 #include "cache/purge.h"
 
-#include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,117 +17,160 @@
 #include "redis/server.h"
 #include "redis/topology.h"
 
-#define STEP      "500" /* keys looked at in one step */
-#define TIMES_MAX 10
+#define STEP        "500" /* keys looked at in one step */
+#define TIMES_MAX   10
+#define PENDING_MAX 1000
 
-struct redis_scan {
-    struct redis_topology *topology;
-    const struct scan_events *owner;
+struct purge {
+    struct store *store;
+    bool soft;
+    store_answer_fn *answered;
     void *caller;
-    size_t node; /* which of them, of that version */
+    size_t pending; /* single purges that are under way */
+    bool failed;    /* one of them, or the scan */
+    bool scanning;
+    bool paused; /* PENDING_MAX: the next step waits until fewer are pending */
+
+    size_t server; /* which of them is scanned, in that version of the topology */
     unsigned version;
     unsigned times; /* that all was begun, as slots had moved: TIMES_MAX */
     bool leases;    /* not the values */
     char cursor[24];
-    const struct names *names;
     char pattern[]; /* of a lease: that of a value stands behind its first letters */
 };
 
-static void scan_end(struct redis_scan *scan, bool whole)
+static void purge_end(struct purge *purge)
 {
-    scan->owner->done(scan->caller, whole);
-    free(scan);
+    if (purge->scanning || purge->pending > 0)
+        return;
+    purge->answered(purge->caller,
+                    &(struct store_answer){.outcome = purge->failed ? STORE_GONE : STORE_DONE});
+    free(purge);
 }
 
-static void scan_begin(struct redis_scan *scan)
+/* `all`: every server has told all of its keys, and no slot has moved meanwhile. */
+static void scan_end(struct purge *purge, bool all)
 {
-    scan->node = 0;
-    scan->leases = false;
-    scan->version = redis_topology_version(scan->topology);
-    scan->times++;
+    purge->scanning = false;
+    purge->failed |= !all;
+    purge_end(purge);
+}
+
+static void scan_begin(struct purge *purge)
+{
+    purge->server = 0;
+    purge->leases = false;
+    purge->version = redis_topology_version(store_topology(purge->store));
+    purge->times++;
+}
+
+static void on_step(void *caller, struct redisReply *reply);
+
+static void scan_step(struct purge *purge)
+{
+    const struct names *names = store_names(purge->store);
+    struct redis_server *server = redis_topology_at(store_topology(purge->store), purge->server);
+    const char *pattern =
+        purge->pattern + (purge->leases ? 0 : names->value_start - names->lease_start);
+    const char *words[] = {"SCAN", purge->cursor, "MATCH", pattern, "COUNT", STEP};
+    const size_t lens[] = {4, strlen(purge->cursor), 5, strlen(pattern), 5, sizeof STEP - 1};
+    if (!server || !redis_server_send(server, 6, words, lens, on_step, purge))
+        scan_end(purge, false);
+}
+
+static void scan_go_on(struct purge *purge)
+{
+    purge->paused = purge->pending >= PENDING_MAX;
+    if (!purge->paused)
+        scan_step(purge);
 }
 
 /* A cursor is through: on to the next. */
-static void scan_turn(struct redis_scan *scan)
+static void scan_turn(struct purge *purge)
 {
-    scan->leases = !scan->leases;
-    if (!scan->leases)
-        scan->node++;
-    bool moved = scan->version != redis_topology_version(scan->topology);
-    if (moved && scan->times < TIMES_MAX)
-        scan_begin(scan);
-    if (scan->node > 0 && !redis_topology_at(scan->topology, scan->node))
-        scan_end(scan, !moved);
+    const struct redis_topology *topology = store_topology(purge->store);
+    purge->leases = !purge->leases;
+    if (!purge->leases)
+        purge->server++;
+    bool moved = purge->version != redis_topology_version(topology);
+    if (moved && purge->times < TIMES_MAX)
+        scan_begin(purge);
+    if (purge->server > 0 && !redis_topology_at(topology, purge->server))
+        scan_end(purge, !moved);
     else
-        scan->owner->stepped(scan->caller, scan);
+        scan_go_on(purge);
 }
 
-static void tell(const struct redis_scan *scan, const redisReply *name)
+static void on_purged(void *caller, const struct store_answer *answer)
+{
+    struct purge *purge = caller;
+    purge->pending--;
+    purge->failed |= answer->outcome != STORE_DONE;
+    if (purge->paused)
+        scan_go_on(purge);
+    else
+        purge_end(purge);
+}
+
+static void purge_found(struct purge *purge, struct slice name)
 {
     struct slice key;
     bool is_lease;
-    if (names_read(scan->names, (struct slice){name->str, name->len}, &key, &is_lease) &&
-        is_lease == scan->leases && key.len > 0)
-        scan->owner->found(scan->caller, key);
+    if (!names_read(store_names(purge->store), name, &key, &is_lease) ||
+        is_lease != purge->leases || key.len == 0)
+        return;
+    purge->pending++;
+    store_purge(purge->store, key, purge->soft, on_purged, purge);
 }
 
 /* [cursor, [name, ...]] */
-static void on_step(void *caller, redisReply *reply)
+static void on_step(void *caller, struct redisReply *reply)
 {
-    struct redis_scan *scan = caller;
-    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[1]->type != REDIS_REPLY_ARRAY) {
-        scan_end(scan, false);
+    struct purge *purge = caller;
+    struct slice cursor = reply && redis_reply_count(reply) == 2
+                              ? redis_reply_string(redis_reply_at(reply, 0))
+                              : (struct slice){0};
+    if (!cursor.data || !redis_reply_is_array(redis_reply_at(reply, 1))) {
+        scan_end(purge, false);
         return;
     }
-    const redisReply *names = reply->element[1];
-    for (size_t i = 0; i < names->elements; i++)
-        if (names->element[i]->type == REDIS_REPLY_STRING)
-            tell(scan, names->element[i]);
-    bool stuck = strcmp(scan->cursor, reply->element[0]->str) == 0;
-    snprintf(scan->cursor, sizeof scan->cursor, "%s", reply->element[0]->str);
-    if (strcmp(scan->cursor, "0") == 0)
-        scan_turn(scan);
+    const struct redisReply *names = redis_reply_at(reply, 1);
+    for (size_t i = 0; i < redis_reply_count(names); i++)
+        purge_found(purge, redis_reply_string(redis_reply_at(names, i)));
+    bool stuck = strcmp(purge->cursor, cursor.data) == 0;
+    snprintf(purge->cursor, sizeof purge->cursor, "%s", cursor.data);
+    if (strcmp(purge->cursor, "0") == 0)
+        scan_turn(purge);
     else if (stuck)
-        scan_end(scan, false); /* it would go on for ever */
+        scan_end(purge, false); /* it would go on for ever */
     else
-        scan->owner->stepped(scan->caller, scan);
+        scan_go_on(purge);
 }
 
-void redis_scan_go_on(struct redis_scan *scan)
+void purge_prefix(struct store *store, struct slice prefix, bool soft, store_answer_fn *answered,
+                  void *caller)
 {
-    struct redis_server *server = redis_topology_at(scan->topology, scan->node);
-    const char *pattern =
-        scan->pattern + (scan->leases ? 0 : scan->names->value_start - scan->names->lease_start);
-    const char *words[] = {"SCAN", scan->cursor, "MATCH", pattern, "COUNT", STEP};
-    const size_t lens[] = {4, strlen(scan->cursor), 5, strlen(pattern), 5, sizeof STEP - 1};
-    if (!server || !redis_server_send(server, 6, words, lens, on_step, scan))
-        scan_end(scan, false);
-}
-
-void redis_scan_start(struct redis_topology *topology, const struct names *names,
-                      struct slice prefix, const struct scan_events *owner, void *caller)
-{
-    size_t start_len = strlen(names->lease_start);
-    struct redis_scan *scan = alloc_zeroed(sizeof *scan + start_len + 2 * prefix.len + 2);
-    if (!scan) {
-        owner->done(caller, false);
+    const char *start = store_names(store)->lease_start;
+    size_t start_len = strlen(start);
+    struct purge *purge = alloc_zeroed(sizeof *purge + start_len + 2 * prefix.len + 2);
+    if (!purge) {
+        answered(caller, &(struct store_answer){.outcome = STORE_GONE});
         return;
     }
-    scan->topology = topology;
-    scan->owner = owner;
-    scan->caller = caller;
-    scan->names = names;
-    strcpy(scan->cursor, "0");
-    memcpy(scan->pattern, names->lease_start, start_len);
-    char *end = scan->pattern + start_len;
+    purge->store = store;
+    purge->soft = soft;
+    purge->answered = answered;
+    purge->caller = caller;
+    purge->scanning = true;
+    strcpy(purge->cursor, "0");
+    memcpy(purge->pattern, start, start_len);
+    char *end = purge->pattern + start_len;
     for (size_t i = 0; i < prefix.len; i++) { /* its own wildcards are escaped */
         if (strchr("*?[]\\", prefix.data[i]))
             *end++ = '\\';
         *end++ = prefix.data[i];
     }
     *end = '*';
-    scan_begin(scan);
-    redis_scan_go_on(scan);
+    scan_begin(purge);
+    scan_step(purge);
 }

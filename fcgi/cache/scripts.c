@@ -7,7 +7,6 @@
  */
 #include "cache/scripts.h"
 
-#include <hiredis/hiredis.h>
 #include <string.h>
 
 #include "cache/entry.h"
@@ -131,10 +130,11 @@ const char *scripts_arguments(enum script script)
     return scripts[script].arguments;
 }
 
-static void on_loaded(void *caller, redisReply *reply)
+static void on_loaded(void *caller, struct redisReply *reply)
 {
-    if (reply && reply->type == REDIS_REPLY_STRING && reply->len == HASH_LEN)
-        memcpy(caller, reply->str, HASH_LEN);
+    struct slice hash = reply ? redis_reply_string(reply) : (struct slice){0};
+    if (hash.len == HASH_LEN)
+        memcpy(caller, hash.data, HASH_LEN);
 }
 
 void scripts_load(struct redis_server *server)

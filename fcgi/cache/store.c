@@ -10,7 +10,6 @@
 #include "cache/store.h"
 
 #include <ev.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,11 +23,11 @@
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "cache/names.h"
-#include "cache/purge.h"
 #include "cache/scripts.h"
 #include "redis/clock.h"
 #include "redis/events.h"
 #include "redis/needs.h"
+#include "redis/reply.h"
 #include "redis/server.h"
 #include "redis/topology.h"
 #include "redis/trouble.h"
@@ -40,7 +39,6 @@
 #define TRIES_MAX            10    /* while a slot moves */
 #define TRY_AGAIN_S          0.05
 #define PROBES               8
-#define PURGES_MAX           1000 /* of one prefix at a time, before more keys are looked for */
 
 enum operation_kind {
     GET,
@@ -175,9 +173,9 @@ static void set_known(struct operation *operation, const struct entry *known)
 /* --- answers --- */
 
 /* Somebody's plain string whose expiry is known now. */
-static struct entry *plain_entry(struct slice body, const redisReply *ttl)
+static struct entry *plain_entry(struct slice body, const struct redisReply *ttl)
 {
-    int64_t ttl_ms = ttl->type == REDIS_REPLY_INTEGER ? ttl->integer : 0;
+    int64_t ttl_ms = redis_reply_number(ttl);
     if (ttl_ms == -1)
         ttl_ms = PLAIN_WITHOUT_TTL_MS;
     return ttl_ms > 0 ? entry_from_plain(body, clock_fleet_ms(), ttl_ms) : NULL;
@@ -213,14 +211,13 @@ static void answer_envelope(struct operation *operation, struct slice value)
 
 /* An empty string is what GETRANGE says of a key that does not exist as well: the claim that
  * follows a miss tells the two apart. It also tells how long a value is that is too long. */
-static void on_get(struct operation *operation, redisReply *reply)
+static void on_get(struct operation *operation, struct redisReply *reply)
 {
-    if (reply->type != REDIS_REPLY_STRING || reply->len == 0 ||
-        (size_t)reply->len > operation->store->value_max) {
+    struct slice value = redis_reply_string(reply);
+    if (value.len == 0 || value.len > operation->store->value_max) {
         operation_end(operation, (struct store_answer){.outcome = STORE_NONE});
         return;
     }
-    struct slice value = {.data = reply->str, .len = reply->len};
     if (entry_is_envelope(value)) {
         answer_envelope(operation, value);
         return;
@@ -234,77 +231,74 @@ static void on_get(struct operation *operation, redisReply *reply)
         answer_entry(operation, NULL);
 }
 
-static void on_pttl(struct operation *operation, redisReply *reply)
+static void on_pttl(struct operation *operation, struct redisReply *reply)
 {
     answer_entry(operation, plain_entry(operation->entry->body, reply));
 }
 
 /* A value that came with its PTTL. */
-static void answer_value(struct operation *operation, const redisReply *string,
-                         const redisReply *ttl)
+static void answer_value(struct operation *operation, struct slice value,
+                         const struct redisReply *ttl)
 {
-    struct slice value = {.data = string->str, .len = string->len};
     if (entry_is_envelope(value))
         answer_envelope(operation, value);
     else
         answer_entry(operation, plain_entry(value, ttl));
 }
 
-static void complain_of_long_value(const struct operation *operation, const redisReply *len)
+static void complain_of_long_value(const struct operation *operation, const struct redisReply *len)
 {
     struct store *store = operation->store;
-    if (len->type == REDIS_REPLY_INTEGER)
+    if (redis_reply_is_number(len))
         log_limited(&store->too_long_there, LOG_LEVEL_WARNING, "redis",
                     "%s holds %lld bytes, more than max_value (%zu); it counts as missing and is "
                     "regenerated",
-                    operation->value_key, len->integer, store->value_max);
+                    operation->value_key, redis_reply_number(len), store->value_max);
 }
 
 /* [value, PTTL], or [whether the known one is there, CLAIMED or the PTTL of their lease], and the
  * length of a value that is too long. */
-static void on_claim(struct operation *operation, redisReply *reply)
+static void on_claim(struct operation *operation, struct redisReply *reply)
 {
-    const redisReply *first, *ttl;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 || reply->elements > 3 ||
-        reply->element[1]->type != REDIS_REPLY_INTEGER) {
+    size_t count = redis_reply_count(reply);
+    if (count < 2 || count > 3 || !redis_reply_is_number(redis_reply_at(reply, 1))) {
         operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
         return;
     }
-    first = reply->element[0];
-    ttl = reply->element[1];
-    if (reply->elements == 3)
-        complain_of_long_value(operation, reply->element[2]);
-    if (first->type == REDIS_REPLY_STRING)
-        answer_value(operation, first, ttl);
+    const struct redisReply *first = redis_reply_at(reply, 0), *ttl = redis_reply_at(reply, 1);
+    struct slice value = redis_reply_string(first);
+    int64_t ttl_ms = redis_reply_number(ttl);
+    if (count == 3)
+        complain_of_long_value(operation, redis_reply_at(reply, 2));
+    if (value.data)
+        answer_value(operation, value, ttl);
     else
-        operation_end(operation,
-                      (struct store_answer){
-                          .outcome = ttl->integer == CLAIMED ? STORE_OURS : STORE_THEIRS,
-                          .wait_ms = ttl->integer >= 0 ? ttl->integer : LEASE_WITHOUT_END_MS,
-                          .known_gone = first->integer == 0,
-                      });
+        operation_end(operation, (struct store_answer){
+                                     .outcome = ttl_ms == CLAIMED ? STORE_OURS : STORE_THEIRS,
+                                     .wait_ms = ttl_ms >= 0 ? ttl_ms : LEASE_WITHOUT_END_MS,
+                                     .known_gone = redis_reply_number(first) == 0,
+                                 });
 }
 
 /* Of those whose reply is 1 or OK for yes, 0 or nil for no. */
-static void on_yes_or_no(struct operation *operation, redisReply *reply)
+static void on_yes_or_no(struct operation *operation, struct redisReply *reply)
 {
-    bool yes = reply->type == REDIS_REPLY_STATUS ||
-               (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0);
+    bool yes = redis_reply_is_status(reply) || redis_reply_number(reply) > 0;
     operation_end(operation, (struct store_answer){.outcome = yes ? STORE_DONE : STORE_NONE});
 }
 
 /* [lost], [lost, 1] for the value that is known, or [lost, value, PTTL]. */
-static void on_check(struct operation *operation, redisReply *reply)
+static void on_check(struct operation *operation, struct redisReply *reply)
 {
-    size_t count = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
-    if (count < 1 || count > 3 || reply->element[0]->type != REDIS_REPLY_INTEGER ||
-        (count == 3 && reply->element[1]->type != REDIS_REPLY_STRING)) {
+    size_t count = redis_reply_count(reply);
+    struct slice value = count == 3 ? redis_reply_string(redis_reply_at(reply, 1)) : SLICE("");
+    if (count < 1 || count > 3 || !redis_reply_is_number(redis_reply_at(reply, 0)) || !value.data) {
         operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
         return;
     }
-    operation->lease_lost = reply->element[0]->integer != 0;
+    operation->lease_lost = redis_reply_number(redis_reply_at(reply, 0)) != 0;
     if (count == 3)
-        answer_value(operation, reply->element[1], reply->element[2]);
+        answer_value(operation, value, redis_reply_at(reply, 2));
     else
         operation_end(operation,
                       (struct store_answer){.outcome = count == 2 ? STORE_SAME : STORE_NONE,
@@ -312,9 +306,9 @@ static void on_check(struct operation *operation, redisReply *reply)
 }
 
 /* With one key only what that node has is purged, so the other half follows. */
-static void on_purge(struct operation *operation, redisReply *reply)
+static void on_purge(struct operation *operation, struct redisReply *reply)
 {
-    bool done = reply->type == REDIS_REPLY_INTEGER; /* whether there was anything or not */
+    bool done = redis_reply_is_number(reply); /* whether there was anything or not */
     if (done && operation->declared == LEASE_ONLY) {
         operation_aim(operation, NULL, false);
         operation->declared = VALUE_ONLY;
@@ -329,7 +323,7 @@ static void on_purge(struct operation *operation, redisReply *reply)
 static const struct {
     const char *name; /* for the log */
     enum script script;
-    void (*replied)(struct operation *operation, redisReply *reply);
+    void (*replied)(struct operation *operation, struct redisReply *reply);
 } kinds[] = {
     [GET] = {"GETRANGE", NO_SCRIPT, on_get},
     [PTTL] = {"PTTL", NO_SCRIPT, on_pttl},
@@ -382,32 +376,33 @@ static void on_again(void *context, struct timeout *again)
 
 /* An error reply. A lookup of a value that is no string is a miss; everything else is as if Redis
  * were gone, for this operation. */
-static void on_error(struct operation *operation, redisReply *reply)
+static void on_error(struct operation *operation, const char *error)
 {
-    if (strncmp(reply->str, "NOSCRIPT", 8) == 0 && !operation->by_text) {
+    if (strncmp(error, "NOSCRIPT", 8) == 0 && !operation->by_text) {
         operation->by_text = true;
         operation_start(operation);
         return;
     }
-    if (operation_redirected(operation, reply->str))
+    if (operation_redirected(operation, error))
         return;
-    bool miss = operation->kind == GET && strncmp(reply->str, "WRONGTYPE", 9) == 0;
+    bool miss = operation->kind == GET && strncmp(error, "WRONGTYPE", 9) == 0;
     if (!miss)
         log_limited(&operation->store->refused[operation->kind], LOG_LEVEL_WARNING, "redis",
                     "%s: %s is refused: %s", redis_server_name(operation->server),
-                    kinds[operation->kind].name, reply->str);
-    if (redis_trouble_is_denial(reply->str))
+                    kinds[operation->kind].name, error);
+    if (redis_trouble_is_denial(error))
         redis_server_doubt(operation->server);
     operation_end(operation, (struct store_answer){.outcome = miss ? STORE_NONE : STORE_GONE});
 }
 
-static void on_reply(void *caller, redisReply *reply)
+static void on_reply(void *caller, struct redisReply *reply)
 {
     struct operation *operation = caller;
+    const char *error = reply ? redis_reply_error(reply) : NULL;
     if (!reply)
         operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
-    else if (reply->type == REDIS_REPLY_ERROR)
-        on_error(operation, reply);
+    else if (error)
+        on_error(operation, error);
     else
         kinds[operation->kind].replied(operation, reply);
 }
@@ -479,7 +474,7 @@ static void arguments_of(const struct operation *operation, struct arguments *ar
     }
 }
 
-static void on_ignored(void *caller, redisReply *reply)
+static void on_ignored(void *caller, struct redisReply *reply)
 {
     (void)caller, (void)reply;
 }
@@ -582,84 +577,6 @@ void store_purge(struct store *store, struct slice key, bool soft, store_answer_
         return;
     set_milliseconds(operation, clock_fleet_ms());
     operation_start(operation);
-}
-
-/* A purge of every key that begins so, for the one who waits for it: over when the scan is, and the
- * last of the single purges. */
-struct prefix_purge {
-    struct store *store;
-    bool soft;
-    bool scanning;
-    bool failed; /* one of them, or the scan */
-    size_t pending;
-    struct redis_scan *paused; /* until fewer are pending; or NULL */
-    store_answer_fn *answered;
-    void *caller;
-};
-
-static void prefix_purge_end(struct prefix_purge *purge)
-{
-    if (purge->scanning || purge->pending > 0)
-        return;
-    purge->answered(purge->caller,
-                    &(struct store_answer){.outcome = purge->failed ? STORE_GONE : STORE_DONE});
-    free(purge);
-}
-
-static void on_one_purged(void *caller, const struct store_answer *answer)
-{
-    struct prefix_purge *purge = caller;
-    struct redis_scan *paused = purge->paused;
-    purge->pending--;
-    purge->failed |= answer->outcome != STORE_DONE;
-    if (paused && purge->pending < PURGES_MAX) {
-        purge->paused = NULL;
-        redis_scan_go_on(paused);
-    } else {
-        prefix_purge_end(purge);
-    }
-}
-
-static void on_found(void *caller, struct slice key)
-{
-    struct prefix_purge *purge = caller;
-    purge->pending++;
-    store_purge(purge->store, key, purge->soft, on_one_purged, purge);
-}
-
-static void on_stepped(void *caller, struct redis_scan *scan)
-{
-    struct prefix_purge *purge = caller;
-    if (purge->pending < PURGES_MAX)
-        redis_scan_go_on(scan);
-    else
-        purge->paused = scan;
-}
-
-static void on_scanned(void *caller, bool whole)
-{
-    struct prefix_purge *purge = caller;
-    purge->scanning = false;
-    purge->failed |= !whole;
-    prefix_purge_end(purge);
-}
-
-static const struct scan_events prefix_scan = {on_found, on_stepped, on_scanned};
-
-void store_purge_prefix(struct store *store, struct slice prefix, bool soft,
-                        store_answer_fn *answered, void *caller)
-{
-    struct prefix_purge *purge = alloc_zeroed(sizeof *purge);
-    if (!purge) {
-        answered(caller, &(struct store_answer){.outcome = STORE_GONE});
-        return;
-    }
-    *purge = (struct prefix_purge){.store = store,
-                                   .soft = soft,
-                                   .scanning = true,
-                                   .answered = answered,
-                                   .caller = caller};
-    redis_scan_start(store->topology, &store->names, prefix, &prefix_scan, purge);
 }
 
 /* --- the servers --- */
@@ -801,4 +718,14 @@ const char *store_trouble(const struct store *store)
 bool store_busy(const struct store *store)
 {
     return redis_topology_busy(store->topology) || store->again.oldest;
+}
+
+struct redis_topology *store_topology(const struct store *store)
+{
+    return store->topology;
+}
+
+const struct names *store_names(const struct store *store)
+{
+    return &store->names;
 }

@@ -17,6 +17,8 @@
 struct cache_settings;
 struct entry;
 struct ev_loop;
+struct names;
+struct redis_topology;
 struct store;
 
 struct store_events {
@@ -27,8 +29,8 @@ struct store_events {
     void (*changed)(void *context, struct slice key, bool lease_only);
 };
 
-/* Settings are borrowed; settings->redis.address is valid and not empty. Begins to connect. Returns what
- * the caller owns, or NULL when out of memory. */
+/* Settings are borrowed; settings->redis.address is valid and not empty. The events are copied.
+ * Begins to connect. Returns what the caller owns, or NULL when out of memory. */
 struct store *store_new(struct ev_loop *loop, const struct cache_settings *settings,
                         const struct store_events *events);
 
@@ -100,9 +102,8 @@ void store_release(struct store *store, struct slice key, const char *token);
 void store_purge(struct store *store, struct slice key, bool soft, store_answer_fn *answered,
                  void *caller);
 
-/* Does so for every key that begins with `prefix`, step by step. DONE, or GONE if any of them may
- * not be. */
-void store_purge_prefix(struct store *store, struct slice prefix, bool soft,
-                        store_answer_fn *answered, void *caller);
+/* What the keys are called, and on which servers they are. Both live as long as the store. */
+const struct names *store_names(const struct store *store);
+struct redis_topology *store_topology(const struct store *store);
 
 #endif

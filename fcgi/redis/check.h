@@ -8,7 +8,7 @@ struct redis_problem;
 struct redis_settings;
 
 /* Returns NULL, or what is wrong with the address, in the user's words. "" is right: no Redis. */
-const char *redis_check_address(const char *address);
+const char *redis_check_address(const char *text);
 
 /* Checks the TLS settings, which means reading their files. The address has been checked before.
  * False: the problem says why. */

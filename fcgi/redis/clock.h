@@ -23,9 +23,9 @@ void redis_clock_free(struct redis_clock *clock);
 /* Which servers there are; borrowed. To be called before the loop runs. */
 void redis_clock_watch(struct redis_clock *clock, const struct redis_topology *topology);
 
-/* Asks the server for the time. To be called as soon as it is ready, before anybody is
- * told so: whoever has read something by then reads it again, and that is answered after this. So no
- * entry is judged before the clock is set. */
+/* Asks the server for the time. To be called as soon as it is ready, before anybody is told so:
+ * whoever has read something by then reads it again, and that is answered after this. So no entry
+ * is judged before the clock is set. */
 void redis_clock_ask(struct redis_clock *clock, struct redis_server *server);
 
 /* Another server may be the one that counts: asks it. */

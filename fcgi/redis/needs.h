@@ -8,7 +8,7 @@
 #define REDIS_PREFIXES_MAX    4
 #define REDIS_PROBE_WORDS_MAX 4
 
-/* A command that changes nothing, by which it is found out whether an ACL permits the ones like it. */
+/* A command that changes nothing, to find out whether an ACL permits the ones like it. */
 struct redis_probe {
     const char *words[REDIS_PROBE_WORDS_MAX]; /* ended by NULL where there are fewer */
     bool in_doubt;                            /* sent only after something has been denied */

@@ -1,7 +1,7 @@
 /* Commands on one connection: each is answered exactly once, and within the timeout.
  *
- * They are answered in order, so the oldest one's deadline is enough. When it passes, the pipeline's
- * owner is told, and closes the connection: hiredis then answers all that is pending with NULL.
+ * They are answered in order, so the oldest one's deadline is enough. When it passes, the user of the
+ * pipeline is told, and closes the connection: hiredis then answers all that is pending with NULL.
  */
 #ifndef WORKERLESS_REDIS_PIPELINE_H
 #define WORKERLESS_REDIS_PIPELINE_H

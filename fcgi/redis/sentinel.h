@@ -19,9 +19,9 @@ typedef void redis_sentinel_done_fn(void *caller, const char *host, int port, co
 
 /* Asks the Sentinels of `address`, which is of the kind REDIS_BY_SENTINEL. `attempt` picks the one
  * that is asked first, and which of its name's addresses is used, so that counting it up tries them
- * in turn: the first one may know less than the others. `tls` is NULL for an address without TLS. All
- * is borrowed until the end. `done` is called exactly once, after this returned, unless the search is cancelled. NULL:
- * out of memory. */
+ * in turn: the first one may know less than the others. `tls` is NULL for an address without TLS.
+ * All is borrowed until the end. `done` is called exactly once, after this returned, unless the
+ * search is cancelled. NULL: out of memory. */
 struct redis_sentinel *redis_sentinel_find(struct ev_loop *loop,
                                            const struct redis_settings *settings,
                                            const struct redis_address *address,

@@ -31,8 +31,8 @@ struct redis_topology *redis_topology_new(struct ev_loop *loop,
  * allowed. */
 void redis_topology_free(struct redis_topology *topology);
 
-/* The server of a key, whose parts are concatenated; NULL: none is known. It lives
- * until the loop runs again, and longer while a command is under way on it. */
+/* The server of a key, whose parts are concatenated; NULL: none is known. It lives until the loop
+ * runs again, and longer while a command is under way on it. */
 struct redis_server *redis_topology_server(const struct redis_topology *topology,
                                            struct slice prefix, struct slice key);
 
@@ -53,8 +53,8 @@ enum redis_trouble redis_topology_trouble(const struct redis_topology *topology)
 /* Whether any of them has a command under way. */
 bool redis_topology_busy(const struct redis_topology *topology);
 
-/* What an error reply to a command from that server means. For MOVED and ASK *to is the server to send it
- * to instead, NULL if there is no memory for it. */
+/* What that server means by an error reply to a command. For MOVED and ASK *to is the server to
+ * send it to instead, NULL if there is no memory for it. */
 enum redis_redirection_kind redis_topology_redirect(struct redis_topology *topology,
                                                     const struct redis_server *server,
                                                     const char *error, struct redis_server **to);

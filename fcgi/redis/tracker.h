@@ -18,14 +18,14 @@ struct redis_pipeline;
 struct redis_tracker;
 
 /* All is borrowed. The needs have the prefixes; the events `tracking` and `changed` are told; the
- * pipeline is that of the connection for commands; `name` is the server's, for the log. Returns what
- * the caller owns, or NULL when out of memory. */
+ * pipeline is that of the connection for commands; `name` is the server's, for the log. Returns
+ * what the caller owns, or NULL when out of memory. */
 struct redis_tracker *redis_tracker_new(struct ev_loop *loop, const struct redis_needs *needs,
                                         const struct redis_events *events,
                                         struct redis_pipeline *pipeline, const char *name);
 
-/* The pipeline takes commands. From now on tracking is armed, and armed again when it was lost, by a
- * connection to that target, whose strings are borrowed until redis_tracker_stop. */
+/* The pipeline takes commands. From now on tracking is armed, and armed again when it was lost, by
+ * a connection to that target, whose strings are borrowed until redis_tracker_stop. */
 void redis_tracker_start(struct redis_tracker *tracker, const struct redis_conn_target *target);
 
 /* Nothing is told any longer. */

@@ -22,7 +22,8 @@ ORDER = [
              "query", "request", "route", "response", "method"]),
     ("park", ["stream", "flights", "flight", "outcome", "purge", "fragment", "recipe", "waiter",
               "freshness"]),
-    ("cache", ["cache", "lease", "store", "purge", "scripts", "memory", "names", "entry"]),
+    ("cache", ["cache", "purge", "lease", "store", "scripts", "memory", "changes", "names",
+               "entry"]),
     ("source", []),
     ("render", []),
     ("redis", ["clock", "topology", "server", "tracker access sentinel", "pipeline", "conn",
@@ -34,7 +35,7 @@ ROOMS = [room for room, _ in ORDER]
 
 # Library header -> the only files that may include it.
 HOMES = {
-    r"hiredis/.*": ["redis/*.c", "cache/store.c", "cache/scripts.c", "cache/purge.c"],
+    r"hiredis/.*": ["redis/*.c"],
     r"openssl/.*": ["redis/tls.c"],
     r"curl/.*": ["source/http_multi.[ch]", "source/http_transfer.[ch]", "source/redirect.c",
                  "source/url.c"],

@@ -1,5 +1,5 @@
 /* cache/cache with a Redis that answers when the test says so: when memory may answer, what may be
- * kept in it, and who holds a lease. The functions here stand in the place of cache/store.c. */
+ * kept in it, and who holds a lease. The functions here stand in for cache/store.c and purge.c. */
 #include "cache/cache.h"
 
 #include <ev.h>
@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cache/entry.h"
 #include "cache/lease.h"
+#include "cache/purge.h"
 #include "cache/store.h"
 #include "unit.h"
 
@@ -122,7 +123,7 @@ void store_claim(struct store *of, struct slice key, const char *token, int64_t 
 }
 
 void store_put(struct store *of, struct slice key, const char *token, struct entry *entry,
-                 int64_t keep_ms, store_answer_fn *answered, void *caller)
+               int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(STORE, key, answered, caller);
     (void)of;
@@ -160,8 +161,8 @@ void store_purge(struct store *of, struct slice key, bool soft, store_answer_fn 
     command_add(PURGE, key, answered, caller);
 }
 
-void store_purge_prefix(struct store *of, struct slice prefix, bool soft, store_answer_fn *answered,
-                        void *caller)
+void purge_prefix(struct store *of, struct slice prefix, bool soft, store_answer_fn *answered,
+                  void *caller)
 {
     (void)of, (void)soft;
     command_add(PURGE_PREFIX, prefix, answered, caller);
