@@ -70,8 +70,8 @@ static const struct option top_options[] = {
     {"max_unsent", OPTION_SIZE, AT(struct conf, max_unsent),
      .preset = "64MiB", .min = "1MiB", .max = "1024GiB",
      .help = "Limit on the memory of answers that front servers have not read yet, beyond what the "
-             "memory cache holds anyway; over it fragments get 503, and of the connections that "
-             "do not read the one that holds the most is closed."},
+             "memory cache holds anyway; over it fragments get 503, and the connection is closed "
+             "that does not keep up with reading and costs the most memory over time."},
     {"idle_timeout", OPTION_DURATION, AT(struct conf, connections.idle_timeout),
      .preset = "5m", .min = "1ms", .max = "365d",
      .help = "A connection without requests is closed after this time; keep it above the front "
@@ -117,6 +117,10 @@ static const struct option cache_options[] = {
      .preset = "16MiB", .min = "1KiB", .max = "32MiB",
      .help = "The largest value in Redis: a larger result is not stored, and a larger value that "
              "somebody else has written counts as missing."},
+    {"max_pending", OPTION_SIZE, AT(struct conf, cache.redis.max_pending),
+     .preset = "64MiB", .min = "1MiB", .max = "1024GiB",
+     .help = "Limit on the commands, results to be stored among them, that each server of Redis has "
+             "not answered yet; over it fragments are served without Redis."},
     {"redis_timeout", OPTION_DURATION, AT(struct conf, cache.redis.timeout),
      .preset = "250ms", .min = "1ms", .max = "60s",
      .help = "Redis is taken for gone when it leaves a command unanswered for this time."},

@@ -48,6 +48,7 @@ struct connection {
     ev_io io;
     struct exchange exchange; /* its number is the connection's */
     struct timeout timeout;   /* in the queue for what the connection waits for */
+    double stuck_since; /* when output was first left, by clock_monotonic(); 0: none is left */
     enum connection_state state;
     bool local; /* a unix socket */
     bool dirty;
@@ -172,7 +173,7 @@ static void connection_read(struct connection *connection)
 
 /* --- bytes out --- */
 
-static void connection_write(struct connection *connection)
+static void write_turn(struct connection *connection)
 {
     struct exchange *exchange = &connection->exchange;
     size_t sent = 0;
@@ -198,6 +199,15 @@ static void connection_write(struct connection *connection)
             return;
         }
     }
+}
+
+static void connection_write(struct connection *connection)
+{
+    write_turn(connection);
+    if (!connection->write_later)
+        connection->stuck_since = 0;
+    else if (connection->stuck_since == 0)
+        connection->stuck_since = clock_monotonic();
 }
 
 /* All is answered and the connection is not wanted any longer. If there may be input that nobody
@@ -375,19 +385,21 @@ static size_t run_dirty(struct connections *all)
     return ended;
 }
 
-/* The stuck connection that holds the most; of equals the one that has been stuck longest. Time alone
- * is no measure, since a peer that reads a byte now and then is never stuck for long. NULL: none is
- * stuck. */
+/* The stuck connection that costs the most: bytes times the seconds since its output was last empty.
+ * So a peer that reads now and then does not look like one that keeps up, and one that keeps up is
+ * not closed for a large answer. NULL: none is stuck. */
 static struct connection *worst_of(const struct connections *all)
 {
     struct connection *worst = NULL;
-    size_t most = 0;
+    double most = -1, now = clock_monotonic();
     for (struct timeout *timeout = all->sending.oldest; timeout; timeout = timeout->next) {
-        size_t unsent = exchange_unsent(&connection_of(timeout)->exchange);
-        if (worst && unsent <= most)
-            continue;
-        worst = connection_of(timeout);
-        most = unsent;
+        struct connection *connection = connection_of(timeout);
+        double cost =
+            (double)exchange_unsent(&connection->exchange) * (now - connection->stuck_since);
+        if (cost > most) {
+            worst = connection;
+            most = cost;
+        }
     }
     return worst;
 }
@@ -402,7 +414,7 @@ static bool shed_worst(struct connections *all)
         return false;
     log_limited(&limit, LOG_LEVEL_WARNING, "connection",
                 "unread answers take more memory than max_unsent allows: closing the connection "
-                "that holds the most");
+                "that costs the most");
     connection_doom(worst, "unread answers are over max_unsent");
     return true;
 }

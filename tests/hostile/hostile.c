@@ -77,7 +77,7 @@ static struct {
     int epoll;
     struct actor *actors;
     struct {
-        uint64_t connections, requests, answers, scripts, sent, received, closed, busy;
+        uint64_t connections, requests, answers, scripts, sent, received, closed, cut, busy;
     } told;
 } all = {.actor_count = 200, .seconds = 10, .max_params = 65536, .seed = 1};
 
@@ -228,9 +228,10 @@ static bool actor_read(struct actor *actor, size_t most)
     if (len < 0)
         return errno == EAGAIN || errno == EINTR;
     if (len == 0) {
-        /* Of one who broke the rules, or does not read, the end may come anywhere. */
+        /* Of one who broke the rules, or does not read, the end may come anywhere. Others are cut
+         * only if unread answers take too much memory: the driver looks at that. */
         if (actor->in_len > 0 && actor->theme == THEME_SOUND && actor->reading == READ_ALL)
-            fail(actor, "the connection was closed inside of a record");
+            all.told.cut++;
         return false;
     }
     actor->in_len += (size_t)len;
@@ -387,9 +388,10 @@ static void report(double seconds)
     printf("{\"seed\": %" PRIu64 ", \"seconds\": %.1f, \"connections\": %" PRIu64
            ", \"scripts\": %" PRIu64 ", \"requests\": %" PRIu64 ", \"answers\": %" PRIu64
            ", \"sent\": %" PRIu64 ", \"received\": %" PRIu64 ", \"closed_by_daemon\": %" PRIu64
-           ", \"backlog_full\": %" PRIu64 "}\n",
+           ", \"cut\": %" PRIu64 ", \"backlog_full\": %" PRIu64 "}\n",
            all.seed, seconds, all.told.connections, all.told.scripts, all.told.requests,
-           all.told.answers, all.told.sent, all.told.received, all.told.closed, all.told.busy);
+           all.told.answers, all.told.sent, all.told.received, all.told.closed, all.told.cut,
+           all.told.busy);
 }
 
 static void usage(void)
