@@ -375,6 +375,11 @@ static void build_cache(struct builder *builder, struct place *place)
         free((char *)*files[i]);
         *files[i] = path;
     }
+    size_t max_value = builder->conf->cache.max_value;
+    if (redis->max_pending > 0 && max_value > redis->max_pending)
+        problems_warn(builder->problems, line_of(place, "max_pending"),
+                      "max_pending is less than max_value: a result between the two is never "
+                      "stored in Redis; raise max_pending");
     /* What is amiss has been noted. */
     if (!redis->address || !redis->tls_ca || !redis->tls_certificate || !redis->tls_key ||
         !redis->tls_name || redis_check_tls(redis, &problem))

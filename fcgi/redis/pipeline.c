@@ -12,8 +12,8 @@
 #include "base/container.h"
 #include "base/timeout.h"
 #include "redis/conn.h"
+#include "redis/settings.h"
 
-#define PENDING_MAX    ((size_t)64 << 20) /* bytes of commands without an answer */
 #define EXTENSIONS_MAX 20 /* of a deadline, by the timeout each: a large value on a slow line */
 #define WORDS_MAX      12
 
@@ -22,7 +22,7 @@ struct redis_pipeline {
     void *context;
     struct redis_conn *conn; /* NULL: none */
     struct timeout_queue deadlines;
-    size_t pending_bytes;
+    size_t pending_bytes, max_pending;
     size_t seen_out, seen_in; /* bytes in hiredis' buffers at the last deadline */
 };
 
@@ -55,7 +55,8 @@ bool redis_pipeline_send(struct redis_pipeline *pipeline, int argc, const char *
     size_t bytes = sizeof(struct command);
     for (int i = 0; i < argc; i++)
         bytes += lens[i];
-    if (!pipeline->conn || pipeline->pending_bytes + bytes > PENDING_MAX)
+    if (!pipeline->conn || bytes > pipeline->max_pending ||
+        pipeline->pending_bytes > pipeline->max_pending - bytes)
         return false;
     struct command *command = alloc_zeroed(sizeof *command);
     if (!command)
@@ -119,15 +120,17 @@ void redis_pipeline_use(struct redis_pipeline *pipeline, struct redis_conn *conn
     pipeline->conn = conn;
 }
 
-struct redis_pipeline *redis_pipeline_new(struct ev_loop *loop, double timeout,
+struct redis_pipeline *redis_pipeline_new(struct ev_loop *loop,
+                                          const struct redis_settings *settings,
                                           const struct redis_pipeline_events *events, void *context)
 {
     struct redis_pipeline *pipeline = alloc_zeroed(sizeof *pipeline);
     if (!pipeline)
         return NULL;
     pipeline->events = events;
+    pipeline->max_pending = settings->max_pending;
     pipeline->context = context;
-    timeout_queue_init(&pipeline->deadlines, loop, timeout, on_deadline, pipeline);
+    timeout_queue_init(&pipeline->deadlines, loop, settings->timeout, on_deadline, pipeline);
     return pipeline;
 }
 

@@ -14,6 +14,7 @@
 struct ev_loop;
 struct redis_conn;
 struct redis_pipeline;
+struct redis_settings;
 
 struct redis_pipeline_events {
     /* The oldest command has no answer, and no byte has moved for the timeout. */
@@ -22,9 +23,9 @@ struct redis_pipeline_events {
     void (*refused)(void *context, const struct redisReply *error);
 };
 
-/* `timeout` is in seconds; the events are borrowed. Returns what the caller owns, or NULL when out
- * of memory. */
-struct redis_pipeline *redis_pipeline_new(struct ev_loop *loop, double timeout,
+/* The settings and the events are borrowed. Returns what the caller owns, or NULL when out of memory. */
+struct redis_pipeline *redis_pipeline_new(struct ev_loop *loop,
+                                          const struct redis_settings *settings,
                                           const struct redis_pipeline_events *events,
                                           void *context);
 
@@ -34,8 +35,8 @@ void redis_pipeline_free(struct redis_pipeline *pipeline);
 /* The connection that commands go to from now on, which is open and borrowed; NULL: none. */
 void redis_pipeline_use(struct redis_pipeline *pipeline, struct redis_conn *conn);
 
-/* Sends a command. `answered` is called exactly once, never before this returns. False: it was not
- * sent, and `answered` is never called. */
+/* Sends a command. `answered` is called exactly once, never before this returns. False: there is no
+ * connection, no memory, or settings->max_pending is reached; it was not sent, and `answered` is never called. */
 bool redis_pipeline_send(struct redis_pipeline *pipeline, int argc, const char **argv,
                          const size_t *lens, redis_reply_fn *answered, void *caller);
 

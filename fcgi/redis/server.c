@@ -399,7 +399,7 @@ struct redis_server *redis_server_new(const struct redis_servers *servers,
     ev_timer_init(&server->retry, on_retry, 0., 0.);
     server->retry.data = server;
     server->pipeline =
-        redis_pipeline_new(servers->loop, servers->settings->timeout, &pipeline_events, server);
+        redis_pipeline_new(servers->loop, servers->settings, &pipeline_events, server);
     if (server->pipeline) {
         server->access =
             redis_access_new(servers->loop, servers->needs, server->pipeline, server->name);

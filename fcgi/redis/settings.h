@@ -2,9 +2,12 @@
 #ifndef WORKERLESS_REDIS_SETTINGS_H
 #define WORKERLESS_REDIS_SETTINGS_H
 
+#include <stddef.h>
+
 struct redis_settings {
     const char *address; /* as redis/address.h has it; "": there is no Redis */
     double timeout;      /* seconds until an unanswered command means that the server is gone */
+    size_t max_pending; /* bytes of commands that a server has not answered; over it none is sent */
     /* Used if the address says TLS; each may be empty. */
     const char *tls_ca;          /* file of the trusted certificates; "": the system's */
     const char *tls_certificate; /* file of the certificate that we show when asked; "": none */

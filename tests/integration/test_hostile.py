@@ -30,6 +30,7 @@ SEED = int(os.environ.get("WORKERLESS_HOSTILE_SEED") or random.randrange(1 << 32
 MEBIBYTE = 1 << 20
 MEMORY = MAX_UNSENT = 4 * MEBIBYTE
 MAX_UNFINISHED = 2 * MEBIBYTE
+MAX_PENDING = 4 * MEBIBYTE  # each of these bytes may take two: in the entry, and on its way
 MAX_PARAMS = 65536
 MAX_BODY = MEBIBYTE
 MAX_PARKED = 4000
@@ -56,7 +57,8 @@ heartbeat = "200ms"
 tcp_half_close = "yes"
 max_unsent = "{max_unsent}B"
 max_unfinished = "{max_unfinished}B"
-cache {{ redis = "{redis}" memory = "{memory}B" redis_timeout = "100ms" lease = "500ms" }}
+cache {{ redis = "{redis}" memory = "{memory}B" max_value = "3MiB"
+        max_pending = "{max_pending}B" redis_timeout = "100ms" lease = "500ms" }}
 source "sim" {{ type = "simulated" delay = "0-30ms" }}
 source "api" {{
     type = "http" url = "{api}/{{name}}" timeout = "{timeout}s" max_body = "1MiB" connections = 16
@@ -85,7 +87,8 @@ def config(directory: Path, port: int, redis: Redis, api: HostileApi) -> str:
                      for name, options in ROUTES.items())
     return CONFIG.format(directory=directory, port=port, redis=redis.url, memory=MEMORY,
                          api=f"http://127.0.0.1:{api.port}", max_unsent=MAX_UNSENT,
-                         max_unfinished=MAX_UNFINISHED, max_parked=MAX_PARKED,
+                         max_unfinished=MAX_UNFINISHED, max_pending=MAX_PENDING,
+                         max_parked=MAX_PARKED,
                          timeout=TIMEOUT_S) + routes
 
 
@@ -280,7 +283,7 @@ def peak_bytes(server: Workerless) -> int:
 def allowed_bytes(before: int) -> int:
     """All that peers can make the daemon hold. A parked request, its flight and its call take some
     KiB; a connection that is not read from has up to 64 KiB of its own to send."""
-    budgets = MEMORY + MAX_UNSENT + MAX_UNFINISHED
+    budgets = MEMORY + MAX_UNSENT + MAX_UNFINISHED + 2 * MAX_PENDING
     parked = MAX_PARKED * 8192
     return before + int(1.25 * (budgets + parked + CALLS * MAX_BODY + CONNECTIONS * 65536))
 
@@ -337,6 +340,7 @@ def test_hostile_clients(tmp, run, redis, capsys):
         print(f"\n  hostile, {clients.told}, {trouble.count}\n  well-behaved: {answers}, the "
               f"slowest after so many s: {controls.slowest}\n  memory: {before >> 20} MiB before, "
               f"{peak >> 20} MiB at most, {allowed >> 20} MiB allowed")
+    assert clients.told["cut"] == 0 or "max_unsent allows: closing" in daemon.log()
     assert answers.get(200, 0) > sum(answers.values()) / 4, answers
     assert_all_gone(daemon, api, redis, descriptors)
     # Sanitizers keep what was freed, so that their memory says nothing.

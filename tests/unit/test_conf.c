@@ -28,6 +28,7 @@ static void test_sample(void **state)
     assert_string_equal(conf->cache.name_space, "worker");
     assert_int_equal(conf->cache.memory_bytes, 64 << 20);
     assert_int_equal(conf->cache.max_value, 16 << 20);
+    assert_int_equal(conf->cache.redis.max_pending, 64 << 20);
     assert_int_equal(conf->source_count, 2);
     assert_string_equal(conf->sources[0]->name, "slow");
     assert_true(simulated(conf, 0)->delay_min == 0 && simulated(conf, 0)->delay_max == 3);

@@ -355,6 +355,10 @@ static void test_warnings(void **state)
          "other front servers have a timeout like that; raise it above hold, or set hold to 55s or "
          "less\n"
          "6: warning: hold = \"2m\": *"},
+        {SIMULATED FRAGMENT "cache { max_pending = \"2MiB\"\n"
+                            "max_value = \"3MiB\" }",
+         "3: warning: max_pending is less than max_value: a result between the two is never "
+         "stored in Redis; raise max_pending"},
         {"cache {\n"
          "redis = \"\"\n"
          "memory = \"8MiB\"\n"
