@@ -11,7 +11,8 @@
  *         normal   flights      those that have landed settle their waiters
  *         lowest   connection   those that were marked write, and those that are doomed are freed
  *     the loop sleeps until something happens
- *         highest  tracker      keys that have changed, before requests for them are read
+ *         highest  conn         the tracker's: keys that have changed, before requests for them
+ *                               are read
  *         normal                timers, sockets, signals: their callbacks start calls, note what
  *                               has happened, and mark what has to run; connections are read, in
  *                               batches
