@@ -242,8 +242,7 @@ static bool flight_declined(struct flight *flight)
 {
     if (!flight->optional || !source_is_busy(source_of(flight)))
         return false;
-    flight_land(flight, SETTLED_NOT_READY, NULL);
-    flight->outcome.busy = true;
+    flight_land(flight, SETTLED_DECLINED, NULL);
     HASH_DEL(flight->shared->table, flight); /* whoever comes now may be one who waits */
     flight->detached = true;
     return true;

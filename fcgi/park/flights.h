@@ -53,7 +53,7 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
  *
  * `hold_s` is how long it waits: from 0 to HOLD_MAX_S seconds, or HOLD_OF_ROUTE. With 0 it waits
  * for no flight, only for what Redis has; and a flight that all have joined so asks nothing of a
- * source that is busy: they are settled as not ready. */
+ * source that is busy: they are SETTLED_DECLINED. */
 struct waiter *flights_join(struct flights *flights, const struct fragment *fragment,
                             struct waiter_address who, int hold_s, enum join_refusal *refusal);
 

@@ -18,6 +18,7 @@ static const short statuses[] = {
     [SETTLED_ENTRY] = 200,     [SETTLED_NOT_FOUND] = 404,  [SETTLED_FAILED] = 502,
     [SETTLED_TIMED_OUT] = 504, [SETTLED_NOT_READY] = 202,  [SETTLED_SHUTDOWN] = 503,
     [SETTLED_PURGED] = 204,    [SETTLED_NOT_PURGED] = 503, [SETTLED_REFUSED] = 503,
+    [SETTLED_DECLINED] = 202,
 };
 
 int outcome_status(enum settlement_kind kind)

@@ -22,7 +22,8 @@ enum settlement_kind {
     SETTLED_NOT_FOUND, /* the source knows no such fragment */
     SETTLED_FAILED,
     SETTLED_TIMED_OUT, /* the source did not answer in time */
-    SETTLED_NOT_READY, /* the hold is over, and the flight goes on; or see `busy` */
+    SETTLED_NOT_READY, /* the hold is over, and the flight goes on */
+    SETTLED_DECLINED,  /* it was not begun: nobody waits for it, and the source is busy */
     SETTLED_SHUTDOWN,
     SETTLED_PURGED,
     SETTLED_NOT_PURGED, /* Redis could not be asked */
@@ -41,7 +42,6 @@ struct settlement {
     bool replaced;       /* there was an old one, past its time, and this is the new one */
     bool collapsed;      /* this waiter joined a flight that another one had started */
     bool stored;         /* the result was given to the cache */
-    bool busy;           /* not ready, and not begun: the source has no connection to spare */
 };
 
 struct waiter;

@@ -56,13 +56,13 @@ static void answer_settlement(const struct settlement *settlement, const struct 
         budget_log_refusal(BUDGET_UNSENT);
         kind = SETTLED_REFUSED;
     }
-    bool answered =
-        kind != SETTLED_NOT_READY && kind != SETTLED_SHUTDOWN && kind != SETTLED_REFUSED;
+    bool answered = kind != SETTLED_NOT_READY && kind != SETTLED_DECLINED &&
+                    kind != SETTLED_SHUTDOWN && kind != SETTLED_REFUSED;
     if (kind == SETTLED_ENTRY)
         answer_entry(settlement->entry, route, if_none_match, response);
     else
         *response = response_of_failure(route->fallback, outcome_status(kind));
-    if (settlement->busy)
+    if (kind == SETTLED_DECLINED)
         response->retry_after = BUSY_RETRY_S;
     response->head_only = head_only;
     response->origin = settlement->hit                             ? ORIGIN_HIT
@@ -131,7 +131,7 @@ void fragment_finish(const struct wait *wait, const struct settlement *settlemen
     answer_settlement(settlement, wait->route, slice_of(wait->if_none_match), wait->head_only,
                       response);
     response->granted_wait_s = wait->granted_wait_s;
-    if (wait->strict && settlement->kind == SETTLED_NOT_READY) {
+    if (wait->strict && response->status == 202) {
         response->status = 503;
         response->strict = true;
     }

@@ -269,8 +269,7 @@ static void test_no_wait(void **state)
     bench_turn(bench);
     assert_int_equal(bench->settled, 2);
     for (uint32_t i = 1; i <= 2; i++) {
-        assert_int_equal(bench->notes[i].how.kind, SETTLED_NOT_READY);
-        assert_true(bench->notes[i].how.busy);
+        assert_int_equal(bench->notes[i].how.kind, SETTLED_DECLINED);
     }
     check_counts(1, 2);
     assert_int_equal(bench->hand.started, 1);
