@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "base/container.h"
 #include "base/table.h"
 #include "base/timeout.h"
 #include "cache/cache.h"
@@ -36,8 +37,7 @@ struct flights {
 
 static void on_hold_over(void *context, struct timeout *hold)
 {
-    struct held_waiter *held =
-        (struct held_waiter *)((char *)hold - offsetof(struct held_waiter, hold));
+    struct held_waiter *held = container_of(hold, struct held_waiter, hold);
     (void)context;
     waiter_settle(&held->waiter, (struct settlement){.kind = SETTLED_NOT_READY});
 }

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/budget.h"
+#include "base/container.h"
 #include "cache/entry.h"
 #include "park/flights.h"
 
@@ -91,9 +92,8 @@ static void part_ready(struct stream *stream, struct part *part, enum settlement
 /* The stream leaves its flights before it is freed, so it is still there. */
 static void on_settled(struct waiter *waiter, const struct settlement *settlement)
 {
-    struct part *part = (struct part *)((char *)waiter - offsetof(struct part, waiter));
-    struct stream *stream =
-        (struct stream *)((char *)(part - part->index) - offsetof(struct stream, parts));
+    struct part *part = container_of(waiter, struct part, waiter);
+    struct stream *stream = container_of(part - part->index, struct stream, parts[0]);
     stream->waiting--;
     part_ready(stream, part, settlement->kind, settlement->entry);
     if (stream->ready)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/container.h"
 #include "base/timeout.h"
 
 struct entry;
@@ -86,7 +87,7 @@ void waiter_add(struct parking *parking, struct waiter **list, struct waiter *wa
 /* Its hold, for whoever made it by waiter_new to start. */
 static inline struct timeout *waiter_hold(struct waiter *waiter)
 {
-    return &((struct held_waiter *)waiter)->hold;
+    return &container_of(waiter, struct held_waiter, waiter)->hold;
 }
 
 /* The waiter is gone, and whoever waits is told. */
