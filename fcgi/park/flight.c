@@ -73,7 +73,7 @@ static void flight_set_state(struct flight *flight, enum flight_state state)
     flight->state = state;
 }
 
-/* Whether its source was asked, and it has no outcome yet. */
+/* Whether its source was asked, and it has no settlement yet. */
 static bool flight_has_begun(const struct flight *flight)
 {
     return flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_FAILING;
@@ -109,8 +109,8 @@ void flight_land(struct flight *flight, enum settlement_kind kind, struct entry 
 {
     if (flight->known != owned)
         forget_known(flight);
-    flight->outcome.kind = kind;
-    flight->outcome.entry = owned;
+    flight->settlement.kind = kind;
+    flight->settlement.entry = owned;
     flight_set_state(flight, FLIGHT_LANDED);
 }
 
@@ -173,7 +173,7 @@ static void remember(struct flight *flight, struct entry *kept, int64_t until_ms
 static void flight_fall_back(struct flight *flight)
 {
     const struct freshness *terms = terms_of(flight);
-    enum settlement_kind kind = flight->outcome.kind;
+    enum settlement_kind kind = flight->settlement.kind;
     int64_t keep_until_ms;
     if (flight->known &&
         (known_is_doubted(flight) || !outcome_serves_stale(terms, flight->known, kind)))
@@ -186,7 +186,7 @@ static void flight_fall_back(struct flight *flight)
     else
         cache_release(flight->shared->cache, take_lease(flight));
     entry_unref(kept);
-    flight->outcome.stale = flight->known != NULL;
+    flight->settlement.stale = flight->known != NULL;
     flight_land(flight, flight->known ? SETTLED_ENTRY : kind,
                 flight->known ? entry_ref(flight->known) : NULL);
 }
@@ -196,7 +196,7 @@ static void flight_fail(struct flight *flight, enum source_status status, const 
 {
     outcome_log_failure(&flight->shared->logs[flight->fragment.recipe->source], &flight->fragment,
                         status, reason);
-    flight->outcome.kind = outcome_of_failure(status);
+    flight->settlement.kind = outcome_of_failure(status);
     if (!known_is_doubted(flight) || status == SOURCE_CANCELLED) {
         flight_fall_back(flight);
         return;
@@ -227,12 +227,12 @@ static void on_source_done(void *caller, const struct source_result *result)
         return;
     }
     if (entry->fresh_until_ms > entry->made_ms && !flight->detached)
-        flight->outcome.stored =
+        flight->settlement.stored =
             cache_store(flight->shared->cache, flight->fragment.key, take_lease(flight), entry,
                         entry->fresh_until_ms + freshness_extra_ms(terms_of(flight)));
     else
         cache_release(flight->shared->cache, take_lease(flight));
-    flight->outcome.replaced = flight->known != NULL;
+    flight->settlement.replaced = flight->known != NULL;
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 
@@ -273,8 +273,8 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
     struct entry *entry = answer->entry;
     enum usability usability = outcome_usability(terms_of(flight), entry);
     if (usability_serves(usability)) {
-        flight->outcome.hit = true;
-        flight->outcome.detail = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
+        flight->settlement.hit = true;
+        flight->settlement.detail = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
         flight->refresh_next = usability == USABLE_REFRESH;
         flight_land(flight, outcome_of_entry(entry), entry_ref(entry));
         return true;
@@ -350,7 +350,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
 }
 
 /* To be called first by whoever gets an answer of the cache, which owes none any longer. False: it
- * comes too late, as the flight has its outcome; if it is settled as well, it is freed. */
+ * comes too late, as the flight has landed; if it is settled as well, it is freed. */
 static bool flight_answered(struct flight *flight);
 
 static void on_claimed(void *caller, const struct cache_answer *answer)
@@ -513,7 +513,7 @@ struct flight *flight_new(struct flight_shared *shared, const struct fragment *f
 static void flight_free(struct flight *flight)
 {
     check(!flight->waiters && !flight->lease && !flight->call && !flight->asking);
-    entry_unref(flight->outcome.entry);
+    entry_unref(flight->settlement.entry);
     entry_let_go(flight->known);
     free(flight);
 }

@@ -1,4 +1,4 @@
-/* One flight: from the first question about its key to its outcome. For flights.c alone.
+/* One flight: from the first question about its key to its settlement. For flights.c alone.
  *
  *     NEW --> LOOKING --not there--> CLAIMING --ours, alone--> GENERATING --in doubt--> FAILING
  *      |         |                   ^  |  |                       |                       |
@@ -16,9 +16,9 @@
  *
  *                      LOOKING    CLAIMING     WAITING    GENERATING    FAILING
  *     found, usable    LANDED     LANDED                  LANDED        LANDED
- *     found, too old   CLAIMING   CLAIMING                stays         LANDED
+ *     found, too old   CLAIMING   CLAIMING (5,6)          stays         LANDED
  *     not there        CLAIMING                           stays         LANDED
- *     unreadable                  CLAIMING
+ *     unreadable                  CLAIMING (5)
  *     lease is ours               GENERATING              stays (1)     LANDED (1)
  *     lease is theirs             WAITING (4)             stays (1)     LANDED (1)
  *     nobody to ask    CLAIMING   GENERATING              stays         LANDED
@@ -37,6 +37,8 @@
  *     (3) FAILING if there is an old entry, which may have changed: the cache's answer decides
  *         whether it stands in for the result
  *     (4) LANDED if nobody waits and the old entry is served meanwhile: they refresh it
+ *     (5) GENERATING, without a lease, if that happens again and again: see ROUNDS_MAX
+ *     (6) as while LOOKING: LANDED, refused, if BUDGET_UNSENT has no room to hold the old entry
  *
  * A refresh knows the old entry, which is served meanwhile. A flight that is purged once its source
  * was asked is detached: it goes on for those who wait, out of the table. An optional one is
@@ -68,7 +70,7 @@ enum flight_state {
     FLIGHT_WAITING,    /* another process makes it */
     FLIGHT_GENERATING, /* our source makes it */
     FLIGHT_FAILING,    /* our source failed; whether the old entry is still there is asked */
-    FLIGHT_LANDED,     /* the outcome is there */
+    FLIGHT_LANDED,     /* its settlement is known, and nobody told yet */
     FLIGHT_SETTLED,    /* and everybody has it; what remains is to be freed */
 };
 
@@ -97,21 +99,21 @@ struct flight {
     struct fragment fragment;   /* its bytes are in `text` */
     struct flight *next, *prev; /* in shared->landed, or in shared->detached */
     struct waiter *waiters;
-    struct entry *known;       /* held: the old entry that is to be replaced, or NULL */
-    unsigned known_as_of;      /* told.value when `known` was there for sure */
-    struct change_count told;  /* so far */
-    struct change_count asked; /* as `told` was when the cache was asked last */
-    struct lease *lease;       /* owned: once GENERATING, unless there is nobody to ask for it */
-    struct source_call *call;  /* while GENERATING */
-    double started;            /* when the generation was, by clock_monotonic() */
-    ev_timer look_again;       /* while WAITING */
-    struct settlement outcome; /* outcome.entry is an owned reference */
-    enum flight_state state;   /* set by flight_set_state alone */
-    unsigned rounds;           /* claims that found what is of no use; see ROUNDS_MAX */
-    bool asking;               /* the cache owes an answer: until then the flight can't be freed */
-    bool refresh_next;         /* what landed is served, and refreshed by a flight that follows */
-    bool detached;             /* purged, or declined: no longer in the table, so nobody joins it */
-    bool optional;             /* nobody who asked for it waits: it takes no place in a queue */
+    struct entry *known;          /* held: the old entry that is to be replaced, or NULL */
+    unsigned known_as_of;         /* told.value when `known` was there for sure */
+    struct change_count told;     /* so far */
+    struct change_count asked;    /* as `told` was when the cache was asked last */
+    struct lease *lease;          /* owned: once GENERATING, unless there is nobody to ask for it */
+    struct source_call *call;     /* while GENERATING */
+    double started;               /* when the generation was, by clock_monotonic() */
+    ev_timer look_again;          /* while WAITING */
+    struct settlement settlement; /* once LANDED; its entry is an owned reference */
+    enum flight_state state;      /* set by flight_set_state alone */
+    unsigned rounds;              /* claims that found what is of no use; see ROUNDS_MAX */
+    bool asking;       /* the cache owes an answer: until then the flight can't be freed */
+    bool refresh_next; /* what landed is served, and refreshed by a flight that follows */
+    bool detached;     /* purged, or declined: no longer in the table, so nobody joins it */
+    bool optional;     /* nobody who asked for it waits: it takes no place in a queue */
     char text[];
 };
 
@@ -138,7 +140,7 @@ void flight_claim(struct flight *flight);
  * who come later, whoever looks: so the cache is not asked. */
 void flight_changed(struct flight *flight, enum cache_change_kind kind);
 
-/* It has its outcome, `owned` being the entry or NULL, and is in shared->landed. */
+/* It has its settlement, `owned` being the entry or NULL, and is in shared->landed. */
 void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned);
 
 /* It lands with SETTLED_SHUTDOWN, if it has not landed yet. */

@@ -81,9 +81,9 @@ static void flights_settle(struct flights *flights, struct flight *flight)
         HASH_DEL(flights->shared.table, flight);
     flights->count--;
     while (flight->waiters)
-        waiter_settle(flight->waiters, flight->outcome);
+        waiter_settle(flight->waiters, flight->settlement);
     if (flight->refresh_next && !flight->detached)
-        flights_refresh(flights, &flight->fragment, flight->outcome.entry);
+        flights_refresh(flights, &flight->fragment, flight->settlement.entry);
     flight_settled(flight);
 }
 
