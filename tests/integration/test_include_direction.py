@@ -26,7 +26,7 @@ ORDER = [
                "entry"]),
     ("source", []),
     ("render", []),
-    ("redis", ["clock", "topology", "server", "tracker access sentinel", "pipeline", "conn",
+    ("redis", ["clock", "topology", "server", "tracker", "access", "sentinel", "pipeline", "conn",
                "check", "tls", "guard"]),
     ("fastcgi", ["values", "params", "record"]),
     ("base", []),
