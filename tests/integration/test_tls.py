@@ -52,6 +52,7 @@ def secure(tmp, run, papers):
 def start(tmp, run):
     """start(url, tls_ca=..., ...) starts a daemon that uses that Redis."""
     def start_daemon(url: str, **options) -> Workerless:
+        options.setdefault("redis_timeout", "5s")  # a handshake takes its time on a busy machine
         lines = "".join(f'  {name} = "{value}"\n' for name, value in options.items())
         return run(Workerless(tmp, f'cache {{\n  redis = "{url}"\n{lines}}}\n{ROUTES}'))
 
