@@ -9,18 +9,23 @@
 #include "conf/units.h"
 #include "source/source.h"
 
-/* Writes the names of the types of source that have an option of that name (NULL: of all types), with
- * a space between. */
 #define WORDS_ROOM OPTION_TYPES_ROOM
-static const char *type_names(const char *name, char room[WORDS_ROOM])
+static bool type_has(const struct source_type *type, const char *option)
+{
+    for (size_t i = 0; i < type->option_count; i++)
+        if (strcmp(type->options[i].name, option) == 0)
+            return true;
+    return false;
+}
+
+/* Writes the names of the types of source that have an option of that name (NULL: of all types),
+ * with a space between. */
+static const char *type_names(const char *option, char room[WORDS_ROOM])
 {
     size_t len = 0;
     room[0] = '\0';
     for (const struct source_type *const *type = source_types; *type; type++) {
-        bool has = !name;
-        for (size_t i = 0; i < (*type)->option_count; i++)
-            has = has || strcmp((*type)->options[i].name, name) == 0;
-        if (has && len < WORDS_ROOM)
+        if ((!option || type_has(*type, option)) && len < WORDS_ROOM)
             len += (size_t)snprintf(room + len, WORDS_ROOM - len, "%s%s", len > 0 ? " " : "",
                                     (*type)->name);
     }
