@@ -196,7 +196,8 @@ static struct question *question_new(struct cache *cache, struct slice key, int6
     question->answered = answered;
     question->caller = caller;
     question->extra_ms = extra_ms;
-    question->changes = changes_count(&cache->changes, key);
+    if (cache->store) /* else nothing changes but by us, and nothing is being read */
+        question->changes = changes_count(&cache->changes, key);
     question->key_len = key.len;
     memcpy(question->key, key.data, key.len);
     return question;

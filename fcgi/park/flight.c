@@ -368,6 +368,10 @@ void flight_claim(struct flight *flight)
     if (flight_declined(flight))
         return;
     flight_set_state(flight, FLIGHT_CLAIMING);
+    if (!cache_is_shared(flight->shared->cache)) { /* nobody else makes it, nobody has a lease */
+        flight_generate(flight, NULL);
+        return;
+    }
     begin_question(flight);
     if (!cache_claim(flight->shared->cache, flight->fragment.key,
                      freshness_extra_ms(terms_of(flight)), flight->known, on_claimed, flight))

@@ -21,7 +21,7 @@
  *     unreadable                  CLAIMING (5)
  *     lease is ours               GENERATING              stays (1)     LANDED (1)
  *     lease is theirs             WAITING (4)             stays (1)     LANDED (1)
- *     nobody to ask    CLAIMING   GENERATING              stays         LANDED
+ *     nobody to ask    CLAIMING   GENERATING (7)          stays         LANDED
  *     lease was lost                                      detached      detached
  *     told of change   (2)        (2)          CLAIMING   asks (2)      (2)
  *     time to look                             CLAIMING
@@ -39,6 +39,7 @@
  *     (4) LANDED if nobody waits and the old entry is served meanwhile: they refresh it
  *     (5) GENERATING, without a lease, if that happens again and again: see ROUNDS_MAX
  *     (6) as while LOOKING: LANDED, refused, if BUDGET_UNSENT has no room to hold the old entry
+ *     (7) at once where no Redis is configured
  *
  * A refresh knows the old entry, which is served meanwhile. A flight that is purged once its source
  * was asked is detached: it goes on for those who wait, out of the table. An optional one is

@@ -84,6 +84,28 @@ static void test_ways_to_source(void **state)
     }
 }
 
+/* Where no Redis is configured, nobody can have a lease: none is asked for, be it for a miss or for a
+ * refresh. */
+static void test_no_redis(void **state)
+{
+    struct settlement how;
+    (void)state;
+    cache.alone = true;
+    join(BY_HAND, "b");
+    answer_outcome(LOOKUP, "b", CACHE_ALONE);
+    remember(entry_left("<p>old</p>", LEFT_STALE));
+    assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
+    assert_int_equal(cache.asked[CLAIM], 0);
+    assert_int_equal(bench->hand.started, 2);
+    hand_give(&bench->hand, "a", "<p>new</p>");
+    assert_string_equal(cache.stored.body, "<p>new</p>");
+    assert_false(cache.stored.leased);
+    hand_give(&bench->hand, "b", "<p>x</p>");
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+    check_counts(0, 0);
+}
+
 /* The value came between the lookup and the claim. */
 static void test_found_by_claim(void **state)
 {
@@ -657,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_ways_to_source),
         cmocka_unit_test(test_no_wait),
         fake_test(test_no_wait_and_wait),
+        fake_test(test_no_redis),
         fake_test(test_found_by_claim),
         fake_test(test_unreadable),
         fake_test(test_not_stored),
