@@ -207,7 +207,7 @@ static bool server_build(struct server *server)
         !(server->flights = flights_new(loop, &conf->flights, server->cache, server->sources,
                                         server->recipes, conf->route_count)) ||
         !(server->service = service_new(conf->routes, conf->route_count, &conf->purge,
-                                        conf->max_stream, server->flights)) ||
+                                        &conf->status, conf->max_stream, server->flights)) ||
         !(server->connections = connections_new(loop, &server->limits, server->service)))
         return false;
     flights_on_settled(server->flights, connections_settled, server->connections);

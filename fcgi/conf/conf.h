@@ -9,7 +9,7 @@
 #include "cache/cache.h"
 #include "park/flights.h"
 #include "source/source.h"
-#include "web/purge.h"
+#include "web/client_list.h"
 #include "web/route.h"
 #include "wire/connection.h"
 #include "wire/listener.h"
@@ -19,7 +19,7 @@ struct conf {
     struct connection_limits connections;
     struct flight_limits flights;
     struct cache_settings cache;
-    struct purge_settings purge;
+    struct client_list purge, status;
     struct source_settings **sources; /* each of its type's own size */
     size_t source_count;
     struct route *routes; /* in the file's order; recipe.source indexes sources */

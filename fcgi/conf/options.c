@@ -98,6 +98,8 @@ static const struct option top_options[] = {
              "answers."},
     {"purge", OPTION_LIST, AT(struct conf, purge.addresses), .check = check_address,
      .help = "Addresses of clients that may PURGE; without it nobody may."},
+    {"status", OPTION_LIST, AT(struct conf, status.addresses), .check = check_address,
+     .help = "Addresses of clients that may read /workerless/counters; without it nobody may."},
 };
 
 static const struct option cache_options[] = {
@@ -183,8 +185,8 @@ static const struct option fragment_options[] = {
 };
 /* clang-format on */
 
-_Static_assert(offsetof(struct purge_settings, count) ==
-                   offsetof(struct purge_settings, addresses) + sizeof(char **),
+_Static_assert(offsetof(struct client_list, count) ==
+                   offsetof(struct client_list, addresses) + sizeof(char **),
                "a list is followed by its count");
 _Static_assert(offsetof(struct listener_settings, count) ==
                    offsetof(struct listener_settings, addresses) + sizeof(char **),

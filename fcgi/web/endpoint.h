@@ -20,7 +20,7 @@
 #include "web/request.h"
 #include "web/route.h"
 
-struct purge_settings;
+struct client_list;
 
 /* A longer path is malformed. */
 #define ENDPOINT_PATH_MAX (sizeof(ROUTE_URL_PREFIX) + ROUTE_NAME_MAX)
@@ -28,8 +28,9 @@ struct purge_settings;
 struct service {
     const struct route *routes;
     size_t route_count;
-    const struct purge_settings *purge;
-    size_t max_stream; /* fragments that one stream may have */
+    const struct client_list *purge;  /* who may purge */
+    const struct client_list *status; /* who may read the counters */
+    size_t max_stream;                /* fragments that one stream may have */
     struct flights *flights;
     bool draining;
     struct log_limit refusals[JOIN_NO_MEMORY + 1], pathless;

@@ -6,15 +6,8 @@
 
 #include "cache/cache.h"
 #include "park/outcome.h"
+#include "web/client_list.h"
 #include "web/endpoint.h"
-
-static bool may_purge(const struct service *service, const struct web_request *request)
-{
-    for (size_t i = 0; i < service->purge->count; i++)
-        if (slice_equal(request->remote_addr, slice_of(service->purge->addresses[i])))
-            return true;
-    return false;
-}
 
 /* Reads the header Workerless-Purge: a list of "soft" and "exact". False: it holds something
  * else. */
@@ -71,7 +64,8 @@ enum answer_kind purge_start(struct service *service, const struct visit *visit,
     struct cache_purge what;
     enum join_refusal refusal;
     bool exact, readable = read_header(visit->request->purge, &what.soft, &exact);
-    int error = may_purge(service, visit->request) ? set_key(visit, exact, key, &what) : 403;
+    bool allowed = client_list_has(service->purge, visit->request->remote_addr);
+    int error = allowed ? set_key(visit, exact, key, &what) : 403;
     if (error)
         return endpoint_fail(service, visit, error, answer);
     if (!readable)

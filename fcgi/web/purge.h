@@ -2,20 +2,12 @@
 #ifndef WORKERLESS_WEB_PURGE_H
 #define WORKERLESS_WEB_PURGE_H
 
-#include <stddef.h>
-
 #include "web/answer.h"
 
 struct service;
 struct settlement;
 struct visit;
 struct waiter_address;
-
-/* Who may purge: values of REMOTE_ADDR. */
-struct purge_settings {
-    const char *const *addresses;
-    size_t count;
-};
 
 /* endpoint_start_fn, for any path: whoever may not purge learns nothing about paths. */
 enum answer_kind purge_start(struct service *service, const struct visit *visit,

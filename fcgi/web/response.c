@@ -237,8 +237,8 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
         at = put(at, SLICE("\r\n"));
     }
     at = put_preferences(at, response);
-    at = response->entry ? put_freshness(at, response, now_ms)
-                         : put(at, SLICE("Cache-Control: no-store\r\n"));
+    at = response->entry && !response->no_store ? put_freshness(at, response, now_ms)
+                                                : put(at, SLICE("Cache-Control: no-store\r\n"));
     at = put_cache_status(at, response, now_ms);
     return (size_t)(put(at, SLICE("\r\n")) - out);
 }

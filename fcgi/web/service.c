@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "web/counters.h"
 #include "web/endpoint.h"
 #include "web/fragment.h"
 #include "web/fragments.h"
@@ -24,11 +25,12 @@
 
 /* clang-format off */
 static const struct endpoint endpoints[] = {
-    /* path                        methods  precheck           start               finish */
-    {BELOW(ROUTE_URL_PREFIX),        READS, fragment_precheck, fragment_start,     fragment_finish},
-    {EXACTLY("/fragments"),          READS, NULL,              fragments_start,    NULL},
-    {EXACTLY("/workerless/health"),  READS, NULL,              health_start,       NULL},
-    {EXACTLY("/workerless/ready"),   READS, NULL,              health_start_ready, NULL},
+    /* path                         methods  precheck           start               finish */
+    {BELOW(ROUTE_URL_PREFIX),         READS, fragment_precheck, fragment_start,     fragment_finish},
+    {EXACTLY("/fragments"),           READS, NULL,              fragments_start,    NULL},
+    {EXACTLY("/workerless/health"),   READS, NULL,              health_start,       NULL},
+    {EXACTLY("/workerless/ready"),    READS, NULL,              health_start_ready, NULL},
+    {EXACTLY("/workerless/counters"), READS, NULL,              counters_start,     NULL},
 };
 /* clang-format on */
 
@@ -38,8 +40,8 @@ static const struct endpoint purge_endpoint = {
 };
 
 struct service *service_new(const struct route *routes, size_t route_count,
-                            const struct purge_settings *purge, size_t max_stream,
-                            struct flights *flights)
+                            const struct client_list *purge, const struct client_list *status,
+                            size_t max_stream, struct flights *flights)
 {
     struct service *service = alloc_zeroed(sizeof *service);
     bool *hinted = alloc_zeroed((route_count + 1) * sizeof *hinted);
@@ -51,6 +53,7 @@ struct service *service_new(const struct route *routes, size_t route_count,
     *service = (struct service){.routes = routes,
                                 .route_count = route_count,
                                 .purge = purge,
+                                .status = status,
                                 .max_stream = max_stream,
                                 .flights = flights,
                                 .hinted = hinted};

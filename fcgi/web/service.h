@@ -15,16 +15,17 @@
 #include "web/answer.h"
 #include "web/request.h"
 
+struct client_list;
 struct flights;
-struct purge_settings;
 struct route;
 struct service;
 
-/* `max_stream` is how many fragments one stream may have. All else is borrowed for the service's
- * life. Returns what the caller owns, or NULL when out of memory. */
+/* `purge` are the clients that may purge, `status` those that may read the counters; `max_stream` is
+ * how many fragments one stream may have. All else is borrowed for the service's life. Returns what
+ * the caller owns, or NULL when out of memory. */
 struct service *service_new(const struct route *routes, size_t route_count,
-                            const struct purge_settings *purge, size_t max_stream,
-                            struct flights *flights);
+                            const struct client_list *purge, const struct client_list *status,
+                            size_t max_stream, struct flights *flights);
 
 /* NULL is allowed. */
 void service_free(struct service *service);

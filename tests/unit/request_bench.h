@@ -7,7 +7,7 @@
 #include "fastcgi/params.h"
 #include "flight_bench.h"
 #include "responses.h"
-#include "web/purge.h"
+#include "web/client_list.h"
 #include "web/route.h"
 #include "wire/connection.h"
 #include "wire/output.h"
@@ -19,7 +19,8 @@ static const struct connection_limits limits = {.max_params = 1000,
                                                 .receive_timeout = 60,
                                                 .heartbeat = 60};
 static const char *const purgers[] = {"127.0.0.1", "::1"};
-static const struct purge_settings may_purge = {.addresses = purgers, .count = 2};
+static const struct client_list may_purge = {.addresses = purgers, .count = 2};
+static const struct client_list may_read = {.addresses = purgers, .count = 1};
 static const struct cache_settings in_memory = {.redis = {.address = ""},
                                                 .memory_bytes = (size_t)4 << 20};
 static const struct route routes[] = {
@@ -74,7 +75,7 @@ static inline int setup(void **state)
     flights = flights_new(loop, &few, cache, sources, recipes, LENGTH(routes));
     assert_non_null(flights);
     flights_on_settled(flights, on_settled, NULL);
-    service = service_new(routes, LENGTH(routes), &may_purge, 64, flights);
+    service = service_new(routes, LENGTH(routes), &may_purge, &may_read, 64, flights);
     assert_non_null(service);
     request_groups_init(&groups, loop, &limits, service, on_ready);
     group = (struct request_group){.all = &groups, .connection = 4711, .next_generation = 77};

@@ -78,6 +78,7 @@ static void test_defaults(void **state)
     assert_true(conf->cache.redis.timeout == .25);
     assert_true(conf->cache.lease == 5);
     assert_int_equal(conf->purge.count, 0); /* nobody may */
+    assert_int_equal(conf->status.count, 0);
     assert_true(simulated(conf, 0)->delay_min == 0 && simulated(conf, 0)->delay_max == 3);
     const struct freshness *freshness = &conf->routes[0].recipe.freshness;
     assert_true(freshness->ttl == 60 && conf->routes[0].recipe.hold == 25);
@@ -134,13 +135,16 @@ static void test_written_otherwise(void **state)
 static void test_freshness(void **state)
 {
     static const char text[] =
-        "purge = {'::1'}\npurge += {192.0.2.7}\ncache { lease = 1500ms }\n" SIMULATED
+        "purge = {'::1'}\npurge += {192.0.2.7}\nstatus = {\"::2\"}\n"
+        "cache { lease = 1500ms }\n" SIMULATED
         "fragment \"a\" { source = \"s\" ttl = 1m jitter = 5s stale = 10m stale_error = 1h\n"
         "  early = yes negative = \"2s\" stream = yes }\n";
     struct conf *conf = load_good(text);
     (void)state;
     assert_int_equal(conf->purge.count, 2);
     assert_string_equal(conf->purge.addresses[1], "192.0.2.7");
+    assert_int_equal(conf->status.count, 1);
+    assert_string_equal(conf->status.addresses[0], "::2");
     assert_true(conf->cache.lease == 1.5);
     const struct freshness *a = &conf->routes[0].recipe.freshness;
     assert_true(a->ttl == 60 && a->jitter == 5 && a->stale == 600 && a->stale_error == 3600);

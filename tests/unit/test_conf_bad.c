@@ -64,6 +64,8 @@ static void test_bad_values(void **state)
         {SIMULATED FRAGMENT "purge = {\n127.0.0.1,\nlocalhost,\n'127.0.0.0/8' }\n",
          "5: purge = \"localhost\": write an address, such as 127.0.0.1 or ::1\n"
          "6: purge = \"127.0.0.0/8\": write an address, such as 127.0.0.1 or ::1"},
+        {SIMULATED FRAGMENT "status = {\"*\"}\n",
+         "3: status = \"*\": write an address, such as 127.0.0.1 or ::1"},
         {SIMULATED "fragment a {\n source = s\n stale = 5\n stale_error = 366d\n jitter = -1s\n"
                    " negative = 25h\n early = maybe\n}\n",
          "4: stale = \"5\": a bare number; write it with a unit: 60s, 5m, 250ms\n"

@@ -3,7 +3,7 @@
 
 #include "base/budget.h"
 #include "flight_bench.h"
-#include "web/purge.h"
+#include "web/client_list.h"
 #include "web/route.h"
 #include "web/service.h"
 #include "wire/limits.h"
@@ -18,7 +18,7 @@ static const struct connection_limits limits = {
     .receive_timeout = 60,
     .heartbeat = 60,
 };
-static const struct purge_settings nobody;
+static const struct client_list nobody;
 static const struct cache_settings in_memory = {.redis.address = "",
                                                 .memory_bytes = (size_t)4 << 20};
 static const struct route routes[] = {
@@ -59,7 +59,7 @@ static int setup(void **state)
     flights = flights_new(loop, &(struct flight_limits){10, 10}, cache, sources, recipes, 1);
     assert_non_null(flights);
     flights_on_settled(flights, on_settled, NULL);
-    service = service_new(routes, LENGTH(routes), &nobody, 64, flights);
+    service = service_new(routes, LENGTH(routes), &nobody, &nobody, 64, flights);
     assert_non_null(service);
     request_groups_init(&groups, loop, &limits, service, on_ready);
     exchange = (struct exchange){0};

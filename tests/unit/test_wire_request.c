@@ -2,7 +2,10 @@
  * answers are framed is in test_wire_answer.c. */
 #include "wire/request.h"
 
+#include <inttypes.h>
+
 #include "base/alloc.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "request_bench.h"
 
@@ -80,6 +83,7 @@ static void test_allow(void **state)
         {"/fragments", "\r\nAllow: GET, HEAD\r\n"},
         {"/workerless/health", "\r\nAllow: GET, HEAD\r\n"},
         {"/workerless/ready", "\r\nAllow: GET, HEAD\r\n"},
+        {"/workerless/counters", "\r\nAllow: GET, HEAD\r\n"},
         {"/fragment/unknown", NULL},
         {"/fragment//", NULL},
         {"/fragments/", NULL},
@@ -244,6 +248,56 @@ static void test_purged(void **state)
     assert_int_equal(status_of(asking), 0);
     ev_run(loop, EVRUN_NOWAIT);
     assert_int_equal(hand.started, 2);
+}
+
+/* Every counter, in the table's order; for those clients only whom the config names. */
+static void test_counters(void **state)
+{
+    static const struct {
+        const char *method, *remote_addr;
+        int status;
+    } cases[] = {
+        {"GET", "127.0.0.1", 200},  {"HEAD", "127.0.0.1", 200}, {"GET", "::1", 403},
+        {"HEAD", "::1", 403},       {"GET", "127.0.0.10", 403}, {"GET", "127.0.0.", 403},
+        {"GET", "", 403},           {"GET", NULL, 403},         {"GET", "127.0.0.1, ::1", 403},
+        {"POST", "127.0.0.1", 405}, {"POST", "127.0.0.2", 405},
+    };
+    char expected[COUNTERS * 64], head[RESPONSE_HEAD_MAX + 1];
+    size_t len = 0;
+    (void)state;
+    counter_values[COUNTERS - 1] = UINT64_MAX;
+    for (size_t i = 0; i < COUNTERS; i++)
+        len += (size_t)sprintf(expected + len, "%s %" PRIu64 "\n", counter_rows[i].name,
+                               counter_values[i]);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct buffer params = {0};
+        put_pair(&params, "REQUEST_METHOD", cases[i].method);
+        put_pair(&params, "DOCUMENT_URI", "/workerless/counters");
+        put_pair(&params, "HTTP_X_FORWARDED_FOR", "127.0.0.1");
+        if (cases[i].remote_addr)
+            put_pair(&params, "REMOTE_ADDR", cases[i].remote_addr);
+        asking = request_new(&group, 9, true);
+        assert_non_null(asking);
+        feed(asking, buffer_slice(&params), 0, FEED_WHOLE);
+        buffer_free(&params);
+        assert_row(i, status_of(asking) == cases[i].status);
+        const struct response *response = &asking->answer.response;
+        head[response_head(response, 0, head)] = '\0';
+        assert_row(i, strstr(head, "\r\nCache-Control: no-store\r\n"));
+        assert_row(i, !strstr(head, "ETag") && !strstr(head, "Age"));
+        if (cases[i].status == 200) {
+            char length[64];
+            sprintf(length, "\r\nContent-Length: %zu\r\n", len);
+            assert_row(i, strstr(head, "\r\nContent-Type: text/plain; charset=utf-8\r\n"));
+            assert_row(i, strstr(head, length));
+            assert_slice(i, response_body(response),
+                         slice_of(strcmp(cases[i].method, "HEAD") ? expected : ""));
+        }
+        request_free(asking);
+        asking = NULL;
+    }
+    counter_values[COUNTERS - 1] = 0;
+    assert_int_equal(budgets[BUDGET_UNSENT].used, 0);
 }
 
 /* What the headers show is answered before the body has come, and only then. */
@@ -513,6 +567,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_params_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_early, setup, teardown),
         cmocka_unit_test_setup_teardown(test_settled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ready, setup, teardown),

@@ -10,7 +10,7 @@
 #include "fastcgi/params.h"
 #include "fastcgi/record.h"
 #include "web/feed.h"
-#include "web/purge.h"
+#include "web/client_list.h"
 #include "web/route.h"
 #include "wire/limits.h"
 #include "wire/output.h"
@@ -23,7 +23,7 @@ static const struct connection_limits limits = {.max_params = 10000,
                                                 .max_request_body = 500,
                                                 .receive_timeout = 60,
                                                 .heartbeat = 60};
-static const struct purge_settings nobody;
+static const struct client_list nobody;
 
 static struct route routes[] = {{.pattern = "a*", .stream = true},
                                 {.pattern = "b*", .stream = true},
@@ -52,7 +52,7 @@ static int setup(void **state)
     fake_begin((struct flight_limits){1000, 1000});
     for (size_t i = 0; i < LENGTH(routes); i++)
         routes[i].recipe = bench->recipes[i];
-    service = service_new(routes, LENGTH(routes), &nobody, MAX_STREAM, bench->flights);
+    service = service_new(routes, LENGTH(routes), &nobody, &nobody, MAX_STREAM, bench->flights);
     assert_non_null(service);
     request_groups_init(&groups, bench->loop, &limits, service, on_ready);
     group = (struct request_group){.all = &groups, .connection = 4711, .next_generation = 77};
