@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "base/counters.h"
 #include "base/log.h"
 
 struct budget budgets[BUDGETS] = {
@@ -16,7 +17,12 @@ void budget_log_refusal(enum budget_name name)
         [BUDGET_UNFINISHED] = "max_unfinished",
         [BUDGET_UNSENT] = "max_unsent",
     };
+    static const enum counter counters[] = {
+        [BUDGET_UNFINISHED] = COUNTER_REFUSED_MAX_UNFINISHED,
+        [BUDGET_UNSENT] = COUNTER_REFUSED_MAX_UNSENT,
+    };
     static struct log_limit limits[BUDGETS];
+    counter_add(counters[name], 1);
     log_limited(&limits[name], LOG_LEVEL_WARNING, "budget",
                 "%s is reached: requests are refused with 503", options[name]);
 }

@@ -20,7 +20,7 @@ struct budget {
     size_t limit, used; /* bytes; without a config there is no limit */
 };
 
-/* Logs, now and then, that something was refused because the budget has no room. */
+/* Counts that something was refused because the budget has no room, and logs it now and then. */
 void budget_log_refusal(enum budget_name name);
 
 extern struct budget budgets[BUDGETS];

@@ -43,7 +43,7 @@
     X(CALLS_TIMED_OUT, "calls_timed_out", COUNTER, \
       "Calls to sources that did not complete in time.") \
     X(WAKEUPS, "wakeups", COUNTER, \
-      "Changes of values and leases that made a waiting fragment look in Redis again.") \
+      "Fragments in progress that were looked up again because their value or lease changed.") \
     X(REFUSED_MAX_PARKED, "refused_max_parked", COUNTER, \
       "Requests rejected because of max_parked.") \
     X(REFUSED_MAX_FLIGHTS, "refused_max_flights", COUNTER, \

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/container.h"
+#include "base/counters.h"
 #include "base/later.h"
 #include "base/log.h"
 #include "cache/changes.h"
@@ -337,6 +338,7 @@ static void on_stored(void *caller, const struct store_answer *answer)
     struct cache *cache = question->cache;
     struct slice key = key_of(question);
     if (answer->outcome == STORE_DONE) {
+        counter_add(COUNTER_STORES, 1);
         if (!answer->untracked && question->changes == changes_count(&cache->changes, key))
             keep_in_memory(cache, key, question->entry, question->until_ms);
     } else if (answer->outcome == STORE_NONE) {
@@ -462,6 +464,7 @@ bool cache_purge(struct cache *cache, const struct cache_purge *purge, cache_ans
     if (!question)
         return false;
     question->purges = true;
+    counter_add(COUNTER_PURGES, 1);
     (cache->store ? purge_redis : purge_memory)(question, purge->is_prefix, purge->soft);
     tell(cache, CHANGED_BY_PURGE, purge->key, purge->is_prefix);
     return true;

@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/container.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "base/timeout.h"
 #include "cache/cache.h"
@@ -494,13 +495,18 @@ static bool operation_send(struct operation *operation)
     if (operation->asking && !redis_server_send(server, 1, asking, asking_len, on_ignored, NULL))
         return false;
     arguments_of(operation, &arguments);
-    return redis_server_send(server, arguments.count, arguments.words, arguments.lens, on_reply,
-                             operation);
+    if (!redis_server_send(server, arguments.count, arguments.words, arguments.lens, on_reply,
+                           operation))
+        return false;
+    if (kinds[operation->kind].script != NO_SCRIPT)
+        counter_add(COUNTER_SCRIPTS, 1);
+    return true;
 }
 
 void store_get(struct store *store, struct slice key, store_answer_fn *answered, void *caller)
 {
     struct operation *operation = operation_new(store, GET, key, answered, caller);
+    counter_add(COUNTER_LOOKUPS, 1);
     if (operation)
         operation_start(operation);
 }
@@ -509,6 +515,7 @@ void store_claim(struct store *store, struct slice key, const char *token, int64
                  const struct entry *known, store_answer_fn *answered, void *caller)
 {
     struct operation *operation = operation_new(store, CLAIM, key, answered, caller);
+    counter_add(COUNTER_CLAIMS, 1);
     if (!operation)
         return;
     set_token(operation, token);

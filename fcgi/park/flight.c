@@ -8,6 +8,7 @@
 #include "base/budget.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
@@ -120,18 +121,20 @@ static bool known_is_doubted(const struct flight *flight)
     return flight->known && !flight_old_entry(flight);
 }
 
-/* To be called just before the cache is asked. */
-static void begin_question(struct flight *flight)
-{
-    check(!flight->asking);
-    flight->asking = true;
-    flight->asked = flight->told;
-}
-
 /* Whether a change may be younger than what the cache answers, or has answered last. */
 static bool changed_since_asked(const struct flight *flight)
 {
     return flight->told.all != flight->asked.all;
+}
+
+/* To be called just before the cache is asked. */
+static void begin_question(struct flight *flight)
+{
+    check(!flight->asking);
+    if (changed_since_asked(flight))
+        counter_add(COUNTER_WAKEUPS, 1);
+    flight->asking = true;
+    flight->asked = flight->told;
 }
 
 /* --- making it --- */
@@ -197,6 +200,10 @@ static void flight_fail(struct flight *flight, enum source_status status, const 
     outcome_log_failure(&flight->shared->logs[flight->fragment.recipe->source], &flight->fragment,
                         status, reason);
     flight->settlement.kind = outcome_of_failure(status);
+    if (status == SOURCE_FAILED)
+        counter_add(COUNTER_CALLS_FAILED, 1);
+    else if (status == SOURCE_TIMED_OUT)
+        counter_add(COUNTER_CALLS_TIMED_OUT, 1);
     if (!known_is_doubted(flight) || status == SOURCE_CANCELLED) {
         flight_fall_back(flight);
         return;
@@ -258,6 +265,7 @@ static void flight_generate(struct flight *flight, struct lease *lease)
     flight_set_state(flight, FLIGHT_GENERATING);
     flight->lease = lease;
     flight->started = clock_monotonic();
+    counter_add(COUNTER_CALLS_STARTED, 1);
     flight->call = source_start(source_of(flight), flight->fragment.name,
                                 flight->fragment.recipe->number, on_source_done, flight);
     if (!flight->call)

@@ -10,6 +10,7 @@
 #include <utlist.h>
 
 #include "base/container.h"
+#include "base/counters.h"
 #include "base/table.h"
 #include "base/timeout.h"
 #include "cache/cache.h"
@@ -210,6 +211,7 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
                                       .entry = entry,
                                       .detail = FROM_MEMORY,
                                       .hit = true};
+    counter_add(COUNTER_HITS_MEMORY, 1);
     if (usability == USABLE_REFRESH)
         flights_refresh(flights, fragment, entry);
     return true;
@@ -222,11 +224,15 @@ static struct flight *flight_to_join(struct flights *flights, const struct fragm
     struct flight *flight = flights_find(flights, fragment->key);
 
     *refusal = JOIN_TOO_MANY_PARKED;
-    if (flights->parking.parked >= flights->limits.max_parked)
+    if (flights->parking.parked >= flights->limits.max_parked) {
+        counter_add(COUNTER_REFUSED_MAX_PARKED, 1);
         return NULL;
+    }
     *refusal = JOIN_TOO_MANY_FLIGHTS;
-    if (!flight && flights->count >= flights->limits.max_flights)
+    if (!flight && flights->count >= flights->limits.max_flights) {
+        counter_add(COUNTER_REFUSED_MAX_FLIGHTS, 1);
         return NULL;
+    }
     *refusal = JOIN_NO_MEMORY;
     return flight ? flight : flights_add(flights, fragment);
 }
@@ -276,8 +282,10 @@ struct waiter *flights_purge(struct flights *flights, const struct cache_purge *
 {
     *refusal = JOIN_TOO_MANY_PARKED;
     if (flights->parking.parked >= flights->limits.max_parked ||
-        flights->purges.count >= flights->limits.max_parked)
+        flights->purges.count >= flights->limits.max_parked) {
+        counter_add(COUNTER_REFUSED_MAX_PARKED, 1);
         return NULL;
+    }
     *refusal = JOIN_NO_MEMORY;
     struct waiter *waiter = purges_start(&flights->purges, what, who);
     if (waiter)

@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "base/alloc.h"
+#include "base/counters.h"
 
 static void park(struct parking *parking, struct waiter **list, struct waiter *waiter)
 {
@@ -12,6 +13,7 @@ static void park(struct parking *parking, struct waiter **list, struct waiter *w
     waiter->list = list;
     DL_APPEND(*list, waiter);
     parking->parked++;
+    counter_add(COUNTER_PARKED, 1);
 }
 
 struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct waiter_address who)
@@ -35,6 +37,7 @@ void waiter_leave(struct waiter *waiter)
 {
     DL_DELETE(*waiter->list, waiter);
     waiter->parking->parked--;
+    counter_sub(COUNTER_PARKED, 1);
     if (waiter->settled)
         return;
     timeout_stop(waiter_hold(waiter));
@@ -47,6 +50,8 @@ void waiter_settle(struct waiter *waiter, struct settlement settlement)
     struct waiter_address who = waiter->who;
     waiter_embedded_fn *settled = waiter->settled;
     settlement.collapsed = waiter->collapsed;
+    if (settlement.hit)
+        counter_add(settlement.detail == FROM_MEMORY ? COUNTER_HITS_MEMORY : COUNTER_HITS_REDIS, 1);
     waiter_leave(waiter);
     if (settled)
         settled(waiter, &settlement);

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/container.h"
+#include "base/counters.h"
 #include "base/timeout.h"
 #include "redis/conn.h"
 #include "redis/settings.h"
@@ -55,9 +56,12 @@ bool redis_pipeline_send(struct redis_pipeline *pipeline, int argc, const char *
     size_t bytes = sizeof(struct command);
     for (int i = 0; i < argc; i++)
         bytes += lens[i];
-    if (!pipeline->conn || bytes > pipeline->max_pending ||
-        pipeline->pending_bytes > pipeline->max_pending - bytes)
+    if (!pipeline->conn)
         return false;
+    if (bytes > pipeline->max_pending || pipeline->pending_bytes > pipeline->max_pending - bytes) {
+        counter_add(COUNTER_REFUSED_MAX_PENDING, 1);
+        return false;
+    }
     struct command *command = alloc_zeroed(sizeof *command);
     if (!command)
         return false;

@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "base/budget.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "fastcgi/values.h"
 #include "wire/limits.h"
@@ -147,6 +148,7 @@ static bool limit_reached(struct exchange *exchange)
     size_t most = exchange->requests.all->limits->max_connection_requests;
     if (exchange->inflight.count < most)
         return false;
+    counter_add(COUNTER_REFUSED_MAX_CONNECTION_REQUESTS, 1);
     log_limited(&exchange->requests.all->refusals, LOG_LEVEL_WARNING, "connection",
                 "%u: max_connection_requests is reached (%zu): requests are refused with 503",
                 exchange->requests.connection, most);

@@ -8,6 +8,7 @@
 #include "base/budget.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/counters.h"
 #include "fastcgi/params.h"
 #include "fastcgi/record.h"
 #include "web/feed.h"
@@ -360,6 +361,16 @@ size_t request_unsent(const struct request *request)
     return unsent;
 }
 
+/* Once for each answer, with its head. */
+static void count_answer(const struct response *response)
+{
+    enum counter counter = response->status < 300   ? COUNTER_ANSWERS_2XX
+                           : response->status < 400 ? COUNTER_ANSWERS_3XX
+                           : response->status < 500 ? COUNTER_ANSWERS_4XX
+                                                    : COUNTER_ANSWERS_5XX;
+    counter_add(counter, 1);
+}
+
 /* Own bytes of a record: its header and the response's head, if that is still to come. */
 static bool emit_front(struct request *request, struct output *output, size_t body_len)
 {
@@ -367,9 +378,11 @@ static bool emit_front(struct request *request, struct output *output, size_t bo
     char *out = output_reserve(output, FCGI_HEADER_LEN + head_max);
     if (!out)
         return false;
-    if (!request->head_sent)
+    if (!request->head_sent) {
         head_len =
             response_head(&request->answer.response, clock_fleet_ms(), out + FCGI_HEADER_LEN);
+        count_answer(&request->answer.response);
+    }
     output_return(output, head_max - head_len);
     size_t content_len = head_len + body_len;
     record_encode_header(out, FCGI_STDOUT, request->id, (uint16_t)content_len,
@@ -408,8 +421,10 @@ static enum request_progress emit_stream(struct request *request, struct output 
     if (!out)
         return REQUEST_NO_MEMORY;
     char *content = out + FCGI_HEADER_LEN;
-    if (!request->head_sent)
+    if (!request->head_sent) {
         len = response_head(feed_head(feed), clock_fleet_ms(), content);
+        count_answer(feed_head(feed));
+    }
     len += feed_write(feed, content + len, room - len);
     output_return(output, len > 0 ? room - len : FCGI_HEADER_LEN + room); /* no empty record */
     if (len > 0)
