@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
+from .fcgi import ask
 from .process import (Address, Port, Server, accepts, connect, gone, split_command, started)
 from .slowapi import Answer, SlowApi
 from .wait import wait_until
@@ -22,6 +23,9 @@ from .wait import wait_until
 TOP = Path(__file__).resolve().parents[2]
 SHIM = Path(__file__).with_name("shim.py")
 SUPERVISE = Path(__file__).with_name("supervise.py")
+
+# Lets the tests, which all come from there, read the counters.
+READABLE = 'status = {"127.0.0.1"}'
 
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer",
                    "runtime error:", "ThreadSanitizer")
@@ -77,6 +81,8 @@ class Workerless(Server):
     systemd:  a listening socket to inherit as descriptor 3, with LISTEN_FDS.
     nofile:   its descriptor limit.
 
+    With a `listen` line comes one that lets the tests read counters().
+
     stop() fails unless it ends with status 0 and its log is free of sanitizer reports.
     """
 
@@ -95,10 +101,10 @@ class Workerless(Server):
         self._port = Port(port) if listen == "tcp" else None
         if listen == "unix":
             self.address: Optional[Address] = self.socket_path
-            config = f'listen = {{"unix:{self.socket_path}"}}\n' + config
+            config = f'listen = {{"unix:{self.socket_path}"}} {READABLE}\n' + config
         elif listen == "tcp":
             self.address = ("127.0.0.1", self._port.number)
-            config = f'listen = {{"tcp:127.0.0.1:{self._port.number}"}}\n' + config
+            config = f'listen = {{"tcp:127.0.0.1:{self._port.number}"}} {READABLE}\n' + config
         else:
             self.address = address
         self.config_path = self.dir / "workerless.conf"
@@ -137,6 +143,21 @@ class Workerless(Server):
         for word in SANITIZER_WORDS:
             assert word not in log, f"a sanitizer found something:\n{log}"
         assert status == 0, f"workerless ended with status {status}:\n{log}"
+
+    def counters(self) -> Dict[str, int]:
+        """What it has counted so far, by name (see fcgi/base/counters.h). This request is not in it,
+        but earlier calls of this function are."""
+        response = ask(self.address, "/workerless/counters")
+        assert response.status == 200, response.stdout
+        return {name: int(value) for name, value in map(str.split, response.text.splitlines())}
+
+    def counter(self, name: str) -> int:
+        """One of them."""
+        return self.counters()[name]
+
+    def wait_counter(self, name: str, least: int) -> None:
+        """Waits until it has counted so many."""
+        wait_until(lambda: self.counter(name) >= least, f"{name} to be {least}")
 
     def cpu_seconds(self) -> float:
         """Processor time that it has used so far."""

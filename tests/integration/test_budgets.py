@@ -122,6 +122,7 @@ def test_unread_answers(large, run):
     with Connection(server.address) as other:
         response = other.request("/fragment/b")
         assert (response.status, response.headers["retry-after"]) == (503, "1")
+        assert server.counter("refused_max_unsent") == 1
         assert other.request("/fragment/small").status == 200
         assert first.read().body == b"a" * BODY
         assert other.request("/fragment/b").body == b"b" * BODY

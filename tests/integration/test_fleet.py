@@ -40,8 +40,11 @@ def fleet(shared):
 def park(fleet, number: int, name: str, ids=(1,)) -> None:
     """Sends requests of a key that another daemon makes, and waits until they wait for that one:
     the daemon has tried to take the lease."""
+    server = fleet.servers[number]
+    claims = server.counter("claims")
     before = fleet.redis.calls_of("evalsha") + fleet.redis.calls_of("eval")
     fleet.send(number, name, ids)
+    server.wait_counter("claims", claims + 1)
     fleet.connections[number].sync()
     wait_until(lambda: fleet.redis.calls_of("evalsha") + fleet.redis.calls_of("eval") > before,
                "the lease to be asked for")

@@ -105,7 +105,7 @@ def test_more_calls_than_the_source_may_make_at_once(tmp, run, daemon, api):
     with Connection(server.address) as connection:
         connection.send_raw(b"".join(
             start(name, number) for number, name in enumerate(names, start=1)))
-        connection.sync()
+        server.wait_counter("calls_started", 20)
         api.wait_calls(None, 2)
         stays(lambda: api.calls() == 2, "two calls are under way")
         api.release(*names)

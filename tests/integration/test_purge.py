@@ -358,15 +358,18 @@ def begin(fleet, names: list, first_id: int) -> None:
 
 
 def scripts_of_purge(fleet, name: str, headers: dict) -> int:
-    """How many scripts Redis runs because of a purge."""
-    def scripts() -> int:
-        return fleet.redis.calls_of("evalsha") + fleet.redis.calls_of("eval")
+    """How many scripts the daemon sends, and Redis runs, because of a purge."""
+    def scripts() -> list:
+        return [fleet.redis.calls_of("evalsha") + fleet.redis.calls_of("eval"),
+                fleet.servers[0].counter("scripts")]
 
     fleet.hear()
-    before = scripts()
+    before, purges = scripts(), fleet.servers[0].counter("purges")
     assert fleet.purge(0, name, headers=headers).status == 204
     fleet.hear()
-    return scripts() - before
+    run, sent = (after - then for after, then in zip(scripts(), before))
+    assert run == sent and fleet.servers[0].counter("purges") == purges + 1
+    return sent
 
 
 @pytest.mark.parametrize("headers", [{}, SOFT], ids=["hard", "soft"])

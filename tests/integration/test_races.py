@@ -104,14 +104,13 @@ def test_rounds(run, tmp, api, redis):
     redis.command("SET", "lease:{worker:sie/a}", "theirs", "PX", 60000)
     with Connection(server.address) as connection:
         connection.send_raw(fcgi.request("/fragment/sie/a", 1))
-        connection.sync()
+        server.wait_counter("claims", 1)
         for number in range(5):
-            time.sleep(0.05)
             assert connection.request("/fragment/zzz*", 10 + number, method="PURGE").status == 204
-        time.sleep(0.2)
-        calls = api.calls("sie/a")
+        counters = server.counters()
+        assert (counters["purges"], counters["wakeups"], counters["calls_started"]) == (5, 0, 0)
+        assert counters["claims"] == counters["parked"] == 1
         assert redis.command("GETDEL", "lease:{worker:sie/a}") == b"theirs"
-        assert calls == 0
 
 
 def test_purged_comes_back_without_redis(run, tmp, api):
@@ -294,11 +293,12 @@ def test_made_while_redis_hung(run, tmp, api, redis):
         redis.pause()
         connection.send_raw(fcgi.request("/fragment/sie/a", 1))
         api.wait_calls("sie/a", 1)
+        wakeups = server.counter("wakeups")
         redis.resume()
         server.wait_log("back in use")
         wait_armed(redis)
-        connection.sync()
-        time.sleep(0.3)
+        server.wait_counter("wakeups", wakeups + 1)  # it asks for the lease that it began without
+        assert connection.request("/fragment/b", 3).status == 200  # asked after that
         api.release("sie/a")
         response = connection.response(1)
         assert response.text == "new"
