@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/check.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
@@ -58,7 +57,6 @@ struct question {
     int64_t extra_ms;    /* what is found is of use so long after its fresh time */
     int64_t until_ms;    /* what is stored is of use until then */
     uint32_t changes;    /* when it was sent */
-    bool sending;        /* what comes now comes too early */
     bool claims;         /* its token is that of a lease which it may have taken */
     bool purges;
     char token[STORE_TOKEN_LEN + 1];
@@ -287,13 +285,7 @@ static void answer_later(struct question *question, later_fn *call)
 
 static void on_answer(void *caller, const struct store_answer *answer)
 {
-    struct question *question = caller;
-    if (question->sending) {
-        check(answer->outcome == STORE_GONE); /* nothing was sent, so nothing else can be known */
-        answer_later(question, on_gone);
-    } else {
-        conclude(question, answer);
-    }
+    conclude(caller, answer);
 }
 
 bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
@@ -302,13 +294,10 @@ bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
     struct question *question = question_new(cache, key, extra_ms, answered, caller);
     if (!question)
         return false;
-    if (store_is_there(cache, key)) {
-        question->sending = true;
-        store_get(cache->store, key, on_answer, question);
-        question->sending = false;
-    } else {
+    if (!store_is_there(cache, key))
         answer_later(question, on_memory_only);
-    }
+    else if (!store_get(cache->store, key, on_answer, question))
+        answer_later(question, on_gone);
     return true;
 }
 
@@ -320,13 +309,12 @@ bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
         return false;
     if (store_is_there(cache, key)) {
         lease_make_token(question->token);
-        question->claims = question->sending = true;
-        store_claim(cache->store, key, question->token, (int64_t)(cache->settings->lease * 1000),
-                    known, on_answer, question);
-        question->sending = false;
-    } else {
-        answer_later(question, on_gone);
+        question->claims =
+            store_claim(cache->store, key, question->token,
+                        (int64_t)(cache->settings->lease * 1000), known, on_answer, question);
     }
+    if (!question->claims)
+        answer_later(question, on_gone);
     return true;
 }
 
@@ -370,12 +358,15 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
     }
     if (lease)
         memcpy(question->token, lease_token(lease), sizeof question->token);
-    bool leased = lease != NULL;
-    lease_free(lease);
     question->entry = entry_ref(entry);
     question->until_ms = until_ms;
-    store_put(cache->store, key, leased ? question->token : NULL, entry,
-              until_ms - clock_fleet_ms(), on_stored, question);
+    if (!store_put(cache->store, key, lease ? question->token : NULL, entry,
+                   until_ms - clock_fleet_ms(), on_stored, question)) {
+        question_free(question);
+        cache_release(cache, lease);
+        return false;
+    }
+    lease_free(lease);
     return true;
 }
 
@@ -387,13 +378,9 @@ bool cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const 
         return false;
     if (lease)
         memcpy(question->token, lease_token(lease), sizeof question->token);
-    if (store_is_there(cache, key)) {
-        question->sending = true;
-        store_check(cache->store, key, question->token, known, on_answer, question);
-        question->sending = false;
-    } else {
+    if (!store_is_there(cache, key) ||
+        !store_check(cache->store, key, question->token, known, on_answer, question))
         answer_later(question, on_gone);
-    }
     return true;
 }
 
@@ -444,14 +431,11 @@ static void purge_redis(struct question *question, bool is_prefix, bool soft)
 {
     struct cache *cache = question->cache;
     struct slice key = key_of(question);
-    question->sending = true;
-    if (is_prefix)
-        purge_prefix(cache->store, key, soft, on_prefix_purged, question);
-    else if (store_is_there(cache, key))
-        store_purge(cache->store, key, soft, on_answer, question);
-    else
+    bool sent = is_prefix ? purge_prefix(cache->store, key, soft, on_prefix_purged, question)
+                          : store_is_there(cache, key) &&
+                                store_purge(cache->store, key, soft, on_answer, question);
+    if (!sent)
         answer_later(question, on_gone);
-    question->sending = false;
     forget(cache, key, is_prefix);
 }
 

@@ -66,7 +66,7 @@ static void scan_begin(struct purge *purge)
 
 static void on_step(void *caller, struct redisReply *reply);
 
-static void scan_step(struct purge *purge)
+static bool scan_send(struct purge *purge)
 {
     const struct names *names = store_names(purge->store);
     struct redis_server *server = redis_topology_at(store_topology(purge->store), purge->server);
@@ -74,15 +74,14 @@ static void scan_step(struct purge *purge)
         purge->pattern + (purge->leases ? 0 : names->value_start - names->lease_start);
     const char *words[] = {"SCAN", purge->cursor, "MATCH", pattern, "COUNT", STEP};
     const size_t lens[] = {4, strlen(purge->cursor), 5, strlen(pattern), 5, sizeof STEP - 1};
-    if (!server || !redis_server_send(server, 6, words, lens, on_step, purge))
-        scan_end(purge, false);
+    return server && redis_server_send(server, 6, words, lens, on_step, purge);
 }
 
 static void scan_go_on(struct purge *purge)
 {
     purge->paused = purge->pending >= PENDING_MAX;
-    if (!purge->paused)
-        scan_step(purge);
+    if (!purge->paused && !scan_send(purge))
+        scan_end(purge, false);
 }
 
 /* A cursor is through: on to the next. */
@@ -119,8 +118,10 @@ static void purge_found(struct purge *purge, struct slice name)
     if (!names_read(store_names(purge->store), name, &key, &is_lease) ||
         is_lease != purge->leases || key.len == 0)
         return;
-    purge->pending++;
-    store_purge(purge->store, key, purge->soft, on_purged, purge);
+    if (store_purge(purge->store, key, purge->soft, on_purged, purge))
+        purge->pending++;
+    else
+        purge->failed = true;
 }
 
 /* [cursor, [name, ...]] */
@@ -147,16 +148,14 @@ static void on_step(void *caller, struct redisReply *reply)
         scan_go_on(purge);
 }
 
-void purge_prefix(struct store *store, struct slice prefix, bool soft, store_answer_fn *answered,
+bool purge_prefix(struct store *store, struct slice prefix, bool soft, store_answer_fn *answered,
                   void *caller)
 {
     const char *start = store_names(store)->lease_start;
     size_t start_len = strlen(start);
     struct purge *purge = alloc_zeroed(sizeof *purge + start_len + 2 * prefix.len + 2);
-    if (!purge) {
-        answered(caller, &(struct store_answer){.outcome = STORE_GONE});
-        return;
-    }
+    if (!purge)
+        return false;
     purge->store = store;
     purge->soft = soft;
     purge->answered = answered;
@@ -172,5 +171,8 @@ void purge_prefix(struct store *store, struct slice prefix, bool soft, store_ans
     }
     *end = '*';
     scan_begin(purge);
-    scan_step(purge);
+    if (scan_send(purge))
+        return true;
+    free(purge);
+    return false;
 }

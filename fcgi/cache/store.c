@@ -121,18 +121,15 @@ static void operation_end(struct operation *operation, struct store_answer answe
     operation_free(operation);
 }
 
-/* NULL when out of memory: then it has been answered already. */
+/* NULL when out of memory. */
 static struct operation *operation_new(struct store *store, enum operation_kind kind,
                                        struct slice key, store_answer_fn *answered, void *caller)
 {
     size_t size = strlen(store->names.value_start) + key.len + 1;
     size_t lease_size = size + sizeof("lease:{}");
     struct operation *operation = alloc_zeroed(sizeof *operation + size + lease_size);
-    if (!operation) {
-        if (answered)
-            answered(caller, &(struct store_answer){.outcome = STORE_GONE});
+    if (!operation)
         return NULL;
-    }
     operation->store = store;
     operation->kind = kind;
     operation->answered = answered;
@@ -145,7 +142,16 @@ static struct operation *operation_new(struct store *store, enum operation_kind 
     return operation;
 }
 
-static void operation_start(struct operation *operation)
+/* For the first time. False: it was not sent, is not answered, and is freed. */
+static bool operation_start(struct operation *operation)
+{
+    if (operation_send(operation))
+        return true;
+    operation_free(operation);
+    return false;
+}
+
+static void operation_go_on(struct operation *operation)
 {
     if (!operation_send(operation))
         operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
@@ -227,7 +233,7 @@ static void on_get(struct operation *operation, struct redisReply *reply)
     operation->kind = PTTL;
     operation->entry = entry_from_plain(value, clock_fleet_ms(), 0);
     if (operation->entry)
-        operation_start(operation);
+        operation_go_on(operation);
     else
         answer_entry(operation, NULL);
 }
@@ -313,7 +319,7 @@ static void on_purge(struct operation *operation, struct redisReply *reply)
     if (done && operation->declared == LEASE_ONLY) {
         operation_aim(operation, NULL, false);
         operation->declared = VALUE_ONLY;
-        operation_start(operation);
+        operation_go_on(operation);
         return;
     }
     operation_end(operation, (struct store_answer){.outcome = done ? STORE_DONE : STORE_GONE});
@@ -360,7 +366,7 @@ static bool operation_redirected(struct operation *operation, const char *error)
     } else {
         return false;
     }
-    operation_start(operation);
+    operation_go_on(operation);
     return true;
 }
 
@@ -372,7 +378,7 @@ static void on_again(void *context, struct timeout *again)
     operation->declared = BOTH_KEYS;
     operation->redirections = 0;
     operation_aim(operation, NULL, false);
-    operation_start(operation);
+    operation_go_on(operation);
 }
 
 /* An error reply. A lookup of a value that is no string is a miss; everything else is as if Redis
@@ -381,7 +387,7 @@ static void on_error(struct operation *operation, const char *error)
 {
     if (strncmp(error, "NOSCRIPT", 8) == 0 && !operation->by_text) {
         operation->by_text = true;
-        operation_start(operation);
+        operation_go_on(operation);
         return;
     }
     if (operation_redirected(operation, error))
@@ -503,46 +509,45 @@ static bool operation_send(struct operation *operation)
     return true;
 }
 
-void store_get(struct store *store, struct slice key, store_answer_fn *answered, void *caller)
+bool store_get(struct store *store, struct slice key, store_answer_fn *answered, void *caller)
 {
     struct operation *operation = operation_new(store, GET, key, answered, caller);
     counter_add(COUNTER_LOOKUPS, 1);
-    if (operation)
-        operation_start(operation);
+    return operation && operation_start(operation);
 }
 
-void store_claim(struct store *store, struct slice key, const char *token, int64_t lease_ms,
+bool store_claim(struct store *store, struct slice key, const char *token, int64_t lease_ms,
                  const struct entry *known, store_answer_fn *answered, void *caller)
 {
     struct operation *operation = operation_new(store, CLAIM, key, answered, caller);
     counter_add(COUNTER_CLAIMS, 1);
     if (!operation)
-        return;
+        return false;
     set_token(operation, token);
     set_milliseconds(operation, lease_ms);
     set_known(operation, known);
-    operation_start(operation);
+    return operation_start(operation);
 }
 
-void store_put(struct store *store, struct slice key, const char *token, struct entry *entry,
+bool store_put(struct store *store, struct slice key, const char *token, struct entry *entry,
                int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
     struct operation *operation =
         operation_new(store, token ? STORE : STORE_NEW, key, answered, caller);
     if (!operation)
-        return;
+        return false;
     if (entry->encoded.len > store->value_max) {
         log_limited(&store->too_long_to_store, LOG_LEVEL_WARNING, "redis",
                     "%s is not stored: its %zu bytes are more than max_value (%zu)",
                     operation->value_key, entry->encoded.len, store->value_max);
-        operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
-        return;
+        operation_free(operation);
+        return false;
     }
     if (token)
         set_token(operation, token);
     set_milliseconds(operation, keep_ms > 0 ? keep_ms : 1);
     operation->entry = entry_ref(entry);
-    operation_start(operation);
+    return operation_start(operation);
 }
 
 void store_renew(struct store *store, struct slice key, const char *token, int64_t lease_ms)
@@ -555,15 +560,15 @@ void store_renew(struct store *store, struct slice key, const char *token, int64
     operation_start(operation);
 }
 
-void store_check(struct store *store, struct slice key, const char *token,
+bool store_check(struct store *store, struct slice key, const char *token,
                  const struct entry *known, store_answer_fn *answered, void *caller)
 {
     struct operation *operation = operation_new(store, CHECK, key, answered, caller);
     if (!operation)
-        return;
+        return false;
     set_token(operation, token);
     set_known(operation, known);
-    operation_start(operation);
+    return operation_start(operation);
 }
 
 void store_release(struct store *store, struct slice key, const char *token)
@@ -575,15 +580,15 @@ void store_release(struct store *store, struct slice key, const char *token)
     operation_start(operation);
 }
 
-void store_purge(struct store *store, struct slice key, bool soft, store_answer_fn *answered,
+bool store_purge(struct store *store, struct slice key, bool soft, store_answer_fn *answered,
                  void *caller)
 {
     struct operation *operation =
         operation_new(store, soft ? PURGE_SOFT : PURGE, key, answered, caller);
     if (!operation)
-        return;
+        return false;
     set_milliseconds(operation, clock_fleet_ms());
-    operation_start(operation);
+    return operation_start(operation);
 }
 
 /* --- the servers --- */

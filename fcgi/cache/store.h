@@ -66,24 +66,25 @@ struct store_answer {
     bool untracked;      /* nobody tells of a change: the entry is not to be kept in memory */
 };
 
-/* Called exactly once for each call below that takes it: later, or before that call returns if
- * nothing can be sent (STORE_GONE). */
+/* The calls below that take one return whether it will be called: exactly once, and never before
+ * they return, as base/later.h says. False: nothing was sent, for want of memory, or because Redis
+ * can't be asked. */
 typedef void store_answer_fn(void *caller, const struct store_answer *answer);
 
 /* The value, if it is not longer than settings->max_value: FOUND, NONE or GONE. NONE as well for an
  * empty string, which store_claim finds. */
-void store_get(struct store *store, struct slice key, store_answer_fn *answered, void *caller);
+bool store_get(struct store *store, struct slice key, store_answer_fn *answered, void *caller);
 
 /* Reads the value again and, if it is still missing, takes the lease: FOUND, OURS, THEIRS, NONE
  * (the value could not be read, and is discarded) or GONE. The entry that is known already counts
  * as missing; NULL: there is none. */
-void store_claim(struct store *store, struct slice key, const char *token, int64_t lease_ms,
+bool store_claim(struct store *store, struct slice key, const char *token, int64_t lease_ms,
                  const struct entry *known, store_answer_fn *answered, void *caller);
 
 /* Keeps the entry for keep_ms and gives the lease up, if the token is still that of the lease. With
- * a NULL token: if there is no value. DONE; NONE: not ours any longer; GONE, at once if it is
- * larger than settings->max_value: then the lease is still to be given up. */
-void store_put(struct store *store, struct slice key, const char *token, struct entry *entry,
+ * a NULL token: if there is no value. DONE; NONE: not ours any longer; or GONE. False as well if it
+ * is larger than settings->max_value. After GONE and false the lease is still to be given up. */
+bool store_put(struct store *store, struct slice key, const char *token, struct entry *entry,
                int64_t keep_ms, store_answer_fn *answered, void *caller);
 
 /* Prolongs the lease, if it is still ours. */
@@ -91,7 +92,7 @@ void store_renew(struct store *store, struct slice key, const char *token, int64
 
 /* Reads the value and the lease: FOUND, SAME if it is the known one, NONE or GONE; lease_lost tells
  * whether the token is not that of the lease. */
-void store_check(struct store *store, struct slice key, const char *token,
+bool store_check(struct store *store, struct slice key, const char *token,
                  const struct entry *known, store_answer_fn *answered, void *caller);
 
 /* Gives the lease up, if it is still ours. */
@@ -99,7 +100,7 @@ void store_release(struct store *store, struct slice key, const char *token);
 
 /* Removes value and lease, if there are any; soft: makes the value stale and removes the lease.
  * DONE or GONE. */
-void store_purge(struct store *store, struct slice key, bool soft, store_answer_fn *answered,
+bool store_purge(struct store *store, struct slice key, bool soft, store_answer_fn *answered,
                  void *caller);
 
 /* What the keys are called, and on which servers they are. Both live as long as the store. */

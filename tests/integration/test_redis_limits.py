@@ -7,7 +7,7 @@ import pytest
 from harness import fcgi
 from harness.fakeredis import FakeRedis
 from harness.fcgi import Connection, ask
-from harness.fleet import fleet_config, is_hit
+from harness.fleet import cache_status, fleet_config, is_hit
 from harness.servers import Workerless
 from harness.wait import wait_until
 
@@ -80,9 +80,10 @@ def test_max_value_bounds_what_is_stored(start, redis, api):
     server = start(redis, cache='max_value = "4KiB"')
     for number in range(3):
         api.answer(f"n{number}", type="text/html", body=b"x" * 4096)
-        assert ask(server.address, f"/fragment/n{number}").body == b"x" * 4096
+        response = ask(server.address, f"/fragment/n{number}")
+        assert response.body == b"x" * 4096 and "stored" not in cache_status(response)
     api.answer("small", type="text/html", body=b"x" * 3000)
-    ask(server.address, "/fragment/small")
+    assert "stored" in cache_status(ask(server.address, "/fragment/small"))
     wait_until(lambda: redis.keys() == ["worker:small"], "only the small one to be stored")
     assert server.log().count(TOO_LONG) == 3 and "worker:n0 is not stored" in server.log()
 

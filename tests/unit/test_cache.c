@@ -31,7 +31,7 @@ struct store {
     struct command commands[30]; /* unanswered, the oldest first */
     size_t count;
     unsigned sent[PURGE_PREFIX + 1];
-    bool refuses; /* to send anything, and says so at once */
+    bool refuses; /* to send anything */
 };
 
 static struct store store;
@@ -72,11 +72,8 @@ bool store_busy(const struct store *of)
 static struct command *command_add(enum command_kind kind, struct slice key,
                                    store_answer_fn *answered, void *caller)
 {
-    static struct command refused;
-    if (store.refuses) {
-        answered(caller, &(struct store_answer){.outcome = STORE_GONE});
-        return &refused;
-    }
+    if (store.refuses)
+        return NULL;
     assert_true(store.count < LENGTH(store.commands));
     struct command *command = &store.commands[store.count++];
     *command = (struct command){.kind = kind, .answered = answered, .caller = caller};
@@ -105,67 +102,80 @@ void store_free(struct store *of)
         reply(of->commands[0].kind, (struct store_answer){.outcome = STORE_GONE});
 }
 
-void store_get(struct store *of, struct slice key, store_answer_fn *answered, void *caller)
+bool store_get(struct store *of, struct slice key, store_answer_fn *answered, void *caller)
 {
     (void)of;
-    command_add(GET, key, answered, caller);
+    return command_add(GET, key, answered, caller) != NULL;
 }
 
-void store_claim(struct store *of, struct slice key, const char *token, int64_t lease_ms,
+bool store_claim(struct store *of, struct slice key, const char *token, int64_t lease_ms,
                  const struct entry *known, store_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(CLAIM, key, answered, caller);
     (void)of;
     assert_int_equal(lease_ms, 60);
     assert_int_equal(strlen(token), STORE_TOKEN_LEN);
+    if (!command)
+        return false;
     strcpy(command->token, token);
     command->known_made_ms = known ? known->made_ms : -1;
+    return true;
 }
 
-void store_put(struct store *of, struct slice key, const char *token, struct entry *entry,
+bool store_put(struct store *of, struct slice key, const char *token, struct entry *entry,
                int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(STORE, key, answered, caller);
     (void)of;
+    if (!command)
+        return false;
     strcpy(command->token, token ? token : "");
     command->entry = entry_ref(entry);
     command->keep_ms = keep_ms;
+    return true;
 }
 
 void store_renew(struct store *of, struct slice key, const char *token, int64_t lease_ms)
 {
     (void)of;
     assert_int_equal(lease_ms, 60);
-    strcpy(command_add(RENEW, key, NULL, NULL)->token, token);
+    struct command *command = command_add(RENEW, key, NULL, NULL);
+    if (command)
+        strcpy(command->token, token);
 }
 
-void store_check(struct store *of, struct slice key, const char *token, const struct entry *known,
+bool store_check(struct store *of, struct slice key, const char *token, const struct entry *known,
                  store_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(CHECK, key, answered, caller);
     (void)of;
+    if (!command)
+        return false;
     strcpy(command->token, token);
     command->known_made_ms = known ? known->made_ms : -1;
+    return true;
 }
 
 void store_release(struct store *of, struct slice key, const char *token)
 {
     (void)of;
-    strcpy(command_add(RELEASE, key, NULL, NULL)->token, token);
+    struct command *command = command_add(RELEASE, key, NULL, NULL);
+    if (command)
+        strcpy(command->token, token);
 }
 
-void store_purge(struct store *of, struct slice key, bool soft, store_answer_fn *answered,
+bool store_purge(struct store *of, struct slice key, bool soft, store_answer_fn *answered,
                  void *caller)
 {
     (void)of, (void)soft;
-    command_add(PURGE, key, answered, caller);
+    return command_add(PURGE, key, answered, caller) != NULL;
 }
 
-void purge_prefix(struct store *of, struct slice prefix, bool soft, store_answer_fn *answered,
+bool purge_prefix(struct store *of, struct slice prefix, bool soft, store_answer_fn *answered,
                   void *caller)
 {
     (void)of, (void)soft;
-    command_add(PURGE_PREFIX, prefix, answered, caller);
+    return command_add(PURGE_PREFIX, prefix, answered, caller) != NULL;
 }
 
 /* --- the bench --- */
@@ -575,6 +585,27 @@ static void test_store(void **state)
     }
 }
 
+/* A store that is not sent (the entry is too large, say) is not called kept, and gives its lease
+ * up. */
+static void test_store_not_sent(void **state)
+{
+    struct entry *entry = make_entry(30000);
+    (void)state;
+    store.usable = store.tracking = true;
+    for (int leased = 0; leased < 2; leased++) {
+        if (leased)
+            claim_ours();
+        store.refuses = true;
+        unsigned before = entry->references;
+        assert_false(
+            cache_store(cache, SLICE("a"), leased ? lease : NULL, entry, clock_fleet_ms() + 40000));
+        assert_int_equal(entry->references, before);
+        assert_false(in_memory("a"));
+        store.refuses = false;
+    }
+    entry_unref(entry);
+}
+
 /* --- purging --- */
 
 /* What a key ends in has no meaning. */
@@ -730,6 +761,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_store_not_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge_of_an_asterisk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge_race, setup, teardown),
