@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
@@ -426,6 +427,7 @@ struct arguments {
 
 static void add(struct arguments *arguments, struct slice word)
 {
+    check(arguments->count < ARGS_MAX);
     arguments->words[arguments->count] = word.data;
     arguments->lens[arguments->count++] = word.len;
 }

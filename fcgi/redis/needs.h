@@ -8,6 +8,9 @@
 #define REDIS_PREFIXES_MAX    4
 #define REDIS_PROBE_WORDS_MAX 4
 
+/* Words of a command: CLIENT TRACKING with that many prefixes has the most. */
+#define REDIS_WORDS_MAX (7 + 2 * REDIS_PREFIXES_MAX)
+
 /* A command that changes nothing, to find out whether an ACL permits the ones like it. */
 struct redis_probe {
     const char *words[REDIS_PROBE_WORDS_MAX]; /* ended by NULL where there are fewer */

@@ -9,14 +9,15 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/container.h"
 #include "base/counters.h"
 #include "base/timeout.h"
 #include "redis/conn.h"
+#include "redis/needs.h"
 #include "redis/settings.h"
 
 #define EXTENSIONS_MAX 20 /* of a deadline, by the timeout each: a large value on a slow line */
-#define WORDS_MAX      12
 
 struct redis_pipeline {
     const struct redis_pipeline_events *events;
@@ -82,7 +83,8 @@ bool redis_pipeline_send(struct redis_pipeline *pipeline, int argc, const char *
 bool redis_pipeline_send_words(struct redis_pipeline *pipeline, redis_reply_fn *answered,
                                void *caller, int count, const char **words)
 {
-    size_t lens[WORDS_MAX];
+    size_t lens[REDIS_WORDS_MAX];
+    check(count <= REDIS_WORDS_MAX);
     for (int i = 0; i < count; i++)
         lens[i] = strlen(words[i]);
     return redis_pipeline_send(pipeline, count, words, lens, answered, caller);

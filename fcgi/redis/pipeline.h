@@ -40,7 +40,7 @@ void redis_pipeline_use(struct redis_pipeline *pipeline, struct redis_conn *conn
 bool redis_pipeline_send(struct redis_pipeline *pipeline, int argc, const char **argv,
                          const size_t *lens, redis_reply_fn *answered, void *caller);
 
-/* The same for words, at most 12. */
+/* The same for words, at most REDIS_WORDS_MAX. */
 bool redis_pipeline_send_words(struct redis_pipeline *pipeline, redis_reply_fn *answered,
                                void *caller, int count, const char **words);
 

@@ -61,7 +61,7 @@ bool redis_server_busy(const struct redis_server *server);
 bool redis_server_send(struct redis_server *server, int argc, const char **argv, const size_t *lens,
                        redis_reply_fn *answered, void *caller);
 
-/* The same for words, at most 12. */
+/* The same for words, at most REDIS_WORDS_MAX. */
 bool redis_server_send_words(struct redis_server *server, redis_reply_fn *answered, void *caller,
                              int count, const char **words);
 

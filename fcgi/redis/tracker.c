@@ -136,8 +136,8 @@ static void arm(struct redis_tracker *tracker, long long id)
 {
     char number[24];
     const char *off[] = {"CLIENT", "TRACKING", "OFF"};
-    const char *on[7 + 2 * REDIS_PREFIXES_MAX] = {"CLIENT", "TRACKING", "ON",    "REDIRECT",
-                                                  number,   "BCAST",    "NOLOOP"};
+    const char *on[REDIS_WORDS_MAX] = {"CLIENT", "TRACKING", "ON",    "REDIRECT",
+                                       number,   "BCAST",    "NOLOOP"};
     int count = 7;
     for (size_t i = 0; i < REDIS_PREFIXES_MAX && tracker->needs->prefixes[i]; i++) {
         on[count++] = "PREFIX";
