@@ -176,7 +176,7 @@ static void remember(struct flight *flight, struct entry *kept, int64_t until_ms
 static void flight_fall_back(struct flight *flight)
 {
     const struct freshness *terms = terms_of(flight);
-    enum settlement_kind kind = flight->settlement.kind;
+    enum settlement_kind kind = flight->failure;
     int64_t keep_until_ms;
     if (flight->known &&
         (known_is_doubted(flight) || !outcome_serves_stale(terms, flight->known, kind)))
@@ -199,7 +199,7 @@ static void flight_fail(struct flight *flight, enum source_status status, const 
 {
     outcome_log_failure(&flight->shared->logs[flight->fragment.recipe->source], &flight->fragment,
                         status, reason);
-    flight->settlement.kind = outcome_of_failure(status);
+    flight->failure = outcome_of_failure(status);
     if (status == SOURCE_FAILED)
         counter_add(COUNTER_CALLS_FAILED, 1);
     else if (status == SOURCE_TIMED_OUT)
@@ -250,8 +250,7 @@ static bool flight_declined(struct flight *flight)
     if (!flight->optional || !source_is_busy(source_of(flight)))
         return false;
     flight_land(flight, SETTLED_DECLINED, NULL);
-    HASH_DEL(flight->shared->table, flight); /* whoever comes now may be one who waits */
-    flight->detached = true;
+    flight_unlist(flight); /* whoever comes now may be one who waits */
     return true;
 }
 
@@ -415,7 +414,8 @@ void flight_look(struct flight *flight)
 /* Those who wait get what was begun; nobody joins them, and nobody keeps it. */
 static void flight_detach(struct flight *flight)
 {
-    HASH_DEL(flight->shared->table, flight);
+    check(flight_has_begun(flight));
+    flight_unlist(flight);
     flight->detached = true;
     DL_APPEND(flight->shared->detached, flight);
 }
@@ -519,12 +519,21 @@ struct flight *flight_new(struct flight_shared *shared, const struct fragment *f
         free(flight);
         return NULL;
     }
+    flight->listed = true;
     return flight;
+}
+
+void flight_unlist(struct flight *flight)
+{
+    if (flight->listed)
+        HASH_DEL(flight->shared->table, flight);
+    flight->listed = false;
 }
 
 static void flight_free(struct flight *flight)
 {
     check(!flight->waiters && !flight->lease && !flight->call && !flight->asking);
+    check(!flight->listed);
     entry_unref(flight->settlement.entry);
     entry_let_go(flight->known);
     free(flight);

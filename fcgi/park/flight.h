@@ -85,7 +85,7 @@ struct flight_shared {
     struct log_limit too_many_negatives;
     struct flight *table;    /* by key */
     struct flight *landed;   /* to be settled by whoever looks next */
-    struct flight *detached; /* still GENERATING */
+    struct flight *detached; /* GENERATING or FAILING */
 };
 
 /* How many changes a flight was told of. */
@@ -95,7 +95,7 @@ struct change_count {
 };
 
 struct flight {
-    UT_hash_handle hh; /* in shared->table until it is settled, or detached */
+    UT_hash_handle hh; /* in shared->table while `listed` */
     struct flight_shared *shared;
     struct fragment fragment;   /* its bytes are in `text` */
     struct flight *next, *prev; /* in shared->landed, or in shared->detached */
@@ -108,12 +108,14 @@ struct flight {
     struct source_call *call;     /* while GENERATING */
     double started;               /* when the generation was, by clock_monotonic() */
     ev_timer look_again;          /* while WAITING */
+    enum settlement_kind failure; /* what its source came to, if that is no result */
     struct settlement settlement; /* once LANDED; its entry is an owned reference */
     enum flight_state state;      /* set by flight_set_state alone */
     unsigned rounds;              /* claims that found what is of no use; see ROUNDS_MAX */
     bool asking;       /* the cache owes an answer: until then the flight can't be freed */
     bool refresh_next; /* what landed is served, and refreshed by a flight that follows */
-    bool detached;     /* purged, or declined: no longer in the table, so nobody joins it */
+    bool listed;       /* in the table: whoever asks for the key joins it */
+    bool detached;     /* purged once its source was asked: what it gets is not kept */
     bool optional;     /* nobody who asked for it waits: it takes no place in a queue */
     char text[];
 };
@@ -146,6 +148,9 @@ void flight_land(struct flight *flight, enum settlement_kind kind, struct entry 
 
 /* It lands with SETTLED_SHUTDOWN, if it has not landed yet. */
 void flight_cancel(struct flight *flight);
+
+/* Out of the table, if it is there: nobody joins it any longer. */
+void flight_unlist(struct flight *flight);
 
 /* All who waited have been told. It is freed, now or when the cache has answered. */
 void flight_settled(struct flight *flight);

@@ -78,8 +78,7 @@ static void flights_refresh(struct flights *flights, const struct fragment *frag
 /* Settles the waiters of a landed flight and takes it out of the table. */
 static void flights_settle(struct flights *flights, struct flight *flight)
 {
-    if (!flight->detached)
-        HASH_DEL(flights->shared.table, flight);
+    flight_unlist(flight);
     flights->count--;
     while (flight->waiters)
         waiter_settle(flight->waiters, flight->settlement);
