@@ -37,8 +37,9 @@
 
 enum connection_state {
     OPEN,
-    LINGERING, /* our side is shut; input is drained so that no reset overtakes the answer */
-    DOOMED,    /* to be freed by the runner */
+    HALF_CLOSED, /* the peer sends no more; what is in flight is answered */
+    LINGERING,   /* our side is shut; input is drained so that no reset overtakes the answer */
+    DOOMED,      /* to be freed by the runner */
 };
 
 struct connection {
@@ -52,7 +53,6 @@ struct connection {
     enum connection_state state;
     bool local; /* a unix socket */
     bool dirty;
-    bool half_closed; /* the peer sends no more; what is in flight is answered */
     bool write_later; /* output is left: the socket is full, or the turn is over */
     bool sent;        /* the peer has taken bytes in this turn */
 };
@@ -97,7 +97,7 @@ static void connection_mark(struct connection *connection)
 static void connection_set_state(struct connection *connection, enum connection_state state,
                                  const char *why)
 {
-    static const char *const names[] = {"open", "lingering", "doomed"};
+    static const char *const names[] = {"open", "half closed", "lingering", "doomed"};
     check(state > connection->state);
     log_debug("connection", "%u: %s: %s", connection->exchange.requests.connection, names[state],
               why);
@@ -133,12 +133,10 @@ static void on_end_of_input(struct connection *connection)
     bool listens =
         connection->local ? !peer_hung_up(connection) : connection->all->limits->tcp_half_close;
     exchange_end_input(&connection->exchange);
-    if (listens && connection->state == OPEN && !exchange_is_quiet(&connection->exchange)) {
-        connection->half_closed = true;
-        connection_mark(connection); /* its end is not to be read again */
-    } else {
+    if (listens && connection->state == OPEN && !exchange_is_quiet(&connection->exchange))
+        connection_set_state(connection, HALF_CLOSED, "the peer sends no more");
+    else
         connection_doom(connection, "closed by the peer");
-    }
 }
 
 static void connection_feed(struct connection *connection, struct slice input)
@@ -159,7 +157,7 @@ static void connection_read(struct connection *connection)
     struct batch *batch = &connection->all->batch;
     char *input = batch->bytes + batch->len;
     ssize_t len = recv(connection->io.fd, input, READ_MAX, 0);
-    if (len > 0 && connection->state != LINGERING) {
+    if (len > 0 && connection->state == OPEN) {
         batch->reads[batch->count].connection = connection;
         batch->reads[batch->count].input = (struct slice){.data = input, .len = (size_t)len};
         batch->count++;
@@ -214,7 +212,7 @@ static void connection_write(struct connection *connection)
  * reads, closing at once would make the kernel send a reset that could overtake the answer. */
 static void connection_close(struct connection *connection)
 {
-    if (!connection->half_closed && exchange_expects_input(&connection->exchange)) {
+    if (connection->state == OPEN && exchange_expects_input(&connection->exchange)) {
         connection_set_state(connection, LINGERING, "there may be input left");
         shutdown(connection->io.fd, SHUT_WR);
     } else {
@@ -230,7 +228,7 @@ static struct timeout_queue *timeout_for(const struct connection *connection)
         return &all->lingering;
     if (connection->write_later)
         return &all->sending;
-    if (connection->half_closed)
+    if (connection->state == HALF_CLOSED)
         return connection->local ? &all->half_closed : NULL;
     if (connection->exchange.inflight.count > 0)
         return NULL; /* each request has its own */
@@ -240,7 +238,8 @@ static struct timeout_queue *timeout_for(const struct connection *connection)
 static void connection_watch(struct connection *connection)
 {
     struct ev_loop *loop = connection->all->loop;
-    int wanted = (connection->half_closed ? 0 : EV_READ) | (connection->write_later ? EV_WRITE : 0);
+    int wanted =
+        (connection->state == HALF_CLOSED ? 0 : EV_READ) | (connection->write_later ? EV_WRITE : 0);
     if (wanted != (connection->io.events & (EV_READ | EV_WRITE)) ||
         (wanted != 0) != !!ev_is_active(&connection->io)) {
         ev_io_stop(loop, &connection->io);
@@ -259,13 +258,18 @@ static void connection_watch(struct connection *connection)
     connection->sent = connection->exchange.answered = false;
 }
 
+static bool connection_answers(const struct connection *connection)
+{
+    return connection->state == OPEN || connection->state == HALF_CLOSED;
+}
+
 /* One turn of a connection that was read, or is dirty. */
 static void connection_run(struct connection *connection)
 {
     const struct exchange *exchange = &connection->exchange;
-    if (connection->state == OPEN) {
+    if (connection_answers(connection)) {
         connection_write(connection);
-        if (exchange->verdict == EXCHANGE_CLOSE_WHEN_QUIET && connection->state == OPEN &&
+        if (exchange->verdict == EXCHANGE_CLOSE_WHEN_QUIET && connection_answers(connection) &&
             exchange_is_quiet(exchange))
             connection_close(connection);
     }
