@@ -5,26 +5,21 @@
  */
 #include "render/text.h"
 
-#include <strings.h>
-
 #include "base/buffer.h"
 #include "base/utf8.h"
 
 #define REPLACEMENT SLICE("\xEF\xBF\xBD") /* U+FFFD */
 
-static bool equal_nocase(struct slice a, struct slice b)
-{
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
-}
-
 static bool starts_nocase(struct slice text, struct slice prefix)
 {
-    return text.len > prefix.len && strncasecmp(text.data, prefix.data, prefix.len) == 0;
+    return text.len > prefix.len &&
+           slice_equal_nocase((struct slice){.data = text.data, .len = prefix.len}, prefix);
 }
 
 static bool ends_nocase(struct slice text, struct slice suffix)
 {
-    return text.len > suffix.len && equal_nocase(slice_from(text, text.len - suffix.len), suffix);
+    return text.len > suffix.len &&
+           slice_equal_nocase(slice_from(text, text.len - suffix.len), suffix);
 }
 
 /* "type/subtype" without parameters (RFC 9110 section 8.3.1). */
@@ -39,8 +34,8 @@ static struct slice essence(struct slice type)
 bool text_is_html(struct slice type)
 {
     struct slice media = essence(type);
-    return equal_nocase(media, SLICE("text/html")) ||
-           equal_nocase(media, SLICE("application/xhtml+xml"));
+    return slice_equal_nocase(media, SLICE("text/html")) ||
+           slice_equal_nocase(media, SLICE("application/xhtml+xml"));
 }
 
 bool text_is_text(struct slice type)
@@ -51,7 +46,7 @@ bool text_is_text(struct slice type)
     if (slice_trim(type).len == 0 || starts_nocase(media, SLICE("text/")))
         return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (equal_nocase(media, slice_of(names[i])))
+        if (slice_equal_nocase(media, slice_of(names[i])))
             return true;
     return ends_nocase(media, SLICE("+xml")) ||
            (starts_nocase(media, SLICE("application/")) && ends_nocase(media, SLICE("+json")));

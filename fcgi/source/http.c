@@ -23,6 +23,7 @@
 #include <utlist.h>
 
 #include "base/alloc.h"
+#include "base/container.h"
 #include "base/option.h"
 #include "base/timeout.h"
 #include "render/text.h"
@@ -269,8 +270,7 @@ static void on_settle_timer(struct ev_loop *loop, ev_timer *timer, int events)
 static void on_deadline(void *context, struct timeout *deadline)
 {
     struct http *http = context;
-    struct http_call *call =
-        (struct http_call *)((char *)deadline - offsetof(struct http_call, deadline));
+    struct http_call *call = container_of(deadline, struct http_call, deadline);
     char room[REASON_ROOM];
     const struct http_settings *settings = settings_of(&http->source);
     if (call->state == CALL_QUEUED)

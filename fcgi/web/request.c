@@ -1,8 +1,6 @@
 /* What the values of CGI variables mean. Pure. */
 #include "web/request.h"
 
-#include <strings.h>
-
 bool web_request_path_joined(const struct web_request *request, char *joined, size_t size,
                              struct slice *path)
 {
@@ -47,11 +45,6 @@ static struct slice take_item(struct slice *rest, char separator)
     return slice_trim(item);
 }
 
-static bool equal_ignoring_case(struct slice a, struct slice b)
-{
-    return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
-}
-
 static struct slice unquote(struct slice text)
 {
     if (text.len >= 2 && text.data[0] == '"' && text.data[text.len - 1] == '"')
@@ -85,7 +78,7 @@ static struct slice find_preference(struct slice rest, struct slice wanted)
         if (preference.len == 0)
             continue;
         struct slice name = take_item(&preference, '=');
-        if (equal_ignoring_case(name, wanted))
+        if (slice_equal_nocase(name, wanted))
             return unquote(slice_trim(preference));
     }
     return SLICE("");
@@ -106,7 +99,7 @@ bool web_request_accepts(const struct web_request *request, struct slice type)
     struct slice rest = request->accept;
     while (rest.len > 0) {
         struct slice range = take_item(&rest, ',');
-        if (range.len > 0 && equal_ignoring_case(take_item(&range, ';'), type))
+        if (range.len > 0 && slice_equal_nocase(take_item(&range, ';'), type))
             return true;
     }
     return false;

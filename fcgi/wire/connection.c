@@ -22,6 +22,7 @@
 #include "base/budget.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/log.h"
 #include "base/table.h"
 #include "base/timeout.h"
@@ -114,8 +115,7 @@ static void connection_doom(struct connection *connection, const char *why)
 
 static void on_request_ready(struct request_group *requests)
 {
-    connection_mark(
-        (struct connection *)((char *)requests - offsetof(struct connection, exchange.requests)));
+    connection_mark(container_of(requests, struct connection, exchange.requests));
 }
 
 /* --- bytes in --- */
@@ -319,7 +319,7 @@ static void on_check(struct ev_loop *loop, ev_check *last_batch, int events)
 
 static struct connection *connection_of(struct timeout *timeout)
 {
-    return (struct connection *)((char *)timeout - offsetof(struct connection, timeout));
+    return container_of(timeout, struct connection, timeout);
 }
 
 static void on_idle_timeout(void *context, struct timeout *timeout)

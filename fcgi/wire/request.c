@@ -8,6 +8,7 @@
 #include "base/budget.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/counters.h"
 #include "fastcgi/params.h"
 #include "fastcgi/record.h"
@@ -478,8 +479,7 @@ bool request_emit_end(const struct request *request, struct output *output)
 
 static void on_receive_timeout(void *context, struct timeout *deadline)
 {
-    struct request *request =
-        (struct request *)((char *)deadline - offsetof(struct request, arriving.deadline));
+    struct request *request = container_of(deadline, struct request, arriving.deadline);
     (void)context;
     request_refuse(request, 408);
     request->group->all->ready(request->group);
@@ -487,8 +487,7 @@ static void on_receive_timeout(void *context, struct timeout *deadline)
 
 static void on_beat(void *context, struct timeout *beat)
 {
-    struct request *request =
-        (struct request *)((char *)beat - offsetof(struct request, stream.beat));
+    struct request *request = container_of(beat, struct request, stream.beat);
     (void)context;
     feed_beat(request->stream.feed);
     resume(request);
