@@ -87,7 +87,9 @@ static void on_shutdown_look(struct ev_loop *loop, ev_timer *timer, int events)
     } else if (clock_monotonic() < server->shutdown_at) {
         return;
     } else if (!server->given_up) {
-        log_warning("main", "shutdown_timeout is over: giving up %zu connections and %zu flights",
+        log_warning("main",
+                    "shutdown_timeout is over: aborting %zu connections and %zu unfinished "
+                    "fragments",
                     connections, flights);
         server->given_up = true;
         server->shutdown_at = clock_monotonic() + LAST_WORDS_S;
@@ -106,8 +108,9 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
         server->shutdown_at = clock_monotonic();
         return;
     }
-    log_info("main", "SIG%s: finishing %zu requests and %zu flights", sigabbrev_np(signal->signum),
-             flights_parked(server->flights), flights_under_way(server->flights));
+    log_info("main", "SIG%s: finishing %zu requests and %zu fragments",
+             sigabbrev_np(signal->signum), flights_parked(server->flights),
+             flights_under_way(server->flights));
     listeners_close(server->listeners);
     server->listeners = NULL;
     service_drain(server->service);
@@ -122,7 +125,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
 {
     (void)loop, (void)signal, (void)events;
-    log_info("main", "SIGHUP: going on; the config is read only at the start, so restart for that");
+    log_info("main", "ignoring SIGHUP: restart to apply config changes");
 }
 
 static void watch_signals(struct server *server)
@@ -315,14 +318,15 @@ static void usage(FILE *out)
     fprintf(out,
             "Usage: workerless [-c FILE] [-t] [-v] | -V | -h\n"
             "\n"
-            "A FastCGI responder that parks requests for slow page fragments until their results\n"
-            "are there, and caches them in Redis. It runs in the foreground and logs to stderr.\n"
+            "A FastCGI responder that holds requests for slow page fragments until their results\n"
+            "are ready, and caches the results in Redis. It runs in the foreground and logs to\n"
+            "stderr by default.\n"
             "\n"
-            "  -c FILE  the config (default: %s)\n"
+            "  -c FILE  the config file (default: %s)\n"
             "  -t       check the config and exit\n"
-            "  -v       log what happens in detail\n"
+            "  -v       log in detail (debug level)\n"
             "  -V       print the version and exit\n"
-            "  -h       print this and the config's options, and exit\n",
+            "  -h       print this help and all config options, and exit\n",
             CONF_DEFAULT);
 }
 
@@ -349,7 +353,7 @@ int main(int argc, char **argv)
             return EXIT_SUCCESS;
         case 'h':
             usage(stdout);
-            puts("\nThe options of the config, with their defaults:\n");
+            puts("\nConfig options and their defaults:\n");
             conf_print_options(stdout);
             return EXIT_SUCCESS;
         default:

@@ -228,7 +228,7 @@ static void check_unique(const struct builder *builder, const struct place *plac
     const struct section *section = place->section;
     const struct place *first = find_title(builder, section->kind, section->title);
     if (first != place)
-        problems_add(builder->problems, section->line, "%s is there twice; first in line %d",
+        problems_add(builder->problems, section->line, "%s is defined twice; first in line %d",
                      call(place, called), first->section->line);
 }
 
@@ -250,7 +250,7 @@ static void warn_of_body(const struct builder *builder, const struct place *plac
         max_body > conf->cache.memory_bytes)
         problems_warn(builder->problems, value->line,
                       "max_body = %s is more than max_unsent and more than memory: a result that "
-                      "fits into neither is answered with 503; raise max_unsent",
+                      "fits into neither is rejected with 503; raise max_unsent",
                       problem_quote(quote, value->text));
 }
 
@@ -417,7 +417,7 @@ static void check_reached(const struct builder *builder, const struct place *pla
         if (star && star[1] == '\0' &&
             strncmp(section->title, title, (size_t)(star - section->title)) == 0) {
             problems_add(builder->problems, place->section->line,
-                         "%s is never used: %s in line %d comes before it and takes all of it",
+                         "%s is never used: %s in line %d comes first and matches all of it",
                          call(place, called), problem_quote(quote, section->title), section->line);
             return;
         }
@@ -436,7 +436,7 @@ static void warn_of_source(const struct builder *builder, const struct place *pl
         return;
     problems_warn(builder->problems, place->section->line,
                   "every name of %s gets the same result, since the %s of source %s has no "
-                  "{name}; write it into line %d, where the name belongs",
+                  "{name}; add it in line %d, where the name belongs",
                   problem_quote(pattern, place->section->title), option,
                   problem_quote(source, value->text), line_of(found, option));
 }
@@ -461,14 +461,15 @@ static void warn_of_fragment(const struct builder *builder, const struct place *
     if (stale && stale_error && freshness->stale_error > 0 &&
         freshness->stale_error <= freshness->stale)
         problems_warn(builder->problems, stale_error->line,
-                      "stale_error = %s has no effect, since stale = %s serves the result for as "
-                      "long already; make stale_error longer than stale",
+                      "stale_error = %s has no effect, since stale = %s already serves the result "
+                      "for "
+                      "that long; make stale_error longer than stale",
                       problem_quote(quote, stale_error->text), problem_quote(other, stale->text));
     if (hold && route->recipe.hold > HOLD_DOUBTFUL_S)
         problems_warn(
             builder->problems, hold->line,
             "hold = %s: nginx answers 504 after 60s (fastcgi_read_timeout), and other front "
-            "servers have a timeout like that; raise it above hold, or set hold to 55s or less",
+            "servers have a similar timeout; raise it above hold, or set hold to 55s or less",
             problem_quote(quote, hold->text));
 }
 

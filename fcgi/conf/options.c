@@ -1,4 +1,4 @@
-/* The options of each section, and all options together: find, print, guess what was meant. */
+/* The options of each section, and functions over all options: find, print, suggest a spelling. */
 #include "conf/options.h"
 
 #include <arpa/inet.h>
@@ -13,14 +13,14 @@
 static const char *check_namespace(const char *text)
 {
     if (!*text)
-        return "a namespace can't be empty";
+        return "a namespace must not be empty";
     if (strlen(text) > 100)
-        return "a namespace has at most 100 bytes";
+        return "a namespace must not be longer than 100 bytes";
     if (strcmp(text, "lease") == 0)
-        return "this namespace is that of the leases";
+        return "this namespace is reserved for leases";
     for (; *text; text++)
         if ((unsigned char)*text <= ' ' || *text == 0x7f || strchr("*?[]{}\\", *text))
-            return "a namespace has no spaces, control characters, braces or any of *?[]\\";
+            return "a namespace must not have spaces, control characters, braces or any of *?[]\\";
     return NULL;
 }
 
@@ -38,150 +38,155 @@ static const char *check_address(const char *text)
 static const struct option top_options[] = {
     {"listen", OPTION_LIST, AT(struct conf, listen.addresses),
      .preset = "unix:/run/workerless/workerless.sock", .check = listener_check_address,
-     .help = "Where front servers connect: unix:PATH, tcp:HOST:PORT, tcp:[V6]:PORT or fd:N. "
-             "A socket inherited from spawn-fcgi, lighttpd or systemd is used instead."},
+     .help = "Addresses to listen on for front servers: unix:PATH, tcp:HOST:PORT, tcp:[V6]:PORT "
+             "or fd:N. A socket inherited from spawn-fcgi, lighttpd or systemd replaces them."},
     {"socket_mode", OPTION_MODE, AT(struct conf, listen.socket_mode),
-     .preset = "0660", .help = "File mode of the unix sockets, octal."},
+     .preset = "0660", .help = "Octal file mode of unix sockets."},
     {"log", OPTION_CHOICE, AT(struct conf, log_to_syslog), .preset = "stderr",
      .words = "stderr syslog", .help = "Where log messages go."},
     {"max_parked", OPTION_COUNT, AT(struct conf, flights.max_parked),
      .preset = "100000", .min = "1", .max = "100000000",
-     .help = "Requests that wait for a result, at most; beyond it the answer is 503."},
+     .help = "Maximum number of waiting (parked) requests; more are rejected with 503."},
     {"max_flights", OPTION_COUNT, AT(struct conf, flights.max_flights),
      .preset = "100000", .min = "1", .max = "100000000",
-     .help = "Fragments being made at the same time, at most; beyond it the answer is 503."},
+     .help = "Maximum number of fragments being generated at a time; more requests get 503."},
     {"max_connections", OPTION_COUNT, AT(struct conf, connections.max_connections),
      .preset = "0", .min = "0", .max = "10000000",
-     .help = "Connections of front servers, at most; 0: what the descriptor limit allows."},
+     .help = "Maximum number of front server connections; 0: as many as the descriptor limit "
+             "allows."},
     {"max_connection_requests", OPTION_COUNT,
      AT(struct conf, connections.max_connection_requests),
      .preset = "1024", .min = "1", .max = "65535",
-     .help = "Requests in flight on one connection, at most; beyond it the answer is 503."},
+     .help = "Maximum number of concurrent requests on one connection; more are rejected with "
+             "503."},
     {"max_params", OPTION_SIZE, AT(struct conf, connections.max_params),
      .preset = "64KiB", .min = "1B", .max = "1GiB",
-     .help = "FastCGI variables of one request, at most; beyond it the answer is 431."},
+     .help = "Maximum size of one request's FastCGI variables; larger ones are rejected with 431."},
     {"max_request_body", OPTION_SIZE, AT(struct conf, connections.max_request_body),
      .preset = "1MiB", .min = "0", .max = "1GiB",
-     .help = "Body of one request, at most; beyond it the answer is 413."},
+     .help = "Maximum size of a request body; larger ones are rejected with 413."},
     {"max_unfinished", OPTION_SIZE, AT(struct conf, max_unfinished),
      .preset = "64MiB", .min = "64KiB", .max = "1024GiB",
-     .help = "Limit on the memory of all requests that have not arrived completely; over it new "
-             "ones get 503."},
+     .help = "Maximum memory for all requests that have not arrived completely; over it, new "
+             "requests are rejected with 503."},
     {"max_unsent", OPTION_SIZE, AT(struct conf, max_unsent),
      .preset = "64MiB", .min = "1MiB", .max = "1024GiB",
-     .help = "Limit on the memory of answers that front servers have not read yet, beyond what the "
-             "memory cache holds anyway; over it fragments get 503, and the connection is closed "
-             "that does not keep up with reading and costs the most memory over time."},
+     .help = "Maximum memory for responses that front servers have not read yet, not counting "
+             "what the memory cache holds anyway; over it, fragments get 503, and the slow reader "
+             "that has used the most memory over time loses its connection."},
     {"idle_timeout", OPTION_DURATION, AT(struct conf, connections.idle_timeout),
      .preset = "5m", .min = "1ms", .max = "365d",
-     .help = "A connection without requests is closed after this time; keep it above the front "
-             "server's own."},
+     .help = "Connections without requests are closed after this time; keep it above the front "
+             "server's own idle timeout."},
     {"receive_timeout", OPTION_DURATION, AT(struct conf, connections.receive_timeout),
      .preset = "60s", .min = "1ms", .max = "365d",
-     .help = "Time for a request to arrive whole."},
+     .help = "Time limit for a request to arrive completely."},
     {"send_timeout", OPTION_DURATION, AT(struct conf, connections.send_timeout),
      .preset = "60s", .min = "1ms", .max = "365d",
-     .help = "A front server that takes no byte for this time loses its connection."},
+     .help = "A connection is closed if the front server reads nothing for this time."},
     {"shutdown_timeout", OPTION_DURATION, AT(struct conf, shutdown_timeout),
      .preset = "30s", .min = "0", .max = "365d",
-     .help = "Time that requests in flight get to finish when the daemon is told to stop."},
+     .help = "How long the daemon waits for requests to complete when it is told to stop."},
     {"max_stream", OPTION_COUNT, AT(struct conf, max_stream), .preset = "64",
      .min = "1", .max = "1000",
-     .help = "Fragments of one request for /fragments, at most; beyond it the answer is 400."},
+     .help = "Maximum number of fragments in one /fragments request; more are rejected with 400."},
     {"heartbeat", OPTION_DURATION, AT(struct conf, connections.heartbeat),
      .preset = "15s", .min = "10ms", .max = "1d",
-     .help = "A stream that has nothing to send says so after this time at most, and after half of "
-             "it at least, so that no proxy takes it for dead."},
+     .help = "An idle stream sends a comment after half to all of this time, so that no proxy "
+             "closes it."},
     {"tcp_half_close", OPTION_CHOICE, AT(struct conf, connections.tcp_half_close),
      .preset = "no", .words = "no yes",
-     .help = "Whether a front server that has shut down its sending side on TCP still wants its "
-             "answers."},
+     .help = "Whether a front server that has shut down the sending side of a TCP connection still "
+             "reads its responses."},
     {"purge", OPTION_LIST, AT(struct conf, purge.addresses), .check = check_address,
-     .help = "Addresses of clients that may PURGE; without it nobody may."},
+     .help = "Client addresses that may send PURGE; if empty, nobody may."},
     {"status", OPTION_LIST, AT(struct conf, status.addresses), .check = check_address,
-     .help = "Addresses of clients that may read /workerless/counters; without it nobody may."},
+     .help = "Client addresses that may read /workerless/counters; if empty, nobody may."},
 };
 
 static const struct option cache_options[] = {
     {"redis", OPTION_STRING, AT(struct conf, cache.redis.address), .preset = "",
      .check = redis_check_address, .secret = true,
-     .help = "unix:PATH, unix://[user:password@]PATH[?db=N], redis://[user:password@]host[:port][/db], the primary that Sentinels "
-             "name: sentinel://[user:password@]host[:port],.../primary[/db], or some servers of a "
-             "Redis Cluster: cluster://[user:password@]host[:port],...; user and password are the "
-             "servers' (Sentinels with a password are not supported); with TLS rediss://, "
-             "sentinels:// and clusters://; \"\": memory only."},
+     .help = "Address of Redis: unix:PATH, unix://[user:password@]PATH[?db=N] or "
+             "redis://[user:password@]host[:port][/db]; for a primary found by Sentinels: "
+             "sentinel://[user:password@]host[:port],.../primary[/db]; for a Redis Cluster, some "
+             "of its servers: cluster://[user:password@]host[:port],...; for TLS: rediss://, "
+             "sentinels:// and clusters://. User and password are for the Redis servers "
+             "(Sentinels with a password are not supported). \"\": no Redis, memory only."},
     {"namespace", OPTION_STRING, AT(struct conf, cache.name_space),
      .preset = "worker", .check = check_namespace,
-     .help = "Keys in Redis begin with this and a colon."},
+     .help = "Prefix of all keys in Redis; a colon follows it."},
     {"memory", OPTION_SIZE, AT(struct conf, cache.memory_bytes),
-     .preset = "64MiB", .help = "Bound of the memory cache; 0: off."},
+     .preset = "64MiB", .help = "Maximum size of the memory cache; 0: off."},
     {"max_value", OPTION_SIZE, AT(struct conf, cache.max_value),
      .preset = "16MiB", .min = "1KiB", .max = "32MiB",
-     .help = "The largest value in Redis: a larger result is not stored, and a larger value that "
-             "somebody else has written counts as missing."},
+     .help = "Maximum size of a value in Redis: larger results are not stored, and larger values "
+             "that others have written count as missing."},
     {"max_pending", OPTION_SIZE, AT(struct conf, cache.redis.max_pending),
      .preset = "64MiB", .min = "1MiB", .max = "1024GiB",
-     .help = "Limit on the commands, results to be stored among them, that each server of Redis has "
-             "not answered yet; over it fragments are served without Redis."},
+     .help = "Maximum size of the commands, results to store included, that one Redis server has "
+             "not answered yet; over it, fragments are served without Redis."},
     {"redis_timeout", OPTION_DURATION, AT(struct conf, cache.redis.timeout),
      .preset = "250ms", .min = "1ms", .max = "60s",
-     .help = "Redis is taken for gone when it leaves a command unanswered for this time."},
+     .help = "Redis counts as unavailable if it does not answer a command within this time."},
     {"lease", OPTION_DURATION, AT(struct conf, cache.lease),
      .preset = "5s", .min = "100ms", .max = "1h",
-     .help = "A process that makes a result and dies is replaced after this time."},
+     .help = "If a process dies while it generates a fragment, another one takes over after this "
+             "time."},
     {"tls_ca", OPTION_STRING, AT(struct conf, cache.redis.tls_ca), .preset = "",
-     .help = "PEM file of the certificates that a Redis with TLS is checked against; its path is "
-             "relative to this file's; \"\": the system's."},
+     .help = "PEM file of CA certificates to verify Redis servers with; the path is relative to "
+             "this file; \"\": the system's certificates."},
     {"tls_certificate", OPTION_STRING, AT(struct conf, cache.redis.tls_certificate),
      .preset = "",
-     .help = "PEM file of the certificate to show to Redis, and its chain; \"\": none."},
+     .help = "PEM file of the client certificate for Redis, with its chain; \"\": none."},
     {"tls_key", OPTION_STRING, AT(struct conf, cache.redis.tls_key), .preset = "",
-     .help = "PEM file of that certificate's key, without a passphrase."},
+     .help = "PEM file of the client certificate's key, without a passphrase."},
     {"tls_name", OPTION_STRING, AT(struct conf, cache.redis.tls_name), .preset = "",
-     .help = "The name that the certificates of Redis must have; \"\": of each server its host, as "
-             "the redis option, the Sentinels or the Cluster say it."},
+     .help = "The name that the certificates of Redis servers must have; \"\": the host of each "
+             "server, as given by the redis option, the Sentinels or the Cluster."},
 };
 
-/* The others are those of its type. */
+/* Each type of source adds its own. */
 static const struct option source_options[] = {
-    {"type", OPTION_TYPE, .required = true, .help = "How the source makes a fragment."},
+    {"type", OPTION_TYPE, .required = true, .help = "How the source generates fragments."},
 };
 
 static const struct option fragment_options[] = {
     {"source", OPTION_SOURCE, .required = true,
-     .help = "The name of the source that makes the fragment."},
+     .help = "Name of the source that generates the fragment."},
     {"ttl", OPTION_DURATION, AT(struct route, recipe.freshness.ttl),
      .preset = "60s", .min = "0", .max = "365d",
-     .help = "How long a result stays fresh in the cache; 0: it is not cached."},
+     .help = "How long a result stays fresh in the cache; 0: do not cache."},
     {"jitter", OPTION_DURATION, AT(struct route, recipe.freshness.jitter),
      .preset = "0", .min = "0", .max = "365d",
-     .help = "A result's own ttl is shorter by up to this, at random, so that not all end at once."},
+     .help = "Shortens the ttl of each result by a random time up to this, so that results do not "
+             "all expire at once."},
     {"stale", OPTION_DURATION, AT(struct route, recipe.freshness.stale),
      .preset = "0", .min = "0", .max = "365d",
-     .help = "After its ttl a result is served for this time while it is made anew."},
+     .help = "How long after its ttl a result is still served while it is refreshed."},
     {"stale_error", OPTION_DURATION,
      AT(struct route, recipe.freshness.stale_error), .preset = "0", .min = "0", .max = "365d",
-     .help = "After its ttl a result is served for this time if making it anew fails."},
+     .help = "How long after its ttl a result is still served if refreshing it fails."},
     {"early", OPTION_CHOICE, AT(struct route, recipe.freshness.early),
      .preset = "no", .words = "no yes",
-     .help = "Whether a result that is asked for is made anew by chance already before the end of "
-             "its ttl, the likelier the more it cost."},
+     .help = "Whether a requested result is refreshed at a random time before its ttl ends, costly "
+             "results earlier."},
     {"negative", OPTION_DURATION, AT(struct route, recipe.freshness.negative),
      .preset = "0", .min = "0", .max = "1d",
-     .help = "A failure is remembered for this time: the source is asked once in it."},
+     .help = "How long a failure is cached, so that the source is called only once in that time."},
     {"max_negative", OPTION_COUNT, AT(struct route, recipe.max_negative),
      .preset = "1000", .min = "1", .max = "1000000",
-     .help = "The most failures that each process remembers in Redis at the same time; it "
-             "remembers further ones in its own memory."},
+     .help = "Maximum number of failures that each process caches in Redis at a time; it caches "
+             "more of them in its own memory only."},
     {"hold", OPTION_DURATION, AT(struct route, recipe.hold),
      .preset = "25s", .min = "1ms", .max = "1d",
-     .help = "How long a request is parked, at most; keep it below the front server's timeout."},
+     .help = "How long a request may wait; keep it below the front server's timeout."},
     {"stream", OPTION_CHOICE, AT(struct route, stream), .preset = "no",
      .words = "no yes",
-     .help = "Whether /fragments may serve it. The front server's access rules for "
+     .help = "Whether /fragments may serve the fragment. The front server's access rules for "
              "/fragment/NAME do not apply there."},
     {"fallback", OPTION_FILE,
-     .help = "HTML file shown when the source failed; its path is relative to this file's."},
+     .help = "HTML file to serve when the source fails; the path is relative to this file."},
 };
 /* clang-format on */
 
@@ -256,7 +261,7 @@ void options_free(enum option_section section, const struct source_type *type, v
         option_free(&type->options[i], target);
 }
 
-/* How many letters must be changed, left out, put in or swapped with their neighbour. */
+/* Edit distance: letters to change, remove, insert or swap with their neighbour. */
 static unsigned distance(const char *a, const char *b)
 {
     enum { LETTERS = 32 };
@@ -286,13 +291,12 @@ static unsigned distance(const char *a, const char *b)
 
 void option_hint(enum option_section section, const char *name, char hint[OPTION_HINT_ROOM])
 {
-    unsigned nearest = strlen(name) < 4 ? 2 : 3; /* a near one is nearer than that */
+    unsigned nearest = strlen(name) < 4 ? 2 : 3; /* suggest only names closer than this */
     size_t count = options_count();
     hint[0] = '\0';
     for (size_t i = SECTION_CACHE; section != SECTION_TOP && i < SECTION_KINDS; i++) {
         if (strcmp(sections[i].name, name) == 0) {
-            snprintf(hint, OPTION_HINT_ROOM,
-                     "; is the } missing that closes the section above it?");
+            snprintf(hint, OPTION_HINT_ROOM, "; is the } missing that closes the section above?");
             return;
         }
     }
@@ -371,9 +375,10 @@ void options_print(FILE *out)
     }
     fputc('\n', out);
     print_wrapped(out,
-                  "A duration is a number with us, ms, s, m, h or d (\"1.5s\"), a size one with B, "
-                  "KiB, MiB or GiB. The first fragment section that matches wins. ${NAME} in a "
-                  "value is the environment variable NAME, and ${NAME:-text} is the text if there "
-                  "is no such variable.",
+                  "A duration is a number with the unit us, ms, s, m, h or d (\"1.5s\"); a size is "
+                  "a "
+                  "number with B, KiB, MiB or GiB. The first fragment section that matches wins. "
+                  "In a value, ${NAME} is replaced by the environment variable NAME, and "
+                  "${NAME:-text} by the text if there is no such variable.",
                   0);
 }

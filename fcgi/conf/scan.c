@@ -218,7 +218,7 @@ static bool skip_other(struct scan *scan)
     } else {
         if (*scan->at == '*' || (*scan->at == '+' && scan->at[1] != '='))
             problems_add(scan->problems, scan->line,
-                         "a %c outside of quotes; put the whole name or value in double quotes",
+                         "a %c outside of quotes; put the name or value in double quotes",
                          *scan->at);
         scan->at++;
     }

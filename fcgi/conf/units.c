@@ -93,7 +93,7 @@ const char *units_parse_range(const char *text, double *low, double *high)
     if (wrong)
         return wrong;
     if (first > second)
-        return "the range begins above its end";
+        return "the start of the range is above its end";
     *low = first;
     *high = second;
     return NULL;

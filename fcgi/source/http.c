@@ -232,7 +232,7 @@ static void call_settle(struct http_call *call)
         call_reason(call, room, " answered with more than max_body = %zu bytes",
                     settings_of(call->call.source)->max_body);
     } else if (stop == STOP_NO_MEMORY) {
-        call_reason(call, room, " answered, but there is no memory for it");
+        call_reason(call, room, " answered, but there is not enough memory for the response");
     } else if (stop == STOP_REDIRECT) {
         call_reason(call, room, " %s", transfer->refusal);
     } else if (call->code == CURLE_OK || stop == STOP_IGNORED) {
@@ -319,19 +319,19 @@ static const struct http_multi_events curl_events = {
 
 static const struct option options[] = {
     {"url", OPTION_STRING, OPTION_AT(struct http_settings, url), .required = true,
-     .help = "What is called, http or https; {name} stands for the fragment's name."},
+     .help = "URL to call, http or https; {name} is replaced by the fragment's name."},
     {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
-     .min = "1ms", .max = "1d", .help = "Time for a whole call; beyond it the answer is 504."},
+     .min = "1ms", .max = "1d",
+     .help = "Time limit for a complete call; over it, requests get 504."},
     {"max_body", OPTION_SIZE, OPTION_AT(struct http_settings, max_body), .preset = "1MiB",
      .min = "1B", .max = "1GiB",
-     .help = "What a call may bring, at most; beyond it the answer is 502."},
+     .help = "Maximum size of a response body; for larger ones, requests get 502."},
     {"connections", OPTION_COUNT, OPTION_AT(struct http_settings, connections), .preset = "100",
-     .min = "1", .max = "65535",
-     .help = "Calls under way at the same time, at most; further ones queue."},
+     .min = "1", .max = "65535", .help = "Maximum number of concurrent calls; more are queued."},
     {"redirects", OPTION_LIST, OPTION_AT(struct http_settings, redirects), .check = redirect_check,
-     .help = "Where redirects may lead besides the scheme, host and port of the url: HOST, "
-             "HOST:PORT or SCHEME://HOST[:PORT]; the scheme defaults to the url's, the port to the "
-             "scheme's own."},
+     .help = "Hosts that redirects may lead to besides the scheme, host and port of the url: HOST, "
+             "HOST:PORT or SCHEME://HOST[:PORT]. The scheme defaults to that of the url, the port "
+             "to the default port of the scheme."},
 };
 
 _Static_assert(offsetof(struct http_settings, redirect_count) ==

@@ -117,7 +117,7 @@ static bool curl_ready(void)
     if (!(curl->features & CURL_VERSION_ASYNCHDNS))
         log_warning("http",
                     "this libcurl (%s) can't look up hosts in the background: "
-                    "a slow name server will hold up everything",
+                    "a slow name server will delay all requests",
                     curl->version);
     return true;
 }

@@ -164,7 +164,7 @@ static char *target_judge(const struct http_settings *settings, CURLU *own_parts
     }
     char *url = target_url(target_parts, back ? own_parts : NULL);
     if (!url)
-        snprintf(why, REDIRECT_WHY_ROOM, "redirects, but there is no memory to follow it");
+        snprintf(why, REDIRECT_WHY_ROOM, "redirects, but there is not enough memory to follow");
     return url;
 }
 
@@ -175,7 +175,7 @@ char *redirect_target(const struct http_settings *settings, const char *from, co
     char *url = NULL;
     snprintf(why, REDIRECT_WHY_ROOM, "redirects to a malformed url");
     if (!own || !target)
-        snprintf(why, REDIRECT_WHY_ROOM, "redirects, but there is no memory to follow it");
+        snprintf(why, REDIRECT_WHY_ROOM, "redirects, but there is not enough memory to follow");
     else if (curl_url_set(own, CURLUPART_URL, settings->url, CURLU_PATH_AS_IS) == CURLUE_OK &&
              curl_url_set(target, CURLUPART_URL, from, CURLU_PATH_AS_IS) == CURLUE_OK &&
              curl_url_set(target, CURLUPART_URL, location, LOCATION_FLAGS) == CURLUE_OK)

@@ -16,7 +16,7 @@
 static const struct option options[] = {
     {"delay", OPTION_RANGE, OPTION_AT(struct simulated_settings, delay_min), .preset = "0-3s",
      .min = "0", .max = "1d",
-     .help = "How long the simulated slow call takes: a random time in the range, or a fixed one."},
+     .help = "Duration of the simulated slow call: a fixed time, or a random time from a range."},
 };
 
 _Static_assert(offsetof(struct simulated_settings, delay_max) ==
@@ -48,7 +48,7 @@ static const char *simulated_check(const struct source_settings *settings, const
     double least = settings_of(settings)->delay_min, most = settings_of(settings)->delay_max;
     *option = "delay";
     if (least < 0 || most < least)
-        return "the delay must go from the shorter to the longer time";
+        return "the start of the delay range is above its end";
     return NULL;
 }
 

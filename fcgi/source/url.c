@@ -31,11 +31,11 @@ static const char *check_template(const char *template)
         return "url has no host";
     /* A name in the host would let whoever asks for it choose the server. */
     if (placeholder && placeholder < authority + authority_len)
-        return PLACEHOLDER " may be in the path and in the query of url only";
+        return PLACEHOLDER " is allowed only in the path and in the query of url";
 
     for (const char *brace = template; (brace = strpbrk(brace, "{}")); brace += strlen(PLACEHOLDER))
         if (strncmp(brace, PLACEHOLDER, strlen(PLACEHOLDER)) != 0)
-            return "url may hold " PLACEHOLDER ", and no other braces";
+            return "url may contain " PLACEHOLDER " but no other braces";
     return NULL;
 }
 
@@ -85,7 +85,7 @@ static const char *url_problem(CURLUcode code)
     case CURLUE_OK:
         return NULL;
     case CURLUE_UNSUPPORTED_SCHEME:
-        return "this libcurl can't speak the scheme of url";
+        return "this libcurl does not support the scheme of url";
     case CURLUE_NO_HOST:
         return "url has no host";
     case CURLUE_BAD_HOSTNAME:

@@ -148,7 +148,7 @@ def test_hangup(daemon):
     """Of a terminal that is closed, or of somebody who wants the config to be read again."""
     server = daemon()
     server.signal(signal.SIGHUP)
-    server.wait_log("SIGHUP: going on; the config is read only at the start")
+    server.wait_log("ignoring SIGHUP: restart to apply config changes")
     assert ask(server.address, "/fragment/a").status == 200
 
 

@@ -49,12 +49,14 @@ static void test_bad_values(void **state)
          "3: tcp_half_close = \"true\": must be no or yes"},
         {SIMULATED "fragment a { source = s hold = 0 }", "2: hold = \"0\": must be from 1ms to 1d"},
         {SIMULATED FRAGMENT "cache {\n namespace = \"\"\n}\n",
-         "4: namespace = \"\": a namespace can't be empty"},
+         "4: namespace = \"\": a namespace must not be empty"},
         {SIMULATED FRAGMENT "cache {\n namespace = \"a b\" }\n",
-         "4: namespace = \"a b\": a namespace has no spaces, control characters, braces or any of "
+         "4: namespace = \"a b\": a namespace must not have spaces, control characters, braces or "
+         "any of "
          "*?[]\\"},
         {SIMULATED FRAGMENT "cache { namespace = 'a{b}' }\n",
-         "3: namespace = \"a{b}\": a namespace has no spaces, control characters, braces or any of "
+         "3: namespace = \"a{b}\": a namespace must not have spaces, control characters, braces or "
+         "any of "
          "*?[]\\"},
         {SIMULATED FRAGMENT "cache { memory = \"64\" redis_timeout = 2m }\n",
          "3: memory = \"64\": a bare number; write it with a unit: 512B, 64KiB, 1MiB\n"
@@ -85,7 +87,7 @@ static void test_bad_values(void **state)
         {"source s { type = simulated\n redirects = { cdn.test } }\n" FRAGMENT,
          "2: redirects is for sources of type http"},
         {"source s { type = simulated delay = 3s-1s }\n" FRAGMENT,
-         "1: delay = \"3s-1s\": the range begins above its end"},
+         "1: delay = \"3s-1s\": the start of the range is above its end"},
         {"source s { type = simulated delay = 0-25h }\n" FRAGMENT,
          "1: delay = \"0-25h\": must be from 0 to 1d"},
         /* A value may hold anything: it can't break out of its line, nor fill the log. */
@@ -144,13 +146,13 @@ static void test_bad_options(void **state)
         {"log = x\nfragment a {\n source = s\n fragment b {\n }\n}\n",
          "1: log = \"x\": must be stderr or syslog\n"
          "4: no option \"fragment\" in a fragment section; is the } missing that closes the "
-         "section above it?"},
+         "section above?"},
         /* The braces of the file are even, but two sections share them. */
         {SIMULATED "fragment a {\n source = s\nsource t { type = simulated }\n}\n",
          "4: missing equal sign after option 'source', or the } that closes the section above it"},
         {SIMULATED "cache {\n memory = 0\nfragment a { source = s }\n}\n",
          "4: no option \"fragment\" in a cache section; is the } missing that closes the section "
-         "above it?"},
+         "above?"},
         {SIMULATED "fragment a {\n ttl = 1s\n source = s\n ttl = 2s }\n",
          "5: ttl is set twice; first in line 3"},
         {"listen = {\"fd:0\", \"fd:1\"}\n" SIMULATED FRAGMENT "listen = \"fd:2\"\n",
@@ -191,17 +193,17 @@ static void test_bad_sections(void **state)
          "1: a source needs a name"},
         {"source s { type = simulated }\nsource t { type = simulated }\n"
          "source s { type = http url = 'http://h/' }\n" FRAGMENT,
-         "3: source \"s\" is there twice; first in line 1"},
+         "3: source \"s\" is defined twice; first in line 1"},
         {SIMULATED FRAGMENT "fragment \"a*\" { source = s }\nfragment \"a*\" {\n source = s }\n",
-         "4: fragment \"a*\" is there twice; first in line 3"},
+         "4: fragment \"a*\" is defined twice; first in line 3"},
         {SIMULATED "fragment \"u*\" { source = s }\nfragment user { source = s }\n"
                    "fragment \"user/*\" { source = s }\nfragment \"v*\" { source = s }\n",
-         "3: fragment \"user\" is never used: \"u*\" in line 2 comes before it and takes all of "
+         "3: fragment \"user\" is never used: \"u*\" in line 2 comes first and matches all of "
          "it\n"
-         "4: fragment \"user/*\" is never used: \"u*\" in line 2 comes before it and takes all of "
+         "4: fragment \"user/*\" is never used: \"u*\" in line 2 comes first and matches all of "
          "it"},
         {SIMULATED "fragment \"*\" { source = s }\nfragment a { source = s }\n",
-         "3: fragment \"a\" is never used: \"*\" in line 2 comes before it and takes all of it"},
+         "3: fragment \"a\" is never used: \"*\" in line 2 comes first and matches all of it"},
         {SIMULATED "fragment \"a*b\" { source = s }\n",
          "2: fragment \"a*b\": '*' can only be the last character"},
         {SIMULATED "fragment \"a**\" { source = s }\n",
@@ -295,9 +297,9 @@ static void test_bad_syntax(void **state)
         {SIMULATED FRAGMENT "listen = { }\n", "3: an empty list"},
         {SIMULATED FRAGMENT "listen = {\"fd:0\" \"fd:1\"}\n", "3: unexpected token 'fd:1'"},
         {SIMULATED FRAGMENT "fragment user/* { source = s }\n",
-         "3: a * outside of quotes; put the whole name or value in double quotes"},
+         "3: a * outside of quotes; put the name or value in double quotes"},
         {SIMULATED FRAGMENT "log + stderr\n",
-         "3: a + outside of quotes; put the whole name or value in double quotes"},
+         "3: a + outside of quotes; put the name or value in double quotes"},
         {SIMULATED FRAGMENT "log = \"\\x41\"\n", "3: a numeric escape; write the character itself"},
         {SIMULATED FRAGMENT "log = \"\\0\"\n", "3: a numeric escape; write the character itself"},
         {SIMULATED FRAGMENT "log = \"${TEST_CONF_NONE}\"\nlog = ${TEST_CONF_NONE:x}\n",
@@ -335,17 +337,17 @@ static void test_warnings(void **state)
               "fragment \"news\" { source = one }\nfragment \"user/*\" { source = api }\n"
               "fragment \"*\" {\n source = one\n}\n",
          "8: warning: every name of \"*\" gets the same result, since the url of source \"one\" "
-         "has no {name}; write it into line 4, where the name belongs"},
+         "has no {name}; add it in line 4, where the name belongs"},
         {"source one { type = http url = \"http://h/?n={name}\" }\n"
          "fragment \"user/*\" { source = one }\n",
          ""},
         {SIMULATED "fragment \"user/*\" { source = s }\n", ""},
         {SIMULATED "fragment a {\n source = s\n stale = 1m\n stale_error = 30s\n}\n",
-         "5: warning: stale_error = \"30s\" has no effect, since stale = \"1m\" serves the result "
-         "for as long already; make stale_error longer than stale"},
+         "5: warning: stale_error = \"30s\" has no effect, since stale = \"1m\" already serves the "
+         "result for that long; make stale_error longer than stale"},
         {SIMULATED "fragment a {\n source = s\n stale_error = 60s\n stale = 1m\n}\n",
-         "4: warning: stale_error = \"60s\" has no effect, since stale = \"1m\" serves the result "
-         "for as long already; make stale_error longer than stale"},
+         "4: warning: stale_error = \"60s\" has no effect, since stale = \"1m\" already serves the "
+         "result for that long; make stale_error longer than stale"},
         {SIMULATED "fragment a { source = s stale = 1m stale_error = 61s }\n", ""},
         {SIMULATED "fragment a { source = s stale = 1m stale_error = 0 }\n", ""},
         {SIMULATED "fragment a { source = s stale_error = 1s }\n", ""},
@@ -354,7 +356,7 @@ static void test_warnings(void **state)
         {SIMULATED
          "fragment a {\n source = s\n hold = 55.1s\n}\nfragment b { source = s hold = 2m }\n",
          "4: warning: hold = \"55.1s\": nginx answers 504 after 60s (fastcgi_read_timeout), and "
-         "other front servers have a timeout like that; raise it above hold, or set hold to 55s or "
+         "other front servers have a similar timeout; raise it above hold, or set hold to 55s or "
          "less\n"
          "6: warning: hold = \"2m\": *"},
         {SIMULATED FRAGMENT "cache { max_pending = \"2MiB\"\n"
@@ -373,7 +375,7 @@ static void test_warnings(void **state)
          "fragment \"a\" { source = \"big\" }\n"
          "fragment \"b\" { source = \"fits\" }\n",
          "7: warning: max_body = \"9MiB\" is more than max_unsent and more than memory: a result "
-         "that fits into neither is answered with 503; raise max_unsent"},
+         "that fits into neither is rejected with 503; raise max_unsent"},
         {SIMULATED "fragment \"fragment/news\" { source = s }\n",
          "2: warning: the URL of fragment \"fragment/news\" is /fragment/fragment/news; for "
          "/fragment/news write \"news\""},

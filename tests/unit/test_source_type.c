@@ -210,7 +210,7 @@ static void test_messages(void **state)
          "2: no option \"hands\" at the top level; it belongs in a source section"},
         {FIXED "text = abc }\nfragment \"a*\" { source = f }\n",
          "4: warning: every name of \"a*\" gets the same result, since the text of source \"f\" "
-         "has no {name}; write it into line 3, where the name belongs"},
+         "has no {name}; add it in line 3, where the name belongs"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
