@@ -330,7 +330,7 @@ static void on_stored(void *caller, const struct store_answer *answer)
         if (!answer->untracked && question->changes == changes_count(&cache->changes, key))
             keep_in_memory(cache, key, question->entry, question->until_ms);
     } else if (answer->outcome == STORE_NONE) {
-        log_debug("cache", "%.*s: not stored: purged meanwhile, or made by another process",
+        log_debug("cache", "%.*s: not stored: purged, or stored by another process meanwhile",
                   SLICE_ARGS(key));
     } else if (!store_is_there(cache, key)) {
         if (question->token[0])

@@ -205,7 +205,7 @@ static void answer_envelope(struct operation *operation, struct slice value)
         size_t start_len = strlen(operation->store->names.value_start);
         struct slice key = {operation->value_key + start_len, operation->key_len - start_len};
         log_limited(&operation->store->damaged, LOG_LEVEL_WARNING, "redis",
-                    "%s holds a damaged entry; it is made anew", operation->value_key);
+                    "%s holds a corrupt cache entry; regenerating", operation->value_key);
         struct operation *discard = operation_new(operation->store, DISCARD, key, NULL, NULL);
         if (discard) {
             discard->known_len =

@@ -44,7 +44,7 @@ static void set_denied(struct redis_access *access)
                     access->denial, redis_trouble_cure(REDIS_DENIES));
         access->said_at = now;
     } else if (!denied && access->denied) {
-        log_info("redis", "%s: Redis permits all that is needed again", access->name);
+        log_info("redis", "%s: Redis permits everything that is needed again", access->name);
     }
     if (!denied)
         access->said_at = 0;

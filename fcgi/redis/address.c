@@ -100,7 +100,7 @@ static const char *parse_host(struct slice text, int port, struct redis_address 
         struct slice rest;
         if (!cut(slice_from(text, 1), ']', false, &host, &rest) ||
             (rest.len > 0 && rest.data[0] != ':'))
-            return "an IPv6 address is written [::1]:6379";
+            return "write IPv6 addresses in brackets, such as [::1]:6379";
         if (rest.len > 0)
             port_text = slice_from(rest, 1);
     } else {
@@ -109,7 +109,7 @@ static const char *parse_host(struct slice text, int port, struct redis_address 
     if (host.len == 0 || host.len > REDIS_HOST_MAX)
         return "a host is missing or too long";
     if (port_text.data && (!number(port_text, 65535, &port) || port == 0))
-        return "the port is a number from 1 to 65535";
+        return "the port must be a number from 1 to 65535";
 
     const char *end = address->hosts; /* behind the last host */
     for (unsigned i = 0; i < address->host_count; i++)
@@ -117,7 +117,7 @@ static const char *parse_host(struct slice text, int port, struct redis_address 
     size_t used = (size_t)(end - address->hosts);
     if (address->host_count == REDIS_HOSTS_MAX ||
         !copy(address->hosts + used, sizeof address->hosts - used, host))
-        return "there may be 16 hosts, of 1,000 bytes together";
+        return "the limit is 16 hosts, with 1,000 bytes in total";
     address->ports[address->host_count++] = (uint16_t)port;
     return NULL;
 }
@@ -126,13 +126,13 @@ static const char *parse_login(struct slice login, struct redis_address *address
 {
     struct slice user, password;
     if (!cut(login, ':', false, &user, &password))
-        return "before the @ goes user:password, or :password";
+        return "write user:password or :password before the @";
     if (!decodable(user) || !decodable(password))
-        return "in user and password a % begins a code, such as %40 for @; write %25 for a % "
+        return "in user and password, % begins a code such as %40 for @; write %25 for a % "
                "itself";
     if (!copy_decoded(address->user, sizeof address->user, user) ||
         !copy_decoded(address->password, sizeof address->password, password))
-        return "a user has at most 127 bytes and a password 255";
+        return "the limit is 127 bytes for a user and 255 for a password";
     return NULL;
 }
 
@@ -151,7 +151,7 @@ static const char *parse_hosts(struct slice hosts, int port, struct redis_addres
 static const char *parse_db(struct slice text, struct redis_address *address)
 {
     if (text.len > 0 && !number(text, DB_MAX, &address->db))
-        return "that is no number of a database";
+        return "the database must be a number";
     return NULL;
 }
 
@@ -169,10 +169,10 @@ static const char *parse_path(struct slice rest, struct redis_address *address)
 {
     struct slice query = {0};
     if (cut(rest, '?', false, &rest, &query) && !skip(&query, SLICE("db=")))
-        return "after the path of the socket goes ?db=NUMBER, or nothing";
+        return "only ?db=NUMBER may follow the path of the socket";
     if (rest.len == 0 || rest.data[0] != '/' ||
         !copy(address->unix_path, sizeof address->unix_path, rest))
-        return "after unix:// and the login goes the whole path of the socket, of 1 to 107 bytes";
+        return "the absolute path of the socket, 1 to 107 bytes, must follow unix:// and the login";
     return parse_db(query, address);
 }
 
@@ -193,8 +193,8 @@ static const char *parse_sentinels(struct slice rest, struct redis_address *addr
     if (wrong)
         return wrong;
     if (primary.len == 0 || !copy_decoded(address->primary, sizeof address->primary, primary))
-        return "after the Sentinels goes /NAME, by which they know the primary (such as "
-               "/mymaster), of 1 to 127 bytes";
+        return "/NAME must follow the Sentinels: the name by which they know the primary (such as "
+               "/mymaster), 1 to 127 bytes";
     return parse_hosts(rest, SENTINEL_PORT_DEFAULT, address);
 }
 
@@ -203,7 +203,7 @@ static const char *parse_cluster(struct slice rest, struct redis_address *addres
     struct slice behind = {0};
     cut(rest, '/', false, &rest, &behind);
     if (behind.len > 0)
-        return "a Redis Cluster has only database 0: nothing goes after the hosts";
+        return "a Redis Cluster has only database 0: nothing may follow the hosts";
     return parse_hosts(rest, PORT_DEFAULT, address);
 }
 
@@ -240,10 +240,10 @@ const char *redis_address_parse(const char *text, struct redis_address *address)
     if (skip(&rest, SLICE("unix:"))) {
         address->kind = REDIS_BY_PATH;
         if (rest.len > 0 && rest.data[0] != '/' && strstr(rest.data, "@/"))
-            return "a user and a password go after unix://, with two slashes";
+            return "user and password require unix://, with two slashes";
         return rest.len > 0 && copy(address->unix_path, sizeof address->unix_path, rest)
                    ? NULL
-                   : "the path of a unix socket has 1 to 107 bytes";
+                   : "the path of a unix socket must have 1 to 107 bytes";
     }
     return "write unix:PATH, unix://[user:password@]PATH[?db=N], "
            "redis://[user:password@]host[:port][/db], "

@@ -13,8 +13,8 @@ const char *redis_check_address(const char *text)
     struct redis_address address;
     const char *wrong = text[0] ? redis_address_parse(text, &address) : NULL;
     if (!wrong && text[0] && address.tls && !redis_tls_is_built())
-        return "this build has no TLS: it takes a hiredis 1.1 or newer with hiredis_ssl, or put "
-               "stunnel before the server, or use a unix socket";
+        return "this build has no TLS: build it with hiredis 1.1 or newer and hiredis_ssl, or put "
+               "stunnel in front of the server, or use a unix socket";
     return wrong;
 }
 
@@ -41,6 +41,6 @@ bool redis_check_tls(const struct redis_settings *settings, struct redis_problem
     *problem = (struct redis_problem){.option = tls_option(settings)};
     /* Whoever sets one expects the connection to be encrypted, and it would not be. */
     snprintf(problem->why, sizeof problem->why,
-             "the redis address is without TLS: write rediss://, sentinels:// or clusters://");
+             "the redis address does not use TLS: write rediss://, sentinels:// or clusters://");
     return !problem->option;
 }

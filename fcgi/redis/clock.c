@@ -76,8 +76,9 @@ static void complain_of_refusal(struct redis_clock *clock, const struct redis_se
 {
     if (!clock->refused)
         log_warning("redis",
-                    "%s: TIME is refused (%s). Freshness goes by this machine's own clock: allow "
-                    "+time in Redis' ACL, or keep the clocks of all machines synchronized with NTP",
+                    "%s: TIME is refused (%s). Using this machine's own clock for freshness; allow "
+                    "+time "
+                    "in the ACL of Redis, or keep the clocks of all machines synchronized with NTP",
                     redis_server_name(server), why);
     clock->refused = true;
 }
@@ -90,13 +91,15 @@ static void complain_of_distance(struct redis_clock *clock, const struct redis_s
     if (!clock->is_far && distance_ms > FAR_MS + doubt_ms) {
         clock->is_far = true;
         log_warning("redis",
-                    "%s: this machine's clock is %.1f s %s Redis'. Freshness goes by Redis' clock; "
-                    "synchronize the clocks of both machines with NTP (chrony, systemd-timesyncd)",
+                    "%s: this machine's clock is %.1f s %s that of Redis. Using the clock of Redis "
+                    "for "
+                    "freshness; synchronize the clocks of both machines with NTP (chrony, "
+                    "systemd-timesyncd)",
                     redis_server_name(server), (double)distance_ms / 1000,
                     ahead_ms > 0 ? "ahead of" : "behind");
     } else if (clock->is_far && distance_ms < NEAR_MS) {
         clock->is_far = false;
-        log_info("redis", "%s: this machine's clock agrees with Redis' again",
+        log_info("redis", "%s: this machine's clock agrees with that of Redis again",
                  redis_server_name(server));
     }
 }
@@ -120,7 +123,7 @@ static void on_time(void *caller, redisReply *reply)
         return;
     clock->is_set |= counts;
     if (clock_follow(time_us, question.asked_us, answered_us))
-        log_debug("redis", "%s: the clock was set by Redis'; ours is %+" PRId64 " ms from it",
+        log_debug("redis", "%s: clock set from Redis; this machine's is off by %+" PRId64 " ms",
                   redis_server_name(question.server), clock_wall_ahead_ms());
     complain_of_distance(clock, question.server, (answered_us - question.asked_us) / 1000);
     if (counts && question.repeats > 0)

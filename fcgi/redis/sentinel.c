@@ -116,7 +116,8 @@ static void on_answer(redisAsyncContext *context, void *answer, void *privdata)
         give_up(search, true, "it knows no primary of that name");
     else
         give_up(search, true,
-                reply->type == REDIS_REPLY_ERROR ? reply->str : "what it says is no address");
+                reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                 : "it did not answer with an address");
 }
 
 static void on_opened(void *user)
@@ -169,7 +170,7 @@ static void on_step(struct ev_loop *loop, ev_timer *timer, int events)
     if (search->asking)
         give_up(search, false,
                 redis_conn_is_open(search->conn) ? "no answer in time"
-                                                 : "its name is not found in time");
+                                                 : "its host name was not resolved in time");
     else if (search->asked < search->address->host_count)
         ask_next(search);
     else

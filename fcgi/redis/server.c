@@ -145,12 +145,12 @@ static void server_explain(struct redis_server *server, const char *reason)
     if (trouble == REDIS_AWAY) {
         if (!server->lost)
             log_state(&server->states, server->quiet ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "redis",
-                      "%s: %s; going on without it until it is back", server->name, reason);
+                      "%s: %s; continuing without it and reconnecting", server->name, reason);
         return;
     }
     if (!server->lost)
         log_state(&server->states, LOG_LEVEL_WARNING, "redis",
-                  "%s: %s (%s): %s; going on without it meanwhile", server->name, text, reason,
+                  "%s: %s (%s): %s; continuing without it meanwhile", server->name, text, reason,
                   cure);
     else if (trouble != server->said || now - server->said_at >= SAY_AGAIN_S)
         log_warning("redis", "%s: %s (%s): %s", server->name, text, reason, cure);

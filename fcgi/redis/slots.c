@@ -111,18 +111,18 @@ static const char *read_node(const redisReply *reply, const char *asked, struct 
                              bool *known)
 {
     if (!is_array(reply, NODE_FIELDS))
-        return "a node without host and port";
+        return "a node lacks host or port";
     const redisReply *host = reply->element[0], *port = reply->element[1];
     struct slice name = slice_of(asked);
     if (host->type == REDIS_REPLY_STRING && host->len > 0)
         name = (struct slice){.data = host->str, .len = (size_t)host->len};
     else if (host->type != REDIS_REPLY_STRING && host->type != REDIS_REPLY_NIL)
-        return "a host that is no string";
+        return "a host is not a string";
     *known = !slice_equal(name, SLICE("?"));
     if (port->type != REDIS_REPLY_INTEGER)
-        return "a port that is no number";
+        return "a port is not a number";
     if (*known && !node_set(node, name, port->integer))
-        return "a node whose host or port is none";
+        return "a node has an invalid host or port";
     return NULL;
 }
 
@@ -131,11 +131,11 @@ static const char *read_node(const redisReply *reply, const char *asked, struct 
 static const char *read_range(struct redis_slots *slots, const redisReply *reply, const char *asked)
 {
     if (!is_array(reply, 3))
-        return "a range of slots without two ends and a node";
+        return "a slot range lacks its start, its end or a node";
     const redisReply *first = reply->element[0], *last = reply->element[1];
     if (first->type != REDIS_REPLY_INTEGER || last->type != REDIS_REPLY_INTEGER ||
         first->integer < 0 || first->integer > last->integer || last->integer >= REDIS_SLOTS)
-        return "a range of slots that is none";
+        return "a slot range is invalid";
 
     struct redis_node node;
     bool known;
@@ -144,10 +144,10 @@ static const char *read_range(struct redis_slots *slots, const redisReply *reply
         return wrong;
     int index = find_or_add(slots, &node);
     if (index < 0)
-        return "more than 1,000 nodes";
+        return "there are more than 1,000 nodes";
     for (long long slot = first->integer; slot <= last->integer; slot++) {
         if (slots->of_slot[slot] != REDIS_SLOT_NOBODYS)
-            return "a slot that is told twice";
+            return "a slot is listed twice";
         slots->of_slot[slot] = (uint16_t)index;
         slots->served++;
     }
@@ -161,9 +161,9 @@ const char *redis_slots_read(struct redis_slots *slots, const redisReply *reply,
     if (reply->type == REDIS_REPLY_ERROR)
         return reply->str;
     if (!is_array(reply, 0))
-        return "no array of ranges of slots";
+        return "the reply is not an array of slot ranges";
     if (reply->elements > REDIS_SLOTS)
-        return "more ranges than there are slots";
+        return "there are more ranges than slots";
     for (size_t i = 0; i < reply->elements && !wrong; i++)
         wrong = read_range(slots, reply->element[i], asked);
     if (wrong)

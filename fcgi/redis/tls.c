@@ -68,18 +68,18 @@ static bool load(SSL_CTX *context, const struct redis_settings *settings,
     const char *certificate = settings->tls_certificate, *key = settings->tls_key;
     if (settings->tls_ca[0]) {
         if (SSL_CTX_load_verify_locations(context, settings->tls_ca, NULL) != 1)
-            return refuse(problem, "tls_ca", "no certificates can be read from the file");
+            return refuse(problem, "tls_ca", "can't read any certificate from the file");
     } else if (SSL_CTX_set_default_verify_paths(context) != 1) {
-        return refuse(problem, "tls_ca", "the system's certificates can't be read");
+        return refuse(problem, "tls_ca", "can't read the system's certificates");
     }
     if (!certificate[0] && !key[0])
         return true;
     if (!certificate[0])
-        return refuse(problem, "tls_key", "it needs tls_certificate");
+        return refuse(problem, "tls_key", "tls_certificate is required with it");
     if (!key[0])
-        return refuse(problem, "tls_certificate", "it needs tls_key");
+        return refuse(problem, "tls_certificate", "tls_key is required with it");
     if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
-        return refuse(problem, "tls_certificate", "no certificate can be read from the file");
+        return refuse(problem, "tls_certificate", "can't read a certificate from the file");
     if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(context) != 1)
         return refuse(problem, "tls_key", "not the certificate's key, without a passphrase");

@@ -201,7 +201,7 @@ static void adopt(struct redis_topology *topology)
     if (moved) {
         topology->version++;
         log_state(&topology->states, LOG_LEVEL_INFO, "redis",
-                  "%sthe Cluster has %u primaries, for %u of %u slots",
+                  "%sthe Cluster has %u primaries, which serve %u of %u slots",
                   topology->lost ? "back in use: " : "", read->node_count, read->served,
                   REDIS_SLOTS);
         topology->lost = false;
@@ -225,7 +225,7 @@ static double next_look(struct redis_topology *topology)
     if (seconds >= REFRESH_SOON_S && !topology->lost) {
         topology->lost = true;
         log_state(&topology->states, LOG_LEVEL_WARNING, "redis",
-                  "no server of the Cluster answers; going on without it until one is back");
+                  "no server of the Cluster answers; continuing without it and reconnecting");
     }
     topology->look_after = seconds < REFRESH_SOON_S / 2 ? seconds * 2 : REFRESH_SOON_S;
     return seconds;
@@ -241,7 +241,7 @@ static void node_is_unfit(struct redis_topology *topology, const char *why)
         return;
     node->is_unfit = true;
     log_limited(&topology->unfit, LOG_LEVEL_WARNING, "redis",
-                "%s: CLUSTER SLOTS: %s; going on without it until it knows the slots",
+                "%s: CLUSTER SLOTS failed: %s; continuing without it and retrying",
                 redis_server_name(node->server), why);
 }
 
@@ -254,7 +254,7 @@ static void on_slots(void *caller, redisReply *reply)
         reply ? redis_slots_read(topology->spare, reply, redis_server_literal(topology->asked))
               : "no answer";
     if (!wrong && topology->spare->served == 0)
-        wrong = "no slot has a server";
+        wrong = "no slot is served";
     if (!wrong)
         adopt(topology);
     else if (reply) /* the server says itself that nothing came */

@@ -119,8 +119,8 @@ static void on_armed(void *caller, redisReply *reply)
     }
     if (!tracker->refused)
         log_limited(&tracker->refusals, LOG_LEVEL_WARNING, "redis",
-                    "%s: CLIENT TRACKING is refused (%s): the memory cache is off, and waiting "
-                    "requests look again only now and then",
+                    "%s: CLIENT TRACKING is refused (%s): the memory cache is off, and results of "
+                    "other processes are noticed with a delay",
                     tracker->name, reply->str);
     tracker->refused = true;
     lose(tracker, reply->str);

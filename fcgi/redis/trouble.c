@@ -16,13 +16,13 @@ static const struct {
     [REDIS_AWAY] = TROUBLE("Redis is unavailable", NULL),
     [REDIS_WANTS_PASSWORD] = TROUBLE("Redis requires a password", CHECK_REDIS),
     [REDIS_REJECTS_PASSWORD] = TROUBLE("Redis rejects the password", CHECK_REDIS),
-    [REDIS_DENIES] = TROUBLE("Redis denies us commands or keys",
+    [REDIS_DENIES] = TROUBLE("Redis denies access to commands or keys",
                              "grant its user the permissions listed in workerless.conf"),
     [REDIS_LACKS_DATABASE] = TROUBLE("Redis does not have the database", CHECK_REDIS),
     [REDIS_FAILS_TLS] =
         TROUBLE("TLS to Redis fails", "check \"redis\" and the tls_ options in the config"),
     [REDIS_CLOSES] = TROUBLE("Redis closes our connections",
-                             "if it expects TLS, its address has to begin with rediss://, "
+                             "if it expects TLS, its address must begin with rediss://, "
                              "sentinels:// or clusters://"),
 };
 

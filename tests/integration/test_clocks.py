@@ -223,7 +223,7 @@ def test_redis_is_away(tmp, run, api, name, off):
         ask(name)
         wait_until(lambda: detail(ask(name)) == "memory", "it to be in memory")
         redis.kill()
-        server.wait_log("going on without it")
+        server.wait_log("continuing without it")
         clock.set(-off)
         for each in (name, f"{name}-later"):
             assert_young(ask(each))
@@ -253,7 +253,7 @@ def test_a_suspended_machine(tmp, run, redis, api, name):
             return redis.calls_of("time") >= asked + 3
 
         wait_until(set_right, "the time to be asked for")
-        server.wait_log("100.0 s ahead of Redis'")
+        server.wait_log("100.0 s ahead of that of Redis")
         assert_young(connection.request(f"/fragment/{name}"))
         assert api.calls(name) == 1 and "back in use" not in server.log()
 
@@ -262,7 +262,7 @@ def test_a_suspended_machine(tmp, run, redis, api, name):
 
 
 @pytest.mark.parametrize("off, told", [
-    (MINUTES, "300.0 s ahead of Redis'"), (-MINUTES, "300.0 s behind Redis'"), (0.3, ""), (0, "")])
+    (MINUTES, "300.0 s ahead of that of Redis"), (-MINUTES, "300.0 s behind that of Redis"), (0.3, ""), (0, "")])
 def test_said_once(tmp, run, redis, api, off, told):
     """Not again with every connection, nor for a difference that does no harm."""
     server = with_clock(Workerless(tmp, fleet_config(api, redis)), WrongClock(tmp, off))
@@ -282,7 +282,7 @@ def test_said_again(tmp, run, redis, api):
     server = run(with_clock(Workerless(tmp, fleet_config(api, redis)), clock))
     wait_armed(redis)
     for count in (1, 2):
-        for off, text in ((MINUTES, FAR), (0, "agrees with Redis' again")):
+        for off, text in ((MINUTES, FAR), (0, "agrees with that of Redis again")):
             clock.set(off)
             cut_off(redis)
             wait_until(lambda: server.log().count(text) == count, f"{text!r}, {count} times")

@@ -21,7 +21,7 @@ from harness.wait import SLOWNESS, scaled, wait_until
 
 USED = "redis: connected"
 BACK = "back in use"
-AWAY = "going on without it"
+AWAY = "continuing without it"
 TIMEOUT_S = 0.25  # redis_timeout
 CACHE = f'redis_timeout = "{TIMEOUT_S * 1000:.0f}ms"'
 BUDGET_S = TIMEOUT_S * 20 * max(SLOWNESS, 1)  # for an answer, whatever has become of Redis

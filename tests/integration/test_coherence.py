@@ -192,7 +192,7 @@ def test_restarted(tmp, run, api):
     in_memory(fleet, *names)
     redis.kill()
     for server in fleet.servers:
-        server.wait_log("going on without it")
+        server.wait_log("continuing without it")
     assert {detail(response) for response in fleet.ask_all("a")} == {"memory"}
     redis.start()
     redis.command("SET", "worker:b", "by hand", "EX", 60)

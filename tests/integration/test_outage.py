@@ -17,7 +17,7 @@ from harness.servers import Redis, Workerless, wrapper_command
 from harness.wait import SLOWNESS, scaled, stays, wait_until
 
 TIMEOUT_S = 0.25
-AWAY = "going on without it"
+AWAY = "continuing without it"
 BACK = "back in use"
 CONNECTED = "redis: connected"
 ROUTES = """

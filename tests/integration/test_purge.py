@@ -473,7 +473,7 @@ def test_redis_is_away(tmp, run, daemon, api, how):
         connection.request("/fragment/a")
         if how == "killed":
             redis.kill()
-            server.wait_log("going on without it")
+            server.wait_log("continuing without it")
         else:
             redis.pause()
         for path in ("/fragment/a", "/fragment/*"):

@@ -271,7 +271,7 @@ def test_lease_of_what_ended_while_redis_hung(run, tmp, api, redis):
         redis.pause()
         connection.send_raw(fcgi.request("/fragment/b", 2))
         connection.response(2)
-        server.wait_log("going on without it")
+        server.wait_log("continuing without it")
         api.release("a")
         connection.response(1)
         redis.resume()

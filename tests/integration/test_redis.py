@@ -16,7 +16,7 @@ from harness.wait import wait_until
 
 USED = "redis: connected"
 BACK = "back in use"
-AWAY = "going on without it"
+AWAY = "continuing without it"
 
 SHARED = """
 cache { redis = "@REDIS@" }

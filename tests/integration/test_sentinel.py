@@ -13,7 +13,7 @@ from harness.wait import stays, wait_until
 
 USED = "redis: connected"
 BACK = "back in use"
-AWAY = "going on without it"
+AWAY = "continuing without it"
 
 
 @pytest.fixture(scope="module")

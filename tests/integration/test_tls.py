@@ -17,7 +17,7 @@ from harness.tls import Authority, TlsRedis, TlsSentinel
 from harness.wait import wait_until
 
 USED = "redis: connected: "
-AWAY = "going on without it"
+AWAY = "continuing without it"
 REFUSED = "the server's certificate is refused: "
 ROUTES = 'source "s" { type = "simulated" delay = "0" }\nfragment "*" { source = "s" }\n'
 

@@ -400,8 +400,8 @@ static void test_unsupported(void **state)
     static const struct {
         const char *text, *told, *instead;
     } cases[] = {
-        {"cluster://h1:7000,h2:7000/0", "only database 0", "nothing goes after the hosts"},
-        {"cluster://h/1", "only database 0", "nothing goes after the hosts"},
+        {"cluster://h1:7000,h2:7000/0", "only database 0", "nothing may follow the hosts"},
+        {"cluster://h/1", "only database 0", "nothing may follow the hosts"},
         {"sentinel://h", "/NAME", "/mymaster"},
         {"tcp://h", "write ", "sentinel://"},
         {"tcp://h", "write ", "cluster://"},
@@ -418,10 +418,9 @@ static void test_unsupported(void **state)
 /* Whoever has a password in a variable learns how to write it, and what is wrong with this one. */
 static void test_wrong_login(void **state)
 {
-    static const char percent[] =
-        "in user and password a % begins a code, such as %40 for @; write "
-        "%25 for a % itself";
-    static const char room[] = "a user has at most 127 bytes and a password 255";
+    static const char percent[] = "in user and password, % begins a code such as %40 for @; write "
+                                  "%25 for a % itself";
+    static const char room[] = "the limit is 127 bytes for a user and 255 for a password";
     static const struct {
         const char *user, *password, *wrong;
     } cases[] = {
