@@ -24,5 +24,5 @@ void budget_log_refusal(enum budget_name name)
     static struct log_limit limits[BUDGETS];
     counter_add(counters[name], 1);
     log_limited(&limits[name], LOG_LEVEL_WARNING, "budget",
-                "%s is reached: requests are refused with 503", options[name]);
+                "%s is reached: requests are rejected with 503", options[name]);
 }

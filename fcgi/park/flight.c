@@ -163,8 +163,8 @@ static void remember(struct flight *flight, struct entry *kept, int64_t until_ms
         return;
     }
     log_limited(&shared->too_many_negatives, LOG_LEVEL_WARNING, "flight",
-                "fragment \"%.*s\": its route has reached max_negative (%zu): this process "
-                "remembers further failures in its own memory only",
+                "fragment \"%.*s\": its section has reached max_negative (%zu): this process "
+                "caches more failures in its own memory only",
                 SLICE_ARGS(flight->fragment.name), flight->fragment.recipe->max_negative);
     if (flight->asking) /* somebody else may have written the value: memory could not tell */
         cache_release(shared->cache, take_lease(flight));

@@ -87,7 +87,7 @@ struct entry *outcome_make_entry(const struct fragment *fragment,
     struct buffer html = {0};
     struct entry *entry = NULL;
 
-    *reason = "no memory for the result, or too much text to escape";
+    *reason = "not enough memory for the result, or too much text to escape";
     if (text_is_html(result->type)) {
         entry = entry_new(result->type, result->body, now_ms, fresh_ms, cost_ms);
     } else if (!text_is_text(result->type)) {

@@ -30,8 +30,8 @@ enum answer_kind endpoint_fail(struct service *service, const struct visit *visi
     const struct web_request *request = visit->request;
     if (visit->path.len == 0 && request->document_uri.len + request->script_name.len == 0)
         log_limited(&service->pathless, LOG_LEVEL_WARNING, "service",
-                    "a request came without DOCUMENT_URI and without SCRIPT_NAME: the front "
-                    "server has to pass one of them");
+                    "a request has neither DOCUMENT_URI nor SCRIPT_NAME: the front server must "
+                    "pass one of them");
     log_debug("service", "%d: %.*s %.*s of %.*s", status, SLICE_ARGS(request->method),
               SLICE_ARGS(visit->path), SLICE_ARGS(request->remote_addr));
     return endpoint_answer(visit, status, answer);
@@ -41,9 +41,9 @@ enum answer_kind endpoint_refuse(struct service *service, const struct visit *vi
                                  enum join_refusal refusal, union answer *answer)
 {
     static const char *const reasons[] = {
-        [JOIN_TOO_MANY_PARKED] = "max_parked is reached: requests are refused with 503",
-        [JOIN_TOO_MANY_FLIGHTS] = "max_flights is reached: requests are refused with 503",
-        [JOIN_NO_MEMORY] = "out of memory: requests are refused with 503",
+        [JOIN_TOO_MANY_PARKED] = "max_parked is reached: requests are rejected with 503",
+        [JOIN_TOO_MANY_FLIGHTS] = "max_flights is reached: requests are rejected with 503",
+        [JOIN_NO_MEMORY] = "out of memory: requests are rejected with 503",
     };
     log_limited(&service->refusals[refusal], LOG_LEVEL_WARNING, "service", "%s", reasons[refusal]);
     return endpoint_answer(visit, 503, answer);

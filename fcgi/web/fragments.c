@@ -40,7 +40,7 @@ static bool count_names(const struct service *service, struct slice query, size_
 static void hint_closed(struct service *service, const struct route *route, struct slice name)
 {
     bool *hinted = &service->hinted[route - service->routes];
-    log_debug("service", "/fragments: \"%.*s\" is refused, its route is not open to streams",
+    log_debug("service", "/fragments: \"%.*s\" is rejected: its section does not allow streams",
               SLICE_ARGS(name));
     if (*hinted)
         return;

@@ -145,7 +145,7 @@ static void connection_feed(struct connection *connection, struct slice input)
     while (exchange_feed(exchange, &input)) {
         output_write(&exchange->output, connection->io.fd); /* perhaps the peer does read */
         if (exchange_is_full(exchange)) {
-            connection_doom(connection, "replies pile up unread");
+            connection_doom(connection, "the peer leaves too many replies unread");
             return;
         }
     }
@@ -213,7 +213,7 @@ static void connection_write(struct connection *connection)
 static void connection_close(struct connection *connection)
 {
     if (connection->state == OPEN && exchange_expects_input(&connection->exchange)) {
-        connection_set_state(connection, LINGERING, "there may be input left");
+        connection_set_state(connection, LINGERING, "waiting for unread input");
         shutdown(connection->io.fd, SHUT_WR);
     } else {
         connection_doom(connection, "done");
@@ -343,7 +343,7 @@ static void on_send_timeout(void *context, struct timeout *timeout)
 static void on_linger_timeout(void *context, struct timeout *timeout)
 {
     (void)context;
-    connection_doom(connection_of(timeout), "done, though the peer still sends");
+    connection_doom(connection_of(timeout), "the linger time is over, but the peer still sends");
 }
 
 /* Without a watcher for reading, nobody tells us that the peer has gone altogether. */
@@ -417,9 +417,9 @@ static bool shed_worst(struct connections *all)
     if (!worst)
         return false;
     log_limited(&limit, LOG_LEVEL_WARNING, "connection",
-                "unread answers take more memory than max_unsent allows: closing the connection "
-                "that costs the most");
-    connection_doom(worst, "unread answers are over max_unsent");
+                "unread responses exceed max_unsent: closing the slow reader that has used the "
+                "most memory");
+    connection_doom(worst, "unread responses exceed max_unsent");
     return true;
 }
 

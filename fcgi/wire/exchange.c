@@ -17,7 +17,7 @@
 /* The only place that changes the verdict. The first reason for each counts. */
 static void set_verdict(struct exchange *exchange, enum exchange_verdict verdict, const char *why)
 {
-    static const char *const names[] = {"open", "to be closed when quiet", "broken"};
+    static const char *const names[] = {"open", "closing when idle", "broken"};
     if (verdict <= exchange->verdict)
         return;
     log_debug("connection", "%u: %s: %s", exchange->requests.connection, names[verdict], why);
@@ -53,7 +53,7 @@ static void request_is_over(struct exchange *exchange, bool input_ended, bool ke
     if (!input_ended)
         exchange->late_inputs++;
     if (!keep_conn)
-        exchange_close_when_quiet(exchange, "a request was its last");
+        exchange_close_when_quiet(exchange, "its last request has ended");
 }
 
 /* After END_REQUEST was queued, or because the peer is gone. */
@@ -150,7 +150,7 @@ static bool limit_reached(struct exchange *exchange)
         return false;
     counter_add(COUNTER_REFUSED_MAX_CONNECTION_REQUESTS, 1);
     log_limited(&exchange->requests.all->refusals, LOG_LEVEL_WARNING, "connection",
-                "%u: max_connection_requests is reached (%zu): requests are refused with 503",
+                "%u: max_connection_requests is reached (%zu): requests are rejected with 503",
                 exchange->requests.connection, most);
     return true;
 }
@@ -182,7 +182,7 @@ static void add_to_management(struct exchange *exchange, struct slice bytes)
     if ((buffer->len + bytes.len > MANAGEMENT_SHORT &&
          !budget_has_room(BUDGET_UNFINISHED, bytes.len)) ||
         !buffer_append(buffer, bytes.data, bytes.len, FCGI_MAX_LENGTH))
-        exchange_break(exchange, "no memory for GET_VALUES");
+        exchange_break(exchange, "out of memory for GET_VALUES");
     budget_add(BUDGET_UNFINISHED, buffer->capacity - before);
 }
 
@@ -280,7 +280,7 @@ static void on_record_start(struct exchange *exchange)
     if (header->request_id == FCGI_NULL_REQUEST_ID)
         exchange_break(exchange, "BEGIN_REQUEST with id 0");
     else if (header->content_len != sizeof(FCGI_BeginRequestBody))
-        exchange_break(exchange, "BEGIN_REQUEST of a wrong length");
+        exchange_break(exchange, "BEGIN_REQUEST has a wrong length");
 }
 
 static void on_record_end(struct exchange *exchange)
@@ -333,7 +333,7 @@ void exchange_end_input(struct exchange *exchange)
         if (request_receiving(request))
             remove_request(exchange, request);
     }
-    exchange_close_when_quiet(exchange, "the peer sends no more");
+    exchange_close_when_quiet(exchange, "the peer has stopped sending");
 }
 
 /* --- other events --- */

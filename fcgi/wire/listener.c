@@ -97,7 +97,7 @@ static bool peer_allowed(struct listeners *all, const struct sockaddr_storage *p
         rest = slice_from(rest, item < rest.len ? item + 1 : item);
     }
     log_limited(&all->refusals, LOG_LEVEL_WARNING, "listener",
-                "refused a connection from %s: not in FCGI_WEB_SERVER_ADDRS", host);
+                "rejected a connection from %s: not in FCGI_WEB_SERVER_ADDRS", host);
     return false;
 }
 
@@ -114,7 +114,7 @@ static bool accept_one(struct listener *listener)
             return true;
         if (errno != EAGAIN && errno != EWOULDBLOCK) { /* no descriptors, no memory */
             log_limited(&all->failures, LOG_LEVEL_WARNING, "listener",
-                        "accept: %s; new connections wait", strerror(errno));
+                        "accept failed: %s; new connections have to wait", strerror(errno));
             pause_accepting(all);
         }
         return false;
@@ -129,7 +129,7 @@ static bool accept_one(struct listener *listener)
     }
     if (!all->accepted(all->context, fd, listener->local)) {
         log_limited(&all->failures, LOG_LEVEL_WARNING, "listener",
-                    "out of memory; new connections wait");
+                    "out of memory; new connections have to wait");
         close(fd);
         pause_accepting(all);
         return false;
@@ -176,7 +176,7 @@ const char *listener_check_address(const char *address)
     if (strncmp(address, "unix:", 5) == 0) {
         size_t len = strlen(address + 5);
         if (len == 0 || len >= sizeof((struct sockaddr_un *)0)->sun_path)
-            return "the path of a unix socket has 1 to 107 bytes";
+            return "the path of a unix socket must have 1 to 107 bytes";
         return NULL;
     }
     if (strncmp(address, "tcp:", 4) == 0)
@@ -187,7 +187,7 @@ const char *listener_check_address(const char *address)
         return address[3] && strlen(address + 3) < 6 &&
                        strspn(address + 3, "0123456789") == strlen(address + 3)
                    ? NULL
-                   : "after fd: goes the number of a descriptor";
+                   : "the number of a descriptor must follow fd:";
     return "write unix:PATH, tcp:HOST:PORT or fd:NUMBER";
 }
 
@@ -211,11 +211,11 @@ static int open_unix(const char *path, unsigned mode, const char **why)
     memcpy(address.sun_path, path, strlen(path) + 1);
     if (lstat(path, &status) == 0) {
         if (!S_ISSOCK(status.st_mode)) {
-            *why = "there is something else than a socket at that path";
+            *why = "the path exists, but is not a socket";
             return -1;
         }
         if (someone_listens(&address)) {
-            *why = "another server listens there";
+            *why = "another server is listening there";
             return -1;
         }
         unlink(path);
@@ -260,7 +260,7 @@ static bool is_listening(int fd)
 static int adopt(int fd, const char **why)
 {
     if (!is_listening(fd)) {
-        *why = "that descriptor is no listening socket";
+        *why = "the descriptor is not a listening socket";
         return -1;
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -487,4 +487,4 @@ def test_a_bound_that_is_reached(daemon, api):
             assert connection.request(f"/fragment/{name}", 2).status == 503
         api.release("a")
         assert connection.response(1).status == 200
-    assert server.log().count("max_parked is reached: requests are refused with 503") == 1
+    assert server.log().count("max_parked is reached: requests are rejected with 503") == 1

@@ -149,7 +149,7 @@ def test_made_up_names_do_not_fill_redis(start, redis, api):
     wait_until(lambda: not [key for key in redis.keys() if key.startswith("lease:")],
                "all leases to be given up")
     assert len(redis.keys()) == 21 and "worker:exact" in redis.keys()
-    assert "its route has reached max_negative (20)" in server.log()
+    assert "its section has reached max_negative (20)" in server.log()
 
 
 # A server that says more than it may.
