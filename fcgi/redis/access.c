@@ -1,4 +1,4 @@
-/* Redis checks an ACL before it runs a command, or says that the key is on another node.
+/* Redis checks the ACL before it runs a command, and before it says that a key is on another node.
  *
  *     start --> the commands of every lookup --all permitted--> done
  *                     |                                          ^  |
@@ -31,8 +31,8 @@ struct redis_access {
     unsigned pending; /* commands without an answer */
     bool running;     /* between start and stop */
     bool denied;
-    double asked_at, said_at; /* by clock_monotonic(): for all; 0 since all is permitted */
-    char denial[200];         /* of those that were asked last; "": none */
+    double asked_at, said_at; /* by clock_monotonic(); 0: everything is permitted since then */
+    char denial[200];         /* the error of the latest probes; "": none */
 };
 
 static void set_denied(struct redis_access *access)

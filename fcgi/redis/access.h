@@ -1,7 +1,7 @@
-/* Whether the server's ACL lets us do what we need, found out by commands that change nothing.
+/* Checks whether the server's ACL permits what we need, by commands that change nothing.
  *
- * It is asked at each connect, whenever it has denied something, and then until it permits all of
- * it: so it is known without requests, and known to be over without them.
+ * The check runs at each connect and whenever the ACL has denied something, and is repeated until
+ * everything is permitted. So neither a denial nor its end needs a request to be noticed.
  */
 #ifndef WORKERLESS_REDIS_ACCESS_H
 #define WORKERLESS_REDIS_ACCESS_H
@@ -13,21 +13,21 @@ struct redis_access;
 struct redis_needs;
 struct redis_pipeline;
 
-/* All is borrowed. The needs have the commands to find it out by, which go to the pipeline; `name`
- * is the server's, for the log. Returns what the caller owns, or NULL when out of memory. */
+/* Borrows its arguments. The probes in `needs` are sent through the pipeline; `name` is the
+ * server's name for the log. Returns what the caller owns, or NULL when out of memory. */
 struct redis_access *redis_access_new(struct ev_loop *loop, const struct redis_needs *needs,
                                       struct redis_pipeline *pipeline, const char *name);
 
-/* After the pipeline has answered what it was asked. NULL is allowed. */
+/* Call it when the pipeline has answered every command. NULL is allowed. */
 void redis_access_free(struct redis_access *access);
 
-/* The server is ready: asks. */
+/* The server is ready: starts the check. */
 void redis_access_start(struct redis_access *access);
 
-/* The server is not usable any longer. Nothing is known to be denied. */
+/* The server is no longer usable: forgets what was denied. */
 void redis_access_stop(struct redis_access *access);
 
-/* A command was denied: asks what else is, once a second at most. */
+/* A command was denied: checks what else is, at most once a second. */
 void redis_access_doubt(struct redis_access *access);
 
 /* Whether something that we need is denied. */

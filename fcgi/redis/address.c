@@ -1,4 +1,4 @@
-/* The `redis` setting taken apart. Pure. */
+/* The parser of the `redis` setting. Pure. */
 #include "redis/address.h"
 
 #include <arpa/inet.h>
@@ -27,7 +27,7 @@ static int hex_digit(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/* The byte that the text, beginning with %, stands for; -1 if that is no code, or '\0'. */
+/* The byte that the text, beginning with %, encodes; -1 if it is not a valid code, or is '\0'. */
 static int decoded(struct slice text)
 {
     int high = text.len >= 3 ? hex_digit(text.data[1]) : -1;
@@ -77,8 +77,8 @@ static bool number(struct slice text, int most, int *out)
     return text.len > 0;
 }
 
-/* Cuts the text at the first (or last) `mark`: before it, and after it. Without one nothing is
- * changed. */
+/* Splits the text at the first (or last) `mark`. Returns false, and changes nothing, if there is
+ * none. */
 static bool cut(struct slice text, char mark, bool last, struct slice *before, struct slice *after)
 {
     const char *at = text.len == 0 ? NULL
@@ -111,7 +111,7 @@ static const char *parse_host(struct slice text, int port, struct redis_address 
     if (port_text.data && (!number(port_text, 65535, &port) || port == 0))
         return "the port must be a number from 1 to 65535";
 
-    const char *end = address->hosts; /* behind the last host */
+    const char *end = address->hosts; /* after the last host */
     for (unsigned i = 0; i < address->host_count; i++)
         end += strlen(end) + 1;
     size_t used = (size_t)(end - address->hosts);

@@ -1,4 +1,4 @@
-/* Where a Redis server is, or who knows it: the config's `redis` setting taken apart. Pure. */
+/* The parsed `redis` setting: the address of a Redis server, or of servers that know it. Pure. */
 #ifndef WORKERLESS_REDIS_ADDRESS_H
 #define WORKERLESS_REDIS_ADDRESS_H
 
@@ -17,7 +17,7 @@ enum redis_kind {
 
 struct redis_address {
     enum redis_kind kind;
-    bool tls; /* to every server and every Sentinel */
+    bool tls; /* for every server and every Sentinel */
     unsigned host_count;
     uint16_t ports[REDIS_HOSTS_MAX];
     /* Names or literal addresses, without brackets, one after the other, each ended by '\0'. */
@@ -35,8 +35,8 @@ struct redis_address {
  * "cluster://[[user]:password@]host[:port][,host[:port]...][/]"; with an "s" before the colon
  * ("rediss://", "sentinels://", "clusters://") by TLS. User, password and the primary's name may be
  * percent-encoded. User and password are those of the Redis servers, and the same of all nodes of a
- * Cluster: Sentinels that want a password themselves are not supported. Returns NULL, or what is
- * wrong, in the user's words. */
+ * Cluster; Sentinels that require a password are not supported. Returns NULL, or an error message
+ * for the user. */
 const char *redis_address_parse(const char *text, struct redis_address *address);
 
 /* The host whose port is ports[index]; index is less than host_count. */

@@ -1,4 +1,4 @@
-/* What the parser of addresses does not see: TLS that this build lacks, and TLS options that would
+/* Checks that the address parser can't make: TLS in a build without it, and TLS options that would
  * have no effect. */
 #include "redis/check.h"
 
@@ -39,7 +39,7 @@ bool redis_check_tls(const struct redis_settings *settings, struct redis_problem
         return tls != NULL;
     }
     *problem = (struct redis_problem){.option = tls_option(settings)};
-    /* Whoever sets one expects the connection to be encrypted, and it would not be. */
+    /* Someone who sets one expects an encrypted connection, and this one would not be. */
     snprintf(problem->why, sizeof problem->why,
              "the redis address does not use TLS: write rediss://, sentinels:// or clusters://");
     return !problem->option;

@@ -1,4 +1,4 @@
-/* Whether the settings for Redis are right, before anything uses them. */
+/* Validates the settings for Redis before anything uses them. */
 #ifndef WORKERLESS_REDIS_CHECK_H
 #define WORKERLESS_REDIS_CHECK_H
 
@@ -7,11 +7,11 @@
 struct redis_problem;
 struct redis_settings;
 
-/* Returns NULL, or what is wrong with the address, in the user's words. "" is right: no Redis. */
+/* Returns NULL, or an error message for the user. "" is valid and means no Redis. */
 const char *redis_check_address(const char *text);
 
-/* Checks the TLS settings, which means reading their files. The address has been checked before.
- * False: the problem says why. */
+/* Checks the TLS settings and reads their files. The address must have been checked before. Returns
+ * false with the problem. */
 bool redis_check_tls(const struct redis_settings *settings, struct redis_problem *problem);
 
 #endif

@@ -1,12 +1,12 @@
-/* TIME, and what its answers are good for.
+/* Sends TIME, and sets the clock from the answers.
  *
  *     a new connection, a new map, once a minute --> TIME --> clock_follow --> TIME, twice more
  *
- * The first answer of a new connection may be slow, since both sides have much else to do then. The
- * next two are quicker as a rule, and so more exact.
+ * The first answer on a new connection may be slow, since both sides are busy then. The next two
+ * are usually quicker, and so more exact.
  *
- * A Cluster's first server is connected to before it has told which server is to be asked. Its time
- * is better than none, so it counts until the right server has answered.
+ * A Cluster's first server is connected before it is known which server is the reference. Its time
+ * is better than none, so it counts until the reference has answered.
  */
 #include "redis/clock.h"
 
@@ -23,29 +23,29 @@
 #include "redis/topology.h"
 
 #define ASK_EVERY_S 60.0
-#define REPEATS     2    /* of a question, at once */
-#define FAR_MS      1000 /* between our wall clock and Redis', before it is logged */
+#define REPEATS     2    /* more questions, sent at once */
+#define FAR_MS      1000 /* between our wall clock and that of Redis: logged */
 #define NEAR_MS     500  /* below which they agree again */
 
 struct redis_clock {
     struct ev_loop *loop;
     const struct redis_topology *topology;
-    ev_timer timer; /* until the next question */
-    bool is_set;    /* the server that counts has answered, and nobody else does any longer */
+    ev_timer timer; /* for the next question */
+    bool is_set;    /* the reference server has answered, so no other one counts */
     bool refused;   /* TIME was, and that has been logged */
-    bool is_far;    /* our wall clock is; that has been logged */
+    bool is_far;    /* our wall clock is off; that has been logged */
 };
 
 struct question {
     struct redis_clock *clock;
     struct redis_server *server;
     int64_t asked_us; /* by clock_boot_us() */
-    unsigned repeats; /* to follow */
+    unsigned repeats; /* still to come */
 };
 
 static void ask(struct redis_clock *clock, struct redis_server *server, unsigned repeats);
 
-/* Takes a decimal number of at most 11 digits: seconds until the year 5138, and no overflow. */
+/* Reads a decimal number of at most 11 digits: seconds until the year 5138, without overflow. */
 static bool take_number(const redisReply *reply, int64_t *number)
 {
     if (reply->type != REDIS_REPLY_STRING || reply->len < 1 || reply->len > 11)
@@ -83,7 +83,7 @@ static void complain_of_refusal(struct redis_clock *clock, const struct redis_se
     clock->refused = true;
 }
 
-/* `doubt_ms` is by how much the fleet's clock may be wrong. */
+/* `doubt_ms` is the possible error of the fleet's clock. */
 static void complain_of_distance(struct redis_clock *clock, const struct redis_server *server,
                                  int64_t doubt_ms)
 {
@@ -111,7 +111,7 @@ static void on_time(void *caller, redisReply *reply)
     int64_t answered_us = clock_boot_us(), time_us;
     free(caller);
     if (!reply)
-        return; /* the server says itself that nothing came */
+        return; /* no answer: the server handles and logs that itself */
     if (!read_time(reply, &time_us)) {
         complain_of_refusal(clock, question.server,
                             reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected reply");
@@ -130,7 +130,7 @@ static void on_time(void *caller, redisReply *reply)
         ask(clock, question.server, question.repeats - 1);
 }
 
-/* Processes that were started together do not all ask at the same moment. */
+/* A random part keeps processes that were started together from asking at the same moment. */
 static void ask_later(struct redis_clock *clock)
 {
     ev_timer_stop(clock->loop, &clock->timer);
@@ -138,7 +138,7 @@ static void ask_later(struct redis_clock *clock)
     ev_timer_start(clock->loop, &clock->timer);
 }
 
-/* Without memory, or if it can't be sent, the next question will do. */
+/* If it can't be sent, or there is no memory, the next question is soon enough. */
 static void ask(struct redis_clock *clock, struct redis_server *server, unsigned repeats)
 {
     static const char *words[] = {"TIME"};

@@ -1,10 +1,10 @@
-/* Sets the fleet's clock by Redis' clock.
+/* Sets the fleet's clock from the clock of Redis.
  *
  * All processes that share a Redis take the time from one server, so they agree on the age of a
- * result whatever their own machines' clocks show: from the only server; with Sentinels from the
- * primary; in a Cluster from the server of the lowest slot that is served (slot 0, as a rule). The
- * server is asked when it is connected to, and about once a minute after that. While it is away,
- * the clock runs on as it was last set.
+ * result whatever the clocks of their machines show. That is the only server; with Sentinels, the
+ * primary; in a Cluster, the server of the lowest slot that is served (usually slot 0). It is asked
+ * at each connect, and about once a minute after that. While it is unavailable, the clock keeps
+ * running as it was last set.
  */
 #ifndef WORKERLESS_REDIS_CLOCK_H
 #define WORKERLESS_REDIS_CLOCK_H
@@ -17,18 +17,18 @@ struct redis_topology;
 /* Returns what the caller owns, or NULL when out of memory. */
 struct redis_clock *redis_clock_new(struct ev_loop *loop);
 
-/* Every command of the servers' has been answered. NULL is allowed. */
+/* Call it when the servers have answered every command. NULL is allowed. */
 void redis_clock_free(struct redis_clock *clock);
 
-/* Which servers there are; borrowed. To be called before the loop runs. */
+/* Sets the servers, which are borrowed. Call it before the loop runs. */
 void redis_clock_watch(struct redis_clock *clock, const struct redis_topology *topology);
 
-/* Asks the server for the time. To be called as soon as it is ready, before anybody is told so:
- * whoever has read something by then reads it again, and that is answered after this. So no entry
- * is judged before the clock is set. */
+/* Asks the server for the time. Call it as soon as the server is ready, before anyone else is told:
+ * entries that were read before are read again then, and those reads are answered after this one.
+ * So the clock is set before the freshness of any entry is judged. */
 void redis_clock_ask(struct redis_clock *clock, struct redis_server *server);
 
-/* Another server may be the one that counts: asks it. */
+/* The map of servers has changed: asks the server that is the reference now. */
 void redis_clock_topology_changed(struct redis_clock *clock);
 
 #endif

@@ -1,7 +1,7 @@
-/* A context of hiredis', from resolving to its end.
+/* A hiredis context, from the host lookup to its end.
  *
- * The context points to the connection for as long as both are in use (`data`). One that has ended
- * leaves NULL there, since hiredis frees a context only after the callbacks in which it ended.
+ * The context's `data` points to the connection while both are in use. When the connection ends, it
+ * sets `data` to NULL, since hiredis frees a context only after the callbacks in which it ended.
  */
 #include "redis/conn.h"
 
@@ -23,13 +23,13 @@ struct redis_conn {
     struct redis_conn_target target;
     const struct redis_conn_events *events;
     void *user;
-    struct resolve *resolve;    /* while the host is looked up */
+    struct resolve *resolve;    /* during the host lookup */
     redisAsyncContext *context; /* after that */
     struct redis_guard guard;
     char literal[REDIS_HOST_MAX + 1];
 };
 
-/* Takes the context off: from now on its callbacks have nothing to add. */
+/* Detaches the context: from now on its callbacks do nothing. */
 static redisAsyncContext *detach(struct redis_conn *conn)
 {
     redisAsyncContext *context = conn->context;
@@ -41,7 +41,7 @@ static redisAsyncContext *detach(struct redis_conn *conn)
     return context;
 }
 
-/* It has ended by itself. `free_context`: unless hiredis is about to do so. */
+/* It has ended by itself. `free_context` is false if hiredis is about to free the context. */
 static void lose(struct redis_conn *conn, const char *reason, enum redis_conn_loss loss,
                  bool free_context)
 {
@@ -84,7 +84,7 @@ static void on_disconnect(const redisAsyncContext *context, int status)
              closed ? REDIS_CONN_CLOSED : REDIS_CONN_FAILED, false);
 }
 
-/* A server that does not know AUTH repeats what follows it, and that must not be logged. */
+/* A server that does not know AUTH repeats its arguments in the error: they must not be logged. */
 static void on_auth(redisAsyncContext *context, void *answer, void *privdata)
 {
     struct redis_conn *conn = context->data;
@@ -109,8 +109,8 @@ static int send_auth(struct redis_conn *conn)
     return REDIS_OK;
 }
 
-/* The host's address is known. Returns NULL, or why there is no connection; then nothing has been
- * called, and the text lives in `why` or is static. */
+/* The host's address is known. Returns NULL, or why there is no connection: static text, or text in
+ * `why`. In that case no event has been called. */
 static const char *start(struct redis_conn *conn, char why[REDIS_CONN_WHY_MAX])
 {
     const char *path = conn->target.path;

@@ -1,4 +1,4 @@
-/* What the user of the client is told. */
+/* Events that the Redis client reports to its user. */
 #ifndef WORKERLESS_REDIS_EVENTS_H
 #define WORKERLESS_REDIS_EVENTS_H
 
@@ -8,16 +8,17 @@ struct redis_server;
 
 struct redis_events {
     void *context; /* the user's */
-    /* The server takes commands again after a time in which it did not. */
+    /* The server accepts commands, for the first time or again. */
     void (*ready)(void *context, struct redis_server *server);
-    /* A server that was ready is gone. Called once for each `ready`. */
+    /* A server that was ready is no longer available. Called once for each `ready`. */
     void (*lost)(void *context);
-    /* From now on `changed` tells of every change on one of the servers. What changed there before
-     * is unknown. That this has ended is not told: see redis_server_tracking. */
+    /* From now on `changed` reports every change on one of the servers. Earlier changes there are
+     * unknown. There is no event for the end of tracking: see redis_server_tracking. */
     void (*tracking)(void *context);
-    /* The key with that name has changed, expired or is gone; data is NULL: any key may have. */
+    /* The key with that name was changed, removed or has expired; data is NULL: any key may
+     * have. */
     void (*changed)(void *context, struct slice name);
-    /* Keys are on other servers than before: any key may have changed unseen. */
+    /* Keys have moved to other servers: any key may have changed without an event. */
     void (*moved)(void *context);
 };
 

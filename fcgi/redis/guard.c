@@ -1,5 +1,5 @@
-/* hiredis' own way to make replies, after a look at whether they may be made at all; and its own
- * way to read, after a look at what waits for the rest of its reply. */
+/* Wraps hiredis' functions that create replies, and its read callback, and checks the limits before
+ * they run. */
 #include "redis/guard.h"
 
 #include <ev.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Keys that change at once are told in one array; nothing else comes near. */
+/* Keys that change together are reported in one array; no other reply is nearly as large. */
 #define ELEMENTS_MAX (1 << 20)
 
 #if HIREDIS_MAJOR >= 1
@@ -19,15 +19,15 @@
 #define ARRAY_COUNT int
 #endif
 
-static const redisReplyObjectFunctions *original; /* the same of all readers */
+static const redisReplyObjectFunctions *original; /* the same for all readers */
 
-/* A message is [kind, channel, ...]: both are strings. */
+/* A message is [kind, channel, ...], both strings. */
 static bool is_like_a_message(const redisReadTask *task, int type)
 {
     return task->parent->parent || task->idx > 1 || type == REDIS_REPLY_STRING;
 }
 
-/* Whether what the task reads may be of that type. Error replies hiredis can take at any time (-ERR
+/* Whether what the task reads may have that type. hiredis accepts an error reply at any time (-ERR
  * max number of clients reached). */
 static bool is_expected(const struct redis_guard *guard, const redisReadTask *task, int type)
 {
@@ -42,7 +42,7 @@ static bool is_expected(const struct redis_guard *guard, const redisReadTask *ta
     }
 }
 
-/* Whether the reply that the task is a part of may take so many bytes more. */
+/* Whether the reply that the task belongs to may take that many more bytes. */
 static bool is_affordable(struct redis_guard *guard, const redisReadTask *task, size_t bytes)
 {
     if (!task->parent)
@@ -59,8 +59,8 @@ static bool allowed(const redisReadTask *task, int type, size_t bytes)
     return is_expected(guard, task, type) && is_affordable(guard, task, sizeof(redisReply) + bytes);
 }
 
-/* All messages that are for us have three elements. hiredis reads the third one of "unsubscribe"
- * as a number; nobody here unsubscribes. */
+/* All messages for us have three elements. hiredis reads the third one of "unsubscribe" as a
+ * number, and we never unsubscribe. */
 static bool ends_subscription(const redisReadTask *task, const char *text, size_t len)
 {
     const struct redis_guard *guard = task->privdata;
@@ -91,7 +91,7 @@ static void *create_integer(const redisReadTask *task, long long number)
     return allowed(task, task->type, 0) ? original->createInteger(task, number) : NULL;
 }
 
-/* hiredis types the task as the string or array that it is not. */
+/* hiredis gives the task the type string or array, although it is nil. */
 static void *create_nil(const redisReadTask *task)
 {
     return allowed(task, REDIS_REPLY_NIL, 0) ? original->createNil(task) : NULL;
@@ -109,9 +109,9 @@ static void *create_bool(const redisReadTask *task, int value)
 }
 #endif
 
-/* The length that the server has announced of the string at the beginning of the bytes that wait;
- * 0: they begin with none. hiredis has taken the type byte off, and leaves the length in place
- * until all of the string is there. No other reply waits with its first line complete. */
+/* The announced length of the string at the beginning of the unread bytes; 0: they don't begin with
+ * one. hiredis has removed the type byte, and leaves the length in place until the string is
+ * complete. No other reply waits with a complete first line. */
 static size_t announced(const char *waiting, size_t len)
 {
     size_t number = 0, i = 0;
@@ -120,7 +120,7 @@ static size_t announced(const char *waiting, size_t len)
     return len - i >= 2 && waiting[i] == '\r' && waiting[i + 1] == '\n' ? number : 0;
 }
 
-/* Whether what waits is, or will be, more than the guard allows. */
+/* Whether the pending reply is, or will be, larger than the guard allows. */
 static bool is_too_long(const redisReader *reader, const struct redis_guard *guard)
 {
     size_t waiting = reader->len - reader->pos;
@@ -128,7 +128,7 @@ static bool is_too_long(const redisReader *reader, const struct redis_guard *gua
            (waiting > 0 && announced(reader->buf + reader->pos, waiting) > guard->most);
 }
 
-/* In the place of the adapter's own. An error of the reader's makes hiredis end the connection. */
+/* Replaces the adapter's callback. An error of the reader makes hiredis end the connection. */
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     redisLibevEvents *attached = watcher->data;

@@ -1,4 +1,4 @@
-/* Commands that wait for their answers, and their deadlines. */
+/* Pending commands and their deadline. */
 #include "redis/pipeline.h"
 
 #include <hiredis/async.h>
@@ -17,7 +17,7 @@
 #include "redis/needs.h"
 #include "redis/settings.h"
 
-#define EXTENSIONS_MAX 20 /* of a deadline, by the timeout each: a large value on a slow line */
+#define EXTENSIONS_MAX 20 /* of a deadline, by one timeout each: for a large value on a slow line */
 
 struct redis_pipeline {
     const struct redis_pipeline_events *events;
@@ -95,8 +95,8 @@ bool redis_pipeline_busy(const struct redis_pipeline *pipeline)
     return pipeline->deadlines.oldest != NULL;
 }
 
-/* Whether the server is alive although the oldest command has no answer yet: we were late ourselves
- * and the answer lies in the socket, or it is a large one that is under way. */
+/* Whether the server is alive although the oldest command has no answer yet: either we were late
+ * and the answer is in the socket, or a large answer is still being transferred. */
 static bool is_moving(struct redis_pipeline *pipeline)
 {
     const redisContext *c = &redis_conn_context(pipeline->conn)->c;

@@ -1,4 +1,4 @@
-/* hiredis' replies, whose lengths are of another type in each of its versions. */
+/* Access to hiredis' replies, whose lengths have different types in its versions. */
 #include "redis/reply.h"
 
 #include <hiredis/hiredis.h>

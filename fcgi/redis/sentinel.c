@@ -1,13 +1,13 @@
-/* One search for the primary: Sentinels in turn, each over a connection of its own for the one
- * question, which is opened and closed here.
+/* One search for the primary. It asks Sentinels in turn, each over a new connection for the one
+ * question.
  *
  *     on_step --> (look the host up) --> connect, SENTINEL get-master-addr-by-name --> done: found
  *        ^                 |                                   |
  *        '---- the next ---'----------- give_up ---------------'     nobody is left: done, reason
  *
- * One timer does all waiting: while a Sentinel is being asked it is the deadline, else it is at
- * zero and leads to the next one. So no failure, however early, calls `done` from within
- * redis_sentinel_find, and none makes the search recurse.
+ * There is one timer: while a Sentinel is being asked it is the deadline; else it is at zero and
+ * starts the next question. So no failure, however early, calls `done` from within
+ * redis_sentinel_find or makes the search recurse.
  *
  * See "Guidelines for Redis clients with support for Redis Sentinel" on redis.io.
  */
@@ -34,13 +34,13 @@ struct redis_sentinel {
     const struct redis_address *address;
     struct redis_tls *tls; /* NULL: without */
     unsigned attempt;
-    unsigned asked; /* how many Sentinels, the present one included */
+    unsigned asked; /* number of Sentinels, including the current one */
     redis_sentinel_done_fn *done;
     void *caller;
     ev_timer timer;
     bool asking;             /* the timer is a deadline */
-    struct redis_conn *conn; /* to the present one */
-    bool answered;           /* one of them did, so what it said is the reason */
+    struct redis_conn *conn; /* to the current one */
+    bool answered;           /* one of them did, so its answer is the reason */
     char reason[256];
 };
 
@@ -49,7 +49,7 @@ static unsigned present(const struct redis_sentinel *search)
     return (search->attempt + search->asked - 1) % search->address->host_count;
 }
 
-/* Ends the question to the present Sentinel, wherever it stands. */
+/* Cancels the question to the current Sentinel, whatever its state. */
 static void stop_asking(struct redis_sentinel *search)
 {
     struct redis_conn *conn = search->conn;
@@ -66,8 +66,8 @@ static void start_timer(struct redis_sentinel *search, double seconds)
     ev_timer_start(search->loop, &search->timer);
 }
 
-/* On to the next one. Of several reasons the last is told, but what a Sentinel said comes before
- * what became of those that said nothing. */
+/* Goes on to the next Sentinel. If all fail, the last reason is reported, but an answer of a
+ * Sentinel takes precedence over failures to ask one. */
 static void give_up(struct redis_sentinel *search, bool answered, const char *reason)
 {
     unsigned index = present(search);
@@ -86,7 +86,7 @@ static void finish(struct redis_sentinel *search, const char *host, int port)
     free(search);
 }
 
-/* [host, port]. Returns the port, or 0 if it is something else. */
+/* Reads [host, port]. Returns the port, or 0 if the reply is something else. */
 static int read_place(const redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
@@ -194,7 +194,7 @@ struct redis_sentinel *redis_sentinel_find(struct ev_loop *loop,
     search->done = done;
     search->caller = caller;
     ev_timer_init(&search->timer, on_step, 0., 0.);
-    ev_set_priority(&search->timer, EV_MINPRI); /* an answer that has come counts first */
+    ev_set_priority(&search->timer, EV_MINPRI); /* handle an answer that has arrived first */
     search->timer.data = search;
     start_timer(search, 0.);
     return search;

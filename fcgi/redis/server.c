@@ -1,15 +1,15 @@
-/* One server: which connection it has, and what becomes of it when that breaks.
+/* One server: its connection, and what happens when that breaks.
  *
  *     DOWN --retry--> FINDING --> OPENING --> GREETING (AUTH, SELECT, PING or ROLE) --> READY
  *       ^                |           |            |                                      |
  *       '----------------'-----------'------------'------------ server_down -------------'
  *
- * FINDING is for Sentinels only: they are asked again for every connection. In OPENING the host's
- * name is looked up.
+ * FINDING is only for Sentinels, which are asked again for every connection. OPENING includes the
+ * lookup of the host's name.
  *
- *     conn <-- pipeline <-- access     what an ACL permits
- *      ^          ^-------- tracker    what others change: it has a conn of its own as well
- *      '--- server holds them together, and is told by each
+ *     conn <-- pipeline <-- access     checks what an ACL permits
+ *      ^          ^-------- tracker    reports changes by others; has a conn of its own
+ *      '--- server owns them all, and gets their events
  */
 #include "redis/server.h"
 
@@ -34,8 +34,8 @@
 
 #define RETRY_FIRST_S   0.05
 #define RETRY_LONGEST_S 2.0
-#define SAY_AGAIN_S     60.0 /* what waiting does not mend */
-#define CLOSES_MIN      3    /* connections in a row that were closed before they were of use */
+#define SAY_AGAIN_S     60.0 /* trouble that the operator has to fix */
+#define CLOSES_MIN      3    /* connections in a row that were closed before they were usable */
 
 enum server_state { SERVER_DOWN, SERVER_FINDING, SERVER_OPENING, SERVER_GREETING, SERVER_READY };
 
@@ -43,17 +43,17 @@ struct redis_server {
     struct redis_servers common;
     struct redis_address address;
     enum server_state state;
-    bool quiet;                    /* its absence is not logged: it has never been reached */
-    bool lost;                     /* a try failed since it was last ready; that has been logged */
-    struct redis_sentinel *search; /* while FINDING */
-    struct redis_conn *conn;       /* while OPENING, GREETING and READY */
-    char name[440];                /* for the log */
-    char host[REDIS_HOST_MAX + 1]; /* as the config or a Sentinel has it; for TLS */
+    bool quiet; /* failures are not logged: it was never reached */
+    bool lost;  /* an attempt has failed since it was last ready; that has been logged */
+    struct redis_sentinel *search;    /* while FINDING */
+    struct redis_conn *conn;          /* while OPENING, GREETING and READY */
+    char name[440];                   /* for the log */
+    char host[REDIS_HOST_MAX + 1];    /* as given by the config or a Sentinel; for TLS */
     char literal[REDIS_HOST_MAX + 1]; /* the host's address, for the tracker to use too */
     int port;
     ev_timer retry; /* while DOWN */
     double retry_after;
-    unsigned attempt; /* to connect: which of several addresses or Sentinels is tried */
+    unsigned attempt; /* to connect: selects one of several addresses or Sentinels */
     struct log_limit states;
 
     enum redis_trouble trouble; /* while lost */
@@ -111,9 +111,9 @@ const char *redis_server_literal(const struct redis_server *server)
 
 bool redis_server_usable(const struct redis_server *server)
 {
-    /* hiredis keeps what is sent before the first connection stands, so the first requests after
-     * a start need not do without. Later attempts, and what a Sentinel calls the primary, prove
-     * themselves first. */
+    /* hiredis queues commands until the first connection is established, so the first requests
+     * after a start can use Redis. Later connections, and those to a primary that a Sentinel has
+     * named, must complete their greeting first. */
     return server->state == SERVER_READY || (server->state == SERVER_GREETING && !server->lost &&
                                              server->address.kind != REDIS_BY_SENTINEL);
 }
@@ -125,7 +125,7 @@ enum redis_trouble redis_server_trouble(const struct redis_server *server)
     return server->lost ? server->trouble : REDIS_AWAY;
 }
 
-/* A connection that has worked is lost for no other reason than that the server went away. */
+/* If the connection was in use, the server went down, whatever the reason says. */
 static enum redis_trouble server_diagnose(struct redis_server *server, const char *reason,
                                           enum redis_conn_loss loss)
 {
@@ -136,7 +136,7 @@ static enum redis_trouble server_diagnose(struct redis_server *server, const cha
     return server->closes >= CLOSES_MIN ? REDIS_CLOSES : redis_trouble_of(reason);
 }
 
-/* That it is away is logged once; what somebody has to fix, every minute. */
+/* Logs once that the server is down, and every minute what the operator has to fix. */
 static void server_explain(struct redis_server *server, const char *reason)
 {
     enum redis_trouble trouble = server->trouble;
@@ -160,11 +160,11 @@ static void server_explain(struct redis_server *server, const char *reason)
     server->said_at = now;
 }
 
-/* Its connection is gone, or about to be. */
+/* Its connection has ended, or is about to. */
 static void server_down(struct redis_server *server, const char *reason, enum redis_conn_loss loss)
 {
     bool was_ready = server->state == SERVER_READY;
-    if (loss == REDIS_CONN_REFUSED) /* it was reached, so why it is of no use is worth a word */
+    if (loss == REDIS_CONN_REFUSED) /* it was reached, so log why it can't be used */
         server->quiet = false;
     server->trouble = server_diagnose(server, reason, loss);
     server_explain(server, reason);
@@ -186,7 +186,7 @@ static void server_down(struct redis_server *server, const char *reason, enum re
     server->common.events->lost(server->common.events->context);
 }
 
-/* Gives the connection up; what is pending is answered with NULL after that. */
+/* Gives up the connection; pending commands are answered with NULL after that. */
 static void server_lose(struct redis_server *server, const char *reason, enum redis_conn_loss loss)
 {
     struct redis_conn *conn = server->conn;
@@ -205,8 +205,8 @@ static void on_stuck(void *context)
     server_lose(server, reason, REDIS_CONN_FAILED);
 }
 
-/* A command may be refused because the primary is another one by now. Before Redis 7 the word is
- * further behind in a script's error. A server that the config names may be a replica on
+/* A command may be refused because another server is the primary now. Before Redis 7, READONLY is
+ * not at the beginning of a script's error. A server that the config names may be a replica on
  * purpose. */
 static void on_refused(void *context, const redisReply *error)
 {
@@ -236,7 +236,7 @@ static struct redis_conn_target target_of(const struct redis_server *server)
     };
 }
 
-/* To the same server, by the same address. */
+/* Connects to the same address of the same server. */
 static void start_tracker(struct redis_server *server)
 {
     struct redis_conn_target target = target_of(server);
@@ -277,7 +277,7 @@ static void on_greeted(void *caller, redisReply *reply)
     start_tracker(server);
 }
 
-/* Counts only if it is an error. */
+/* Only an error matters. */
 static void on_selected(void *caller, redisReply *reply)
 {
     struct redis_server *server = caller;
@@ -371,7 +371,7 @@ static void server_connect(struct redis_server *server)
         if (!server->search)
             server_down(server, "out of memory", REDIS_CONN_FAILED);
         break;
-    case REDIS_BY_CLUSTER: /* of many servers: each has one of these, by host */
+    case REDIS_BY_CLUSTER: /* each server of a Cluster has an address of its own, by host */
         break;
     }
 }
@@ -414,8 +414,8 @@ struct redis_server *redis_server_new(const struct redis_servers *servers,
     return server;
 }
 
-/* Closing the connection answers what was asked over it, also by the tracker and for the ACL: so
- * these are freed after that. */
+/* Closing the connection answers all pending commands, also those of the tracker and the ACL check,
+ * so these are freed after it. */
 void redis_server_free(struct redis_server *server)
 {
     if (!server)

@@ -1,10 +1,10 @@
-/* Slots, the map of them, and redirections. */
+/* Slots, their map, and redirections. */
 #include "redis/slots.h"
 
 #include <hiredis/hiredis.h>
 #include <string.h>
 
-#define NODE_FIELDS 2 /* host and port; from Redis 4 on an id follows, from 7 on more */
+#define NODE_FIELDS 2 /* host and port; since Redis 4 an id follows, since 7 more */
 
 /* --- slots of keys --- */
 
@@ -41,8 +41,7 @@ unsigned redis_slot_of_parts(struct slice prefix, struct slice key)
 
 /* --- nodes --- */
 
-/* Of what a server says, only what can be a name or an address: it goes to the resolver and into
- * the log. */
+/* Accepts only what can be a name or an address, since it goes to the resolver and into the log. */
 static bool node_set(struct redis_node *node, struct slice host, long long port)
 {
     if (host.len == 0 || host.len > REDIS_HOST_MAX || port < 1 || port > 65535)
@@ -69,7 +68,7 @@ static int find(const struct redis_slots *slots, const struct redis_node *wanted
     return -1;
 }
 
-/* Its index, be it new or not; -1: there is no room. */
+/* Returns the index of the node, which is added if it is new; -1: there is no room. */
 static int find_or_add(struct redis_slots *slots, const struct redis_node *wanted)
 {
     int index = find(slots, wanted);
@@ -106,7 +105,7 @@ static bool is_array(const redisReply *reply, size_t least)
     return reply->type == REDIS_REPLY_ARRAY && reply->elements >= least;
 }
 
-/* [host, port, ...]. `known` is false if the node does not know its own name. */
+/* Reads [host, port, ...]. `known` is false if the node does not know its own name. */
 static const char *read_node(const redisReply *reply, const char *asked, struct redis_node *node,
                              bool *known)
 {
@@ -126,8 +125,8 @@ static const char *read_node(const redisReply *reply, const char *asked, struct 
     return NULL;
 }
 
-/* [first slot, last slot, primary, replica...]. No slot may be told twice, so that whatever a
- * server says costs no more time than there are slots. */
+/* Reads [first slot, last slot, primary, replica...]. No slot may be listed twice, so the time that
+ * a reply costs is bounded by the number of slots. */
 static const char *read_range(struct redis_slots *slots, const redisReply *reply, const char *asked)
 {
     if (!is_array(reply, 3))
@@ -173,7 +172,7 @@ const char *redis_slots_read(struct redis_slots *slots, const redisReply *reply,
 
 /* --- redirections --- */
 
-/* A decimal number of at most five digits, up to `most`; -1 if it is none. */
+/* Reads a decimal number of at most five digits, up to `most`; -1 if it is not one. */
 static long number(struct slice text, long most)
 {
     long value = 0;
@@ -187,7 +186,7 @@ static long number(struct slice text, long most)
     return value <= most ? value : -1;
 }
 
-/* HOST:PORT, split at the last colon: IPv6 addresses come bare, and from others in brackets. */
+/* Splits HOST:PORT at the last colon: Redis sends IPv6 addresses bare, others send brackets. */
 static bool read_place(struct slice place, const char *asked, struct redis_node *node)
 {
     const char *colon = place.len > 0 ? memrchr(place.data, ':', place.len) : NULL;
@@ -202,7 +201,7 @@ static bool read_place(struct slice place, const char *asked, struct redis_node 
     return !slice_equal(host, SLICE("?")) && node_set(node, host, port);
 }
 
-/* Takes a word and the blank behind it off the text; false if it begins otherwise. */
+/* Removes a word and the space after it from the text; false if the text begins differently. */
 static bool skip_word(struct slice *text, struct slice word)
 {
     if (!slice_starts(*text, word) || (text->len > word.len && text->data[word.len] != ' '))

@@ -1,12 +1,12 @@
-/* hiredis_ssl moves the bytes, the handshake's too, whenever the socket is ready for them. What is
- * done here is what it leaves open: it does not look at whose certificate a server shows, and most
- * of its errors say no more than that there was one.
+/* hiredis_ssl does the handshake and moves the bytes when the socket is ready. This file adds what
+ * it lacks: it does not check the name in a server's certificate, and most of its errors don't say
+ * what went wrong.
  *
  *     hiredis --read, write--> explained_read, explained_write --> hiredis_ssl --> OpenSSL
  *
- * OpenSSL notes errors in a queue of the thread, which the sources' TLS uses as well. A call that
- * finds a foreign error in it would be misread as failed: so it is emptied before each, and after
- * what fails.
+ * OpenSSL keeps errors in one queue per thread, which the TLS of sources uses as well. An error
+ * left there by others would make a successful call look failed, so the queue is emptied before
+ * each call, and after a failed one.
  */
 #include "redis/tls.h"
 
@@ -41,9 +41,9 @@ bool redis_tls_is_built(void)
     return true;
 }
 
-/* --- whom to trust, and who we are --- */
+/* --- certificates --- */
 
-/* An encrypted key would have the passphrase asked for at a terminal. */
+/* Without this, OpenSSL would ask for the passphrase of an encrypted key at the terminal. */
 static int no_passphrase(char *room, int size, int writing, void *context)
 {
     (void)room, (void)size, (void)writing, (void)context;
@@ -86,8 +86,8 @@ static bool load(SSL_CTX *context, const struct redis_settings *settings,
     return true;
 }
 
-/* Why the latest certificate was refused. It is asked for within the call that made it known, so
- * one is enough for all connections. */
+/* Why the latest certificate was rejected. It is read within the call that sets it, so one variable
+ * is enough for all connections. */
 static int distrust;
 
 static int on_verified(int trusted, X509_STORE_CTX *store)
@@ -108,9 +108,12 @@ struct redis_tls *redis_tls_new(const struct redis_settings *settings,
         goto fail;
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verified);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS); /* most connections are idle mostly */
+    SSL_CTX_set_mode(context,
+                     SSL_MODE_RELEASE_BUFFERS); /* most connections are idle most of the time */
 #ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
-    SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF); /* a reply tells its own length */
+    SSL_CTX_set_options(
+        context,
+        SSL_OP_IGNORE_UNEXPECTED_EOF); /* replies have a length, so truncation is noticed */
 #endif
     if (!load(context, settings, problem))
         goto fail;
@@ -131,7 +134,7 @@ void redis_tls_free(struct redis_tls *tls)
     free(tls);
 }
 
-/* --- what went wrong --- */
+/* --- errors --- */
 
 static void begin_call(void)
 {
@@ -140,8 +143,8 @@ static void begin_call(void)
     ERR_clear_error();
 }
 
-/* What OpenSSL has to say about the last call, or 0. Since 3.2 it also notes that a write failed,
- * with errno as the reason; that explains nothing. */
+/* OpenSSL's error of the last call, or 0. Since 3.2 it also reports a failed write with errno as
+ * the reason, which explains nothing and is skipped. */
 static unsigned long openssl_error(void)
 {
     unsigned long error = ERR_peek_error();
@@ -166,7 +169,7 @@ static void explain(redisContext *c)
     ERR_clear_error();
 }
 
-static const redisContextFuncs *original; /* hiredis_ssl's, the same of all connections */
+static const redisContextFuncs *original; /* those of hiredis_ssl, the same for all connections */
 
 static ssize_t explained_read(redisContext *c, char *room, size_t size)
 {
@@ -177,8 +180,8 @@ static ssize_t explained_read(redisContext *c, char *room, size_t size)
     return count;
 }
 
-/* A server that refuses our certificate says so and breaks off at once. The latter may be noticed
- * before the former is read. Without such a word the error stays what it is. */
+/* A server that rejects our certificate sends an alert and closes at once. We may notice the close
+ * before the alert is read, so read it now. Without an alert the error stays as it is. */
 static void hear_last_word(redisContext *c)
 {
     char errstr[sizeof c->errstr], byte;
@@ -205,7 +208,7 @@ static ssize_t explained_write(redisContext *c)
 
 /* --- a connection --- */
 
-/* Sets whom the certificate must name, and asks for that one's: an address is not asked for. */
+/* Sets the name that the certificate must have, and sends it (SNI) unless it is an address. */
 static bool expect(SSL *ssl, const char *host)
 {
     if (redis_address_is_literal(host))
@@ -225,7 +228,7 @@ bool redis_tls_start(struct redis_tls *tls, redisAsyncContext *context, const ch
         snprintf(c->errstr, sizeof c->errstr, "TLS: out of memory");
         goto fail;
     }
-    if (redisInitiateSSL(c, ssl) != REDIS_OK) { /* a server that is near may have answered */
+    if (redisInitiateSSL(c, ssl) != REDIS_OK) { /* a server nearby may have answered already */
         explain(c);
         goto fail;
     }

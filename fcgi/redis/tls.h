@@ -1,6 +1,6 @@
-/* TLS to Redis: whom to trust, and what went wrong if it was not trusted.
+/* TLS to Redis: verifies certificates and explains errors.
  *
- * It takes a hiredis with hiredis_ssl. A build without it has the same functions, of which
+ * TLS requires hiredis with hiredis_ssl. A build without it has the same functions, but
  * redis_tls_new always fails.
  */
 #ifndef WORKERLESS_REDIS_TLS_H
@@ -15,20 +15,20 @@ struct redis_tls;
 
 bool redis_tls_is_built(void);
 
-/* Reads the files that the settings name, which are borrowed. Returns what the caller owns, or NULL
- * with the problem. */
+/* Reads the files that the settings name. The settings are borrowed. Returns what the caller owns,
+ * or NULL with the problem. */
 struct redis_tls *redis_tls_new(const struct redis_settings *settings,
                                 struct redis_problem *problem);
 
-/* Connections that were begun with it may outlive it. NULL is allowed. */
+/* Connections that were started with it may outlive it. NULL is allowed. */
 void redis_tls_free(struct redis_tls *tls);
 
-/* To be called by the callback that says that the connection stands: what was to be sent goes out
- * when the server, by its certificate, has turned out to be `host` (a name or a literal address).
- * Else the connection breaks, and its errstr says why. False: it can't be used, and context->c.errstr
- * says why.
+/* Call it from hiredis' connect callback. Queued commands are sent once the server's certificate
+ * has been verified for `host` (a name or a literal address). If it is not valid, the connection
+ * breaks and its errstr says why. Returns false, with the reason in context->c.errstr, if TLS could
+ * not be started.
  *
- * Not earlier, though hiredis would allow it: its look whether the connection stands would throw
- * away what a server said that refused us and closed the connection. */
+ * hiredis would allow this call earlier. But then its check whether the connection is established
+ * would discard the message of a server that has rejected us and closed the connection. */
 bool redis_tls_start(struct redis_tls *tls, struct redisAsyncContext *context, const char *host);
 #endif

@@ -1,14 +1,14 @@
-/* All servers. Of a Cluster, the map from slots to servers, and how it is kept.
+/* All servers and, for a Cluster, the map from slots to servers, which is kept up to date.
  *
  *     on_refresh --> CLUSTER SLOTS, to a server or else to a seed --> adopt: new map
  *         ^                                                             |
- *         '---- in a while; soon: a slot has moved, a server is gone ---'
+ *         '---- in a while; soon: a slot has moved, a server is down ---'
  *
- * Seeds are the servers of the config. They are connected to one after the other until one of them
- * tells of the others, and again when none of those answers. Until there is a map any of them is
- * asked for any key: it answers with the address of the right one.
+ * Seeds are the servers of the config. They are connected one after the other until one of them
+ * knows the others, and again when none of those answers. Until there is a map, commands for any
+ * key go to any of them: it answers with the address of the right one.
  *
- * A server may be in use by whoever is calling, so it is freed by on_refresh alone.
+ * A server may be in use by a caller, so only on_refresh frees servers.
  */
 #include "redis/topology.h"
 
@@ -26,18 +26,18 @@
 #include "redis/settings.h"
 #include "redis/tls.h"
 
-#define REFRESH_S      30.0 /* while all is well */
+#define REFRESH_S      30.0 /* in normal operation */
 #define REFRESH_SOON_S 1.0
-#define STRANGERS_MAX  32   /* servers that redirections led to, and no map yet tells of */
-#define LOOK_FIRST_S   0.02 /* for an answer from seeds; twice as long each time */
+#define STRANGERS_MAX  32   /* servers known only from redirections, not from a map */
+#define LOOK_FIRST_S   0.02 /* first wait for an answer from seeds; doubled each time */
 
 struct node {
     struct node *next, *prev;
     struct redis_server *server;
     bool is_seed;     /* until there is a map */
     bool has_slots;   /* it is in the map */
-    bool is_stranger; /* a redirection led to it, and no map read since tells of it */
-    bool is_unfit;    /* it was asked for the map in vain: it is not asked for anything else */
+    bool is_stranger; /* known from a redirection, and not in any map read since */
+    bool is_unfit;    /* it could not give the map, so it gets no commands */
     uint16_t port;
     char host[REDIS_HOST_MAX + 1];
 };
@@ -50,15 +50,16 @@ struct redis_topology {
 
     struct node *nodes;
     struct redis_slots *slots, *spare;
-    struct node *by_index[REDIS_NODES_MAX]; /* of the nodes in `slots` */
+    struct node *by_index[REDIS_NODES_MAX]; /* nodes by their index in `slots` */
     struct node *spare_by_index[REDIS_NODES_MAX];
     unsigned seeds_tried;
-    unsigned turn;              /* which server is asked for the map */
-    struct redis_server *asked; /* for the map, without an answer yet; or NULL */
+    unsigned turn; /* which server to ask for the map */
+    struct redis_server
+        *asked; /* the server that was asked for the map and has not answered; or NULL */
     ev_timer refresh;
-    double look_after; /* seconds until the next try while nobody can be asked */
-    bool moved;        /* since the map was read, some slots have */
-    bool lost;         /* nobody answers; that has been logged */
+    double look_after; /* seconds until the next try while no server can be asked */
+    bool moved;        /* some slots have moved since the map was read */
+    bool lost;         /* no server answers; that has been logged */
     bool closing;
     unsigned version; /* counts the changes of the map */
     struct log_limit states, unfit;
@@ -66,7 +67,7 @@ struct redis_topology {
 
 /* --- servers --- */
 
-/* A server of the Cluster at that place, with the user and password of all. */
+/* A server of the Cluster at that host and port, with the user and password of the config. */
 static struct node *node_new(struct redis_topology *topology, const char *host, uint16_t port,
                              bool is_seed)
 {
@@ -105,7 +106,7 @@ static struct node *node_find(struct redis_topology *topology, const char *host,
     return NULL;
 }
 
-/* The one at that place, which is connected to if it is new; NULL when out of memory. */
+/* The server at that host and port, which is connected if it is new; NULL when out of memory. */
 static struct node *node_at(struct redis_topology *topology, const char *host, uint16_t port,
                             bool is_seed)
 {
@@ -113,7 +114,7 @@ static struct node *node_at(struct redis_topology *topology, const char *host, u
     return node ? node : node_new(topology, host, port, is_seed);
 }
 
-/* NULL as well if there are too many already that only redirections tell of. */
+/* The same for a redirection; NULL as well if STRANGERS_MAX is reached. */
 static struct node *node_to_redirect(struct redis_topology *topology, const char *host,
                                      uint16_t port)
 {
@@ -131,7 +132,7 @@ static struct node *node_to_redirect(struct redis_topology *topology, const char
     return node;
 }
 
-/* Those that are neither in the map nor seeds, when nobody waits for them any longer. */
+/* Frees servers that are neither in the map nor seeds and have no pending commands. */
 static void nodes_reap(struct redis_topology *topology)
 {
     struct node *next;
@@ -175,8 +176,8 @@ static bool every_slot_stays(const struct redis_topology *topology)
     return true;
 }
 
-/* The spare map becomes the map. If any slot is another server's than it was, what memory holds may
- * have changed without a word, and everybody looks again. */
+/* The spare map becomes the map. If any slot has moved to another server, entries in memory may
+ * have changed without an event, so `moved` is reported. */
 static void adopt(struct redis_topology *topology)
 {
     struct redis_slots *read = topology->spare;
@@ -218,7 +219,7 @@ static bool all_is_well(const struct redis_topology *topology)
     return topology->slots->served == REDIS_SLOTS;
 }
 
-/* Nobody can be asked yet: more and more seldom. */
+/* No server can be asked yet: the delay doubles each time. */
 static double next_look(struct redis_topology *topology)
 {
     double seconds = topology->look_after;
@@ -231,7 +232,7 @@ static double next_look(struct redis_topology *topology)
     return seconds;
 }
 
-/* The one that was asked does not know the slots. */
+/* The server that was asked does not know the slots. */
 static void node_is_unfit(struct redis_topology *topology, const char *why)
 {
     struct node *node = topology->nodes;
@@ -257,7 +258,7 @@ static void on_slots(void *caller, redisReply *reply)
         wrong = "no slot is served";
     if (!wrong)
         adopt(topology);
-    else if (reply) /* the server says itself that nothing came */
+    else if (reply) /* else no answer: the server handles that itself */
         node_is_unfit(topology, wrong);
     topology->asked = NULL;
     if (!reply)
@@ -266,7 +267,7 @@ static void on_slots(void *caller, redisReply *reply)
         refresh_within(topology, wrong || !all_is_well(topology) ? REFRESH_SOON_S : REFRESH_S);
 }
 
-/* The next of the servers that can be asked now, first those that are in the map; or NULL. */
+/* The next server that can be asked now, those in the map first; or NULL. */
 static struct redis_server *next_to_ask(struct redis_topology *topology)
 {
     for (int in_map = 1; in_map >= 0; in_map--) {
@@ -294,7 +295,7 @@ static bool map_is_of_use(const struct redis_topology *topology)
     return false;
 }
 
-/* One more of the seeds is connected to. */
+/* Connects one more of the seeds. */
 static void try_next_seed(struct redis_topology *topology)
 {
     const struct redis_address *address = &topology->address;
@@ -315,7 +316,7 @@ static void on_refresh(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop, (void)events;
     nodes_reap(topology);
     if (topology->asked)
-        return; /* its answer leads on */
+        return; /* its answer continues the refresh */
     if (!map_is_of_use(topology))
         try_next_seed(topology);
     topology->asked = next_to_ask(topology);
@@ -325,7 +326,7 @@ static void on_refresh(struct ev_loop *loop, ev_timer *timer, int events)
     refresh_within(topology, next_look(topology));
 }
 
-/* --- what is asked of it --- */
+/* --- queries --- */
 
 struct redis_server *redis_topology_server(const struct redis_topology *topology,
                                            struct slice prefix, struct slice key)
@@ -433,7 +434,7 @@ enum redis_redirection_kind redis_topology_redirect(struct redis_topology *topol
     return told.kind;
 }
 
-/* --- all of it --- */
+/* --- the topology --- */
 
 struct redis_topology *redis_topology_new(struct ev_loop *loop,
                                           const struct redis_settings *settings,
@@ -473,7 +474,7 @@ struct redis_topology *redis_topology_new(struct ev_loop *loop,
     if (!topology->slots || !topology->spare)
         goto fail;
     redis_slots_clear(topology->slots);
-    on_refresh(loop, &topology->refresh, 0); /* the first requests need not do without */
+    on_refresh(loop, &topology->refresh, 0); /* at once, so that the first requests can use Redis */
     return topology;
 fail:
     redis_topology_free(topology);

@@ -1,11 +1,11 @@
-/* Telling of changes: a connection that is subscribed, and a tracking that is redirected to it.
+/* A subscribed connection, and CLIENT TRACKING that is redirected to it.
  *
  *     start --> connect, AUTH, CLIENT ID, SUBSCRIBE --> CLIENT TRACKING ON --> armed
  *                 ^       (here)                     (by the pipeline)           |
  *                 '------- a little later -------- lost <------------------------'
  *
- * The subscribed connection may break meanwhile, and the answer to a TRACKING ON come when it is
- * about one that is gone: so the answers that are due are counted.
+ * The subscribed connection may break while a TRACKING ON is pending; its answer then is about an
+ * old connection. So pending answers are counted.
  */
 #include "redis/tracker.h"
 
@@ -23,7 +23,7 @@
 #include "redis/needs.h"
 #include "redis/pipeline.h"
 
-#define TRY_S   1.0 /* to be armed in, and until the next try */
+#define TRY_S   1.0 /* time to arm, and delay before the next try */
 #define CHANNEL "__redis__:invalidate"
 
 struct redis_tracker {
@@ -33,8 +33,8 @@ struct redis_tracker {
     struct redis_pipeline *pipeline;
     const char *name;
     struct redis_conn_target target;
-    struct redis_conn *conn; /* NULL: between two tries */
-    ev_timer timer;          /* while it is to be armed and is not */
+    struct redis_conn *conn; /* NULL between two tries */
+    ev_timer timer;          /* while tracking should be armed and is not */
     bool armed;
     bool arming;           /* CLIENT TRACKING ON was sent for this connection */
     unsigned arms_pending; /* CLIENT TRACKING ON without an answer, for this one and earlier ones */
@@ -69,9 +69,9 @@ static void lose(struct redis_tracker *tracker, const char *reason)
     try_later(tracker);
 }
 
-/* --- what is told --- */
+/* --- messages --- */
 
-/* nil comes in the place of the names after FLUSHALL and FLUSHDB. */
+/* After FLUSHALL and FLUSHDB, nil comes instead of the names. */
 static void tell_changes(struct redis_tracker *tracker, const redisReply *names)
 {
     const struct redis_events *events = tracker->events;
@@ -107,7 +107,7 @@ static void on_armed(void *caller, redisReply *reply)
     struct redis_tracker *tracker = caller;
     tracker->arms_pending--;
     if (!reply || !tracker->arming || tracker->arms_pending > 0)
-        return; /* it was about a connection that is gone */
+        return; /* it was about an old connection */
     if (reply->type != REDIS_REPLY_ERROR) {
         ev_timer_stop(tracker->loop, &tracker->timer);
         tracker->refused = false;
@@ -131,7 +131,7 @@ static void on_off(void *caller, redisReply *reply)
     (void)caller, (void)reply;
 }
 
-/* OFF first: ON again with the same prefixes is refused. */
+/* Sends OFF first, since Redis refuses a second ON with the same prefixes. */
 static void arm(struct redis_tracker *tracker, long long id)
 {
     char number[24];
@@ -166,7 +166,7 @@ static void on_id(redisAsyncContext *context, void *answer, void *privdata)
         lose(tracker, reply->type == REDIS_REPLY_ERROR ? reply->str : "no CLIENT ID");
 }
 
-/* SUBSCRIBE follows CLIENT ID without waiting, so it is in force before TRACKING ON is sent. */
+/* SUBSCRIBE is sent right after CLIENT ID, so it is in force before TRACKING ON is sent. */
 static void on_opened(void *user)
 {
     struct redis_tracker *tracker = user;
@@ -195,8 +195,8 @@ static void connect_again(struct redis_tracker *tracker)
         on_opened(tracker);
 }
 
-/* What the server has told before a request came is heard before the request is read, even if both
- * are read in one turn of the loop. */
+/* A change that the server has reported before a request came is handled before that request, even
+ * if both are read in one turn of the loop. */
 void redis_tracker_start(struct redis_tracker *tracker, const struct redis_conn_target *target)
 {
     tracker->target = *target;

@@ -1,4 +1,4 @@
-/* Redis says it in words only, which differ between its versions. */
+/* Redis has no error codes for this, and the texts differ between its versions. */
 #include "redis/trouble.h"
 
 #include <string.h>

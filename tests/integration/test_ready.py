@@ -108,7 +108,7 @@ def test_a_wrong_setting(tmp, run, start, login, url, why, said):
     still_serves(server)
     line, = [line for line in server.log().splitlines() if why in line]
     assert said in line and 'check "redis" in the config' in line
-    assert "continuing without it" not in server.log()
+    assert "and reconnecting" not in server.log()
     assert "wr0ng" not in server.log() and "right" not in server.log()
 
 
