@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "redis/access.h"
@@ -65,6 +66,24 @@ struct redis_server {
     struct redis_access *access;
     struct redis_tracker *tracker;
 };
+
+/* Which states may follow: the arrows above. */
+static const unsigned ways_from[] = {
+#define TO(state) (1u << SERVER_##state)
+    [SERVER_DOWN] = TO(FINDING) | TO(OPENING),
+    [SERVER_FINDING] = TO(OPENING) | TO(DOWN),
+    [SERVER_OPENING] = TO(GREETING) | TO(DOWN),
+    [SERVER_GREETING] = TO(READY) | TO(DOWN),
+    [SERVER_READY] = TO(DOWN),
+#undef TO
+};
+
+/* The only place that changes the state. */
+static void server_set_state(struct redis_server *server, enum server_state state)
+{
+    check(ways_from[server->state] & 1u << state);
+    server->state = state;
+}
 
 /* --- commands --- */
 
@@ -169,7 +188,7 @@ static void server_down(struct redis_server *server, const char *reason, enum re
     server->trouble = server_diagnose(server, reason, loss);
     server_explain(server, reason);
     server->lost = true;
-    server->state = SERVER_DOWN;
+    server_set_state(server, SERVER_DOWN);
     server->conn = NULL;
     redis_pipeline_use(server->pipeline, NULL);
     redis_access_stop(server->access);
@@ -266,7 +285,7 @@ static void on_greeted(void *caller, redisReply *reply)
         server_lose(server, "is a replica", REDIS_CONN_FAILED);
         return;
     }
-    server->state = SERVER_READY;
+    server_set_state(server, SERVER_READY);
     server->retry_after = RETRY_FIRST_S;
     log_state(&server->states, LOG_LEVEL_INFO, "redis", "%s: %s",
               server->lost && !server->quiet ? "back in use" : "connected", server->name);
@@ -301,7 +320,7 @@ static void on_opened(void *user)
     struct redis_server *server = user;
     snprintf(server->literal, sizeof server->literal, "%s", redis_conn_literal(server->conn));
     redis_pipeline_use(server->pipeline, server->conn);
-    server->state = SERVER_GREETING;
+    server_set_state(server, SERVER_GREETING);
     if (!send_greeting(server))
         server_lose(server, "out of memory", REDIS_CONN_FAILED);
 }
@@ -317,7 +336,7 @@ static void server_open(struct redis_server *server)
 {
     struct redis_conn_target target = target_of(server);
     char why[REDIS_CONN_WHY_MAX];
-    server->state = SERVER_OPENING;
+    server_set_state(server, SERVER_OPENING);
     server->conn = redis_conn_open(server->common.loop, &target, &conn_events, server, why);
     if (!server->conn)
         server_down(server, why, REDIS_CONN_FAILED);
@@ -365,7 +384,7 @@ static void server_connect(struct redis_server *server)
         break;
     case REDIS_BY_SENTINEL:
         snprintf(server->name, sizeof server->name, "%s", address->primary);
-        server->state = SERVER_FINDING;
+        server_set_state(server, SERVER_FINDING);
         server->search = redis_sentinel_find(server->common.loop, server->common.settings, address,
                                              server->common.tls, server->attempt, on_found, server);
         if (!server->search)
@@ -421,8 +440,8 @@ void redis_server_free(struct redis_server *server)
     if (!server)
         return;
     struct redis_conn *conn = server->conn;
-    server->state = SERVER_DOWN;
-    server->lost = true;
+    if (server->state != SERVER_DOWN)
+        server_set_state(server, SERVER_DOWN);
     server->conn = NULL;
     ev_timer_stop(server->common.loop, &server->retry);
     redis_sentinel_cancel(server->search);
