@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "base/check.h"
 #include "base/container.h"
 #include "base/counters.h"
 #include "base/table.h"
@@ -250,6 +251,7 @@ static void flight_joined(struct flight *flight, struct waiter *waiter, bool wai
 struct waiter *flights_join(struct flights *flights, const struct fragment *fragment,
                             struct waiter_address who, int hold_s, enum join_refusal *refusal)
 {
+    check(hold_s == HOLD_OF_ROUTE || (hold_s >= 0 && hold_s <= HOLD_MAX_S));
     struct flight *flight = flight_to_join(flights, fragment, refusal);
     if (!flight)
         return NULL;

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/budget.h"
+#include "base/check.h"
 #include "base/container.h"
 #include "cache/entry.h"
 #include "park/flights.h"
@@ -35,6 +36,7 @@ struct stream {
     char *names;              /* where the next one goes; behind the parts */
     size_t size;              /* bytes of all of this, as counted in BUDGET_UNSENT */
     uint16_t count, waiting;
+    uint16_t most;        /* parts that there is room for */
     uint16_t first, last; /* of those that are ready; NONE: there is none */
     struct part parts[];
 };
@@ -61,6 +63,7 @@ struct stream *stream_new(struct flights *flights, size_t fragments, size_t name
     budget_add(BUDGET_UNSENT, size);
     stream->size = size;
     stream->flights = flights;
+    stream->most = (uint16_t)fragments;
     stream->names = (char *)&stream->parts[fragments];
     stream->first = stream->last = NONE;
     return stream;
@@ -113,6 +116,8 @@ void stream_add(struct stream *stream, const struct fragment *fragment)
     struct slice name = fragment->name;
     if (stream_has(stream, name))
         return;
+    check(stream->count < stream->most &&
+          name.len <= (size_t)((char *)stream + stream->size - stream->names));
     struct part *part = &stream->parts[stream->count];
     memcpy(stream->names, name.data, name.len);
     part->name = (struct slice){.data = stream->names, .len = name.len};

@@ -127,11 +127,40 @@ static void test_log(void **state)
     }
 }
 
+static void join_for(const void *hold_s)
+{
+    struct fragment fragment = {&bench->recipes[STALE_ERROR], SLICE("key"), SLICE("name")};
+    enum join_refusal refusal;
+    flights_join(bench->flights, &fragment, (struct waiter_address){0}, *(const int *)hold_s,
+                 &refusal);
+}
+
+/* A hold picks its queue by the number. */
+static void test_hold(void **state)
+{
+    static const struct {
+        int hold_s;
+        bool aborts;
+    } cases[] = {{HOLD_OF_ROUTE, false},
+                 {0, false},
+                 {HOLD_MAX_S, false},
+                 {HOLD_MAX_S + 1, true},
+                 {HOLD_OF_ROUTE - 1, true}};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char said[1000];
+        int status = run_forked(join_for, &cases[i].hold_s, said, sizeof said);
+        assert_row(i, forked_was_aborted(status) == cases[i].aborts);
+        assert_row(i, !strstr(said, ": flights_join: not true: ") == !cases[i].aborts);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ways),
         fake_test(test_way_of_a_failure),
+        fake_test(test_hold),
         cmocka_unit_test(test_log),
     };
     log_configure(LOG_LEVEL_ERROR, false);

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "fake_cache.h"
+#include "forked.h"
 #include "park/fragment.h"
 #include "web/feed.h"
 #include "web/route.h"
@@ -506,6 +507,43 @@ static void test_feed_no_memory(void **state)
 
 #define on_bench(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
+struct room {
+    size_t fragments, names_len;
+    const char *last; /* of three names */
+};
+
+static void fill_up(const void *argument)
+{
+    const struct room *room = argument;
+    struct stream *made = stream_new(bench->flights, room->fragments, room->names_len);
+    add(made, RECIPES, "a");
+    add(made, RECIPES, "b");
+    add(made, RECIPES, "a"); /* takes no room */
+    add(made, RECIPES, room->last);
+    stream_free(made);
+}
+
+/* More than what stream_new was told does not get written behind the stream. */
+static void test_room(void **state)
+{
+    static const struct {
+        struct room room;
+        bool aborts;
+    } cases[] = {
+        {{3, 3, "c"}, false},
+        {{3, 4, "cd"}, false},
+        {{2, 3, "c"}, true},
+        {{3, 3, "cd"}, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char said[1000];
+        int status = run_forked(fill_up, &cases[i].room, said, sizeof said);
+        assert_row(i, forked_was_aborted(status) == cases[i].aborts);
+        assert_row(i, !strstr(said, ": stream_add: not true: ") == !cases[i].aborts);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -523,6 +561,7 @@ int main(void)
         on_bench(test_feed_lets_go),
         cmocka_unit_test(test_heartbeat),
         on_bench(test_feed_no_memory),
+        on_bench(test_room),
     };
     log_configure(LOG_LEVEL_ERROR, false);
     return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
