@@ -23,7 +23,7 @@ struct lease {
 void lease_make_token(char *token)
 {
     unsigned char bytes[STORE_TOKEN_LEN / 2];
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes) /* early at boot */
         for (size_t i = 0; i < sizeof bytes; i++)
             bytes[i] = (unsigned char)lrand48();
     for (size_t i = 0; i < sizeof bytes; i++)

@@ -4,6 +4,9 @@
 
 #include <ev.h>
 #include <stdio.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -33,6 +36,13 @@ struct store {
     unsigned sent[PURGE_PREFIX + 1];
     bool refuses; /* to send anything */
 };
+
+/* Nothing may wait for the kernel to have random bytes. */
+ssize_t getrandom(void *bytes, size_t len, unsigned flags)
+{
+    assert_true(flags & GRND_NONBLOCK);
+    return syscall(SYS_getrandom, bytes, len, flags);
+}
 
 static struct store store;
 static struct cache *cache;
