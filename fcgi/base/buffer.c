@@ -35,12 +35,18 @@ void buffer_free(struct buffer *buffer)
     *buffer = (struct buffer){0};
 }
 
-bool buffer_append_counted(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
-                           enum budget_name budget)
+bool buffer_append_forced(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
+                          enum budget_name budget)
 {
     size_t before = buffer->capacity;
-    if (!budget_has_room(budget, len) || !buffer_append(buffer, bytes, len, limit))
+    if (!buffer_append(buffer, bytes, len, limit))
         return false;
     budget_add(budget, buffer->capacity - before);
     return true;
+}
+
+bool buffer_append_counted(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
+                           enum budget_name budget)
+{
+    return budget_has_room(budget, len) && buffer_append_forced(buffer, bytes, len, limit, budget);
 }

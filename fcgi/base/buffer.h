@@ -21,9 +21,14 @@ bool buffer_append(struct buffer *buffer, const void *bytes, size_t len, size_t 
 void buffer_free(struct buffer *buffer);
 
 /* The same for a buffer whose memory is counted in a budget; the append also fails if that has no
- * room. The two go together: such a buffer is never given to buffer_append or buffer_free. */
+ * room. These go together: such a buffer is never given to buffer_append or buffer_free. */
 bool buffer_append_counted(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
                            enum budget_name budget);
+
+/* The same, even if the budget has no room, which it then exceeds. */
+bool buffer_append_forced(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
+                          enum budget_name budget);
+
 static inline void buffer_free_counted(struct buffer *buffer, enum budget_name budget)
 {
     if (!buffer->data)

@@ -178,12 +178,11 @@ static void on_begin(struct exchange *exchange)
 static void add_to_management(struct exchange *exchange, struct slice bytes)
 {
     struct buffer *buffer = &exchange->management;
-    size_t before = buffer->capacity;
-    if ((buffer->len + bytes.len > MANAGEMENT_SHORT &&
-         !budget_has_room(BUDGET_UNFINISHED, bytes.len)) ||
-        !buffer_append(buffer, bytes.data, bytes.len, FCGI_MAX_LENGTH))
+    bool is_short = buffer->len + bytes.len <= MANAGEMENT_SHORT;
+    if (!(is_short ? buffer_append_forced : buffer_append_counted)(buffer, bytes.data, bytes.len,
+                                                                   FCGI_MAX_LENGTH,
+                                                                   BUDGET_UNFINISHED))
         exchange_break(exchange, "out of memory for GET_VALUES");
-    budget_add(BUDGET_UNFINISHED, buffer->capacity - before);
 }
 
 static void answer_get_values(struct exchange *exchange)

@@ -141,6 +141,25 @@ static void test_buffer_lower_limit(void **state)
     assert_int_equal(buffer.capacity, 0);
 }
 
+/* What is counted is what the buffer takes, whether there was room for it or not. */
+static void test_buffer_budget(void **state)
+{
+    struct buffer buffer = {0};
+    struct budget before = budgets[BUDGET_UNFINISHED], *budget = &budgets[BUDGET_UNFINISHED];
+    (void)state;
+    *budget = (struct budget){.limit = 5};
+    assert_false(buffer_append_counted(&buffer, "0123456789", 10, 20, BUDGET_UNFINISHED));
+    assert_false(buffer_append_forced(&buffer, "0123456789", 10, 9, BUDGET_UNFINISHED));
+    assert_int_equal(budget->used, 0);
+    assert_true(buffer_append_forced(&buffer, "0123456789", 10, 20, BUDGET_UNFINISHED));
+    assert_true(budget->used == buffer.capacity && budget->used >= 10);
+    assert_false(buffer_append_counted(&buffer, "x", 1, 20, BUDGET_UNFINISHED));
+    assert_int_equal(buffer.len, 10);
+    buffer_free_counted(&buffer, BUDGET_UNFINISHED);
+    assert_int_equal(budget->used, 0);
+    *budget = before;
+}
+
 /* What was appended stays as it was while the buffer moves; the empty buffer holds no memory. */
 static void test_buffer_growth(void **state)
 {
@@ -739,6 +758,7 @@ int main(void)
         cmocka_unit_test(test_alloc),
         cmocka_unit_test(test_buffer_limits),
         cmocka_unit_test(test_buffer_lower_limit),
+        cmocka_unit_test(test_buffer_budget),
         cmocka_unit_test(test_buffer_growth),
         cmocka_unit_test(test_buffer_no_memory),
         cmocka_unit_test(test_utf8_forms),
