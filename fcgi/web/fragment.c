@@ -45,6 +45,17 @@ static void answer_entry(struct entry *entry, const struct route *route, struct 
     response->terms = &route->recipe.freshness;
 }
 
+/* A limit that is reached says nothing about the cache, whatever was found there. */
+static enum response_origin origin_of(const struct settlement *settlement,
+                                      enum settlement_kind kind)
+{
+    if (kind == SETTLED_REFUSED)
+        return ORIGIN_NONE;
+    if (settlement->hit)
+        return ORIGIN_HIT;
+    return settlement->stale || settlement->replaced ? ORIGIN_STALE : ORIGIN_MISS;
+}
+
 static void answer_settlement(const struct settlement *settlement, const struct route *route,
                               struct slice if_none_match, bool head_only, struct response *response)
 {
@@ -65,9 +76,7 @@ static void answer_settlement(const struct settlement *settlement, const struct 
     if (kind == SETTLED_DECLINED)
         response->retry_after = BUSY_RETRY_S;
     response->head_only = head_only;
-    response->origin = settlement->hit                             ? ORIGIN_HIT
-                       : settlement->stale || settlement->replaced ? ORIGIN_STALE
-                                                                   : ORIGIN_MISS;
+    response->origin = (unsigned char)origin_of(settlement, kind);
     if (answered)
         response->detail = details[settlement->detail];
     response->stored = settlement->stored;

@@ -234,6 +234,26 @@ def test_an_old_result_without_room(daemon, run, api, redis):
         assert idle.read().body == b"b" * BODY
 
 
+def test_a_stored_result_without_room(daemon, run, api, redis):
+    """The answer is a 503, which no cache has given: Cache-Status must not call it a hit."""
+    for name in "ab":
+        api.answer(name, body=name.encode() * BODY, type="text/html")
+    server = daemon(f"""
+        max_unsent = "1MiB"
+        cache {{ redis = "{redis.url}" memory = "0" }}
+        source "api" {{ type = "http" url = "{api.url}/{{name}}" }}
+        fragment "a" {{ source = "api" }}
+        fragment "b" {{ source = "api" ttl = "0" }}
+        """)
+    with Connection(server.address) as other:
+        assert other.request("/fragment/a").status == 200
+        wait_until(lambda: "worker:a" in redis.keys(), "it to be stored")
+        assert "hit" in other.request("/fragment/a").headers["cache-status"]
+        Idle(server, run, "b")
+        response = other.request("/fragment/a")
+        assert response.status == 503 and "cache-status" not in response.headers
+
+
 def test_a_new_result_replaces_the_old(daemon, api, redis):
     """There need not be room for both."""
     api.answer("a", body=b"a" * BODY, type="text/html")
