@@ -144,4 +144,4 @@ def test_everything_is_written_when_asked_for(daemon, api):
     for _ in range(20):
         assert ask(server.address).status == 502
     server.stop()
-    assert len(lines(server, 'fragment "a": ')) == 20
+    assert len(lines(server, 'fragment "a": source ')) == 20
