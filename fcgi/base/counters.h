@@ -45,9 +45,9 @@
     X(WAKEUPS, "wakeups", COUNTER, \
       "Fragments in progress that were looked up again because their value or lease changed.") \
     X(REFUSED_MAX_PARKED, "refused_max_parked", COUNTER, \
-      "Requests rejected because of max_parked.") \
+      "Requests and fragments of streams rejected because of max_parked.") \
     X(REFUSED_MAX_FLIGHTS, "refused_max_flights", COUNTER, \
-      "Requests rejected because of max_flights.") \
+      "Requests and fragments of streams rejected because of max_flights.") \
     X(REFUSED_MAX_CONNECTION_REQUESTS, "refused_max_connection_requests", COUNTER, \
       "Requests rejected because of max_connection_requests.") \
     X(REFUSED_MAX_UNFINISHED, "refused_max_unfinished", COUNTER, \
