@@ -17,6 +17,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "redis/conn.h"
 #include "redis/events.h"
@@ -25,6 +26,23 @@
 
 #define TRY_S   1.0 /* time to arm, and delay before the next try */
 #define CHANNEL "__redis__:invalidate"
+
+enum tracker_state {
+    TRACKER_OFF,     /* stopped, or between two tries */
+    TRACKER_OPENING, /* connecting, and asking for the connection's number */
+    TRACKER_ARMING,  /* CLIENT TRACKING ON was sent for this connection */
+    TRACKER_ARMED,
+};
+
+/* Which states may follow. */
+static const unsigned ways_from[] = {
+#define TO(state) (1u << TRACKER_##state)
+    [TRACKER_OFF] = TO(OFF) | TO(OPENING),
+    [TRACKER_OPENING] = TO(ARMING) | TO(OFF),
+    [TRACKER_ARMING] = TO(ARMED) | TO(OFF),
+    [TRACKER_ARMED] = TO(OFF),
+#undef TO
+};
 
 struct redis_tracker {
     struct ev_loop *loop;
@@ -35,12 +53,18 @@ struct redis_tracker {
     struct redis_conn_target target;
     struct redis_conn *conn; /* NULL between two tries */
     ev_timer timer;          /* while tracking should be armed and is not */
-    bool armed;
-    bool arming;           /* CLIENT TRACKING ON was sent for this connection */
+    enum tracker_state state;
     unsigned arms_pending; /* CLIENT TRACKING ON without an answer, for this one and earlier ones */
     bool refused;          /* CLIENT TRACKING was, and that has been logged */
     struct log_limit refusals;
 };
+
+/* The only place that changes the state. */
+static void set_state(struct redis_tracker *tracker, enum tracker_state state)
+{
+    check(ways_from[tracker->state] & 1u << state);
+    tracker->state = state;
+}
 
 static void try_within(struct redis_tracker *tracker, double seconds)
 {
@@ -58,7 +82,7 @@ static void disconnect(struct redis_tracker *tracker)
 {
     struct redis_conn *conn = tracker->conn;
     tracker->conn = NULL;
-    tracker->arming = tracker->armed = false;
+    set_state(tracker, TRACKER_OFF);
     redis_conn_close(conn);
 }
 
@@ -79,7 +103,7 @@ static void tell_changes(struct redis_tracker *tracker, const redisReply *names)
         events->changed(events->context, (struct slice){0});
         return;
     }
-    for (size_t i = 0; i < names->elements && tracker->armed; i++) {
+    for (size_t i = 0; i < names->elements && tracker->state == TRACKER_ARMED; i++) {
         const redisReply *name = names->element[i];
         if (name->type == REDIS_REPLY_STRING)
             events->changed(events->context, (struct slice){name->str, name->len});
@@ -92,7 +116,7 @@ static void on_message(redisAsyncContext *context, void *answer, void *privdata)
     struct redis_tracker *tracker = redis_conn_user(context);
     const redisReply *reply = answer;
     (void)privdata;
-    if (!tracker || !reply || !tracker->armed)
+    if (!tracker || !reply || tracker->state != TRACKER_ARMED)
         return;
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 &&
         reply->element[0]->type == REDIS_REPLY_STRING &&
@@ -106,15 +130,13 @@ static void on_armed(void *caller, redisReply *reply)
 {
     struct redis_tracker *tracker = caller;
     tracker->arms_pending--;
-    if (!reply || !tracker->arming || tracker->arms_pending > 0)
+    if (!reply || tracker->state != TRACKER_ARMING || tracker->arms_pending > 0)
         return; /* it was about an old connection */
     if (reply->type != REDIS_REPLY_ERROR) {
         ev_timer_stop(tracker->loop, &tracker->timer);
         tracker->refused = false;
-        if (!tracker->armed) {
-            tracker->armed = true;
-            tracker->events->tracking(tracker->events->context);
-        }
+        set_state(tracker, TRACKER_ARMED);
+        tracker->events->tracking(tracker->events->context);
         return;
     }
     if (!tracker->refused)
@@ -149,7 +171,7 @@ static void arm(struct redis_tracker *tracker, long long id)
         lose(tracker, "out of memory");
         return;
     }
-    tracker->arming = true;
+    set_state(tracker, TRACKER_ARMING);
     tracker->arms_pending++;
 }
 
@@ -160,7 +182,9 @@ static void on_id(redisAsyncContext *context, void *answer, void *privdata)
     (void)privdata;
     if (!tracker || !reply)
         return;
-    if (reply->type == REDIS_REPLY_INTEGER)
+    if (tracker->state != TRACKER_OPENING) /* hiredis may give us a reply that nobody waits for */
+        lose(tracker, "a reply too many");
+    else if (reply->type == REDIS_REPLY_INTEGER)
         arm(tracker, reply->integer);
     else
         lose(tracker, reply->type == REDIS_REPLY_ERROR ? reply->str : "no CLIENT ID");
@@ -189,6 +213,7 @@ static const struct redis_conn_events conn_events = {on_opened, on_lost};
 static void connect_again(struct redis_tracker *tracker)
 {
     char why[REDIS_CONN_WHY_MAX];
+    set_state(tracker, TRACKER_OPENING);
     try_within(tracker, TRY_S);
     tracker->conn = redis_conn_open(tracker->loop, &tracker->target, &conn_events, tracker, why);
     if (tracker->conn && redis_conn_is_open(tracker->conn))
@@ -223,7 +248,7 @@ void redis_tracker_stop(struct redis_tracker *tracker)
 
 bool redis_tracker_armed(const struct redis_tracker *tracker)
 {
-    return tracker->armed;
+    return tracker->state == TRACKER_ARMED;
 }
 
 struct redis_tracker *redis_tracker_new(struct ev_loop *loop, const struct redis_needs *needs,
