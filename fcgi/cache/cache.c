@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
@@ -229,6 +230,7 @@ static enum cache_outcome outcome_of(const struct question *question, enum store
         return outcome == STORE_DONE ? CACHE_PURGED : CACHE_NOT_PURGED;
     if (question->claims && outcome == STORE_NONE)
         return CACHE_UNREADABLE;
+    check(outcome != STORE_DONE); /* it has no row: nothing was stored or purged */
     return outcomes[outcome];
 }
 

@@ -15,7 +15,7 @@
 #include "cache/lease.h"
 #include "cache/purge.h"
 #include "cache/store.h"
-#include "unit.h"
+#include "forked.h"
 
 enum command_kind { GET, CLAIM, STORE, RENEW, CHECK, RELEASE, PURGE, PURGE_PREFIX };
 
@@ -595,8 +595,7 @@ static void test_store(void **state)
     }
 }
 
-/* A store that is not sent (the entry is too large, say) is not called kept, and gives its lease
- * up. */
+/* What is not sent (it is too large, say) is not kept, and gives its lease up. */
 static void test_store_not_sent(void **state)
 {
     struct entry *entry = make_entry(30000);
@@ -606,10 +605,9 @@ static void test_store_not_sent(void **state)
         if (leased)
             claim_ours();
         store.refuses = true;
-        unsigned before = entry->references;
         assert_false(
             cache_store(cache, SLICE("a"), leased ? lease : NULL, entry, clock_fleet_ms() + 40000));
-        assert_int_equal(entry->references, before);
+        assert_int_equal(entry->references, 1);
         assert_false(in_memory("a"));
         store.refuses = false;
     }
@@ -704,6 +702,22 @@ static void test_purge_first(void **state)
             assert_true(i > 0 && store.commands[i - 1].kind == PURGE);
 }
 
+static void answer_done(const void *key)
+{
+    lookup(key);
+    reply(GET, (struct store_answer){.outcome = STORE_DONE});
+}
+
+/* What is no answer to a lookup is never taken for an entry that was found. */
+static void test_wrong_outcome(void **state)
+{
+    char said[1000];
+    (void)state;
+    store.usable = true;
+    assert_true(forked_was_aborted(run_forked(answer_done, "a", said, sizeof said)) &&
+                strstr(said, "outcome_of: not true: "));
+}
+
 /* --- out of memory, and the end --- */
 
 static void test_no_memory(void **state)
@@ -777,6 +791,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_purge_race, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge_steps, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_outcome, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_end, setup, teardown),
     };
