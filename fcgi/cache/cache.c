@@ -1,7 +1,7 @@
 /* Memory in front of Redis, and the rules by which it may answer.
  *
- * Each operation notes how many changes its key had seen when it was sent, and its result goes into
- * memory only if there has been none since: see changes.h.
+ * Each operation notes the change count of its key when it is sent, and its result goes into memory
+ * only if the count is still the same: see changes.h.
  */
 #include "cache/cache.h"
 
@@ -23,13 +23,13 @@
 #include "cache/purge.h"
 #include "cache/store.h"
 
-#define WAIT_MARGIN_S 0.02 /* after their lease's end, so that it is over for Redis too */
+#define WAIT_MARGIN_S 0.02 /* after the end of their lease, so that Redis has expired it too */
 #define ORPHANS_MAX   10000
 
-/* A lease that could not be given up, since Redis was gone, and may be there still after that. */
+/* A lease that could not be released because Redis was unavailable, so it may still exist. */
 struct orphan {
     struct orphan *next;
-    double over_at; /* by clock_monotonic(): it has ended by itself */
+    double over_at; /* by clock_monotonic(): when it has expired */
     char token[STORE_TOKEN_LEN + 1];
     size_t key_len;
     char key[];
@@ -45,24 +45,24 @@ struct cache {
     struct changes changes;
     struct orphan *orphans;
     size_t orphan_count;
-    struct later_queue laters; /* questions whose answer is known, and not told yet */
+    struct later_queue laters; /* questions whose answer is known but not delivered yet */
 };
 
-/* A question that is under way: to Redis, or about to be answered without it. */
+/* A pending question: it was sent to Redis, or is about to be answered without it. */
 struct question {
     struct cache *cache;
     struct later later;
-    cache_answer_fn *answered; /* NULL: nobody waits */
+    cache_answer_fn *answered; /* NULL: no answer is wanted */
     void *caller;
     struct entry *entry; /* owned: what is being stored */
-    int64_t extra_ms;    /* what is found is of use so long after its fresh time */
-    int64_t until_ms;    /* what is stored is of use until then */
-    uint32_t changes;    /* when it was sent */
-    bool claims;         /* its token is that of a lease which it may have taken */
+    int64_t extra_ms;    /* how long after its fresh time a found entry is useful */
+    int64_t until_ms;    /* until when a stored entry is useful */
+    uint32_t changes;    /* change count when it was sent */
+    bool claims;         /* its token is that of a lease that it may have taken */
     bool purges;
     char token[STORE_TOKEN_LEN + 1];
     size_t key_len;
-    char key[]; /* or that with which the keys begin that are purged */
+    char key[]; /* of a purge by prefix: the prefix */
 };
 
 /* --- changes --- */
@@ -74,8 +74,8 @@ static void tell(struct cache *cache, enum cache_change_kind kind, struct slice 
         cache->changed(cache->context, &change);
 }
 
-/* Neither what memory has of it nor what is being read is right any longer. Which keys there are
- * with a prefix is not known, so nothing that is being read goes into memory. */
+/* Drops the entry from memory, and keeps pending reads of it out of memory. For a prefix it is not
+ * known which keys match, so no pending read goes into memory. */
 static void forget(struct cache *cache, struct slice key, bool is_prefix)
 {
     if (is_prefix) {
@@ -107,8 +107,8 @@ static void on_changed(void *context, struct slice key, bool lease_only)
     tell(cache, lease_only ? CHANGED_LEASE : CHANGED_VALUE, key, false);
 }
 
-/* While Redis is gone memory is all that is left, so it stays. Those who wait look again, and find
- * that they are alone. */
+/* While Redis is unavailable, memory is all that is left, so it is kept. Waiting flights look
+ * again, and find that they can't ask Redis. */
 static void on_lost(void *context)
 {
     tell(context, CHANGED_VALUE, SLICE(""), true);
@@ -134,7 +134,8 @@ static void orphan_add(struct cache *cache, struct slice key, const char *token)
     cache->orphans = orphan;
 }
 
-/* Gives up those whose server is there, and forgets those that have ended by themselves; or all. */
+/* Releases those whose server is usable, and drops those that have expired; with `all`, drops
+ * all. */
 static void orphans_release(struct cache *cache, bool all)
 {
     double now = clock_monotonic();
@@ -196,7 +197,7 @@ static struct question *question_new(struct cache *cache, struct slice key, int6
     question->answered = answered;
     question->caller = caller;
     question->extra_ms = extra_ms;
-    if (cache->store) /* else nothing changes but by us, and nothing is being read */
+    if (cache->store) /* else only we change entries, and no read is pending */
         question->changes = changes_count(&cache->changes, key);
     question->key_len = key.len;
     memcpy(question->key, key.data, key.len);
@@ -209,7 +210,7 @@ static void question_free(struct question *question)
     free(question);
 }
 
-/* STORE_OURS, into a lease that renews itself. Without memory for that it is given up again. */
+/* After STORE_OURS: makes a lease that renews itself. When out of memory, releases it again. */
 static struct lease *take_lease(struct question *question)
 {
     struct cache *cache = question->cache;
@@ -262,13 +263,13 @@ static struct question *question_of(struct later *later)
     return container_of(later, struct question, later);
 }
 
-/* Nobody could be asked. */
+/* Redis could not be asked. */
 static void on_gone(struct later *later)
 {
     conclude(question_of(later), &(struct store_answer){.outcome = STORE_GONE});
 }
 
-/* There is memory alone. */
+/* No Redis is configured: there is only memory. */
 static void on_memory_only(struct later *later)
 {
     struct question *question = question_of(later);
@@ -338,7 +339,8 @@ static void on_stored(void *caller, const struct store_answer *answer)
         if (question->token[0])
             orphan_add(cache, key, question->token);
         keep_in_memory(cache, key, question->entry, question->until_ms);
-    } else if (question->token[0]) { /* refused: nobody is to wait for the lease to end */
+    } else if (question
+                   ->token[0]) { /* refused: release the lease, so that nobody waits for its end */
         store_release(cache->store, key, question->token);
     }
     question_free(question);
@@ -406,7 +408,7 @@ bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, stru
 
 /* --- purging --- */
 
-/* Between two steps memory, or a flight, may have read some of it. */
+/* Memory or a flight may have read an entry between two steps of the purge. */
 static void on_prefix_purged(void *caller, const struct store_answer *answer)
 {
     struct question *question = caller;
@@ -420,7 +422,7 @@ static void on_memory_purged(struct later *later)
     conclude(question_of(later), &(struct store_answer){.outcome = STORE_DONE});
 }
 
-/* There is no Redis, so a stale entry stays in memory. */
+/* Without Redis, a stale entry stays in memory. */
 static void purge_memory(struct question *question, bool is_prefix, bool soft)
 {
     (is_prefix ? memory_purge_prefix : memory_purge)(question->cache->memory, key_of(question),
@@ -428,7 +430,7 @@ static void purge_memory(struct question *question, bool is_prefix, bool soft)
     answer_later(question, on_memory_purged);
 }
 
-/* Where there is one, a stale entry comes back from there. */
+/* With Redis, a stale entry is read again from there. */
 static void purge_redis(struct question *question, bool is_prefix, bool soft)
 {
     struct cache *cache = question->cache;
@@ -441,8 +443,8 @@ static void purge_redis(struct question *question, bool is_prefix, bool soft)
     forget(cache, key, is_prefix);
 }
 
-/* Memory and flights are not left to what Redis tells: it may tell nothing of changes that we make
- * ourselves (NOLOOP). They come last, so whoever looks again sees what the purge leaves. */
+/* Memory and flights are told here, since Redis may not report our own changes (NOLOOP). They are
+ * told last, so a lookup that follows sees what the purge has left. */
 bool cache_purge(struct cache *cache, const struct cache_purge *purge, cache_answer_fn *done,
                  void *caller)
 {

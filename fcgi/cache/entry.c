@@ -10,10 +10,10 @@
 
 #define TYPE_MAX     127 /* bytes of a media type */
 #define HEADER_MAX   300
-#define FRESH_MAX_MS ((int64_t)100 * 365 * 86400 * 1000) /* as good as for ever */
+#define FRESH_MAX_MS ((int64_t)100 * 365 * 86400 * 1000) /* effectively for ever */
 #define DEFAULT_TYPE SLICE("text/html; charset=utf-8")
 
-/* What becomes a response header must not be able to end it. */
+/* The type becomes a response header, so it must not be able to end it. */
 static bool type_valid(struct slice type)
 {
     if (type.len == 0 || type.len > TYPE_MAX)
@@ -32,7 +32,7 @@ static void set_etag(struct entry *entry)
              (uint64_t)hash.high64, (uint64_t)hash.low64);
 }
 
-/* An entry around the header, whose last bytes are the type and a newline, and the body. */
+/* Builds an entry from the body and the header, whose last bytes are the type and a newline. */
 static struct entry *build(const struct entry *meta, struct slice header, struct slice body)
 {
     if (body.len > SIZE_MAX - sizeof(struct entry) - HEADER_MAX)
@@ -47,7 +47,7 @@ static struct entry *build(const struct entry *meta, struct slice header, struct
 
     *entry = *meta;
     entry->references = 1;
-    entry->holders = entry->keepers = 0; /* entry_with_freshness copies another's */
+    entry->holders = entry->keepers = 0; /* entry_with_freshness passes another entry */
     entry->encoded = (struct slice){.data = bytes, .len = header.len + body.len};
     entry->body = slice_from(entry->encoded, header.len);
     entry->type.data = bytes + header.len - 1 - entry->type.len;
@@ -107,7 +107,7 @@ bool entry_is_envelope(struct slice bytes)
     return slice_starts(bytes, SLICE(ENTRY_MAGIC));
 }
 
-/* Takes `literal` off the beginning of the text. */
+/* Removes `literal` from the beginning of the text. */
 static bool take_literal(struct slice *text, struct slice literal)
 {
     if (!slice_starts(*text, literal))
@@ -116,7 +116,7 @@ static bool take_literal(struct slice *text, struct slice literal)
     return true;
 }
 
-/* Takes 1 to 15 digits: more than any date or duration needs, less than overflows. */
+/* Reads 1 to 15 digits: enough for any date or duration, and no overflow. */
 static bool take_number(struct slice *text, int64_t *number)
 {
     size_t digits = 0;

@@ -1,4 +1,4 @@
-/* A cached result, and the envelope that it wears in Redis.
+/* A cached result, and its envelope in Redis.
  *
  * In Redis an entry is one string that redis-cli shows readably: a header line, then the body.
  *
@@ -7,7 +7,7 @@
  *
  * made and fresh are milliseconds since 1970 by the fleet's clock, cost is the milliseconds that
  * the source took; type is last and runs to the end of the line. A string without that magic is an
- * entry too: the whole of it is a text/html body (see entry_from_plain).
+ * entry too: all of it is a text/html body (see entry_from_plain).
  */
 #ifndef WORKERLESS_CACHE_ENTRY_H
 #define WORKERLESS_CACHE_ENTRY_H
@@ -25,59 +25,60 @@
 
 struct entry { /* immutable and shared; freed with its last reference */
     unsigned references;
-    unsigned holders; /* of the references: those of answers that are not sent yet */
-    unsigned keepers; /* those of memory caches */
-    int status;       /* 200, or that of a failure that is remembered: 404, 502, 504 */
+    unsigned holders; /* of the references: those of responses that are not sent yet */
+    unsigned keepers; /* of the references: those of memory caches */
+    int status;       /* 200, or that of a cached failure: 404, 502, 504 */
     int64_t made_ms, fresh_until_ms; /* by clock_fleet_ms() */
     int64_t cost_ms;
     char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */
     struct slice type, body;       /* point into encoded */
-    struct slice encoded;          /* the envelope, whole */
+    struct slice encoded;          /* the complete envelope */
 };
 
-/* All of these return an entry with one reference, the caller's; or NULL when out of memory or, for
- * entry_decode, when the bytes are no sound envelope. Bytes are copied. fresh_ms and ttl_ms count
- * from the moment before them; a type that can't be a header's value becomes text/html. */
+/* All of these return an entry with one reference, which the caller owns; or NULL when out of
+ * memory or, for entry_decode, if the bytes are not a valid envelope. Bytes are copied. fresh_ms
+ * and ttl_ms count from the time argument before them; a type that can't be a header's value
+ * becomes text/html. */
 struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, int64_t fresh_ms,
                         int64_t cost_ms);
 struct entry *entry_decode(struct slice encoded);
 struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms);
 
-/* A failure to be remembered: no body, and the status that it is answered with. */
+/* A failure to be cached: no body, and the status of its response. */
 struct entry *entry_of_failure(int status, int64_t now_ms, int64_t fresh_ms);
 
-/* The same result, fresh until then. */
+/* The same result, fresh until fresh_until_ms. */
 struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_until_ms);
 
-/* Whether the bytes claim to be an envelope, of whatever version. */
+/* Whether the bytes claim to be an envelope of any version. */
 bool entry_is_envelope(struct slice bytes);
 
-/* For entry_unref alone. */
+/* Only for entry_unref. */
 void entry_free(struct entry *entry);
 
-/* Takes one more reference; returns the entry. */
+/* Adds a reference; returns the entry. */
 static inline struct entry *entry_ref(struct entry *entry)
 {
     entry->references++;
     return entry;
 }
 
-/* Gives one reference back. NULL is allowed. */
+/* Drops a reference. NULL is allowed. */
 static inline void entry_unref(struct entry *entry)
 {
     if (entry && --entry->references == 0)
         entry_free(entry);
 }
 
-/* What the entry costs in memory, in bytes, overhead included. */
+/* Memory that the entry uses, in bytes, overhead included. */
 static inline size_t entry_footprint(const struct entry *entry)
 {
     return sizeof *entry + entry->encoded.len;
 }
 
-/* References of answers. An entry that only answers hold counts in BUDGET_UNSENT; one that a memory
- * cache keeps as well counts in that cache. Ask entry_can_hold first: if it says false, there is no
- * room, and the request has to get another answer. entry_hold itself never fails. */
+/* References of responses. An entry that only responses hold counts in BUDGET_UNSENT; one that a
+ * memory cache keeps as well counts in that cache. Call entry_can_hold first: if it returns false,
+ * there is no room, and the request has to get another response. entry_hold itself never fails. */
 static inline bool entry_can_hold(const struct entry *entry)
 {
     return entry->holders > 0 || entry->keepers > 0 ||
@@ -101,7 +102,7 @@ static inline void entry_let_go(struct entry *entry)
     entry_unref(entry);
 }
 
-/* What the entry counts in BUDGET_UNSENT now. NULL is allowed. */
+/* Bytes that the entry counts in BUDGET_UNSENT now. NULL is allowed. */
 static inline size_t entry_unsent(const struct entry *entry)
 {
     return entry && entry->holders > 0 && entry->keepers == 0 ? entry_footprint(entry) : 0;

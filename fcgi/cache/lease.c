@@ -30,7 +30,7 @@ void lease_make_token(char *token)
         snprintf(token + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* If the lease is not ours any longer the script does nothing; the store will find out. */
+/* If the lease is no longer ours, the script does nothing; storing the result will fail then. */
 static void on_renewal(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct lease *lease = timer->data;

@@ -1,4 +1,4 @@
-/* A lease in our hands: renewed while the source works. */
+/* A lease that we hold. It is renewed while the source works. */
 #ifndef WORKERLESS_CACHE_LEASE_H
 #define WORKERLESS_CACHE_LEASE_H
 
@@ -11,8 +11,8 @@ struct store;
 /* Writes a new random token and its terminator: STORE_TOKEN_LEN + 1 bytes. */
 void lease_make_token(char *token);
 
-/* For a lease of `seconds` that was just taken with the token. Renews it at each third of its life.
- * `redis` is borrowed and outlives the lease. Returns what the caller owns, or NULL when out of
+/* For a lease of `seconds` that was just taken with the token. Renews it after each third of that.
+ * `store` is borrowed and outlives the lease. Returns what the caller owns, or NULL when out of
  * memory. */
 struct lease *lease_new(struct ev_loop *loop, struct store *store, struct slice key,
                         const char *token, double seconds);
@@ -20,7 +20,7 @@ struct lease *lease_new(struct ev_loop *loop, struct store *store, struct slice 
 const char *lease_token(const struct lease *lease);
 struct slice lease_key(const struct lease *lease);
 
-/* Ends the renewal; what Redis holds ends by itself. NULL is allowed. */
+/* Ends the renewal; the lease in Redis expires by itself. NULL is allowed. */
 void lease_free(struct lease *lease);
 
 #endif

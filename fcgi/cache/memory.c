@@ -6,7 +6,7 @@
 #include "base/table.h"
 #include "cache/entry.h"
 
-/* What the allocator and the table's buckets cost for one item, roughly. */
+/* Approximate cost of one item in the allocator and the table's buckets. */
 #define BOOKKEEPING 64
 
 /* The share of the limit that protected items may take, in percent. */
@@ -66,13 +66,14 @@ static void drop(struct memory *memory, struct item *item)
     free(item);
 }
 
-/* An item that was asked for. Who is protected longest without use is on probation again. */
+/* An item was requested. If there is no room, the least recently used protected one goes back to
+ * probation. */
 static void promote(struct memory *memory, struct item *item)
 {
     struct segment *protected = &memory->segments[PROTECTED];
     size_t most = memory->limit / 100 * PROTECTED_SHARE;
     if (item->segment == PROTECTED && !item->next && protected->used <= most)
-        return; /* the latest one was asked for again */
+        return; /* it is the most recently used one already */
     unlink_item(memory, item);
     link_item(memory, item, PROTECTED);
     while (protected->used > most && protected->items != item) {

@@ -1,4 +1,4 @@
-/* Both beginnings share their bytes: lease:{NAMESPACE: */
+/* Both prefixes share the bytes of lease:{NAMESPACE: */
 #include "cache/names.h"
 
 #include <stdio.h>

@@ -1,10 +1,11 @@
-/* Keys are found by SCAN in bounded steps, and each is purged as soon as it is found.
+/* SCAN finds the keys in bounded steps, and each is purged as soon as it is found.
  *
  *     for each server: SCAN the values, SCAN the leases --key--> store_purge
  *
- * The leases are looked at since a key that is being made for the first time has nothing else. When
- * slots have moved meanwhile, keys may have been missed, so all of it is done again. It is over
- * when the scan is, and the last of the single purges. The scan pauses while many are pending.
+ * Leases are scanned as well, since a key that is being generated for the first time has only a
+ * lease. If slots have moved meanwhile, keys may have been missed, so the scan starts over. The
+ * purge is complete when the scan and the last single purge are. The scan pauses while many single
+ * purges are pending.
  */
 #include "cache/purge.h"
 
@@ -17,7 +18,7 @@
 #include "redis/server.h"
 #include "redis/topology.h"
 
-#define STEP        "500" /* keys looked at in one step */
+#define STEP        "500" /* keys scanned in one step */
 #define TIMES_MAX   10
 #define PENDING_MAX 1000
 
@@ -26,17 +27,17 @@ struct purge {
     bool soft;
     store_answer_fn *answered;
     void *caller;
-    size_t pending; /* single purges that are under way */
-    bool failed;    /* one of them, or the scan */
+    size_t pending; /* single purges without an answer */
+    bool failed;    /* one of them, or the scan, has failed */
     bool scanning;
     bool paused; /* PENDING_MAX: the next step waits until fewer are pending */
 
-    size_t server; /* which of them is scanned, in that version of the topology */
+    size_t server; /* index of the server being scanned, in that version of the topology */
     unsigned version;
-    unsigned times; /* that all was begun, as slots had moved: TIMES_MAX */
-    bool leases;    /* not the values */
+    unsigned times; /* how often the scan has started, as slots had moved: TIMES_MAX */
+    bool leases;    /* scanning the leases, not the values */
     char cursor[24];
-    char pattern[]; /* of a lease: that of a value stands behind its first letters */
+    char pattern[]; /* for leases; the pattern for values is its end */
 };
 
 static void purge_end(struct purge *purge)
@@ -48,7 +49,7 @@ static void purge_end(struct purge *purge)
     free(purge);
 }
 
-/* `all`: every server has told all of its keys, and no slot has moved meanwhile. */
+/* `all`: every server has listed all of its keys, and no slot has moved meanwhile. */
 static void scan_end(struct purge *purge, bool all)
 {
     purge->scanning = false;
@@ -84,7 +85,7 @@ static void scan_go_on(struct purge *purge)
         scan_end(purge, false);
 }
 
-/* A cursor is through: on to the next. */
+/* A scan is complete: goes on to the next one. */
 static void scan_turn(struct purge *purge)
 {
     const struct redis_topology *topology = store_topology(purge->store);
@@ -143,7 +144,7 @@ static void on_step(void *caller, struct redisReply *reply)
     if (strcmp(purge->cursor, "0") == 0)
         scan_turn(purge);
     else if (stuck)
-        scan_end(purge, false); /* it would go on for ever */
+        scan_end(purge, false); /* the scan would never end */
     else
         scan_go_on(purge);
 }
@@ -164,7 +165,7 @@ bool purge_prefix(struct store *store, struct slice prefix, bool soft, store_ans
     strcpy(purge->cursor, "0");
     memcpy(purge->pattern, start, start_len);
     char *end = purge->pattern + start_len;
-    for (size_t i = 0; i < prefix.len; i++) { /* its own wildcards are escaped */
+    for (size_t i = 0; i < prefix.len; i++) { /* escape its wildcards */
         if (strchr("*?[]\\", prefix.data[i]))
             *end++ = '\\';
         *end++ = prefix.data[i];

@@ -1,9 +1,9 @@
-/* The text of each script, and its hash as a server has told it: the same of all servers.
+/* The text of each script, and its hash as a server has sent it; all servers have the same hashes.
  *
- * KEYS are the lease and the value, here called L and V. While a slot moves from one node of a
- * Cluster to another, no script runs whose keys are not all in one place. Then it is given one of
- * the two, which decides where it runs, and the other as its last argument; what it does to that
- * one may fail.
+ * KEYS are the lease and the value, here called L and V. While a slot is moving from one node of a
+ * Cluster to another, a script does not run unless all of its keys are on one node. Then the script
+ * gets one of the two as its key, which decides where it runs, and the other as its last argument;
+ * operations on that one may fail.
  */
 #include "cache/scripts.h"
 
@@ -14,22 +14,22 @@
 
 #define HASH_LEN 40
 
-/* Each line of a script stands for itself. */
+/* Keep the line breaks of the scripts. */
 /* clang-format off */
 
 #define KEYS_L_V \
     "local L, V = KEYS[1], KEYS[2] or table.remove(ARGV) " \
     "if string.sub(L, 1, 7) ~= 'lease:{' then L, V = V, L end "
 
-/* One byte more than the token is enough to tell another lease, however large. */
+/* Reads one byte more than the token, which is enough to recognize another lease, however large. */
 #define TOKEN_OF_L "('GETRANGE', L, 0, #ARGV[1])"
 
 #define RETURN_0_UNLESS_OURS \
     "if redis.call" TOKEN_OF_L " ~= ARGV[1] then return 0 end "
 
-/* Into v the value, or false if there is none: one of another type than string, one that is longer
- * than the limit (which is never copied) and one on another node count as missing. n is its
- * length, negative if that is not known. Any other refusal is told. */
+/* Sets v to the value, or to false if it is missing. A value that is not a string, is longer than
+ * the limit (such a value is never copied) or is on another node counts as missing. n is its
+ * length, negative if unknown. Any other error is returned. */
 #define READ_V(limit) \
     "local n = redis.pcall('STRLEN', V) " \
     "if type(n) == 'table' then " \
@@ -38,7 +38,7 @@
     "n = -1 end " \
     "local v = n >= 0 and n <= tonumber(" limit ") and redis.call('GET', V) "
 
-/* A key that is elsewhere is passed over; any other refusal is told. */
+/* Skips a key that is on another node; any other error is returned. */
 #define DEL_OR_RETURN(key, count) \
     "local " count " = redis.pcall('DEL', " key ") " \
     "if type(" count ") == 'table' then " \
@@ -53,10 +53,11 @@ static struct {
     const char *arguments, *text;
     char hash[HASH_LEN + 1];
 } scripts[SCRIPTS] = {
-    /* [value, its PTTL]; or, if there is none but the one that is known, [there, -3] when the lease
-     * is ours now, and [there, its PTTL] when it is another's; there is 1 if the known one is. The
-     * length of a value that is too long comes third. No lease of ours is without expiry: what is
-     * there in its place, of whatever type, is given one, so it does not block the key for ever. */
+    /* Returns [value, its PTTL]; or, if there is no value except the known one, [there, -3] if we
+     * have taken the lease, and [there, its PTTL] if somebody else has it; `there` is 1 if the
+     * known value exists. The length of a value that is too long comes third. A lease always has an
+     * expiry: if its key has none, whatever its type, it gets one, so it can't block the key for
+     * ever. */
     [SCRIPT_CLAIM] = {"tmkl",
         KEYS_L_V
         READ_V("ARGV[4]")
@@ -79,8 +80,8 @@ static struct {
         KEYS_L_V
         RETURN_0_UNLESS_OURS
         "return redis.call('PEXPIRE', L, ARGV[2])", ""},
-    /* [lost], [lost, 1] if the value is the one that is known, or [lost, value, its PTTL]; lost is
-     * 1 if the lease is not ours. */
+    /* Returns [lost]; [lost, 1] if the value is the known one; or [lost, value, its PTTL]. `lost`
+     * is 1 if the lease is not ours. */
     [SCRIPT_CHECK] = {"tkl",
         KEYS_L_V
         "local lost = redis.pcall" TOKEN_OF_L " ~= ARGV[1] and 1 or 0 "
@@ -100,7 +101,8 @@ static struct {
         KEYS_L_V
         DEL_OR_RETURN("L", "l")
         RETURN_HOW_MANY_GO, ""},
-    /* What is no envelope has no fresh time to be cut short: it goes, as does what is too long. */
+    /* A value without an envelope has no fresh time to shorten, so it is removed; so is one that is
+     * too long. */
     [SCRIPT_PURGE_SOFT] = {"ml",
         KEYS_L_V
         DEL_OR_RETURN("L", "l")

@@ -1,8 +1,7 @@
-/* The scripts by which values and leases are changed, each in one step that nobody else's comes
- * between.
+/* The scripts that change values and leases, each of them atomic.
  *
- * A script is sent by its hash (EVALSHA), which saves its text in each command; a server that does
- * not know it says NOSCRIPT, and is sent the text.
+ * A script is sent by its hash (EVALSHA), which saves sending its text with each command. A server
+ * that does not know it answers NOSCRIPT, and then the text is sent.
  */
 #ifndef WORKERLESS_CACHE_SCRIPTS_H
 #define WORKERLESS_CACHE_SCRIPTS_H
@@ -21,16 +20,16 @@ enum script {
     SCRIPTS
 };
 
-/* Of the text and the arguments: static. The hash: NULL while no server has told it. */
+/* The text, which is static; and the hash, which is NULL until a server has sent it. */
 const char *scripts_text(enum script script);
 const char *scripts_hash(enum script script);
 
-/* What follows the keys, a letter each: 't' the token, 'm' milliseconds, 'k' how the known value
- * begins, 'e' the entry, 'l' the limit of a value's length. */
+/* The arguments after the keys, one letter each: 't' the token, 'm' milliseconds, 'k' how the known
+ * value begins, 'e' the entry, 'l' the limit of a value's length. Static. */
 const char *scripts_arguments(enum script script);
 
-/* Sends them all to the server, which answers with their hashes. Best effort: until then, and if it
- * fails, the text is sent each time. */
+/* Sends all scripts to the server, which answers with their hashes. Best effort: until then, and if
+ * it fails, the text is sent with each command. */
 void scripts_load(struct redis_server *server);
 
 #endif

@@ -5,7 +5,7 @@
  *                     |          |---- MOVED, ASK: once more, to another server
  *                     '----------'---- TRYAGAIN: once more, with one key; and a little later
  *
- * An operation holds all that it takes to be sent a second time.
+ * An operation holds everything that is needed to send it again.
  */
 #include "cache/store.h"
 
@@ -35,12 +35,13 @@
 #include "redis/trouble.h"
 
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
-#define CLAIMED              (-3)  /* what the script says in the place of a PTTL */
-#define LEASE_WITHOUT_END_MS 60000 /* for a lease of unknown end: who waits looks again anyway */
-#define REDIRECTIONS_MAX     5     /* in a row */
-#define TRIES_MAX            10    /* while a slot moves */
-#define TRY_AGAIN_S          0.05
-#define PROBES               8
+#define CLAIMED              (-3)  /* the script's answer in place of a PTTL */
+#define LEASE_WITHOUT_END_MS                                                                       \
+    60000                   /* for a lease of unknown end; waiting flights look again anyway */
+#define REDIRECTIONS_MAX 5  /* in a row */
+#define TRIES_MAX        10 /* while a slot moves */
+#define TRY_AGAIN_S      0.05
+#define PROBES           8
 
 enum operation_kind {
     GET,
@@ -56,14 +57,14 @@ enum operation_kind {
     PURGE_SOFT
 };
 
-/* Which keys a script is given as such: see scripts.c. */
+/* Which of its keys a script gets as KEYS: see scripts.c. */
 enum declared_keys { BOTH_KEYS, LEASE_ONLY, VALUE_ONLY };
 
 struct store {
     struct store_events events;
     struct redis_topology *topology;
     struct redis_clock *clock;
-    struct timeout_queue again; /* operations that are to be sent again, a little later */
+    struct timeout_queue again; /* operations that will be sent again a little later */
     struct log_limit refused[PURGE_SOFT + 1]; /* by the kind of the operation */
     struct log_limit damaged;                 /* entries */
     struct log_limit too_long_there, too_long_to_store;
@@ -71,7 +72,7 @@ struct store {
     struct redis_probe probes[PROBES];
     char probe_lease[sizeof(struct names)];
     struct redis_needs needs;
-    size_t value_max; /* bytes of a value that is read, or stored */
+    size_t value_max; /* maximum bytes of a value that is read or stored */
     char value_max_text[24];
 };
 
@@ -80,27 +81,27 @@ struct operation {
     enum operation_kind kind;
     store_answer_fn *answered;
     void *caller;
-    struct entry *entry; /* owned: what is to be stored, or the plain value whose PTTL is asked */
+    struct entry *entry; /* owned: the entry to store, or the plain value whose PTTL is read */
     char token[STORE_TOKEN_LEN + 1];
     char milliseconds[24]; /* of the lease, of the value's life, or the fleet's clock */
-    char known[80];        /* how the value begins that counts as missing, or is discarded */
+    char known[80];        /* how the value begins that counts as missing or is discarded */
     size_t known_len;
-    bool by_text;    /* the script, as the server does not know its hash */
-    bool lease_lost; /* CHECK: what has been answered */
+    bool by_text;    /* sends the script's text, as the server does not know its hash */
+    bool lease_lost; /* CHECK: from its reply */
 
-    struct redis_server *server; /* it was sent to, or is to be sent to; NULL: that of its key */
-    bool asking;                 /* the server is not that of the key yet */
+    struct redis_server *server; /* the target; NULL: the server of its key */
+    bool asking;                 /* send ASKING first: the server does not own the key yet */
     enum declared_keys declared;
     unsigned redirections, tries; /* REDIRECTIONS_MAX, TRIES_MAX */
     struct timeout again;
     size_t key_len, lease_len;
-    char *lease_key; /* points behind value_key */
+    char *lease_key; /* in the memory after value_key */
     char value_key[];
 };
 
 static bool operation_send(struct operation *operation);
 
-/* Where it is sent next; NULL: to the server of its key. */
+/* Sets where to send it next; NULL: to the server of its key. */
 static void operation_aim(struct operation *operation, struct redis_server *server, bool asking)
 {
     operation->server = server;
@@ -113,7 +114,7 @@ static void operation_free(struct operation *operation)
     free(operation);
 }
 
-/* The one way out. */
+/* The only way in which an operation ends. */
 static void operation_end(struct operation *operation, struct store_answer answer)
 {
     answer.untracked = operation->asking;
@@ -143,7 +144,8 @@ static struct operation *operation_new(struct store *store, enum operation_kind 
     return operation;
 }
 
-/* For the first time. False: it was not sent, is not answered, and is freed. */
+/* Sends it for the first time. Returns false if it was not sent; then it is freed without an
+ * answer. */
 static bool operation_start(struct operation *operation)
 {
     if (operation_send(operation))
@@ -168,8 +170,8 @@ static void set_token(struct operation *operation, const char *token)
     memcpy(operation->token, token, STORE_TOKEN_LEN);
 }
 
-/* By how its envelope begins; NULL: there is none. That of an old result that is kept because
- * making it anew failed differs in its fresh time. */
+/* A known value is recognized by the beginning of its envelope; NULL: none is known. An old result
+ * that was kept because its refresh failed has a different fresh time. */
 static void set_known(struct operation *operation, const struct entry *known)
 {
     if (known)
@@ -178,9 +180,9 @@ static void set_known(struct operation *operation, const struct entry *known)
                                                 known->made_ms, known->fresh_until_ms);
 }
 
-/* --- answers --- */
+/* --- replies --- */
 
-/* Somebody's plain string whose expiry is known now. */
+/* Makes an entry of a plain string, whose expiry is known now. */
 static struct entry *plain_entry(struct slice body, const struct redisReply *ttl)
 {
     int64_t ttl_ms = redis_reply_number(ttl);
@@ -197,7 +199,7 @@ static void answer_entry(struct operation *operation, struct entry *owned)
     entry_unref(owned);
 }
 
-/* An envelope that can't be read is out of the way before the next command of the key comes. */
+/* Discards a corrupt envelope before the next command for the key can read it. */
 static void answer_envelope(struct operation *operation, struct slice value)
 {
     struct entry *entry = entry_decode(value);
@@ -217,8 +219,8 @@ static void answer_envelope(struct operation *operation, struct slice value)
     answer_entry(operation, entry);
 }
 
-/* An empty string is what GETRANGE says of a key that does not exist as well: the claim that
- * follows a miss tells the two apart. It also tells how long a value is that is too long. */
+/* GETRANGE returns an empty string for a missing key as well; the claim that follows a miss
+ * distinguishes the two. The claim also returns the length of a value that is too long. */
 static void on_get(struct operation *operation, struct redisReply *reply)
 {
     struct slice value = redis_reply_string(reply);
@@ -230,7 +232,7 @@ static void on_get(struct operation *operation, struct redisReply *reply)
         answer_envelope(operation, value);
         return;
     }
-    /* How long a plain string is good for is the key's own expiry. */
+    /* A plain string is fresh until its key expires. */
     operation->kind = PTTL;
     operation->entry = entry_from_plain(value, clock_fleet_ms(), 0);
     if (operation->entry)
@@ -264,8 +266,8 @@ static void complain_of_long_value(const struct operation *operation, const stru
                     operation->value_key, redis_reply_number(len), store->value_max);
 }
 
-/* [value, PTTL], or [whether the known one is there, CLAIMED or the PTTL of their lease], and the
- * length of a value that is too long. */
+/* The reply is [value, PTTL] or [whether the known value is there, CLAIMED or the PTTL of their
+ * lease], followed by the length of a value that is too long. */
 static void on_claim(struct operation *operation, struct redisReply *reply)
 {
     size_t count = redis_reply_count(reply);
@@ -288,14 +290,14 @@ static void on_claim(struct operation *operation, struct redisReply *reply)
                                  });
 }
 
-/* Of those whose reply is 1 or OK for yes, 0 or nil for no. */
+/* For operations whose reply is 1 or OK for yes, 0 or nil for no. */
 static void on_yes_or_no(struct operation *operation, struct redisReply *reply)
 {
     bool yes = redis_reply_is_status(reply) || redis_reply_number(reply) > 0;
     operation_end(operation, (struct store_answer){.outcome = yes ? STORE_DONE : STORE_NONE});
 }
 
-/* [lost], [lost, 1] for the value that is known, or [lost, value, PTTL]. */
+/* The reply is [lost], [lost, 1] for the known value, or [lost, value, PTTL]. */
 static void on_check(struct operation *operation, struct redisReply *reply)
 {
     size_t count = redis_reply_count(reply);
@@ -313,10 +315,10 @@ static void on_check(struct operation *operation, struct redisReply *reply)
                                             .lease_lost = operation->lease_lost});
 }
 
-/* With one key only what that node has is purged, so the other half follows. */
+/* A purge with one key purges only what that node has, so the other key follows. */
 static void on_purge(struct operation *operation, struct redisReply *reply)
 {
-    bool done = redis_reply_is_number(reply); /* whether there was anything or not */
+    bool done = redis_reply_is_number(reply); /* whether there was something to purge or not */
     if (done && operation->declared == LEASE_ONLY) {
         operation_aim(operation, NULL, false);
         operation->declared = VALUE_ONLY;
@@ -346,8 +348,8 @@ static const struct {
     [PURGE_SOFT] = {"purging", SCRIPT_PURGE_SOFT, on_purge},
 };
 
-/* Sends it once more, now or a little later, if that is what the error asks for; else false. ("non
- * local key": while the slot moves, the script's other key is on another node.) */
+/* Sends the operation again, now or a little later, if the error asks for it; else returns false.
+ * ("non local key": while the slot is moving, the script's other key is on another node.) */
 static bool operation_redirected(struct operation *operation, const char *error)
 {
     struct store *store = operation->store;
@@ -371,7 +373,7 @@ static bool operation_redirected(struct operation *operation, const char *error)
     return true;
 }
 
-/* From the beginning: the slot has moved on meanwhile. */
+/* Sends it again from the beginning: the slot may have moved meanwhile. */
 static void on_again(void *context, struct timeout *again)
 {
     struct operation *operation = container_of(again, struct operation, again);
@@ -382,8 +384,8 @@ static void on_again(void *context, struct timeout *again)
     operation_go_on(operation);
 }
 
-/* An error reply. A lookup of a value that is no string is a miss; everything else is as if Redis
- * were gone, for this operation. */
+/* Handles an error reply. A lookup of a value that is not a string is a miss; for any other error,
+ * the operation ends as if Redis were unavailable. */
 static void on_error(struct operation *operation, const char *error)
 {
     if (strncmp(error, "NOSCRIPT", 8) == 0 && !operation->by_text) {
@@ -475,7 +477,7 @@ static void arguments_of(const struct operation *operation, struct arguments *ar
                                         : "SET",
               NULL, NULL);
     add(arguments, (struct slice){operation->value_key, operation->key_len});
-    if (operation->kind == GET) /* one byte more than the limit, which shows that it is passed */
+    if (operation->kind == GET) /* reads one byte more than the limit, to notice a larger value */
         add_words(arguments, "0", operation->store->value_max_text, NULL);
     if (operation->kind == STORE_NEW) {
         add(arguments, operation->entry->encoded);
@@ -630,8 +632,8 @@ static void on_moved(void *context)
     on_changed(store, (struct slice){0});
 }
 
-/* What an ACL must permit is tried on the keys of a fragment without a name, which there is not.
- * SET with XX leaves a key alone that is not there. */
+/* The commands that an ACL must permit are tried on the keys of a fragment with an empty name,
+ * which can't exist. SET with XX does not create a missing key. */
 static void set_needs(struct store *store)
 {
     const char *value = store->names.value_start, *lease = store->probe_lease;
