@@ -1,5 +1,5 @@
-/* The way of one flight. Answers of the cache and of the sources only bring it further, and at last
- * make it land; nobody is settled, and no flight freed, under anybody's feet. */
+/* The states of one flight. Callbacks of the cache and of sources only advance the state, until the
+ * flight lands; settling and freeing happen later, from the run loop. */
 #include "park/flight.h"
 
 #include <stdlib.h>
@@ -16,15 +16,15 @@
 #include "park/outcome.h"
 #include "source/source.h"
 
-/* Who waits for another process looks again after so many seconds at the latest, even if no change
- * was told of. */
+/* A flight that waits for another process looks again after at most this many seconds, even if no
+ * change was reported. */
 #define LOOK_AGAIN_S 3.0
 
-/* A value that is of no use and stays all the same (on a read-only replica, say) is claimed so
- * often; then the entry is made without a lease. */
+/* An unusable value that can't be removed (on a read-only replica, for example) is claimed at most
+ * this often; then the entry is generated without a lease. */
 #define ROUNDS_MAX 3
 
-/* What is as good as an answer where the cache has no memory to ask. */
+/* Used instead of an answer when the cache has no memory to ask. */
 static const struct cache_answer nobody_asked = {.outcome = CACHE_ALONE};
 
 static void flight_check(struct flight *flight);
@@ -33,7 +33,7 @@ static void flight_check(struct flight *flight);
 
 #define TO(state) (1u << (FLIGHT_##state))
 
-/* Where each state leads. The drawing in flight.h has an arrow for each. */
+/* The allowed transitions. The drawing in flight.h has an arrow for each. */
 static const unsigned ways[] = {
     [FLIGHT_NEW] = TO(LOOKING) | TO(CLAIMING),
     [FLIGHT_LOOKING] = TO(CLAIMING) | TO(LANDED),
@@ -56,8 +56,8 @@ static const char *const state_names[] = {
     [FLIGHT_SETTLED] = "settled",
 };
 
-/* The only assignment. Moves the flight between the lists, and stops the timer of the state that it
- * leaves. */
+/* The only place that sets the state. Moves the flight between the lists, and stops the timer of
+ * the state that it leaves. */
 static void flight_set_state(struct flight *flight, enum flight_state state)
 {
     struct flight_shared *shared = flight->shared;
@@ -74,7 +74,7 @@ static void flight_set_state(struct flight *flight, enum flight_state state)
     flight->state = state;
 }
 
-/* Whether its source was asked, and it has no settlement yet. */
+/* Whether its source was called, and it has no settlement yet. */
 static bool flight_has_begun(const struct flight *flight)
 {
     return flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_FAILING;
@@ -105,7 +105,7 @@ static void forget_known(struct flight *flight)
     flight->known = NULL;
 }
 
-/* The old entry goes now, before there is to be room for the new one in the answers. */
+/* Releases the old entry now, to make room in BUDGET_UNSENT for the new one. */
 void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned)
 {
     if (flight->known != owned)
@@ -115,19 +115,19 @@ void flight_land(struct flight *flight, enum settlement_kind kind, struct entry 
     flight_set_state(flight, FLIGHT_LANDED);
 }
 
-/* The old entry may have been removed or replaced: not to be used until that is clear. */
+/* Whether the old entry may have been removed or replaced, so that it must not be used for now. */
 static bool known_is_doubted(const struct flight *flight)
 {
     return flight->known && !flight_old_entry(flight);
 }
 
-/* Whether a change may be younger than what the cache answers, or has answered last. */
+/* Whether a change may be newer than the cache's pending or latest answer. */
 static bool changed_since_asked(const struct flight *flight)
 {
     return flight->told.all != flight->asked.all;
 }
 
-/* To be called just before the cache is asked. */
+/* Call it just before asking the cache. */
 static void begin_question(struct flight *flight)
 {
     check(!flight->asking);
@@ -137,7 +137,7 @@ static void begin_question(struct flight *flight)
     flight->asked = flight->told;
 }
 
-/* --- making it --- */
+/* --- generating --- */
 
 static struct lease *take_lease(struct flight *flight)
 {
@@ -146,7 +146,8 @@ static struct lease *take_lease(struct flight *flight)
     return lease;
 }
 
-/* Whether one more failure may fill Redis. What only prolongs an old entry is there already. */
+/* Whether one more failure may be stored in Redis. One that only prolongs an old entry adds no
+ * key. */
 static bool may_fill_redis(const struct flight *flight)
 {
     const struct recipe *recipe = flight->fragment.recipe;
@@ -166,13 +167,13 @@ static void remember(struct flight *flight, struct entry *kept, int64_t until_ms
                 "fragment \"%.*s\": its section has reached max_negative (%zu): this process "
                 "caches more failures in its own memory only",
                 SLICE_ARGS(flight->fragment.name), flight->fragment.recipe->max_negative);
-    if (flight->asking) /* somebody else may have written the value: memory could not tell */
+    if (flight->asking) /* another process may have written the value, which memory can't know */
         cache_release(shared->cache, take_lease(flight));
     else
         cache_keep(shared->cache, flight->fragment.key, take_lease(flight), kept, until_ms);
 }
 
-/* The source failed: the old entry is the outcome, or the failure is. */
+/* The source failed: lands with the old entry or the failure. */
 static void flight_fall_back(struct flight *flight)
 {
     const struct freshness *terms = terms_of(flight);
@@ -182,7 +183,7 @@ static void flight_fall_back(struct flight *flight)
         (known_is_doubted(flight) || !outcome_serves_stale(terms, flight->known, kind)))
         forget_known(flight);
     struct entry *kept = NULL;
-    if (!flight->detached) /* else it would come back */
+    if (!flight->detached) /* a purged entry must not come back */
         kept = outcome_to_remember(terms, flight->known, kind, &keep_until_ms);
     if (kept)
         remember(flight, kept, keep_until_ms);
@@ -194,7 +195,7 @@ static void flight_fall_back(struct flight *flight)
                 flight->known ? entry_ref(flight->known) : NULL);
 }
 
-/* If the old entry may have changed, the failure waits until the cache has said. */
+/* If the old entry may have changed, defers the failure until the cache has answered. */
 static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
 {
     outcome_log_failure(&flight->shared->logs[flight->fragment.recipe->source], &flight->fragment,
@@ -218,7 +219,8 @@ static void on_source_done(void *caller, const struct source_result *result)
     struct flight *flight = caller;
     flight->call = NULL;
     check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
-    if (flight->state == FLIGHT_LANDED) { /* somebody else wrote the value: cancelled by us */
+    if (flight->state ==
+        FLIGHT_LANDED) { /* another process wrote the value, so we have cancelled the call */
         cache_release(flight->shared->cache, take_lease(flight));
         return;
     }
@@ -243,18 +245,18 @@ static void on_source_done(void *caller, const struct source_result *result)
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 
-/* A flight that nobody waits for is not started while its source is busy: otherwise one client
- * could fill the source's queue with new names, without ever waiting. True: it has landed. */
+/* A flight without waiters is not started while its source is busy; otherwise one client could fill
+ * the source's queue with new names, without ever waiting. Returns true if it has landed. */
 static bool flight_declined(struct flight *flight)
 {
     if (!flight->optional || !source_is_busy(source_of(flight)))
         return false;
     flight_land(flight, SETTLED_DECLINED, NULL);
-    flight_unlist(flight); /* whoever comes now may be one who waits */
+    flight_unlist(flight); /* a later request may be one that waits */
     return true;
 }
 
-/* Takes the lease, which is NULL if there is nobody to ask for one. */
+/* Takes the lease, which is NULL if Redis can't be asked for one. */
 static void flight_generate(struct flight *flight, struct lease *lease)
 {
     if (flight_declined(flight)) {
@@ -271,10 +273,11 @@ static void flight_generate(struct flight *flight, struct lease *lease)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
 }
 
-/* --- finding it --- */
+/* --- looking --- */
 
-/* An entry of the cache: the flight lands with it (true), or it is what is to be replaced. That one
- * is held until then, so without room for it the flight lands as well: there can be any number. */
+/* Handles an entry from the cache: the flight lands with it (true), or keeps it as the entry to
+ * replace. Such an entry is held, so if BUDGET_UNSENT has no room for it, the flight lands as well:
+ * there may be any number of flights. */
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;
@@ -307,7 +310,7 @@ static void flight_wait(struct flight *flight, double seconds)
     ev_timer_start(loop, &flight->look_again);
 }
 
-/* What was there is of no use. */
+/* The claim found an unusable entry. */
 static void flight_claim_again(struct flight *flight)
 {
     if (flight->rounds++ < ROUNDS_MAX)
@@ -326,9 +329,9 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
     case CACHE_OURS:
         flight_generate(flight, answer->lease);
         if (changed && flight->state == FLIGHT_GENERATING)
-            flight_check(flight); /* the change may be younger than the answer */
+            flight_check(flight); /* the change may be newer than the answer */
         break;
-    case CACHE_FOUND: /* which was missing a moment ago; if it is of no use, it is known now */
+    case CACHE_FOUND: /* it was missing a moment ago; if unusable, it is `known` now */
         if ((changed && flight->rounds < ROUNDS_MAX) || !flight_accept(flight, answer))
             flight_claim_again(flight);
         break;
@@ -337,15 +340,16 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
             flight_claim(flight);
         else if (!flight->waiters && flight->known &&
                  usability_serves(outcome_usability(terms_of(flight), flight->known)))
-            flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* they refresh it */
+            flight_land(flight, SETTLED_ENTRY,
+                        entry_ref(flight->known)); /* the other process refreshes it */
         else
             flight_wait(flight, answer->wait_s);
         break;
-    case CACHE_UNREADABLE: /* and discarded, if that is possible */
+    case CACHE_UNREADABLE: /* and discarded, if possible */
         flight_claim_again(flight);
         break;
     case CACHE_ALONE:
-        flight->known_as_of = flight->told.value; /* nobody can tell */
+        flight->known_as_of = flight->told.value; /* nobody can tell whether it is still there */
         flight_generate(flight, NULL);
         break;
     case CACHE_SAME:
@@ -356,8 +360,9 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
     }
 }
 
-/* To be called first by whoever gets an answer of the cache, which owes none any longer. False: it
- * comes too late, as the flight has landed; if it is settled as well, it is freed. */
+/* Call it first on each answer of the cache; no answer is pending after it. Returns false if the
+ * flight has landed already, so that the answer is too late; if it is settled as well, it is
+ * freed. */
 static bool flight_answered(struct flight *flight);
 
 static void on_claimed(void *caller, const struct cache_answer *answer)
@@ -375,7 +380,7 @@ void flight_claim(struct flight *flight)
     if (flight_declined(flight))
         return;
     flight_set_state(flight, FLIGHT_CLAIMING);
-    if (!cache_is_shared(flight->shared->cache)) { /* nobody else makes it, nobody has a lease */
+    if (!cache_is_shared(flight->shared->cache)) { /* there are no other processes and no leases */
         flight_generate(flight, NULL);
         return;
     }
@@ -396,7 +401,7 @@ static void on_looked_up(void *caller, const struct cache_answer *answer)
     struct flight *flight = caller;
     if (!flight_answered(flight))
         return;
-    /* What was read before a change is not for those who joined after it. */
+    /* An entry read before a change must not be given to requests that joined after it. */
     if (answer->outcome != CACHE_FOUND || changed_since_asked(flight) ||
         !flight_accept(flight, answer))
         flight_claim(flight);
@@ -411,7 +416,7 @@ void flight_look(struct flight *flight)
         on_looked_up(flight, &nobody_asked);
 }
 
-/* Those who wait get what was begun; nobody joins them, and nobody keeps it. */
+/* The present waiters still get the result, but no request joins, and the result is not stored. */
 static void flight_detach(struct flight *flight)
 {
     check(flight_has_begun(flight));
@@ -420,13 +425,13 @@ static void flight_detach(struct flight *flight)
     DL_APPEND(flight->shared->detached, flight);
 }
 
-/* While we make it, somebody else wrote the value: then there is no need to go on. A value that
- * merely went away, by its expiry say, is none of that. */
+/* If another process has written the value while we generate it, we can stop. A value that has only
+ * expired or was removed is no reason to. */
 static void conclude_check(struct flight *flight, const struct cache_answer *answer,
                            bool known_gone)
 {
     if (changed_since_asked(flight)) {
-        flight_check(flight); /* what was answered may be from before */
+        flight_check(flight); /* the answer may be older than the change */
         return;
     }
     if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer)) {
@@ -443,8 +448,8 @@ static void conclude_check(struct flight *flight, const struct cache_answer *ans
         flight_fall_back(flight);
 }
 
-/* Whether it was purged the lease shows, since a key without a value has nothing else: then who
- * comes now is not to get what was begun before. */
+/* The lease shows whether the key was purged, since a key without a value has nothing else. If so,
+ * later requests must not get a result that was started before. */
 static void on_checked(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
@@ -455,8 +460,8 @@ static void on_checked(void *caller, const struct cache_answer *answer)
     conclude_check(flight, answer, answer->outcome == CACHE_NONE);
 }
 
-/* It was begun without a lease, with nobody there to ask for one. If one is to be had by now,
- * nobody else begins, and the result takes the place of what is known. */
+/* It was started without a lease, when Redis could not be asked. If it gets one now, no other
+ * process starts, and the result replaces the known entry. */
 static void on_claimed_late(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;
@@ -485,7 +490,7 @@ static void flight_check(struct flight *flight)
     }
 }
 
-/* While we make it, a change of the lease may be our own renewal. */
+/* While we generate it, a change of the lease may be our own renewal. */
 void flight_changed(struct flight *flight, enum cache_change_kind kind)
 {
     flight->told.all++;

@@ -1,7 +1,7 @@
-/* The table of flights, and who waits on them.
+/* The table of flights, and their waiters.
  *
- * What happens only makes flights land; one runner, before the loop sleeps, settles their waiters.
- * So nothing is settled while somebody is still parking it.
+ * Events only make flights land; one runner, before the loop sleeps, settles their waiters. So a
+ * waiter is never settled while it is being parked.
  */
 #include "park/flights.h"
 
@@ -21,7 +21,7 @@
 #include "park/outcome.h"
 #include "park/purge.h"
 
-/* Who does not want to wait at all still waits for Redis to say whether the entry is there. */
+/* A request that does not want to wait still waits this long for the answer of Redis. */
 #define NO_HOLD_S 0.1
 
 struct flights {
@@ -61,8 +61,8 @@ static struct flight *flights_add(struct flights *flights, const struct fragment
     return flight;
 }
 
-/* Makes an entry anew that is served meanwhile. Best effort. It queues at a busy source, even if
- * whoever asked for the entry does not wait: there is one at most for each entry that is there. */
+/* Refreshes an entry that is served meanwhile. Best effort. The refresh queues at a busy source
+ * even if the request does not wait, since there is at most one for each existing entry. */
 static void flights_refresh(struct flights *flights, const struct fragment *fragment,
                             struct entry *known)
 {
@@ -107,7 +107,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *runner, int events)
 
 /* --- all flights --- */
 
-/* The one way by which a flight hears of a change, be it a purge or not. */
+/* The only way by which flights are told of changes, purges included. */
 static void on_changed(void *context, const struct cache_change *change)
 {
     struct flights *flights = context;
@@ -179,7 +179,7 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
         timeout_queue_init(&flights->brief_holds[i], loop, i > 0 ? i : NO_HOLD_S, on_hold_over,
                            flights);
 
-    /* Without a priority: after the cache's answers, and before the connections' runner, which
+    /* Normal priority: it runs after the cache's answers, and before the connections' runner, which
      * writes what is settled here (see main.c). */
     ev_prepare_init(&flights->runner, on_prepare);
     flights->runner.data = flights;
@@ -217,7 +217,7 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
     return true;
 }
 
-/* The key's flight, or a new one, which has yet to look. NULL: none, and *refusal says why. */
+/* Returns the key's flight, or a new one, which does not look yet. NULL: *refusal says why. */
 static struct flight *flight_to_join(struct flights *flights, const struct fragment *fragment,
                                      enum join_refusal *refusal)
 {
@@ -237,7 +237,7 @@ static struct flight *flight_to_join(struct flights *flights, const struct fragm
     return flight ? flight : flights_add(flights, fragment);
 }
 
-/* A flight that was just made looks, even if nobody waits on it: it is in the table. */
+/* A new flight looks, even if no request waits on it, since it is in the table. */
 static void flight_joined(struct flight *flight, struct waiter *waiter, bool waits)
 {
     bool first = flight->state == FLIGHT_NEW;

@@ -1,8 +1,8 @@
-/* One fragment that is asked for: how it is made, what it is cached as, what its source is told.
+/* A requested fragment: how it is generated, its cache key, and what its source is told.
  *
- * Whoever asks fills one in and lends it; nobody keeps its slices beyond the call. What lives
- * longer, a flight, takes a copy. An input that a fragment depends on becomes one more member here,
- * and one more line in each of the two functions below.
+ * The caller fills one in and lends it for the call; a flight, which lives longer, makes a copy. A
+ * new input that fragments depend on becomes a new member here, and a line in each of the two
+ * functions below.
  */
 #ifndef WORKERLESS_PARK_FRAGMENT_H
 #define WORKERLESS_PARK_FRAGMENT_H
@@ -14,17 +14,17 @@
 
 struct fragment {
     const struct recipe *recipe; /* belongs to the config */
-    struct slice key;            /* tells it apart from all others in the cache */
-    struct slice name;           /* what its source is asked for */
+    struct slice key;            /* identifies it in the cache */
+    struct slice name;           /* passed to its source */
 };
 
-/* Bytes that fragment_copy needs. */
+/* Bytes of text that fragment_copy needs. */
 static inline size_t fragment_text_len(const struct fragment *fragment)
 {
     return fragment->key.len + fragment->name.len;
 }
 
-/* The same fragment with its bytes in `text`, whose memory is the caller's. */
+/* Returns the same fragment with its bytes copied to `text`, which the caller owns. */
 static inline struct fragment fragment_copy(const struct fragment *fragment, char *text)
 {
     struct fragment copy = *fragment;

@@ -1,12 +1,12 @@
-/* When to serve, when to refresh. Pure. */
+/* When to serve and when to refresh. Pure. */
 #include "park/freshness.h"
 
 #include <math.h>
 
 #include "cache/entry.h"
 
-/* XFetch: with every request the chance to refresh grows as the end comes nearer, the sooner the
- * costlier the result was, so that one request refreshes a hot key before everybody has to wait.
+/* XFetch: each request may trigger a refresh, with a probability that grows towards the end of the
+ * ttl, and earlier for costly results. So one request refreshes a hot key before all have to wait.
  * (Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, 2015.) */
 static bool refresh_early(const struct entry *entry, int64_t now_ms, double random)
 {

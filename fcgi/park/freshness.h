@@ -1,4 +1,5 @@
-/* What an entry is good for at a given moment (RFC 5861, and XFetch for early refreshing). Pure. */
+/* Whether an entry may be served at a given moment (RFC 5861, and XFetch for early refresh).
+ * Pure. */
 #ifndef WORKERLESS_PARK_FRESHNESS_H
 #define WORKERLESS_PARK_FRESHNESS_H
 
@@ -9,18 +10,18 @@ struct entry;
 
 /* The terms of one route, in seconds. */
 struct freshness {
-    double ttl;         /* a result stays fresh so long; 0: it is not cached */
-    double jitter;      /* a result's own ttl is shorter by up to this much, at random */
-    double stale;       /* so long after its ttl it is served while it is made anew */
-    double stale_error; /* so long after its ttl (not after stale) if making it anew fails */
-    double negative;    /* a failure is remembered so long; 0: not at all */
-    bool early;         /* refreshing begins by chance before the end of the ttl (XFetch) */
+    double ttl;         /* how long a result is fresh; 0: not cached */
+    double jitter;      /* shortens each ttl by a random time up to this */
+    double stale;       /* how long after the ttl it is served while it is refreshed */
+    double stale_error; /* how long after the ttl (not after stale) if the refresh fails */
+    double negative;    /* how long a failure is cached; 0: not at all */
+    bool early;         /* refresh at a random time before the end of the ttl (XFetch) */
 };
 
 enum usability {
     USABLE,            /* fresh */
-    USABLE_REFRESH,    /* to be served, and to be made anew meanwhile */
-    USABLE_ON_FAILURE, /* to be served only if making it anew fails */
+    USABLE_REFRESH,    /* serve it, and refresh it meanwhile */
+    USABLE_ON_FAILURE, /* serve it only if the refresh fails */
     UNUSABLE,
 };
 
@@ -30,14 +31,14 @@ static inline bool usability_serves(enum usability usability)
     return usability == USABLE || usability == USABLE_REFRESH;
 }
 
-/* `random` is in (0, 1]; with 1 there is no refreshing before the end of the ttl. */
+/* `random` is in (0, 1]; with 1 there is no early refresh. */
 enum usability freshness_judge(const struct freshness *terms, const struct entry *entry,
                                int64_t now_ms, double random);
 
-/* The fresh time of a new result, in milliseconds. `random` is in (0, 1]. */
+/* How long a new result is fresh, in milliseconds. `random` is in (0, 1]. */
 int64_t freshness_ttl_ms(const struct freshness *terms, double random);
 
-/* How long after its fresh time an entry is of any use, in milliseconds. */
+/* How long after its fresh time an entry may still be used, in milliseconds. */
 int64_t freshness_extra_ms(const struct freshness *terms);
 
 #endif

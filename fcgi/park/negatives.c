@@ -1,5 +1,5 @@
-/* A ring of the latest expiries: as they come in their order, there is room for one more exactly if
- * the oldest of them is over. */
+/* A ring of the latest expiry times. They are in ascending order, so there is room for one more
+ * exactly if the oldest has passed. */
 #include "park/negatives.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* How many failures a route remembers in Redis at one time, as far as this process has stored them.
+/* Limits how many failures of a route this process has in Redis at a time.
  *
- * Under a route with `*` anybody can make up names that fail, and each would be a key of its own.
+ * For a route with `*`, anybody can make up names that fail, and each would add a key.
  */
 #ifndef WORKERLESS_PARK_NEGATIVES_H
 #define WORKERLESS_PARK_NEGATIVES_H
@@ -10,15 +10,15 @@
 
 struct negatives;
 
-/* For at most `most` of them, at least 1. Returns what the caller owns, or NULL when out of
+/* The limit is `most`, at least 1. Returns what the caller owns, or NULL when out of
  * memory. */
 struct negatives *negatives_new(size_t most);
 
 /* NULL is allowed. */
 void negatives_free(struct negatives *negatives);
 
-/* Whether one more may be remembered for `seconds` from `now` (by clock_monotonic()); then it is
- * counted until it has expired. `seconds` should be the same each time. */
+/* Whether one more failure may be stored for `seconds` from `now` (by clock_monotonic()). If so, it
+ * is counted until it expires. `seconds` should be the same each time. */
 bool negatives_take(struct negatives *negatives, double now, double seconds);
 
 #endif

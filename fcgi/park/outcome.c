@@ -1,4 +1,4 @@
-/* From a result to an entry, and what is made of a failure. */
+/* Turns a result into an entry, and handles failures. */
 #include "park/outcome.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 #define RENDERED_TYPE SLICE("text/html; charset=utf-8")
 
-/* Rendered text may grow by escaping; past that it is refused. */
+/* Escaping makes text longer; a result over this limit fails. */
 #define RENDERED_MAX ((size_t)64 << 20)
 
 static const short statuses[] = {
@@ -116,9 +116,9 @@ struct entry *outcome_to_remember(const struct freshness *terms, const struct en
     if (!old)
         return entry_of_failure(outcome_status(failure), now_ms, until_ms - now_ms);
     if (old->fresh_until_ms > until_ms)
-        return NULL; /* it was to be made anew early: nothing is taken off it */
+        return NULL; /* this was an early refresh: the old entry is still fresh */
 
-    /* As it was before an earlier failure prolonged it. */
+    /* The original end of its ttl, before any failure prolonged it. */
     int64_t ttl_end_ms = old->made_ms + (int64_t)(terms->ttl * 1000);
     if (ttl_end_ms > old->fresh_until_ms)
         ttl_end_ms = old->fresh_until_ms;

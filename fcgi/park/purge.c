@@ -1,4 +1,4 @@
-/* Purges: the cache answers in its own time, whether the one who asked stays or not. */
+/* Purges. The cache answers later, whether the request that waits has left or not. */
 #include "park/purge.h"
 
 #include <stdlib.h>

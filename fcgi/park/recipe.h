@@ -1,4 +1,4 @@
-/* How the fragments of one route are made. */
+/* How the fragments of one route are generated. */
 #ifndef WORKERLESS_PARK_RECIPE_H
 #define WORKERLESS_PARK_RECIPE_H
 
@@ -9,9 +9,9 @@
 /* Belongs to the config. */
 struct recipe {
     unsigned source;     /* index into the sources given to flights_new */
-    unsigned number;     /* of the recipe: index of its route */
-    double hold;         /* seconds that a request is parked at the most */
-    size_t max_negative; /* failures that one process remembers in Redis at a time; at least 1 */
+    unsigned number;     /* of this recipe: the index of its route */
+    double hold;         /* maximum seconds that a request is parked */
+    size_t max_negative; /* failures that one process caches in Redis at a time; at least 1 */
     struct freshness freshness;
 };
 

@@ -12,11 +12,11 @@
 
 #define NONE UINT16_MAX
 
-/* A fragment waits, and then it is ready: it is never both. */
+/* A fragment waits first, and is ready later; never both. */
 struct part {
     struct slice name;
     const struct recipe *recipe;
-    uint16_t index; /* of this one */
+    uint16_t index; /* of this part */
     uint16_t next;  /* of those that are ready */
     bool waiting;
     union {
@@ -30,14 +30,14 @@ struct part {
 
 struct stream {
     struct flights *flights;
-    stream_ready_fn *ready; /* NULL: nobody is told */
+    stream_ready_fn *ready; /* may be NULL */
     void *context;
-    struct stream_part taken; /* the latest that stream_next gave */
-    char *names;              /* where the next one goes; behind the parts */
-    size_t size;              /* bytes of all of this, as counted in BUDGET_UNSENT */
+    struct stream_part taken; /* the last one that stream_next returned */
+    char *names;              /* where the next name goes; after the parts */
+    size_t size;              /* bytes of this block, as counted in BUDGET_UNSENT */
     uint16_t count, waiting;
-    uint16_t most;        /* parts that there is room for */
-    uint16_t first, last; /* of those that are ready; NONE: there is none */
+    uint16_t most;        /* number of parts that fit */
+    uint16_t first, last; /* list of ready parts; NONE: empty */
     struct part parts[];
 };
 
@@ -92,7 +92,7 @@ static void part_ready(struct stream *stream, struct part *part, enum settlement
     stream->last = part->index;
 }
 
-/* The stream leaves its flights before it is freed, so it is still there. */
+/* The stream leaves its flights before it is freed, so it still exists here. */
 static void on_settled(struct waiter *waiter, const struct settlement *settlement)
 {
     struct part *part = container_of(waiter, struct part, waiter);

@@ -1,11 +1,10 @@
-/* Many fragments for one request, each told as soon as it is there.
+/* Many fragments for one request, each delivered as soon as it is ready.
  *
  *     stream_add --> its flight --settled--> ready, in the order of readiness --> stream_next
  *          '-- in memory already ------------'
  *
- * A stream waits on flights as other requests do, but for as long as they take: it has no hold. It
- * holds the entries that are ready and not taken yet, nothing else of them. It counts in
- * BUDGET_UNSENT itself.
+ * A stream waits on flights as other requests do, but without a hold: for as long as they take. It
+ * holds only the entries that are ready and not taken yet. Its own memory counts in BUDGET_UNSENT.
  */
 #ifndef WORKERLESS_PARK_STREAM_H
 #define WORKERLESS_PARK_STREAM_H
@@ -22,44 +21,45 @@ struct fragment;
 struct recipe;
 struct stream;
 
-/* What has become of one fragment. */
+/* The outcome of one fragment. */
 struct stream_part {
-    struct slice name;           /* lives as long as the stream */
-    const struct recipe *recipe; /* NULL: no route leads to it, or none that streams may use */
+    struct slice name; /* valid as long as the stream */
+    const struct recipe
+        *recipe; /* NULL: no route matches it, or its route does not allow streams */
     enum settlement_kind kind;
-    struct entry *entry; /* of SETTLED_ENTRY; the stream's, until the next call of stream_next */
+    struct entry *entry; /* for SETTLED_ENTRY; borrowed until the next call of stream_next */
 };
 
-/* Whether BUDGET_UNSENT has room for such a stream; if not, that has been logged. To be called before
+/* Whether BUDGET_UNSENT has room for such a stream; if not, this is logged. Call it before
  * stream_new, with the same numbers. */
 bool stream_has_room(size_t fragments, size_t names_len);
 
-/* For so many fragments, fewer than 65,535, whose names have so many bytes together. `flights` is
- * borrowed. Returns what the caller owns, or NULL when out of memory. */
+/* For `fragments` fragments, fewer than 65,535, whose names have `names_len` bytes in total.
+ * `flights` is borrowed. Returns what the caller owns, or NULL when out of memory. */
 struct stream *stream_new(struct flights *flights, size_t fragments, size_t names_len);
 
-/* Called when a fragment that was waited for is ready: never from stream_add. */
+/* Called when a fragment becomes ready, but never from stream_add. */
 typedef void stream_ready_fn(void *context);
 
-/* Who is told. Until this is called nobody is. */
+/* Sets the callback. There is none before. */
 void stream_on_ready(struct stream *stream, stream_ready_fn *ready, void *context);
 
-/* One more fragment: it waits, or is ready at once; a fragment that is there already is not added
- * again. A fragment that can't wait, because of a limit or for want of memory, is ready as
- * SETTLED_REFUSED, and so is one whose entry BUDGET_UNSENT has no room for. Its recipe is NULL if
- * no route leads to it, or none that streams may use. The fragment is copied. */
+/* Adds a fragment, which waits or is ready immediately; a fragment that was added before is
+ * ignored. One that can't wait, because of a limit or lack of memory, is ready as SETTLED_REFUSED,
+ * and so is one whose entry has no room in BUDGET_UNSENT. Its recipe is NULL if no route matches
+ * it, or its route does not allow streams. The fragment is copied. */
 void stream_add(struct stream *stream, const struct fragment *fragment);
 
-/* The next that is ready, or NULL. Valid until the next call. */
+/* Returns the next one that is ready, or NULL. Valid until the next call. */
 const struct stream_part *stream_next(struct stream *stream);
 
-bool stream_is_ready(const struct stream *stream); /* stream_next would give one */
+bool stream_is_ready(const struct stream *stream); /* stream_next would return one */
 bool stream_is_over(const struct stream *stream);  /* none is ready, and none waits */
 
-/* What it counts in BUDGET_UNSENT, entries that others hold as well included. */
+/* Bytes that it counts in BUDGET_UNSENT, including entries that others hold as well. */
 size_t stream_unsent(const struct stream *stream);
 
-/* Leaves all flights; they go on. NULL is allowed. */
+/* Leaves all flights, which continue. NULL is allowed. */
 void stream_free(struct stream *stream);
 
 #endif

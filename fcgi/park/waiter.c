@@ -1,4 +1,4 @@
-/* Parked requests. A waiter ends once: it is settled, or it leaves. */
+/* Parked requests. A waiter ends exactly once: it is settled, or it leaves. */
 #include "park/waiter.h"
 
 #include <stdlib.h>
