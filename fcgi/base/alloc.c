@@ -1,4 +1,4 @@
-/* Memory that may be refused: malloc with a switch that lets the tests refuse it. */
+/* malloc, with a switch for tests that makes it fail. */
 #include "base/alloc.h"
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
-/* Memory that may be refused.
+/* Allocation that may fail.
  *
- * All rooms take memory from here, and every caller has an answer for NULL: one request or one
- * connection is given up, never the process. The unit tests make the n-th allocation fail.
+ * All rooms allocate here, and every caller handles NULL: one request or one connection fails,
+ * never the process. The unit tests make the n-th allocation fail.
  */
 #ifndef WORKERLESS_BASE_ALLOC_H
 #define WORKERLESS_BASE_ALLOC_H
@@ -20,7 +20,7 @@ void *alloc_resized(void *block, size_t size);
 /* A terminated copy of `len` bytes, or NULL. The caller frees it with free(). */
 char *alloc_copy(const void *bytes, size_t len);
 
-/* For tests: lets `successes` more allocations succeed and fails all after them; -1 ends that. */
+/* For tests: lets `successes` more allocations succeed and all later ones fail; -1 turns it off. */
 void alloc_fail_after(long successes);
 
 #endif

@@ -1,8 +1,8 @@
-/* Bounds on the bytes that peers make the process hold.
+/* Limits on the bytes that the process holds for peers.
  *
- * Memory is the process's, so its budgets are too. Whoever holds bytes for a peer counts them here
- * and takes them off when they are freed. Where more may be refused, look for room first; what
- * can't be refused is counted all the same, and the budget is then exceeded.
+ * Budgets are global, as memory is. Code that holds bytes for a peer adds them here, and subtracts
+ * them when they are freed. Where a request can be rejected, check for room first; where not, the
+ * bytes are added anyway, and may exceed the budget.
  */
 #ifndef WORKERLESS_BASE_BUDGET_H
 #define WORKERLESS_BASE_BUDGET_H
@@ -12,7 +12,7 @@
 
 enum budget_name {
     BUDGET_UNFINISHED, /* requests that have not arrived completely */
-    BUDGET_UNSENT,     /* answers that front servers have not taken yet */
+    BUDGET_UNSENT,     /* responses that front servers have not read yet */
     BUDGETS
 };
 
@@ -20,7 +20,8 @@ struct budget {
     size_t limit, used; /* bytes; without a config there is no limit */
 };
 
-/* Counts that something was refused because the budget has no room, and logs it now and then. */
+/* Counts and logs that a request was rejected because the budget has no room. Logging is
+ * rate-limited. */
 void budget_log_refusal(enum budget_name name);
 
 extern struct budget budgets[BUDGETS];
@@ -35,14 +36,14 @@ static inline void budget_sub(enum budget_name name, size_t bytes)
     budgets[name].used -= bytes;
 }
 
-/* Whether so many more bytes keep within the limit. */
+/* Whether that many more bytes are within the limit. */
 static inline bool budget_has_room(enum budget_name name, size_t bytes)
 {
     const struct budget *budget = &budgets[name];
     return budget->used <= budget->limit && bytes <= budget->limit - budget->used;
 }
 
-/* Whether more is held than the limit allows. */
+/* Whether the limit is exceeded. */
 static inline bool budget_exceeded(enum budget_name name)
 {
     return budgets[name].used > budgets[name].limit;

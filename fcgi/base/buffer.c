@@ -1,4 +1,4 @@
-/* A growable run of bytes: doubles, and never past the bound. */
+/* A growable byte buffer. It doubles, but never exceeds the limit. */
 #include "base/buffer.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* A growable run of bytes with a bound that the caller names at every growth. */
+/* A growable byte buffer. Each append passes the maximum size. */
 #ifndef WORKERLESS_BASE_BUFFER_H
 #define WORKERLESS_BASE_BUFFER_H
 
@@ -14,18 +14,19 @@ struct buffer { /* all zero: empty, holds no memory */
     size_t capacity;
 };
 
-/* Appends the bytes. False, and nothing changed, if len would pass `limit` or memory is refused. */
+/* Appends the bytes. Returns false, and changes nothing, if the length would exceed `limit` or when
+ * out of memory. */
 bool buffer_append(struct buffer *buffer, const void *bytes, size_t len, size_t limit);
 
 /* Frees the memory; the buffer is empty again. May be called twice. */
 void buffer_free(struct buffer *buffer);
 
-/* The same for a buffer whose memory is counted in a budget; the append also fails if that has no
- * room. These go together: such a buffer is never given to buffer_append or buffer_free. */
+/* The same for a buffer whose memory counts in a budget; the append also fails if the budget has no
+ * room. Use only these three for such a buffer, never buffer_append or buffer_free. */
 bool buffer_append_counted(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
                            enum budget_name budget);
 
-/* The same, even if the budget has no room, which it then exceeds. */
+/* The same, even if the budget has no room; it is exceeded then. */
 bool buffer_append_forced(struct buffer *buffer, const void *bytes, size_t len, size_t limit,
                           enum budget_name budget);
 

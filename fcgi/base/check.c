@@ -1,4 +1,4 @@
-/* The end of a process whose own code is wrong. */
+/* Aborts the process after a failed check. */
 #include "base/check.h"
 
 #include <stdio.h>

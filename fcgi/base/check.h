@@ -1,10 +1,10 @@
-/* Invariants that are checked while the process runs.
+/* Runtime checks of invariants.
  *
- * check(condition) is for what our own code guarantees: a state that can't be, a list that must be
- * empty. If it does not hold, going on would do damage that shows up elsewhere and much later, so
- * the process says what is wrong and where, and aborts. It is never for what a peer sends, for what
- * the config says, or for memory that is refused: all of that has an answer. A check is always
- * compiled in, so its condition must be cheap.
+ * check(condition) is for what our own code guarantees: an impossible state, a list that must be
+ * empty. If the condition is false, continuing would do damage that shows up elsewhere and much
+ * later, so the process logs what is wrong and where, and aborts. It is never for input from a
+ * peer, for the config or for allocation failures: these are handled. Checks are always compiled
+ * in, so a condition must be cheap.
  */
 #ifndef WORKERLESS_BASE_CHECK_H
 #define WORKERLESS_BASE_CHECK_H

@@ -1,7 +1,7 @@
 /* The fleet's clock is the time since boot and an offset. */
 #include "base/clock.h"
 
-#define SLACK_US 10000 /* by which two clocks may differ before one is moved */
+#define SLACK_US 10000 /* difference of two clocks up to which ours is not moved */
 
 int64_t clock_held_ms;
 int64_t clock_offset_us;
@@ -13,7 +13,7 @@ static int64_t read_us(clockid_t clock)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* The time must be right whoever asks first, so nobody has to remember to start the clock. */
+/* A constructor, so that the clock is right before any first use. */
 __attribute__((constructor)) static void clock_start(void)
 {
     clock_offset_us = read_us(CLOCK_REALTIME) - read_us(CLOCK_BOOTTIME);

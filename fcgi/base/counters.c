@@ -1,4 +1,4 @@
-/* The counters of this process, and what is said of them. */
+/* The counters of this process and their table. */
 #include "base/counters.h"
 
 #define ROW(constant, name, type, help) {name, help, COUNTER_TYPE_##type},

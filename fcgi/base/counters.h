@@ -1,8 +1,8 @@
-/* What this process has done so far: one number for each kind of event.
+/* Counters of this process: one number for each kind of event.
  *
- * The table is all that there is to say about a counter: its name, whether it only grows, and what
- * it counts. To add one, add a row here and a counter_add where the event happens. They start at 0
- * with the process. Only one thread counts, so nothing is atomic.
+ * The table says everything about a counter: its name, whether it only grows, and what it counts.
+ * To add one, add a row here and a counter_add where the event happens. They start at 0 with the
+ * process. Only one thread counts, so nothing is atomic.
  */
 #ifndef WORKERLESS_BASE_COUNTERS_H
 #define WORKERLESS_BASE_COUNTERS_H
@@ -67,7 +67,7 @@ enum counter {
 
 enum counter_type {
     COUNTER_TYPE_COUNTER, /* only grows */
-    COUNTER_TYPE_GAUGE,   /* how many there are at the moment */
+    COUNTER_TYPE_GAUGE,   /* a current number */
 };
 
 struct counter_row {
@@ -83,7 +83,7 @@ static inline void counter_add(enum counter counter, uint64_t count)
     counter_values[counter] += count;
 }
 
-/* Of a gauge, whose value is not less than that. */
+/* Subtracts from a gauge, whose value must not be less than `count`. */
 static inline void counter_sub(enum counter counter, uint64_t count)
 {
     counter_values[counter] -= count;

@@ -1,5 +1,5 @@
-/* A list, and a watcher that empties it. What is added after that watcher had its turn keeps the loop
- * awake for one more. */
+/* A list, and a watcher that empties it. What is added after the watcher has run keeps the loop
+ * awake for another turn. */
 #include "base/later.h"
 
 #include <stddef.h>
@@ -23,7 +23,7 @@ void later_queue_init(struct later_queue *queue, struct ev_loop *loop)
     queue->loop = loop;
     queue->first = NULL;
     ev_idle_init(&queue->awake, on_awake);
-    /* Before all other runners: what they run may be what is answered here. */
+    /* Before all other runners, since they handle the results of these answers. */
     ev_prepare_init(&queue->runner, on_prepare);
     queue->runner.data = queue;
     ev_set_priority(&queue->runner, EV_MAXPRI);

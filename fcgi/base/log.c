@@ -1,7 +1,7 @@
-/* One line a message: "TIME LEVEL room: text". Under syslog the time is left to syslog.
+/* One line per message: "TIME LEVEL room: text". With syslog, syslog adds the time.
  *
- * What can recur is limited by periods: a period in which messages were left out is followed at
- * once by another, which allows fewer; one in which none was is followed by nothing. */
+ * Rate limits work in periods: a period in which messages were left out is followed immediately by
+ * another one, which allows fewer; one in which none was left out is not. */
 #include "base/log.h"
 
 #include <ev.h>
@@ -72,7 +72,7 @@ static uint32_t code_point(const unsigned char *sequence, size_t len)
     return code;
 }
 
-/* Whether a character could move the cursor, begin a line, or make the rest read backwards. */
+/* Whether a character could move the cursor, start a line, or reverse the text after it. */
 static bool is_unsafe(uint32_t code)
 {
     static const uint32_t ranges[][2] = {{0x00, 0x1f},     {0x7f, 0x9f},     {0x61c, 0x61c},
@@ -83,8 +83,7 @@ static bool is_unsafe(uint32_t code)
     return false;
 }
 
-/* The length of the character at the beginning of a text that is not empty; a byte that begins none
- * counts as one. */
+/* The length of the first character of a text that is not empty; an invalid byte counts as one. */
 static size_t character_len(struct slice text, bool *safe)
 {
     size_t len = utf8_sequence(text);
@@ -92,8 +91,8 @@ static size_t character_len(struct slice text, bool *safe)
     return len > 0 ? len : 1;
 }
 
-/* Cuts before the character that would not end within `most` bytes of the text, or within `size`
- * bytes of what it becomes. */
+/* Cuts before the first character that exceeds `most` bytes of the text, or `size` bytes of the
+ * escaped text. */
 static void escape(char *out, size_t size, struct slice text, size_t most)
 {
     size_t at = 0, taken = 0, len;
@@ -113,7 +112,7 @@ static void escape(char *out, size_t size, struct slice text, size_t most)
     out[at] = '\0';
 }
 
-/* With commas between the thousands. */
+/* Formats a number with commas between the thousands. */
 static const char *number(char out[NUMBER_LENGTH], unsigned long long value)
 {
     char *at = out + NUMBER_LENGTH - 1;
@@ -126,9 +125,9 @@ static const char *number(char out[NUMBER_LENGTH], unsigned long long value)
     return at;
 }
 
-/* One write a line, so that lines of several processes do not mix. A line that would have to wait
- * for whoever reads stderr is lost, and counted: the loop does not stand still for it. (A pipe is
- * writable when it has room for PIPE_BUF bytes, which is more than a line.) */
+/* Each line is one write, so that lines of several processes do not mix. A line that would block,
+ * since the reader of stderr is slow, is dropped and counted: it must not block the loop. (A pipe
+ * is writable when it has room for PIPE_BUF bytes, which is more than a line.) */
 static void write_line(const char *line, size_t len)
 {
     static unsigned long lost;
@@ -145,10 +144,10 @@ static void write_line(const char *line, size_t len)
             lost = 0;
     }
     if (write(STDERR_FILENO, line, len) < 0)
-        return; /* nowhere left to complain */
+        return; /* there is nowhere to report it */
 }
 
-/* Takes the terminated text that was formatted, or as much of it as there was room for. */
+/* Escapes and writes the formatted text, which is terminated and may have been truncated. */
 static void write_message(enum log_level level, const char *room, const char *text)
 {
     char safe[2048];
@@ -170,7 +169,7 @@ static void write_message(enum log_level level, const char *room, const char *te
     write_line(line, (size_t)len);
 }
 
-/* Room for a character that begins before the cut and ends behind it. */
+/* Includes room for a character that begins before the cut and ends after it. */
 #define FORMATTED_SIZE (TEXT_MAX + SEQUENCE_MAX)
 
 void log_message(enum log_level level, const char *room, const char *format, ...)
@@ -187,11 +186,11 @@ void log_message(enum log_level level, const char *room, const char *format, ...
 
 /* --- what can recur --- */
 
-static struct log_limit *owing; /* those that left something out in their period */
+static struct log_limit *owing; /* limits with a summary to write */
 static struct ev_loop *timer_loop;
 static ev_timer timer;
 
-/* Lets the timer go off when the first of the periods ends. */
+/* Sets the timer to the end of the first period. */
 static void set_timer(double now)
 {
     struct log_limit *limit, *first = owing;
@@ -220,7 +219,7 @@ static void write_summary(const struct log_limit *limit, double now)
     write_message(limit->level, limit->room, text);
 }
 
-/* Another one begins at once if this one left something out. */
+/* Ends the period; the next one begins immediately if this one left messages out. */
 static void period_end(struct log_limit *limit, double now)
 {
     limit->flooded = limit->left_out > 0;
@@ -230,7 +229,7 @@ static void period_end(struct log_limit *limit, double now)
         limit->since = now;
     } else {
         limit->since = 0;
-        limit->room = NULL; /* the next message is news, even if it is the same as the last */
+        limit->room = NULL; /* the next message is written even if it equals the last one */
     }
     limit->considered = 0;
     limit->left_out = 0;
@@ -257,7 +256,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *over, int events)
     set_timer(now);
 }
 
-/* Whether a message of this period can still be written; else there is no need to look at it. */
+/* Whether a message of this period may still be written; if not, it need not be formatted. */
 static bool has_allowance(const struct log_limit *limit)
 {
     unsigned burst = limit->states ? LOG_STATE_BURST : LOG_LIMIT_BURST;

@@ -8,18 +8,18 @@ struct ev_loop;
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Until it is called: messages up to INFO go to stderr. What would be lost there, as it is
- * /dev/null under spawn-fcgi, goes to syslog in any case. */
+/* Before it is called, messages up to INFO go to stderr. If stderr is /dev/null, as under
+ * spawn-fcgi, messages always go to syslog. */
 void log_configure(enum log_level most, bool to_syslog);
 
 bool log_goes_to_syslog(void);
 
 bool log_enabled(enum log_level level);
 
-/* `room` says where it comes from ("redis", "http"); the message ends without a newline. In the
- * formatted text, control characters (C0, C1), those that change the direction of text, line and
- * paragraph separators and bytes that are not UTF-8 appear as \xNN, one for each byte. The text is
- * cut at 1,000 bytes, but never within a character. */
+/* `room` says where the message comes from ("redis", "http"); the message has no newline. In the
+ * formatted text, control characters (C0, C1), characters that change the direction of text, line
+ * and paragraph separators, and bytes that are not UTF-8 are written as \xNN, one for each byte.
+ * The text is cut at 1,000 bytes, but never within a character. */
 void log_message(enum log_level level, const char *room, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -32,55 +32,56 @@ void log_message(enum log_level level, const char *room, const char *format, ...
             log_message(LOG_LEVEL_DEBUG, __VA_ARGS__);                                             \
     } while (0)
 
-/* --- what can recur --- */
+/* --- rate limits --- */
 
 #define LOG_LIMIT_S     10  /* the length of a period, in seconds */
-#define LOG_LIMIT_BURST 5   /* messages that can be written in the first period; later ones: 1 */
-#define LOG_STATE_BURST 20  /* the same of log_state */
+#define LOG_LIMIT_BURST 5   /* messages written in the first period; in later ones: 1 */
+#define LOG_STATE_BURST 20  /* the same for log_state */
 #define LOG_LIMIT_TEXT  240 /* bytes of a message that its summary repeats */
 
-/* Keeps a message that peers can cause again and again from filling the log. Whoever logs such a
- * message owns one of these for each thing that must not hide another (for each source and kind of
- * failure, say). All zero: fresh. Only log.c touches the members. */
+/* Keeps messages that peers can cause repeatedly from filling the log. Use a limit of its own for
+ * each kind of message that must not be hidden by another one (for example for each source and kind
+ * of failure). All zero at first. Only log.c uses the members. */
 struct log_limit {
-    struct log_limit *next, *prev; /* in the list of limits that owe a summary */
-    double since;                  /* start of the period, by clock_monotonic(); 0: none runs */
-    unsigned considered;           /* messages of this period that could be written */
-    unsigned long left_out;        /* messages of this period that were not */
-    bool flooded;                  /* the period before left messages out */
-    bool states;                   /* the summary tells the last message: text is that */
-    enum log_level level;          /* of the message written last, as the following */
+    struct log_limit *next, *prev; /* in the list of limits with a summary to write */
+    double since;                  /* start of the period, by clock_monotonic(); 0: none */
+    unsigned considered;           /* messages of this period within the limit */
+    unsigned long left_out;        /* messages of this period over the limit */
+    bool flooded;                  /* the previous period left messages out */
+    bool states;                   /* the summary repeats the last message, which is `text` */
+    enum log_level level;          /* of the last written message, as are the next two */
     const char *room;              /* NULL: none was written */
     char text[LOG_LIMIT_TEXT + 1];
 };
 
-/* As log_message, unless the limit is reached; then it only counts. The first message is written at
- * once. So are the next few unless they repeat the one before. After that one message is written
- * every 10 seconds at most, and a summary:
+/* As log_message, unless the limit is reached; then the message is only counted. The first message
+ * is written immediately, and so are the next few unless they repeat the previous one. After that,
+ * at most one message is written every 10 seconds, and a summary:
  *
  *     … and 1,570 more in 10 s like this one: MESSAGE
  *
- * The summary is written when the period ends (see log_attach), before the next message of this
- * limit at the latest, or by log_limit_end. A period in which nothing was left out ends the flood.
- * While debug messages are on, everything is written. `room` must outlive the limit. */
+ * The summary is written when the period ends (see log_attach), but not later than the next message
+ * of this limit, or by log_limit_end. A period in which nothing was left out resets the limit. With
+ * debug messages enabled, everything is written. `room` must outlive the limit. */
 void log_limited(struct log_limit *limit, enum log_level level, const char *room,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* The same for messages that each replace the one before, such as that a server is gone, and that
- * it is back. The summary tells how things stand, and more messages are written until then:
+/* The same for messages that each replace the previous one, such as "server down" and "server
+ * back". The summary repeats the last one, and more messages are written before the limit is
+ * reached:
  *
  *     … and 498 more in 10 s, the last one: MESSAGE
  */
 void log_state(struct log_limit *limit, enum log_level level, const char *room, const char *format,
                ...) __attribute__((format(printf, 4, 5)));
 
-/* Writes the summary that the limit owes, if any, and makes it fresh. Must be called before the
- * memory of a limit is freed. May be called twice. */
+/* Writes the pending summary, if any, and resets the limit. Call it before the memory of a limit is
+ * freed. May be called twice. */
 void log_limit_end(struct log_limit *limit);
 
-/* From now on summaries are written when their period ends, by a timer in the loop that is active
- * only while a summary is owed. Borrowed until log_detach, which writes all that are owed. Without
- * a loop summaries come later, but they come. */
+/* From now on summaries are written when their period ends, by a timer that is active only while a
+ * summary is pending. The loop is borrowed until log_detach, which writes all pending summaries.
+ * Without a loop, a summary is written before the next message of its limit. */
 void log_attach(struct ev_loop *loop);
 void log_detach(void);
 

@@ -1,5 +1,6 @@
-/* One option of the config, as data: its name, how its text is read, and where its value goes. A room
- * that has settings of its own describes them by rows of this; conf/ parses, checks and stores.
+/* One option of the config, as data: its name, the format of its text, and where its value is
+ * stored. A room with settings of its own describes them as rows of this struct; conf/ parses,
+ * checks and stores the values.
  */
 #ifndef WORKERLESS_BASE_OPTION_H
 #define WORKERLESS_BASE_OPTION_H
@@ -24,17 +25,17 @@ enum option_kind {
 struct option {
     const char *name;
     enum option_kind kind;
-    const char *preset;                     /* the default as it would be written, or NULL */
+    const char *preset;                     /* the default as config text, or NULL */
     const char *min, *max;                  /* likewise; both or none */
     const char *words;                      /* of OPTION_CHOICE, with a space between */
     size_t offset, width;                   /* of the member in the struct of its settings */
-    bool required;                          /* in each section that may have it */
+    bool required;                          /* every section of its kind must have it */
     bool secret;                            /* its value is not shown in messages */
     const char *(*check)(const char *text); /* NULL, or what is wrong */
     const char *help;
 };
 
-/* Where the value goes, in a row. */
+/* Where a row's value is stored. */
 #define OPTION_AT(type, member)                                                                    \
     .offset = offsetof(type, member), .width = sizeof(((type *)0)->member)
 

@@ -1,5 +1,6 @@
-/* Host names by getaddrinfo_a(3), whose answer a timer looks for: no signals, no callbacks from
- * other threads. A lookup that can't be cancelled is waited for and then thrown away, unless the loop ends first. */
+/* Resolves with getaddrinfo_a(3) and polls for the answer with a timer: no signals, and no
+ * callbacks from other threads. The answer of a lookup that can't be cancelled is awaited and
+ * discarded, unless the loop ends first. */
 #include "base/resolve.h"
 
 #include <ev.h>
@@ -11,7 +12,7 @@
 #include "base/alloc.h"
 
 #define LOOK_EVERY_S 0.01
-#define ATTEMPTS     64 /* so that picking an address never takes long */
+#define ATTEMPTS     64 /* bounds the time to select an address */
 
 struct resolve {
     struct gaicb lookup;

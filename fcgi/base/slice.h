@@ -1,4 +1,4 @@
-/* A borrowed run of bytes: pointer and length, not terminated, never owned. */
+/* Borrowed bytes: a pointer and a length, not terminated, never owned. */
 #ifndef WORKERLESS_BASE_SLICE_H
 #define WORKERLESS_BASE_SLICE_H
 
@@ -12,7 +12,7 @@ struct slice {
     size_t len;
 };
 
-/* A string literal as a slice: in an initializer of a table, and anywhere else. */
+/* A string literal as a slice: SLICE_INIT in static initializers, SLICE anywhere else. */
 #define SLICE_INIT(literal)                                                                        \
     {                                                                                              \
         .data = "" literal, .len = sizeof(literal) - 1                                             \
@@ -33,7 +33,7 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Whether they differ in nothing but the case of ASCII letters. */
+/* Whether they are equal, ignoring the case of ASCII letters. */
 static inline bool slice_equal_nocase(struct slice a, struct slice b)
 {
     return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
@@ -51,8 +51,7 @@ static inline struct slice slice_from(struct slice text, size_t count)
     return (struct slice){.data = text.data + count, .len = text.len - count};
 }
 
-/* Copies the first bytes, `room` at the most, to `out`, and takes them off the slice. Returns how
- * many. */
+/* Moves up to `room` bytes from the beginning of the slice to `out`. Returns their number. */
 static inline size_t slice_move(struct slice *from, char *out, size_t room)
 {
     size_t count = from->len < room ? from->len : room;
@@ -63,7 +62,7 @@ static inline size_t slice_move(struct slice *from, char *out, size_t room)
     return count;
 }
 
-/* Without spaces and tabs at either end. */
+/* The slice without spaces and tabs at either end. */
 static inline struct slice slice_trim(struct slice text)
 {
     while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))

@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* Early at boot there may be no random bytes yet; then what a stranger hardly knows has to do. */
+/* Early at boot there may be no random bytes yet; then values that are hard to guess must do. */
 static uint64_t seed_make(void)
 {
     uint64_t seed;

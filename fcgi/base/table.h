@@ -1,9 +1,9 @@
-/* Hash tables whose keys strangers choose: uthash with a secret of the process, and with memory
- * that may be refused.
+/* Hash tables whose keys come from clients: uthash with a secret of the process, and with
+ * allocation that may fail.
  *
- * Without the secret anybody could send keys that all fall into one bucket, and each lookup would
- * walk through all of them. After HASH_ADD*, `item->hh.tbl == NULL` says that there was no memory
- * and that the item is not in the table.
+ * Without the secret, a client could send keys that all fall into one bucket, and each lookup would
+ * visit all of them. After HASH_ADD*, `item->hh.tbl == NULL` means that there was no memory and the
+ * item is not in the table.
  */
 #ifndef WORKERLESS_BASE_TABLE_H
 #define WORKERLESS_BASE_TABLE_H
@@ -13,7 +13,8 @@
 
 #include "base/alloc.h"
 
-/* A hash of the bytes that nobody outside this process can foretell (XXH3 with a random seed). */
+/* A hash of the bytes that can't be predicted from outside the process (XXH3 with a random
+ * seed). */
 uint64_t table_hash(const void *bytes, size_t len);
 
 #define HASH_NONFATAL_OOM                1

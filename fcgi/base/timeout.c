@@ -17,7 +17,7 @@ static void unlink_timeout(struct timeout *timeout)
     *timeout = (struct timeout){0};
 }
 
-/* The timer may ring too early, after its timeout was restarted; that costs one look. */
+/* The timer may fire too early, if its timeout was restarted; then it is only set again. */
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct timeout_queue *queue = timer->data;
@@ -28,7 +28,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
         unlink_timeout(timeout);
         queue->expired(queue->context, timeout);
     }
-    ev_timer_stop(loop, timer); /* a callback may have started it, for a younger timeout */
+    ev_timer_stop(loop, timer); /* a callback may have started it, for a later timeout */
     if (queue->oldest) {
         ev_timer_set(timer, queue->oldest->at - now, 0.);
         ev_timer_start(loop, timer);

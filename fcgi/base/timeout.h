@@ -1,7 +1,7 @@
-/* Many timeouts of one duration for the price of one timer.
+/* Many timeouts of one duration with a single timer.
  *
- * All timeouts of a queue last equally long, so the queue is in order of expiry just by appending:
- * starting, restarting and stopping are O(1), and only the oldest one is on the loop.
+ * All timeouts of a queue have the same duration, so appending keeps the queue in order of expiry.
+ * Starting, restarting and stopping are O(1), and only the oldest one needs a timer in the loop.
  */
 #ifndef WORKERLESS_BASE_TIMEOUT_H
 #define WORKERLESS_BASE_TIMEOUT_H
@@ -11,7 +11,7 @@
 
 struct timeout_queue;
 
-struct timeout { /* embedded in what it guards; all zero: stopped */
+struct timeout { /* embedded in the struct that it is for; all zero: stopped */
     struct timeout *next, *prev;
     struct timeout_queue *queue; /* NULL when stopped */
     double at;                   /* by clock_monotonic() */
@@ -29,14 +29,14 @@ struct timeout_queue {
     void *context;
 };
 
-/* `context` is borrowed for the queue's life. */
+/* `context` is borrowed as long as the queue exists. */
 void timeout_queue_init(struct timeout_queue *queue, struct ev_loop *loop, double seconds,
                         timeout_fn *expired, void *context);
 
-/* Stops the timer and forgets every timeout in the queue. May be called twice. */
+/* Stops the timer and drops every timeout in the queue. May be called twice. */
 void timeout_queue_stop(struct timeout_queue *queue);
 
-/* Starts, or starts anew, counting from now; leaves whatever queue the timeout was in. */
+/* Starts or restarts the timeout from now; removes it from any other queue first. */
 void timeout_start(struct timeout_queue *queue, struct timeout *timeout);
 
 /* Does nothing to a stopped timeout. */

@@ -1,4 +1,4 @@
-/* UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing past U+10FFFF. */
+/* UTF-8 as defined by RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
 #ifndef WORKERLESS_BASE_UTF8_H
 #define WORKERLESS_BASE_UTF8_H
 
