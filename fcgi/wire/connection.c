@@ -1,14 +1,13 @@
-/* A connection of a front server: one descriptor, and what is said on it.
+/* A connection of a front server: one descriptor and its exchange.
  *
  *     sockets --read--> a batch --> exchanges (records, requests, answers) --write--> sockets
  *
- * What was read is answered as soon as all that is there, or a batch of it, was read. Other events
- * only change states and mark the connection as dirty. One runner, before the loop sleeps, lets
- * every dirty connection write, and frees those that are doomed: nothing is freed inside its own
- * callback.
+ * Input is handled as soon as everything available, or a full batch, was read. Other events only
+ * change states and mark the connection as dirty. One runner, before the loop sleeps, lets every
+ * dirty connection write and frees doomed ones: nothing is freed inside its own callback.
  *
- * Whether a connection stays is for its exchange to say: connection_run, which follows on every
- * event, acts on the verdict.
+ * The exchange decides whether the connection stays open; connection_run, which follows every
+ * event, acts on that verdict.
  */
 #include "wire/connection.h"
 
@@ -30,16 +29,16 @@
 #include "wire/exchange.h"
 
 #define READ_MAX       65536             /* bytes of one read */
-#define BATCH_READS    OUTPUT_SPARES     /* reads until they are answered */
-#define BATCH_LEN      8192              /* bytes until they are */
-#define WRITE_TURN     ((size_t)1 << 20) /* bytes until the others have their turn */
+#define BATCH_READS    OUTPUT_SPARES     /* reads per batch */
+#define BATCH_LEN      8192              /* bytes per batch */
+#define WRITE_TURN     ((size_t)1 << 20) /* bytes before others have their turn */
 #define LINGER_S       5.0
 #define HANG_UP_LOOK_S 1.0
 
 enum connection_state {
     OPEN,
-    HALF_CLOSED, /* the peer sends no more; what is in flight is answered */
-    LINGERING,   /* our side is shut; input is drained so that no reset overtakes the answer */
+    HALF_CLOSED, /* the peer has stopped sending; pending requests are answered */
+    LINGERING,   /* our side is shut; input is drained so that no reset overtakes the response */
     DOOMED,      /* to be freed by the runner */
 };
 
@@ -48,18 +47,18 @@ struct connection {
     struct connections *all;
     struct connection *next, *prev; /* in connections->dirty */
     ev_io io;
-    struct exchange exchange; /* its number is the connection's */
-    struct timeout timeout;   /* in the queue for what the connection waits for */
-    double stuck_since; /* when output was first left, by clock_monotonic(); 0: none is left */
+    struct exchange exchange; /* has the connection's number */
+    struct timeout timeout;   /* in the queue of what the connection waits for */
+    double stuck_since;       /* since when output is pending, by clock_monotonic(); 0: none is */
     enum connection_state state;
     bool local; /* a unix socket */
     bool dirty;
-    bool write_later; /* output is left: the socket is full, or the turn is over */
-    bool sent;        /* the peer has taken bytes in this turn */
+    bool write_later; /* output is pending: the socket is full, or the turn is over */
+    bool sent;        /* the peer has read bytes in this turn */
 };
 
-/* What was read and is not answered yet. First all is read, then all is answered, then all is sent:
- * between two system calls the processor has forgotten much of the code that answers. */
+/* Input that was read and not handled yet. The batch is read, then handled, then written, since
+ * system calls in between would evict the handling code from the processor's caches. */
 struct batch {
     size_t count, len;
     struct {
@@ -94,7 +93,7 @@ static void connection_mark(struct connection *connection)
     DL_APPEND(connection->all->dirty, connection);
 }
 
-/* The only place that changes the state, and only ever forward. */
+/* The only place that sets the state, which only moves forward. */
 static void connection_set_state(struct connection *connection, enum connection_state state,
                                  const char *why)
 {
@@ -127,7 +126,7 @@ static bool peer_hung_up(const struct connection *connection)
     return poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-/* The peer sends no more. What is in flight is answered if it still listens. */
+/* The peer has stopped sending. Pending requests are answered if it still reads. */
 static void on_end_of_input(struct connection *connection)
 {
     bool listens =
@@ -143,7 +142,7 @@ static void connection_feed(struct connection *connection, struct slice input)
 {
     struct exchange *exchange = &connection->exchange;
     while (exchange_feed(exchange, &input)) {
-        output_write(&exchange->output, connection->io.fd); /* perhaps the peer does read */
+        output_write(&exchange->output, connection->io.fd); /* the peer may be reading */
         if (exchange_is_full(exchange)) {
             connection_doom(connection, "the peer leaves too many replies unread");
             return;
@@ -151,7 +150,7 @@ static void connection_feed(struct connection *connection, struct slice input)
     }
 }
 
-/* One read: if there is more, the loop comes back. */
+/* One read. If there is more input, the loop calls again. */
 static void connection_read(struct connection *connection)
 {
     struct batch *batch = &connection->all->batch;
@@ -208,8 +207,8 @@ static void connection_write(struct connection *connection)
         connection->stuck_since = clock_monotonic();
 }
 
-/* All is answered and the connection is not wanted any longer. If there may be input that nobody
- * reads, closing at once would make the kernel send a reset that could overtake the answer. */
+/* Everything is answered, and the connection should be closed. If there may be unread input,
+ * closing now would make the kernel send a reset that could overtake the response. */
 static void connection_close(struct connection *connection)
 {
     if (connection->state == OPEN && exchange_expects_input(&connection->exchange)) {
@@ -220,7 +219,7 @@ static void connection_close(struct connection *connection)
     }
 }
 
-/* What the connection waits for decides how long it may. */
+/* The timeout depends on what the connection waits for. */
 static struct timeout_queue *timeout_for(const struct connection *connection)
 {
     struct connections *all = connection->all;
@@ -263,7 +262,7 @@ static bool connection_answers(const struct connection *connection)
     return connection->state == OPEN || connection->state == HALF_CLOSED;
 }
 
-/* One turn of a connection that was read, or is dirty. */
+/* One turn of a connection with input, or of a dirty one. */
 static void connection_run(struct connection *connection)
 {
     const struct exchange *exchange = &connection->exchange;
@@ -279,7 +278,7 @@ static void connection_run(struct connection *connection)
 
 /* --- a turn of the loop --- */
 
-/* Nothing is freed here, so all that were read are still there. */
+/* Nothing is freed here, so all connections of the batch still exist. */
 static void answer_batch(struct connections *all)
 {
     struct batch *batch = &all->batch;
@@ -287,7 +286,7 @@ static void answer_batch(struct connections *all)
     for (size_t i = 0; i < batch->count; i++)
         connection_feed(batch->reads[i].connection, batch->reads[i].input);
     for (size_t i = 0; i < batch->count; i++)
-        if (!batch->reads[i].connection->dirty) /* the runner comes to those that are */
+        if (!batch->reads[i].connection->dirty) /* dirty ones are left to the runner */
             connection_run(batch->reads[i].connection);
     batch->count = batch->len = 0;
     clock_release();
@@ -306,7 +305,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
         answer_batch(all);
 }
 
-/* No more sockets can be read at this time. */
+/* All readable sockets of this turn were read. */
 static void on_check(struct ev_loop *loop, ev_check *last_batch, int events)
 {
     struct connections *all = last_batch->data;
@@ -346,7 +345,7 @@ static void on_linger_timeout(void *context, struct timeout *timeout)
     connection_doom(connection_of(timeout), "the linger time is over, but the peer still sends");
 }
 
-/* Without a watcher for reading, nobody tells us that the peer has gone altogether. */
+/* Without a read watcher, we are not told that the peer has closed completely. */
 static void on_half_closed_timeout(void *context, struct timeout *timeout)
 {
     struct connection *connection = connection_of(timeout);
@@ -372,7 +371,7 @@ static void connection_free(struct connection *connection)
     free(connection);
 }
 
-/* Lets every dirty connection write, and frees those that are doomed. Returns how many. */
+/* Lets every dirty connection write, and frees doomed ones. Returns how many. */
 static size_t run_dirty(struct connections *all)
 {
     size_t ended = 0;
@@ -389,9 +388,9 @@ static size_t run_dirty(struct connections *all)
     return ended;
 }
 
-/* The stuck connection that costs the most: bytes times the seconds since its output was last empty.
- * So a peer that reads now and then does not look like one that keeps up, and one that keeps up is
- * not closed for a large answer. NULL: none is stuck. */
+/* The stuck connection with the highest cost: bytes times the seconds since its output was last
+ * empty. So a peer that reads only now and then does not pass as one that keeps up, and one that
+ * keeps up is not closed because of a large response. NULL: none is stuck. */
 static struct connection *worst_of(const struct connections *all)
 {
     struct connection *worst = NULL;
@@ -408,8 +407,8 @@ static struct connection *worst_of(const struct connections *all)
     return worst;
 }
 
-/* If unsent answers are over their budget, closes a connection that does not read. False: they are
- * within it, or no connection is stuck. */
+/* If unsent responses exceed their budget, closes a connection that does not read. Returns false if
+ * they are within it, or no connection is stuck. */
 static bool shed_worst(struct connections *all)
 {
     static struct log_limit limit;

@@ -13,8 +13,8 @@ struct service;
 struct settlement;
 struct waiter_address;
 
-/* Called with false when max_connections is reached: no more may be accepted; and with true
- * whenever a connection has ended, even if it was not reached. */
+/* Called with false when max_connections is reached, so that no more may be accepted; and with true
+ * whenever a connection has ended, even if the limit was not reached. */
 typedef void connections_accepting_fn(void *context, bool accepting);
 
 /* `limits` and `service` are borrowed; limits->max_connections is not 0. Returns what the caller
@@ -22,7 +22,7 @@ typedef void connections_accepting_fn(void *context, bool accepting);
 struct connections *connections_new(struct ev_loop *loop, const struct connection_limits *limits,
                                     struct service *service);
 
-/* Who is told whether more may be accepted. */
+/* Sets the callback that says whether more may be accepted. */
 void connections_on_accepting(struct connections *connections, connections_accepting_fn *accepting,
                               void *context);
 
@@ -30,14 +30,14 @@ void connections_on_accepting(struct connections *connections, connections_accep
  * when out of memory. `local`: it is a unix socket. */
 bool connections_accept(void *context, int fd, bool local);
 
-/* A waiter_settled_fn, `context` being the connections: the request at that address is answered. */
+/* A waiter_settled_fn, `context` being the connections: answers the request at that address. */
 void connections_settled(void *context, const struct waiter_address *who,
                          const struct settlement *settlement);
 
-/* From now on a connection is closed as soon as nothing is in flight on it. */
+/* From now on a connection is closed as soon as no request is in progress on it. */
 void connections_drain(struct connections *connections);
 
-/* Those that are open. */
+/* The number of open connections. */
 size_t connections_count(const struct connections *connections);
 
 /* Closes all. NULL is allowed. */

@@ -1,4 +1,4 @@
-/* Records to requests, and the requests' answers to records. */
+/* Turns records into requests, and the requests' responses into records. */
 #include "wire/exchange.h"
 
 #include <string.h>
@@ -11,10 +11,10 @@
 #include "wire/limits.h"
 #include "wire/request.h"
 
-#define OUTPUT_MARK      65536 /* queued bytes at which answers wait */
-#define MANAGEMENT_SHORT 256   /* bytes of a GET_VALUES that are always kept */
+#define OUTPUT_MARK      65536 /* queued bytes at which responses wait */
+#define MANAGEMENT_SHORT 256   /* bytes of a GET_VALUES that are always accepted */
 
-/* The only place that changes the verdict. The first reason for each counts. */
+/* The only place that sets the verdict. The first reason for each is kept. */
 static void set_verdict(struct exchange *exchange, enum exchange_verdict verdict, const char *why)
 {
     static const char *const names[] = {"open", "closing when idle", "broken"};
@@ -47,7 +47,7 @@ static struct request *add_request(struct exchange *exchange, uint16_t id, bool 
     return request;
 }
 
-/* What a request leaves behind that is over, or was never kept. */
+/* Accounts for a request that has ended, or was never kept. */
 static void request_is_over(struct exchange *exchange, bool input_ended, bool keep_conn)
 {
     if (!input_ended)
@@ -56,7 +56,7 @@ static void request_is_over(struct exchange *exchange, bool input_ended, bool ke
         exchange_close_when_quiet(exchange, "its last request has ended");
 }
 
-/* After END_REQUEST was queued, or because the peer is gone. */
+/* Call it after END_REQUEST was queued, or when the peer has closed. */
 static void remove_request(struct exchange *exchange, struct request *request)
 {
     request_is_over(exchange, request->input_ended, request->keep_conn);
@@ -67,7 +67,7 @@ static void remove_request(struct exchange *exchange, struct request *request)
 
 /* --- records out --- */
 
-/* Whether answers have to wait until some of the output is written. While unsent answers are over
+/* Whether responses have to wait until some of the output is written. While unsent responses exceed
  * their budget, a connection may queue only one record at a time: enough for a peer that reads. */
 static bool output_must_shrink(const struct exchange *exchange)
 {
@@ -75,7 +75,7 @@ static bool output_must_shrink(const struct exchange *exchange)
            (exchange->output.queued > 0 && budget_exceeded(BUDGET_UNSENT));
 }
 
-/* Queues a record of the answer that is next. False if there is none, or it has to wait. */
+/* Queues a record of the next response. Returns false if there is none, or it has to wait. */
 static bool take_turn(struct exchange *exchange)
 {
     struct request *request = exchange->requests.turns;
@@ -115,7 +115,7 @@ size_t exchange_unsent(const struct exchange *exchange)
 
 /* --- records in --- */
 
-/* For a record that no request accounts for. NULL: the exchange is broken. */
+/* Reserves output for a record that belongs to no request. NULL: the exchange is broken now. */
 static char *reserve_reply(struct exchange *exchange, size_t len)
 {
     char *out = output_reserve(&exchange->output, len);
@@ -131,7 +131,7 @@ static void end_unknown_role(struct exchange *exchange, uint16_t id)
         record_encode_end(out, id, FCGI_UNKNOWN_ROLE);
 }
 
-/* A request too many is answered without being kept; its later records find no request. */
+/* A request over the limit is answered without being kept; its later records are ignored. */
 static void refuse_begin(struct exchange *exchange, uint16_t id)
 {
     struct request request = {
@@ -173,8 +173,8 @@ static void on_begin(struct exchange *exchange)
     request_is_over(exchange, false, begin.keep_conn);
 }
 
-/* A short question is kept whatever the budget says: some front servers ask it before they send
- * their first request. */
+/* A short GET_VALUES is accepted regardless of the budget: some front servers send one before their
+ * first request. */
 static void add_to_management(struct exchange *exchange, struct slice bytes)
 {
     struct buffer *buffer = &exchange->management;
@@ -215,18 +215,18 @@ static void abort_request(struct exchange *exchange, struct request *request)
 {
     if (!request_emit_end(request, &exchange->output))
         exchange_break(exchange, "out of memory");
-    request->input_ended = true; /* whoever aborts a request sends no more of it */
+    request->input_ended = true; /* a peer that aborts a request sends no more of it */
     remove_request(exchange, request);
 }
 
-/* Those that belong to a request. With id 0 they mean nothing and are ignored; any other type gets
- * UNKNOWN_TYPE (FastCGI 1.0, section 4.2). */
+/* Types that belong to a request. With id 0 they are ignored; any other type with id 0 is answered
+ * with UNKNOWN_TYPE (FastCGI 1.0, section 4.2). */
 static bool is_application_type(uint8_t type)
 {
     return type >= FCGI_BEGIN_REQUEST && type <= FCGI_DATA;
 }
 
-/* A record's content: to whom it goes. */
+/* Dispatches the content of a record. */
 static void on_content(struct exchange *exchange, struct slice bytes)
 {
     const struct record_header *header = &exchange->decoder.header;
@@ -254,7 +254,7 @@ static void on_request_record(struct exchange *exchange, const struct record_hea
 {
     struct request *request = inflight_find(&exchange->inflight, header->request_id);
     if (!request) {
-        /* The end of one that is answered already. */
+        /* The end of a request that was answered already. */
         if (header->type == FCGI_STDIN && header->content_len == 0 && exchange->late_inputs > 0)
             exchange->late_inputs--;
         return;
@@ -314,7 +314,7 @@ bool exchange_feed(struct exchange *exchange, struct slice *input)
         case RECORD_END:
             on_record_end(exchange);
             if (exchange->requests.turns && exchange->requests.turns->input_ended)
-                take_turn(exchange); /* while all that it takes is in the processor's cache */
+                take_turn(exchange); /* while its data is in the processor's cache */
             break;
         case RECORD_BAD:
             exchange_break(exchange, "not FastCGI 1");

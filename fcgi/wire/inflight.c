@@ -1,4 +1,4 @@
-/* A sorted array of requests: binary search, and appending as the common case. */
+/* A sorted array of requests, with binary search. Appending is the common case. */
 #include "wire/inflight.h"
 
 #include <stdlib.h>
@@ -10,13 +10,13 @@
 /* An idle connection keeps no more than this for its next request. */
 #define IDLE_CAPACITY 4
 
-/* Where the id is, or would be. */
+/* The index of the id, or where it would be inserted. */
 static uint32_t slot_of(const struct inflight *inflight, uint16_t id)
 {
     uint32_t low = 0, high = inflight->count;
     if (high > 0 && inflight->requests[high - 1]->id < id)
         return high;
-    if (high > 0 && inflight->requests[0]->id >= id) /* the oldest is often the first to go */
+    if (high > 0 && inflight->requests[0]->id >= id) /* the oldest request often ends first */
         return 0;
     while (low < high) {
         uint32_t middle = (low + high) / 2;

@@ -1,4 +1,4 @@
-/* The requests in flight on one connection, by id. */
+/* The pending requests of one connection, by id. */
 #ifndef WORKERLESS_WIRE_INFLIGHT_H
 #define WORKERLESS_WIRE_INFLIGHT_H
 
@@ -7,12 +7,13 @@
 
 struct request;
 
-/* An array in the order of the ids: front servers count upwards or use id 1 alone, so a request is
- * nearly always appended, and it costs eight bytes. */
+/* An array sorted by id: front servers count upwards or use only id 1, so a request is nearly
+ * always appended, and costs eight bytes. */
 struct inflight { /* all zero: empty, holds no memory */
     struct request **requests;
     uint32_t count, capacity;
-    struct request *recent; /* the last inserted: the next records are mostly its own; NULL: gone */
+    struct request
+        *recent; /* the last inserted: most records that follow are for it; NULL: removed */
 };
 
 /* NULL if there is none. */
@@ -21,7 +22,7 @@ struct request *inflight_find(const struct inflight *inflight, uint16_t id);
 /* Adds the request, whose id must not be there. False when out of memory. */
 bool inflight_insert(struct inflight *inflight, struct request *request);
 
-/* Takes the request out; it is the caller's again. */
+/* Removes the request, which the caller owns again. */
 void inflight_remove(struct inflight *inflight, const struct request *request);
 
 /* Frees the array; no request may be left in it. May be called twice. */

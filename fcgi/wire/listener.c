@@ -1,7 +1,7 @@
-/* Listening sockets: inherited or opened here, and the way from accept to a connection.
+/* Listening sockets, inherited or opened here, and accepting connections.
  *
- * Without descriptors, or memory, or at max_connections, accepting pauses: peers wait in the
- * backlog, and nothing spins. It goes on when a connection has ended, or after a moment.
+ * Without free descriptors or memory, or at max_connections, accepting pauses: peers wait in the
+ * backlog, and the loop does not spin. It resumes when a connection has ended, or after a moment.
  */
 #include "wire/listener.h"
 
@@ -26,16 +26,16 @@
 #include "base/slice.h"
 
 #define BACKLOG       4096 /* the kernel cuts it to net.core.somaxconn */
-#define ACCEPT_ROUND  64   /* connections accepted until the others have their turn */
+#define ACCEPT_ROUND  64   /* connections accepted before other watchers have their turn */
 #define PAUSE_S       1.0
 #define SYSTEMD_FIRST 3 /* SD_LISTEN_FDS_START */
 #define ADDRESS_MAX   256
-#define ADDRESSES_MAX 8 /* of one host name that are listened on */
+#define ADDRESSES_MAX 8 /* to listen on for one host name */
 
 struct listener {
     struct listeners *all;
     ev_io io;
-    char *unix_path; /* of a socket that we made, to be removed; else NULL */
+    char *unix_path; /* of a socket that we created and have to remove; else NULL */
     bool local;
 };
 
@@ -46,7 +46,7 @@ struct listeners {
     listener_accepted_fn *accepted;
     void *context;
     const char *web_servers; /* FCGI_WEB_SERVER_ADDRS: who may connect by TCP; NULL: everybody */
-    struct log_limit refusals, failures; /* of peers; to accept */
+    struct log_limit refusals, failures; /* rejected peers; failures to accept */
     size_t count;
     struct listener listener[];
 };
@@ -63,7 +63,7 @@ static void watch_all(struct listeners *all, bool on)
     }
 }
 
-/* For a moment; until then only listeners_start ends it. */
+/* Pauses for a moment; only listeners_start ends the pause earlier. */
 static void pause_accepting(struct listeners *all)
 {
     watch_all(all, false);
@@ -101,7 +101,7 @@ static bool peer_allowed(struct listeners *all, const struct sockaddr_storage *p
     return false;
 }
 
-/* One connection. False when there is none, or none can be accepted for now. */
+/* Accepts one connection. Returns false if there is none, or none can be accepted now. */
 static bool accept_one(struct listener *listener)
 {
     struct listeners *all = listener->all;
@@ -112,7 +112,7 @@ static bool accept_one(struct listener *listener)
     if (fd < 0) {
         if (errno == EINTR || errno == ECONNABORTED)
             return true;
-        if (errno != EAGAIN && errno != EWOULDBLOCK) { /* no descriptors, no memory */
+        if (errno != EAGAIN && errno != EWOULDBLOCK) { /* out of descriptors or memory */
             log_limited(&all->failures, LOG_LEVEL_WARNING, "listener",
                         "accept failed: %s; new connections have to wait", strerror(errno));
             pause_accepting(all);
@@ -147,7 +147,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 
 /* --- addresses --- */
 
-/* "tcp:HOST:PORT" or "tcp:[HOST]:PORT", without "tcp:", into host and port. */
+/* Splits "tcp:HOST:PORT" or "tcp:[HOST]:PORT", without its "tcp:", into host and port. */
 static bool split_tcp(const char *text, char host[ADDRESS_MAX], const char **port)
 {
     const char *colon = strrchr(text, ':');
@@ -160,7 +160,7 @@ static bool split_tcp(const char *text, char host[ADDRESS_MAX], const char **por
         text++;
         len -= 2;
     } else if (memchr(text, ':', len)) {
-        return false; /* an IPv6 address wants brackets */
+        return false; /* an IPv6 address needs brackets */
     }
     if (len == 0 || len >= ADDRESS_MAX)
         return false;
@@ -191,7 +191,7 @@ const char *listener_check_address(const char *address)
     return "write unix:PATH, tcp:HOST:PORT or fd:NUMBER";
 }
 
-/* Whether a server answers at the unix socket: then it isn't ours to replace. */
+/* Whether a server accepts connections at the unix socket; then we must not replace it. */
 static bool someone_listens(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -222,7 +222,7 @@ static int open_unix(const char *path, unsigned mode, const char **why)
     }
 
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t before = umask(0777 & ~mode); /* never wider than it will be */
+    mode_t before = umask(0777 & ~mode); /* so that it is never more permissive than `mode` */
     bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
     umask(before);
     if (bound && listen(fd, BACKLOG) == 0)
@@ -233,7 +233,7 @@ static int open_unix(const char *path, unsigned mode, const char **why)
     return -1;
 }
 
-/* The same, of a TCP socket. */
+/* The same for a TCP socket. */
 static int open_tcp(const struct addrinfo *address, const char **why)
 {
     int on = 1;
@@ -256,7 +256,7 @@ static bool is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
 }
 
-/* A socket that was opened for us. */
+/* Takes over an inherited socket. */
 static int adopt(int fd, const char **why)
 {
     if (!is_listening(fd)) {
@@ -289,7 +289,7 @@ static bool add(struct listeners *all, int fd, const char *made_path)
     return true;
 }
 
-/* Whether the list has that address before already: /etc/hosts makes it so. */
+/* Whether the list has the same address earlier, which /etc/hosts can cause. */
 static bool is_repeated(const struct addrinfo *list, const struct addrinfo *address)
 {
     for (; list != address; list = list->ai_next)
@@ -299,8 +299,8 @@ static bool is_repeated(const struct addrinfo *list, const struct addrinfo *addr
     return false;
 }
 
-/* All addresses of the host, but those of a protocol that this machine does not speak: a front
- * server may try any of them. */
+/* Listens on all addresses of the host, since a front server may try any of them; except those of a
+ * protocol that this machine does not support. */
 static bool open_host(struct listeners *all, const char *text, const char **why)
 {
     char host[ADDRESS_MAX];
@@ -348,8 +348,8 @@ static bool open_address(struct listeners *all, const char *address, unsigned mo
     return false;
 }
 
-/* sd_listen_fds(3): how many sockets systemd passed. They are for us alone if the process id says
- * so. */
+/* As sd_listen_fds(3): the number of sockets that systemd has passed. They are for us only if the
+ * process id matches. */
 static size_t systemd_count(void)
 {
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
@@ -430,7 +430,8 @@ void listeners_close(struct listeners *listeners)
     watch_all(listeners, false);
     ev_timer_stop(listeners->loop, &listeners->pause);
     for (size_t i = 0; i < listeners->count; i++) {
-        if (listeners->listener[i].unix_path) /* first: a successor looks whether we listen */
+        if (listeners->listener[i]
+                .unix_path) /* first: a new process checks whether we still listen */
             unlink(listeners->listener[i].unix_path);
         close(listeners->listener[i].io.fd);
         free(listeners->listener[i].unix_path);

@@ -1,4 +1,4 @@
-/* The queue of segments behind a connection, emptied by writev. */
+/* The queue of output segments of a connection, written with writev. */
 #include "wire/output.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include "base/budget.h"
 #include "cache/entry.h"
 
-#define FIRST_CAPACITY 2000  /* bytes of an own segment: a response's framing and a small body */
-#define NEXT_CAPACITY  16320 /* of those that follow: many responses leave together */
-#define COPY_MAX       1024  /* bytes that are cheaper to copy than to refer to */
+#define FIRST_CAPACITY 2000  /* bytes of an own segment: framing of a response and a small body */
+#define NEXT_CAPACITY  16320 /* of later own segments: many responses are sent together */
+#define COPY_MAX       1024  /* bytes that are cheaper to copy than to reference */
 #define WRITE_BATCH    64    /* segments of one writev */
 
 struct segment {
@@ -25,8 +25,8 @@ struct segment {
     char own[];
 };
 
-/* Segments with own bytes that were dropped. A busy process needs as many again at once, and the
- * allocator makes much of blocks of their size. */
+/* Freed segments with own bytes. A busy process needs as many again soon, and the allocator is slow
+ * for blocks of their size. */
 static struct spares {
     size_t capacity;
     unsigned most; /* kept */
@@ -145,7 +145,7 @@ bool output_append(struct output *output, struct slice bytes, struct entry *entr
 size_t output_unsent(const struct output *output)
 {
     size_t unsent = 0;
-    const struct entry *last = NULL; /* many segments in a row may be of one */
+    const struct entry *last = NULL; /* consecutive segments may share an entry */
     for (const struct segment *segment = output->first; segment; segment = segment->next) {
         unsent += sizeof *segment + segment->capacity;
         if (segment->entry && segment->entry != last)
@@ -155,7 +155,7 @@ size_t output_unsent(const struct output *output)
     return unsent;
 }
 
-/* Forgets the first `count` bytes of the queue. */
+/* Removes the first `count` bytes of the queue. */
 static void consume(struct output *output, size_t count)
 {
     output->queued -= count;
@@ -169,7 +169,7 @@ static void consume(struct output *output, size_t count)
     }
 }
 
-/* What the kernel took, or -1. */
+/* Returns the number of bytes that the kernel accepted, or -1. */
 static ssize_t send_segments(const struct output *output, int fd)
 {
     const struct segment *segment = output->first;

@@ -1,10 +1,10 @@
-/* What a connection has still to write: framing of our own, and bodies by reference. All of it
- * counts in BUDGET_UNSENT.
+/* The output queue of a connection: our own framing, and bodies by reference. All of it counts in
+ * BUDGET_UNSENT.
  *
  *     [own bytes][entry's bytes][own bytes]...  --writev-->  socket
  *
- * An entry's body is not copied, unless it is tiny: the queue keeps a reference until the kernel has
- * the last byte.
+ * An entry's body is not copied unless it is tiny: the queue holds a reference until the kernel has
+ * accepted the last byte.
  */
 #ifndef WORKERLESS_WIRE_OUTPUT_H
 #define WORKERLESS_WIRE_OUTPUT_H
@@ -14,7 +14,7 @@
 
 #include "base/slice.h"
 
-/* So many queues that were empty can be written to without asking the allocator. */
+/* This many empty queues can be filled without calling the allocator. */
 #define OUTPUT_SPARES 16
 
 struct entry;
@@ -22,29 +22,30 @@ struct segment;
 
 struct output { /* all zero: empty, holds no memory */
     struct segment *first, *last;
-    size_t queued; /* bytes not yet taken by the kernel */
+    size_t queued; /* bytes that the kernel has not accepted yet */
 };
 
-/* Room for `len` own bytes at the end of the queue, to be written by the caller at once. NULL when
- * memory is refused. */
+/* Reserves `len` own bytes at the end of the queue, which the caller fills in immediately. Returns
+ * NULL when out of memory. */
 char *output_reserve(struct output *output, size_t len);
 
-/* Gives back the last `len` bytes of the room that was just reserved. */
+/* Returns the last `len` bytes of what was just reserved. */
 void output_return(struct output *output, size_t len);
 
-/* Queues bytes that live elsewhere: in `entry`, which is referenced until they are written, or,
- * when `entry` is NULL, in memory that outlives the connection. False when memory is refused. */
+/* Queues bytes that are stored elsewhere: in `entry`, which is referenced until they are written,
+ * or, if `entry` is NULL, in memory that outlives the connection. Returns false when out of
+ * memory. */
 bool output_append(struct output *output, struct slice bytes, struct entry *entry);
 
 enum output_state { OUTPUT_EMPTY, OUTPUT_BLOCKED, OUTPUT_FAILED };
 
-/* What is queued counts in BUDGET_UNSENT, entries that others hold as well included. */
+/* Bytes that the queue counts in BUDGET_UNSENT, including entries that others hold as well. */
 size_t output_unsent(const struct output *output);
 
-/* Writes what the socket takes. */
+/* Writes as much as the socket accepts. */
 enum output_state output_write(struct output *output, int fd);
 
-/* Drops what is queued. May be called twice. */
+/* Drops the queue. May be called twice. */
 void output_free(struct output *output);
 
 #endif

@@ -1,4 +1,4 @@
-/* One FastCGI request: its streams come together, the service is asked, its answer is framed. */
+/* One FastCGI request: collects its streams, calls the service, frames the response. */
 #include "wire/request.h"
 
 #include <stdlib.h>
@@ -16,22 +16,22 @@
 #include "wire/limits.h"
 #include "wire/output.h"
 
-#define RECORD_CONTENT_MAX 32768 /* of one STDOUT record: the share of one turn */
-#define STREAM_RECORD_MAX  8192  /* of one that is copied */
+#define RECORD_CONTENT_MAX 32768 /* of one STDOUT record, which is one turn */
+#define STREAM_RECORD_MAX  8192  /* of a record that is copied */
 
-/* What the present read has brought and nobody has kept. */
+/* Data of the current read that is not copied. */
 static struct {
-    struct request *begun;     /* the last that began in it, still receiving: not awaited yet */
-    struct request *params_of; /* the one whose PARAMS are `params`, all of them; or NULL */
+    struct request *begun; /* the last request that began in it, still receiving: not awaited yet */
+    struct request *params_of; /* the request whose complete PARAMS are `params`; or NULL */
     struct slice params;
-    struct web_request web; /* what they say, once that request is in state STDIN */
+    struct web_request web; /* decoded PARAMS, once that request is in state STDIN */
 } reading;
 
 static void await_rest(struct request *request);
 
 /* --- states --- */
 
-/* Which states may follow: the arrows in request.h. */
+/* The allowed transitions: the arrows in request.h. */
 static const unsigned char ways_from[] = {
 #define TO(state) (1u << REQUEST_##state)
     [REQUEST_PARAMS] = TO(STDIN) | TO(ANSWERING) | TO(GONE),
@@ -45,7 +45,7 @@ static const unsigned char ways_from[] = {
 #undef TO
 };
 
-/* What waits for its turn counts as unsent until it is sent. */
+/* A response that waits for its turn counts as unsent until it is sent. */
 static void begin_turns(struct request *request)
 {
     budget_add(BUDGET_UNSENT, sizeof *request);
@@ -58,7 +58,7 @@ static void end_turns(struct request *request)
     DL_DELETE(request->group->turns, request);
 }
 
-/* No more of it is received. Its PARAMS are still there, for whoever calls to free. */
+/* Ends receiving. Its PARAMS still exist; the caller frees them. */
 static void end_receiving(struct request *request)
 {
     if (reading.begun == request)
@@ -72,8 +72,8 @@ static void end_receiving(struct request *request)
     }
 }
 
-/* The only place that changes the state. Call it while the union still holds the timeout of the old
- * state; what the new state keeps there is the caller's to fill in. */
+/* The only place that sets the state. Call it while the union still holds the timeout of the old
+ * state; the caller then fills in the members of the new state. */
 static inline void request_set_state(struct request *request, enum request_state state)
 {
     enum request_state before = request->state;
@@ -94,7 +94,7 @@ static inline void request_set_state(struct request *request, enum request_state
         begin_turns(request);
 }
 
-/* Frees what the union holds for the present state, which is about to end. */
+/* Frees what the union holds for the current state, which is about to end. */
 static void release(struct request *request)
 {
     switch ((enum request_state)request->state) {
@@ -144,9 +144,9 @@ void request_free(struct request *request)
     free(request);
 }
 
-/* --- what is kept of a read --- */
+/* --- data of the current read --- */
 
-/* The request is refused when they end. */
+/* Drops the PARAMS; the request is rejected at their end. */
 static void lose_params(struct request *request)
 {
     budget_log_refusal(BUDGET_UNFINISHED);
@@ -164,7 +164,7 @@ static void keep_params(void)
         lose_params(request);
 }
 
-/* Another request begins, or the read is over, and this one is not complete. */
+/* Call it for an incomplete request when another one begins or the read is over. */
 static void await_rest(struct request *request)
 {
     reading.begun = NULL;
@@ -211,7 +211,7 @@ void request_add_params(struct request *request, struct slice bytes)
     }
 }
 
-/* False if the stream holds no pair, or a broken one. */
+/* Returns false if the stream has no pair, or an invalid one. */
 static bool read_params(struct slice params, struct web_request *web)
 {
     struct slice name, value;
@@ -231,7 +231,7 @@ void request_end_params(struct request *request)
     if (request->state != REQUEST_PARAMS)
         return;
     if (reading.params_of != request)
-        keep_params(); /* another's; what these say takes the place of what those do */
+        keep_params(); /* of another request; `web` is overwritten below */
     if (request->params_lost)
         request_refuse(request, 503);
     else if (!read_params(params_of(request), &reading.web) ||
@@ -240,7 +240,7 @@ void request_end_params(struct request *request)
     else if (content_len > all->limits->max_request_body)
         request_refuse(request, 413);
     else if (content_len > 0 && service_check(all->service, &reading.web, &response))
-        request_answer(request, response); /* why wait for a body that can't change it */
+        request_answer(request, response); /* the body can't change it, so don't wait for it */
     else
         request_set_state(request, REQUEST_STDIN);
 }
@@ -256,7 +256,7 @@ void request_add_input(struct request *request, struct slice bytes)
     }
 }
 
-/* A stream goes on as soon as there is something to send. */
+/* Resumes a stream when there is something to send. */
 static void resume(struct request *request)
 {
     if (request->state == REQUEST_PAUSED && feed_is_ready(request->stream.feed))
@@ -271,7 +271,8 @@ static void on_stream_ready(void *context)
     request->group->all->ready(request->group);
 }
 
-/* The service's answer takes the place of what has arrived, but for the PARAMS that it is about. */
+/* Calls the service. Its answer replaces the received data, except PARAMS, which are needed for the
+ * call. */
 static void start_service(struct request *request, const struct web_request *web)
 {
     struct waiter_address who = {
@@ -279,7 +280,8 @@ static void start_service(struct request *request, const struct web_request *web
         .request_id = request->id,
         .generation = request->generation,
     };
-    struct buffer params = request->arriving.params; /* empty if they are where they were read */
+    struct buffer params =
+        request->arriving.params; /* empty if they are still in the read buffer */
     struct feed *feed;
     request_set_state(request, REQUEST_ASKING);
     switch (service_start(request->group->all->service, web, &who, &request->answer)) {
@@ -295,7 +297,7 @@ static void start_service(struct request *request, const struct web_request *web
         memset(&request->stream, 0, sizeof request->stream);
         request->stream.feed = feed;
         feed_on_ready(feed, on_stream_ready, request);
-        request_set_state(request, REQUEST_STREAMING); /* its head is to be sent */
+        request_set_state(request, REQUEST_STREAMING); /* its head has to be sent */
         break;
     }
     buffer_free_counted(&params, BUDGET_UNFINISHED);
@@ -307,7 +309,7 @@ static void end_stdin(struct request *request)
     const struct web_request *web = &reading.web;
     uint64_t content_len;
     if (reading.params_of != request) {
-        read_params(params_of(request), &decoded); /* sound, as request_end_params found */
+        read_params(params_of(request), &decoded); /* valid: request_end_params has checked them */
         web = &decoded;
     }
     web_request_content_length(web, &content_len);
@@ -328,7 +330,7 @@ void request_end_input(struct request *request)
         request_refuse(request, 400);
 }
 
-/* --- to the answer --- */
+/* --- the response --- */
 
 void request_answer(struct request *request, struct response response)
 {
@@ -345,7 +347,7 @@ void request_refuse(struct request *request, int status)
 
 void request_settle(struct request *request, const struct settlement *settlement)
 {
-    check(request->state == REQUEST_PARKED); /* so not before service_start has returned */
+    check(request->state == REQUEST_PARKED); /* so never before service_start has returned */
     struct wait wait = request->answer.wait;
     service_finish(&wait, settlement, &request->answer.response);
     request->sent = 0;
@@ -372,7 +374,7 @@ static void count_answer(const struct response *response)
     counter_add(counter, 1);
 }
 
-/* Own bytes of a record: its header and the response's head, if that is still to come. */
+/* Queues own bytes of a record: its header and, if not sent yet, the response's head. */
 static bool emit_front(struct request *request, struct output *output, size_t body_len)
 {
     size_t head_len = 0, head_max = request->head_sent ? 0 : RESPONSE_HEAD_MAX;
@@ -392,8 +394,8 @@ static bool emit_front(struct request *request, struct output *output, size_t bo
     return true;
 }
 
-/* Own bytes after a record's content: its padding and, at the end of the body, the end of the
- * STDOUT stream and END_REQUEST. */
+/* Queues own bytes after a record's content: its padding and, at the end of the body, the end of
+ * the STDOUT stream and END_REQUEST. */
 static bool emit_back(const struct request *request, struct output *output, uint8_t padding,
                       bool last)
 {
@@ -412,8 +414,8 @@ static bool emit_back(const struct request *request, struct output *output, uint
     return true;
 }
 
-/* The next record of a response that goes on: its head, if that is still to come, and what is
- * ready. All of it is copied, since lines of the body may need something before them. */
+/* Queues the next record of a stream: its head, if not sent yet, and what is ready. All of it is
+ * copied, since lines of the body may need a prefix. */
 static enum request_progress emit_stream(struct request *request, struct output *output)
 {
     struct feed *feed = request->stream.feed;
@@ -500,7 +502,7 @@ void request_groups_init(struct request_groups *groups, struct ev_loop *loop,
 {
     *groups = (struct request_groups){.limits = limits, .service = service, .ready = ready};
     timeout_queue_init(&groups->receiving, loop, limits->receive_timeout, on_receive_timeout, NULL);
-    /* From half the time to all of it, so that streams that began together soon beat apart. */
+    /* From half the interval to all of it, so that heartbeats of streams do not coincide. */
     for (unsigned i = 0; i < REQUEST_BEATS; i++)
         timeout_queue_init(&groups->beats[i], loop,
                            limits->heartbeat * (0.5 + 0.5 * (i + 1) / REQUEST_BEATS), on_beat,
