@@ -1,4 +1,4 @@
-/* What an endpoint makes of a request: a response, a wait for one, or a feed. */
+/* The answer of an endpoint to a request: a response, a wait for one, or a feed. */
 #ifndef WORKERLESS_WEB_ANSWER_H
 #define WORKERLESS_WEB_ANSWER_H
 
@@ -11,11 +11,11 @@ struct feed;
 struct route;
 struct waiter;
 
-/* What a parked request has to remember. */
+/* The data of a parked request. */
 struct wait {
-    const struct endpoint *endpoint; /* which finishes it */
-    struct waiter *waiter;           /* gone once it has settled: then service_finish follows */
-    const struct route *route;       /* of a fragment; this and the rest are zero for a purge */
+    const struct endpoint *endpoint; /* finishes the wait */
+    struct waiter *waiter;           /* no longer valid once settled; then service_finish follows */
+    const struct route *route;       /* of a fragment; for a purge, this and the rest are zero */
     char *if_none_match;             /* owned copy, or NULL */
     short granted_wait_s;            /* preference "wait" in seconds; negative: none applies */
     bool head_only;
@@ -23,9 +23,9 @@ struct wait {
 };
 
 enum answer_kind {
-    ANSWER_RESPONSE, /* `response` is set, and the caller's */
+    ANSWER_RESPONSE, /* `response` is set; the caller owns it */
     ANSWER_WAIT,     /* `wait` is set; service_finish or service_leave ends it */
-    ANSWER_FEED,     /* `feed` is set, and the caller's */
+    ANSWER_FEED,     /* `feed` is set; the caller owns it */
 };
 
 union answer {

@@ -1,4 +1,4 @@
-/* The counters as text, for those who may see them. */
+/* The counters as text, for clients that may see them. */
 #include "web/counters.h"
 
 #include <inttypes.h>
@@ -15,7 +15,7 @@
     _Static_assert(sizeof(name) + 22 <= LINE_MAX, "a counter's name is too long for its line");
 COUNTER_TABLE(FITS)
 
-/* Returns the length. `text` has room for all lines, and a zero byte. */
+/* Writes the lines and returns their length. `text` has room for all lines and a zero byte. */
 static size_t write_lines(char *text)
 {
     size_t len = 0;
@@ -25,8 +25,8 @@ static size_t write_lines(char *text)
     return len;
 }
 
-/* The text is in an entry because that lives until it is sent, while the counters go on. It is not
- * rejected because of max_unsent: it is small, and shows whether that limit is reached. */
+/* The text is in an entry, which exists until it is sent, while the counters change. It is sent
+ * even if max_unsent is reached: it is small, and shows whether that is the case. */
 enum answer_kind counters_start(struct service *service, const struct visit *visit,
                                 const struct waiter_address *who, union answer *answer)
 {

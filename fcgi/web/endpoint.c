@@ -1,4 +1,4 @@
-/* A row by its path, and the short answers that all endpoints give. */
+/* Finds a row by its path, and gives the short answers of all endpoints. */
 #include "web/endpoint.h"
 
 const struct endpoint *endpoint_find(const struct endpoint *rows, size_t count, struct slice path)

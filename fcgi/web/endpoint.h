@@ -1,7 +1,7 @@
 /* Endpoints: each answers the requests for one path (or, for PURGE, of one method).
  *
- * An endpoint is a file of this room and a row of the table in service.c. This header is what those
- * files share: a row, a request on its way, the service's state, and the short answers.
+ * An endpoint is a file of this room and a row of the table in service.c. This header has what
+ * those files share: a row, a request being routed, the service's state, and short answers.
  *
  *     service --visit--> start --> answered at once, or streamed
  *                          `-----> parked --settled--> finish
@@ -30,14 +30,14 @@ struct service {
     size_t route_count;
     const struct client_list *purge;  /* who may purge */
     const struct client_list *status; /* who may read the counters */
-    size_t max_stream;                /* fragments that one stream may have */
+    size_t max_stream;                /* maximum number of fragments in a stream */
     struct flights *flights;
     bool draining;
     struct log_limit refusals[JOIN_NO_MEMORY + 1], pathless;
-    bool *hinted; /* owned; one for each route: it was logged that it is closed to streams */
+    bool *hinted; /* owned; by route: it was logged that the route does not allow streams */
 };
 
-/* A request on its way to its endpoint. */
+/* A request being routed to its endpoint. */
 struct visit {
     const struct web_request *request;
     const struct endpoint *endpoint; /* NULL: no endpoint has the path */
@@ -47,23 +47,23 @@ struct visit {
     char joined[ENDPOINT_PATH_MAX];
 };
 
-/* Looks for errors that the headers alone show, so that a request can be refused before its body
- * has arrived; its method may be any. Returns 0, or the status of an error. */
+/* Checks for errors that are visible in the headers, so that a request can be rejected before its
+ * body has arrived. The request may have any method. Returns 0, or the status of an error. */
 typedef int endpoint_precheck_fn(const struct service *service, const struct visit *visit);
 
-/* Answers the request, also one that fails the precheck. Its method is one of the endpoint's. */
+/* Answers the request, even one that fails the precheck. The endpoint has its method. */
 typedef enum answer_kind endpoint_start_fn(struct service *service, const struct visit *visit,
                                            const struct waiter_address *who, union answer *answer);
 
-/* Answers a request that `start` has parked. The response is the caller's. */
+/* Answers a request that `start` has parked. The caller owns the response. */
 typedef void endpoint_finish_fn(const struct wait *wait, const struct settlement *settlement,
                                 struct response *response);
 
 struct endpoint {
     struct slice path;
-    bool is_prefix;                 /* `path` is only how its paths begin */
+    bool is_prefix;                 /* all paths that begin with `path` */
     unsigned char methods;          /* a set of enum method */
-    endpoint_precheck_fn *precheck; /* NULL: the headers alone are never wrong */
+    endpoint_precheck_fn *precheck; /* NULL: no headers to check */
     endpoint_start_fn *start;
     endpoint_finish_fn *finish; /* NULL: it never parks a request */
 };
@@ -71,17 +71,17 @@ struct endpoint {
 /* The first of the rows that has the path, or NULL. */
 const struct endpoint *endpoint_find(const struct endpoint *rows, size_t count, struct slice path);
 
-/* The status with the short text that goes with it. */
+/* The response for a status, with its short text. */
 struct response endpoint_response(const struct visit *visit, int status);
 
 /* The same, as the request's answer. */
 enum answer_kind endpoint_answer(const struct visit *visit, int status, union answer *answer);
 
-/* An error that the operator may have to know the reason of: it is logged. */
+/* The same for an error whose reason the operator may need: it is logged. */
 enum answer_kind endpoint_fail(struct service *service, const struct visit *visit, int status,
                                union answer *answer);
 
-/* 503: a limit is reached. It is logged, but not for each request. */
+/* Answers 503 because a limit is reached. This is logged, rate-limited. */
 enum answer_kind endpoint_refuse(struct service *service, const struct visit *visit,
                                  enum join_refusal refusal, union answer *answer);
 

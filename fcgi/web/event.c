@@ -1,5 +1,5 @@
-/* A fragment is written as a sequence of chunks. They point into its name, its body or a literal:
- * nothing has to be assembled, and writing can stop at any byte. */
+/* A fragment is written as a sequence of chunks, which point into its name, its body or a literal.
+ * So nothing has to be assembled, and writing can stop at any byte. */
 #include "web/event.h"
 
 enum step {
@@ -32,8 +32,8 @@ void event_begin(struct event *event, enum event_form form, struct slice name, b
     };
 }
 
-/* Takes everything up to one of the bytes off *rest, but no more than `room`: so the work of one
- * turn is bounded, however long the line is. */
+/* Removes everything up to one of the bytes from *rest, but no more than `room`, so the work of one
+ * turn is limited, however long the line is. */
 static struct slice take_span(struct slice *rest, struct slice bytes, size_t room)
 {
     struct slice span = {.data = rest->data};
@@ -44,7 +44,7 @@ static struct slice take_span(struct slice *rest, struct slice bytes, size_t roo
     return span;
 }
 
-/* Skips the end of a line: CR, LF or both. False: that was the last line. */
+/* Skips the end of a line: CR, LF or both. Returns false if that was the last line. */
 static bool take_line_end(struct slice *rest)
 {
     if (rest->len == 0)
@@ -85,7 +85,7 @@ static enum step next_of_stream(struct event *event, size_t room)
     }
 }
 
-/* Takes the next piece of the name, which becomes the value of an attribute. */
+/* Sets the next chunk of the name, escaped as the value of an attribute. */
 static struct slice take_escaped(struct slice *name, size_t room)
 {
     struct slice span = take_span(name, SLICE("&<>\""), room);

@@ -1,4 +1,4 @@
-/* One fragment in a streamed response, written piece by piece. Pure.
+/* One fragment in a streamed response, written in pieces. Pure.
  *
  * It is either a server-sent event (HTML Standard 9.2), whose name is the fragment's (followed by
  * ":error" if the fragment failed) and whose data is the HTML; or a template for the element of
@@ -21,7 +21,7 @@ struct event {          /* all zero: nothing to write */
     bool failed;
 };
 
-/* Whether a fragment of this name can be streamed. "end" and "NAME:error" are taken by other
+/* Whether a fragment of this name can be streamed. "end" and "NAME:error" are names of other
  * events. */
 bool event_name_valid(struct slice name);
 
@@ -30,13 +30,13 @@ bool event_name_valid(struct slice name);
 void event_begin(struct event *event, enum event_form form, struct slice name, bool failed,
                  struct slice body);
 
-/* Copies the next bytes, up to `room`, to `out`. Returns how many; 0: it is complete. */
+/* Copies up to `room` of the next bytes to `out`. Returns their number; 0: it is complete. */
 size_t event_write(struct event *event, char *out, size_t room);
 
 /* Whether bytes are left to write. */
 bool event_unfinished(const struct event *event);
 
-/* What to send to keep a quiet connection open, and to end a stream. The end may be empty. */
+/* The bytes that keep an idle connection open, and those that end a stream, which may be empty. */
 struct slice event_heartbeat(enum event_form form);
 struct slice event_end(enum event_form form);
 

@@ -1,4 +1,5 @@
-/* Writes the fragments that are ready, one after the other; heartbeats in between, and the end. */
+/* Writes the fragments one after the other as they get ready, heartbeats in between, and the
+ * end. */
 #include "web/feed.h"
 
 #include <stdlib.h>
@@ -19,7 +20,7 @@ struct feed {
     struct slice tail;  /* literal bytes being written */
     bool beat;          /* a heartbeat is due */
     bool ended;         /* the end has been written, or is in tail */
-    bool cut;           /* the stream has no end event: the client is to ask again for the rest */
+    bool cut;           /* there is no end event, so that the client requests the rest again */
 };
 
 struct response feed_response(enum event_form form)
@@ -38,7 +39,7 @@ struct feed *feed_new(struct stream *stream, const struct route *routes, enum ev
     feed->routes = routes;
     feed->form = form;
     feed->head = feed_response(form);
-    feed->beat = true; /* nginx passes a head on only together with some of the body */
+    feed->beat = true; /* nginx forwards a head only together with some of the body */
     return feed;
 }
 
@@ -57,7 +58,7 @@ void feed_beat(struct feed *feed)
     feed->beat = true;
 }
 
-/* The HTML to show: the fragment, or the text of its failure. */
+/* The HTML to send: the fragment, or the text of its failure. */
 static struct slice body_of(const struct feed *feed, const struct stream_part *part)
 {
     if (part->kind == SETTLED_ENTRY)
@@ -73,7 +74,8 @@ static bool is_writing(const struct feed *feed)
     return event_unfinished(&feed->event) || feed->tail.len > 0;
 }
 
-/* A fragment given up at shutdown is not reported as failed, since another process may serve it. */
+/* A fragment that is aborted at shutdown is not reported as failed: another process may serve
+ * it. */
 static const struct stream_part *next_part(struct feed *feed)
 {
     const struct stream_part *part;
@@ -82,7 +84,8 @@ static const struct stream_part *next_part(struct feed *feed)
     return part;
 }
 
-/* Starts on what is next to write, and lets go of what was written. False: nothing is ready. */
+/* Starts with the next thing to write, and releases what was written. Returns false if nothing is
+ * ready. */
 static bool feed_advance(struct feed *feed)
 {
     const struct stream_part *part = next_part(feed);
@@ -100,8 +103,8 @@ static bool feed_advance(struct feed *feed)
     return is_writing(feed);
 }
 
-/* What has been written completely is let go of, even if there is no room for more. So an end of no
- * bytes is never all that is left, and no entry is kept while other fragments are awaited. */
+/* An entry that was written completely is released even if there is no room for more. So an empty
+ * end is never all that is left, and no entry is held while waiting for other fragments. */
 size_t feed_write(struct feed *feed, char *out, size_t room)
 {
     size_t len = 0;

@@ -1,4 +1,4 @@
-/* The body of a streamed response: turns the fragments that are ready into bytes.
+/* The body of a streamed response: turns fragments into bytes as they get ready.
  *
  *     flight --settled--> stream --> event --> feed_write --> STDOUT records
  */
@@ -20,24 +20,24 @@ struct route;
  * what the caller owns; or NULL when out of memory: then the stream is not taken. */
 struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form);
 
-/* The response whose head comes before the feed: it has a type, but no length. That of a feed is
- * valid as long as the feed. */
+/* The response whose head comes before the feed: it has a type but no length. feed_head returns
+ * that of a feed, valid as long as the feed. */
 struct response feed_response(enum event_form form);
 const struct response *feed_head(const struct feed *feed);
 
-/* Who is told when a fragment that was waited for is ready. */
+/* Sets the callback for when a fragment becomes ready. */
 void feed_on_ready(struct feed *feed, stream_ready_fn *ready, void *context);
 
 /* Sends a heartbeat next, unless a fragment is ready. */
 void feed_beat(struct feed *feed);
 
-/* Writes what is ready, up to `room` bytes. Returns how many. */
+/* Writes up to `room` bytes of what is ready. Returns their number. */
 size_t feed_write(struct feed *feed, char *out, size_t room);
 
 bool feed_is_ready(const struct feed *feed); /* feed_write has something to write */
-bool feed_is_over(const struct feed *feed);  /* it never will have again */
+bool feed_is_over(const struct feed *feed);  /* it will never have anything again */
 
-/* What its stream counts in BUDGET_UNSENT. */
+/* Bytes that its stream counts in BUDGET_UNSENT. */
 size_t feed_unsent(const struct feed *feed);
 
 /* NULL is allowed. */

@@ -1,4 +1,4 @@
-/* One fragment: from memory at once, or from its flight.
+/* One fragment: served from memory immediately, or by its flight.
  *
  *     path --> name, route --> key --> in memory? --> answered
  *                                          `--> its flight --> parked --> settled --> answered
@@ -11,10 +11,10 @@
 #include "park/outcome.h"
 #include "web/endpoint.h"
 
-#define BUSY_RETRY_S      1   /* Retry-After, if no flight goes on that one could wait for */
-#define IF_NONE_MATCH_MAX 256 /* a longer header is ignored: the answer has its body then */
+#define BUSY_RETRY_S      1   /* Retry-After, if there is no flight to wait for */
+#define IF_NONE_MATCH_MAX 256 /* a longer header is ignored: no 304 then */
 
-/* Takes the name from the path, and finds its route. Returns 0, or the status of an error. */
+/* Gets the name from the path, and its route. Returns 0, or the status of an error. */
 static int find_route(const struct service *service, struct slice path, struct slice *name,
                       const struct route **route)
 {
@@ -34,7 +34,7 @@ int fragment_precheck(const struct service *service, const struct visit *visit)
 
 /* --- what a settlement is answered with --- */
 
-/* The entry, or a 304. */
+/* Answers with the entry, or with 304. */
 static void answer_entry(struct entry *entry, const struct route *route, struct slice if_none_match,
                          struct response *response)
 {

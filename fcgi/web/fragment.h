@@ -12,7 +12,7 @@ struct waiter_address;
 /* endpoint_precheck_fn: 400 if no fragment can have the name, 404 if no route matches it. */
 int fragment_precheck(const struct service *service, const struct visit *visit);
 
-/* endpoint_start_fn. What is cached in memory is answered at once; else the request is parked. */
+/* endpoint_start_fn. An entry in memory is served immediately; else the request is parked. */
 enum answer_kind fragment_start(struct service *service, const struct visit *visit,
                                 const struct waiter_address *who, union answer *answer);
 

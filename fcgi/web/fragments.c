@@ -1,4 +1,4 @@
-/* Many fragments: from the names in the query to a stream, and the feed that writes it.
+/* Many fragments: from the names in the query to a stream and its feed.
  *
  *     query --> names --> routes that are open to streams --> stream --> feed
  */
@@ -9,7 +9,7 @@
 #include "web/feed.h"
 #include "web/query.h"
 
-/* The next name of the query. QUERY_BAD: no fragment can have it. */
+/* Reads the next name of the query. QUERY_BAD: no fragment can have that name. */
 static enum query_step next_name(struct slice *query, char *buffer, struct slice *name)
 {
     size_t len;
@@ -19,8 +19,8 @@ static enum query_step next_name(struct slice *query, char *buffer, struct slice
                                                                                          : step;
 }
 
-/* Counts the names in the query, and their bytes. False: there are none or too many, or one is
- * bad. */
+/* Counts the names in the query, and their bytes. Returns false if there are none or too many, or
+ * one is invalid. */
 static bool count_names(const struct service *service, struct slice query, size_t *count,
                         size_t *bytes)
 {
@@ -36,7 +36,7 @@ static bool count_names(const struct service *service, struct slice query, size_
     return step == QUERY_END && *count > 0;
 }
 
-/* Tells the operator once per route, since any client can cause it. */
+/* Logged only once per route, since any client can cause it. */
 static void hint_closed(struct service *service, const struct route *route, struct slice name)
 {
     bool *hinted = &service->hinted[route - service->routes];
@@ -51,9 +51,9 @@ static void hint_closed(struct service *service, const struct route *route, stru
                 route->pattern);
 }
 
-/* The front server's rules for /fragment/NAME do not see the names in a query. So a route that is
- * not open to streams is treated as if it did not exist: nothing is looked up or started for it,
- * and clients can't tell the difference. */
+/* The front server's rules for /fragment/NAME do not apply to names in a query. So a route that
+ * does not allow streams is treated as if it did not exist: nothing is looked up or started for it,
+ * and clients can't see the difference. */
 static const struct recipe *stream_recipe(struct service *service, struct slice name)
 {
     const struct route *route = route_find(service->routes, service->route_count, name);
@@ -74,7 +74,7 @@ static void add_names(struct service *service, struct slice query, struct stream
     }
 }
 
-/* Templates for whoever accepts HTML and says nothing of events; else events. */
+/* Templates for a client that accepts HTML but not events; else events. */
 static enum event_form wanted_form(const struct web_request *request)
 {
     return web_request_accepts(request, SLICE("text/html")) &&
@@ -89,7 +89,7 @@ enum answer_kind fragments_start(struct service *service, const struct visit *vi
     struct slice query = visit->request->query;
     enum event_form form = wanted_form(visit->request);
     size_t count, bytes;
-    (void)who; /* its parts are told of by the stream itself */
+    (void)who; /* the stream reports its parts itself */
     if (!count_names(service, query, &count, &bytes))
         return endpoint_fail(service, visit, 400, answer);
     if (visit->method == METHOD_HEAD) {

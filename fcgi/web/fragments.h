@@ -8,7 +8,8 @@ struct service;
 struct visit;
 struct waiter_address;
 
-/* endpoint_start_fn. A feed; or 400 for a query without names, with a bad one, or with too many. */
+/* endpoint_start_fn. Answers with a feed; or with 400 if the query has no names, an invalid one, or
+ * too many. */
 enum answer_kind fragments_start(struct service *service, const struct visit *visit,
                                  const struct waiter_address *who, union answer *answer);
 

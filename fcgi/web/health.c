@@ -1,4 +1,4 @@
-/* Whether the process lives, and whether it can serve: one line of plain text. */
+/* Answers with one line of plain text. */
 #include "web/health.h"
 
 #include "park/flights.h"

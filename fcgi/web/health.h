@@ -1,5 +1,4 @@
-/* GET /workerless/health and GET /workerless/ready: for those who watch the process, or send it
- * requests. */
+/* GET /workerless/health and GET /workerless/ready: for monitoring and load balancers. */
 #ifndef WORKERLESS_WEB_HEALTH_H
 #define WORKERLESS_WEB_HEALTH_H
 
@@ -9,11 +8,11 @@ struct service;
 struct visit;
 struct waiter_address;
 
-/* endpoint_start_fn. The process lives: 200, always. */
+/* endpoint_start_fn. The process is alive: always 200. */
 enum answer_kind health_start(struct service *service, const struct visit *visit,
                               const struct waiter_address *who, union answer *answer);
 
-/* endpoint_start_fn. The process can serve: 200; or 503, and one line that says why it can't. */
+/* endpoint_start_fn. 200 if the process can serve; else 503, and one line that says why not. */
 enum answer_kind health_start_ready(struct service *service, const struct visit *visit,
                                     const struct waiter_address *who, union answer *answer);
 

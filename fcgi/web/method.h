@@ -1,4 +1,4 @@
-/* HTTP methods, as bits: a set of them is one number. Pure. */
+/* HTTP methods as bits, so that a set of them is one number. Pure. */
 #ifndef WORKERLESS_WEB_METHOD_H
 #define WORKERLESS_WEB_METHOD_H
 
@@ -11,7 +11,7 @@ enum method {
     METHOD_PURGE = 1 << 2,
 };
 
-/* The method of that name. Upper and lower case differ (RFC 9110 9.1). */
+/* The method of that name, which is case-sensitive (RFC 9110 9.1). */
 static inline enum method method_of(struct slice name)
 {
     if (slice_equal(name, SLICE("GET")))

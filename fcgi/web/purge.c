@@ -1,4 +1,4 @@
-/* PURGE: who may, what exactly, and the answer once it is done.
+/* PURGE: checks the client, finds the keys, and answers when the purge is complete.
  *
  *     path, header --> key --> purge --> parked --> settled --> 204 or 503
  */
@@ -9,8 +9,8 @@
 #include "web/client_list.h"
 #include "web/endpoint.h"
 
-/* Reads the header Workerless-Purge: a list of "soft" and "exact". False: it holds something
- * else. */
+/* Reads the header Workerless-Purge: a list of "soft" and "exact". Returns false if it contains
+ * anything else. */
 static bool read_header(struct slice list, bool *soft, bool *exact)
 {
     *soft = *exact = false;
@@ -29,8 +29,8 @@ static bool read_header(struct slice list, bool *soft, bool *exact)
     return true;
 }
 
-/* Sets the key of the name; or, if the name ends in '*' and is not meant literally, how the keys
- * begin. `key` has room for ROUTE_KEY_MAX bytes. Needs no route, so that fragments whose route was
+/* Sets the key of the name; or, if the name ends in '*' and `exact` is not given, the prefix of the
+ * keys. `key` has room for ROUTE_KEY_MAX bytes. Needs no route, so that fragments whose route was
  * removed from the config can be purged too. Returns 0, or the status of an error. */
 static int set_key(const struct visit *visit, bool exact, char *key, struct cache_purge *what)
 {

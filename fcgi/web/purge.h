@@ -1,4 +1,4 @@
-/* PURGE /fragment/NAME, or /fragment/BEGINNING*: drops what is cached. */
+/* PURGE /fragment/NAME, or /fragment/BEGINNING*: purges cached fragments. */
 #ifndef WORKERLESS_WEB_PURGE_H
 #define WORKERLESS_WEB_PURGE_H
 
@@ -9,7 +9,7 @@ struct settlement;
 struct visit;
 struct waiter_address;
 
-/* endpoint_start_fn, for any path: whoever may not purge learns nothing about paths. */
+/* endpoint_start_fn, for any path: clients that may not purge learn nothing about paths. */
 enum answer_kind purge_start(struct service *service, const struct visit *visit,
                              const struct waiter_address *who, union answer *answer);
 

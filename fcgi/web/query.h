@@ -13,7 +13,7 @@ enum query_step {
     QUERY_BAD, /* a value has a broken percent-encoding, or is longer than `size` */
 };
 
-/* Takes everything up to and including the next value of `parameter` off *rest, and decodes that
+/* Removes everything up to and including the next value of `parameter` from *rest, and decodes that
  * value into `out`. After QUERY_BAD, *rest must not be used. */
 enum query_step query_next(struct slice *rest, struct slice parameter, char *out, size_t size,
                            size_t *len);

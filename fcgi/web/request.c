@@ -1,4 +1,4 @@
-/* What the values of CGI variables mean. Pure. */
+/* Interprets CGI variables. Pure. */
 #include "web/request.h"
 
 bool web_request_path_joined(const struct web_request *request, char *joined, size_t size,
@@ -29,7 +29,7 @@ bool web_request_content_length(const struct web_request *request, uint64_t *len
     return true;
 }
 
-/* Takes everything up to the separator off `rest`, and returns it without spaces around it. A
+/* Removes everything up to the separator from `rest`, and returns it without surrounding spaces. A
  * separator within quotes does not count. (A backslash before a quote has no meaning, as in entity
  * tags.) */
 static struct slice take_item(struct slice *rest, char separator)
@@ -52,7 +52,7 @@ static struct slice unquote(struct slice text)
     return text;
 }
 
-/* A number of up to nine digits, which can't overflow; or -1. */
+/* Reads a number of up to nine digits, which can't overflow; -1 if it is not one. */
 static int small_number(struct slice text)
 {
     int number = 0;
@@ -67,7 +67,7 @@ static int small_number(struct slice text)
 }
 
 /* The value of one preference in a Prefer header (RFC 7240 2), without its quotes; or empty. If it
- * is there twice, the first one counts. */
+ * is given twice, the first one counts. */
 static struct slice find_preference(struct slice rest, struct slice wanted)
 {
     while (rest.len > 0) {

@@ -8,7 +8,7 @@
 
 #include "base/slice.h"
 
-/* The variables that we use. All others are dropped, HTTP_PROXY among them. Slices point into the
+/* The variables that we use. All others, such as HTTP_PROXY, are dropped. Slices point into the
  * PARAMS stream; a variable that is absent is an empty slice. */
 struct web_request {
     struct slice method;
@@ -23,17 +23,17 @@ struct web_request {
     struct slice purge;  /* HTTP_WORKERLESS_PURGE */
 };
 
-/* Makes all of them absent. One memset would be slower: gcc turns it into `rep stos`, which takes
- * long to start. */
+/* Makes all of them absent. A single memset would be slower: gcc turns it into `rep stos`, which is
+ * slow to start. */
 static inline void web_request_clear(struct web_request *request)
 {
     for (size_t at = 0; at < sizeof *request; at += sizeof(struct slice))
         memset((char *)request + at, 0, sizeof(struct slice));
 }
 
-/* Sets one variable, unless it is one that we don't use. If a name comes twice, the last value
- * counts. The length of the name is compared first: it is known already, and rules out most names
- * before their bytes are read. */
+/* Sets one variable, if we use it. If a name comes twice, the last value counts. The length of the
+ * name is compared first: it is known already, and excludes most names before their bytes are
+ * read. */
 static inline void web_request_set(struct web_request *request, struct slice name,
                                    struct slice value)
 {
@@ -43,7 +43,7 @@ static inline void web_request_set(struct web_request *request, struct slice nam
             request->path_info = value;
         break;
     case 11:
-        if (name.data[0] == 'S') { /* as in many others that front servers send */
+        if (name.data[0] == 'S') { /* many other variables begin with it */
             if (slice_equal(name, SLICE("SCRIPT_NAME")))
                 request->script_name = value;
         } else if (name.data[0] == 'R') {
@@ -80,14 +80,14 @@ static inline void web_request_set(struct web_request *request, struct slice nam
     }
 }
 
-/* SCRIPT_NAME and PATH_INFO, joined: the path for a front server that gives no DOCUMENT_URI. As
+/* Joins SCRIPT_NAME and PATH_INFO: the path if the front server sends no DOCUMENT_URI. As
  * web_request_path. */
 bool web_request_path_joined(const struct web_request *request, char *joined, size_t size,
                              struct slice *path);
 
 /* The path, without the query string: DOCUMENT_URI if it is given, else SCRIPT_NAME followed by
- * PATH_INFO. It points into one of these or, if it takes two, into `joined`. False if it is longer
- * than `size`, the room there. */
+ * PATH_INFO. It points into one of these or, if both are needed, into `joined`, which has `size`
+ * bytes. Returns false if the path is longer than that. */
 static inline bool web_request_path(const struct web_request *request, char *joined, size_t size,
                                     struct slice *path)
 {

@@ -1,4 +1,4 @@
-/* A response as CGI wants it: a Status line, headers, and the body (RFC 3875 6.2). Pure. */
+/* A response in the format of CGI: a Status line, headers, and the body (RFC 3875 6.2). Pure. */
 #include "web/response.h"
 
 #include "park/freshness.h"
@@ -10,7 +10,7 @@ static const struct status {
     short code;
     short retry_after; /* seconds, or NO_RETRY */
     struct slice line;
-    struct slice body; /* shown unless there is something better */
+    struct slice body; /* used unless there is a better one */
 } statuses[] = {
     {200, NO_RETRY, SLICE_INIT("Status: 200 OK\r\n"), SLICE_INIT("")},
     {202, 0, SLICE_INIT("Status: 202 Accepted\r\n"),
@@ -66,7 +66,7 @@ struct response response_of_failure(struct slice fallback, int status)
     return response;
 }
 
-/* The body that a GET gets; a HEAD tells its length. */
+/* The body of a GET; a HEAD has its length. */
 static struct slice full_body(const struct response *response)
 {
     return response->entry ? response->entry->body : response->body;
@@ -98,7 +98,7 @@ static char *put_number(char *at, int64_t number)
     return at + count;
 }
 
-/* Milliseconds as full seconds. A time in the future, by a clock that differs, counts as 0. */
+/* Milliseconds as full seconds. Negative times, because of different clocks, count as 0. */
 static int64_t seconds(int64_t ms)
 {
     return ms > 0 ? ms / 1000 : 0;
@@ -207,7 +207,7 @@ static char *put_allow(char *at, unsigned methods)
     return put(at, SLICE("\r\n"));
 }
 
-/* Which of its preferences the request was granted (RFC 7240 3). */
+/* The preferences of the request that were applied (RFC 7240 3). */
 static char *put_preferences(char *at, const struct response *response)
 {
     bool waits = response->granted_wait_s >= 0;

@@ -10,26 +10,26 @@
 
 struct freshness;
 
-/* The most bytes that a response's head takes. The head has to fit into the front server's first
- * buffer, which is one page in nginx. */
+/* The maximum size of a response's head. It has to fit into the front server's first buffer, which
+ * is one page in nginx. */
 #define RESPONSE_HEAD_MAX 1024
 
 /* Where it came from, for Cache-Status (RFC 9211). */
 enum response_origin {
-    ORIGIN_NONE, /* not from the cache: there is no such header */
+    ORIGIN_NONE, /* not from the cache: no Cache-Status header */
     ORIGIN_HIT,
     ORIGIN_MISS,
-    ORIGIN_STALE, /* there was a stale entry: this is it, or what replaced it */
+    ORIGIN_STALE, /* this is a stale entry, or has replaced one */
 };
 
-/* The type of a body that is not an entry's. The last two are streamed: their length is unknown. */
+/* The type of a body without an entry. The last two are streamed, so their length is unknown. */
 enum response_type { BODY_HTML, BODY_PLAIN, BODY_EVENTS, BODY_TEMPLATES };
 
 #define RESPONSE_NO_HEADER (-1) /* in place of a header's number */
 
 struct response {
-    struct entry *entry;           /* held; NULL: `body` is used, which is static or the config's */
-    struct slice body;             /* empty if there is an entry, or if it is streamed */
+    struct entry *entry; /* held; NULL: `body` is used, which is static or owned by the config */
+    struct slice body;   /* empty if there is an entry, or for a stream */
     const struct freshness *terms; /* of the route, borrowed; NULL: no directives of RFC 5861 */
     struct slice detail;           /* for Cache-Status; empty: none */
     short status;
@@ -44,15 +44,16 @@ struct response {
     bool strict;    /* Preference-Applied: handling=strict */
 };
 
-/* The status with a short HTML text of ours, and with the Retry-After that fits it. */
+/* The response for a status, with a short HTML text and a Retry-After if it has one. */
 struct response response_of_status(int status);
 
-/* The same; but if the source is to blame (502, 504), the route's fallback replaces the text. A
- * fallback whose data is NULL is none. */
+/* The same; but for a failure of the source (502, 504), the route's fallback replaces the text. If
+ * its data is NULL, there is no fallback. */
 struct response response_of_failure(struct slice fallback, int status);
 
-/* A fragment. Holds the entry; `origin`, `collapsed`, `stored` are zero. Written in place, since
- * every hit comes here and returning a copy would cost more than the rest. */
+/* Sets the response to a fragment. Holds the entry; `origin`, `collapsed` and `stored` are zero. It
+ * is written in place, since every hit gets here, and returning a copy would cost more than the
+ * rest. */
 static inline void response_set_entry(struct response *response, struct entry *entry)
 {
     memset(response, 0, sizeof *response);
@@ -64,11 +65,11 @@ static inline void response_set_entry(struct response *response, struct entry *e
 /* The bytes that follow the head: none for a HEAD or a 304. Valid as long as the response. */
 struct slice response_body(const struct response *response);
 
-/* Writes the head, with the empty line that ends it, to `out`, which has room for RESPONSE_HEAD_MAX
- * bytes. `now_ms` is clock_fleet_ms(). Returns the length. */
+/* Writes the head, with its final empty line, to `out`, which has room for RESPONSE_HEAD_MAX bytes.
+ * `now_ms` is clock_fleet_ms(). Returns the length. */
 size_t response_head(const struct response *response, int64_t now_ms, char *out);
 
-/* Lets go of the entry. May be called again. */
+/* Releases the entry. May be called twice. */
 void response_release(struct response *response);
 
 #endif

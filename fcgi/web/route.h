@@ -8,13 +8,13 @@
 #include "base/slice.h"
 #include "park/recipe.h"
 
-#define ROUTE_URL_PREFIX "/fragment/"         /* a fragment's path is this and its name */
+#define ROUTE_URL_PREFIX "/fragment/"         /* a fragment's path is this plus its name */
 #define ROUTE_NAME_MAX   255                  /* bytes of a fragment's name */
 #define ROUTE_KEY_MAX    (3 * ROUTE_NAME_MAX) /* every byte of it percent-encoded */
 
 /* One `fragment` section of the config. Belongs to the config. */
 struct route {
-    const char *pattern; /* a name; or the beginning of names, and '*' */
+    const char *pattern; /* a name; or the beginning of names and '*' */
     struct recipe recipe;
     struct slice fallback; /* HTML shown if the source fails; data is NULL if there is none */
     bool stream;           /* /fragments may serve it */
@@ -28,7 +28,7 @@ bool route_name_valid(struct slice name);
 const struct route *route_find(const struct route *routes, size_t count, struct slice name);
 
 /* Writes the fragment's key in the cache: its name, with '%', '{', '}' and space percent-encoded.
- * So it is one word in redis-cli, and contains no hash tag of a Cluster. `key` has room for
+ * So the key is one word in redis-cli, and has no hash tag of a Cluster. `key` has room for
  * ROUTE_KEY_MAX bytes. Returns the length. */
 size_t route_key(struct slice name, char *key);
 

@@ -1,4 +1,4 @@
-/* The table of endpoints, and a request's way through it.
+/* The table of endpoints, and the routing of requests.
  *
  *     path --> endpoint --> start --> answered at once, or streamed
  *                 |           `-----> parked --> finish, or leave
@@ -104,8 +104,8 @@ static bool method_allowed(const struct visit *visit)
     return visit->endpoint->methods & visit->method;
 }
 
-/* What is wrong by the headers alone: 0, or the status. The path comes before the method, as 405 is
- * only for something that exists. */
+/* Checks the headers. Returns 0, or the status of an error. The path is checked before the method,
+ * as 405 is only for something that exists. */
 static int find_error(const struct service *service, const struct visit *visit)
 {
     const struct endpoint *endpoint = visit->endpoint;

@@ -1,9 +1,9 @@
-/* The application: a request's path leads to an endpoint, which answers it.
+/* The application: routes a request by its path to an endpoint, which answers it.
  *
- *     service_check   errors that the headers alone show
- *     service_start   an answer at once, a wait on a flight, or a stream of many fragments
- *     service_finish  what a parked request waited for is there: the answer
- *     service_leave   the request went away before that
+ *     service_check   finds errors that are visible in the headers
+ *     service_start   answers immediately, parks the request, or starts a stream of fragments
+ *     service_finish  answers a parked request after its settlement
+ *     service_leave   ends the wait of a request that has ended earlier
  */
 #ifndef WORKERLESS_WEB_SERVICE_H
 #define WORKERLESS_WEB_SERVICE_H
@@ -20,9 +20,9 @@ struct flights;
 struct route;
 struct service;
 
-/* `purge` are the clients that may purge, `status` those that may read the counters; `max_stream` is
- * how many fragments one stream may have. All else is borrowed for the service's life. Returns what
- * the caller owns, or NULL when out of memory. */
+/* `purge` lists the clients that may purge, `status` those that may read the counters; `max_stream`
+ * is the maximum number of fragments in a stream. All other arguments are borrowed until
+ * service_free. Returns what the caller owns, or NULL when out of memory. */
 struct service *service_new(const struct route *routes, size_t route_count,
                             const struct client_list *purge, const struct client_list *status,
                             size_t max_stream, struct flights *flights);
@@ -30,24 +30,24 @@ struct service *service_new(const struct route *routes, size_t route_count,
 /* NULL is allowed. */
 void service_free(struct service *service);
 
-/* The process is shutting down: from now on /workerless/ready says so. All else is answered as
- * before. */
+/* The process is shutting down: from now on /workerless/ready says so. Other requests are answered
+ * as before. */
 void service_drain(struct service *service);
 
-/* True if the headers alone show an error, so that the body need not be awaited: then `response` is
- * set, and the caller's. */
+/* Returns true if the headers show an error, so that the body need not be awaited; then `response`
+ * is set, and the caller owns it. */
 bool service_check(const struct service *service, const struct web_request *request,
                    struct response *response);
 
-/* Answers the request, whose body has arrived. `who` is where a settlement will find it. */
+/* Answers the request, whose body has arrived. `who` is its address for a settlement. */
 enum answer_kind service_start(struct service *service, const struct web_request *request,
                                const struct waiter_address *who, union answer *answer);
 
-/* Ends the wait with the answer to what it has waited for. The response is the caller's. */
+/* Ends the wait after its settlement. The caller owns the response. */
 void service_finish(struct wait *wait, const struct settlement *settlement,
                     struct response *response);
 
-/* Ends the wait without an answer, since the request went away. Its flight goes on. */
+/* Ends the wait without an answer, since the request has ended. Its flight continues. */
 void service_leave(struct wait *wait);
 
 #endif
