@@ -3,24 +3,22 @@
  *     listeners --fd--> connections --request--> service --> flights --> cache, sources
  *                            ^------------- settled ------------'
  *
- * One turn of the loop, from top to bottom. "highest" and "lowest" are priorities of libev's. No
+ * One turn of the loop, from top to bottom. "highest" and "lowest" are priorities of libev. No
  * other watcher has one; a test checks that.
  *
  *     before the loop sleeps
- *         highest  later        answers that were known too early are told
- *         normal   flights      those that have landed settle their waiters
- *         lowest   connection   those that were marked write, and those that are doomed are freed
+ *         highest  later        deferred callbacks are called
+ *         normal   flights      landed flights settle their waiters
+ *         lowest   connection   marked connections write, doomed ones are freed
  *     the loop sleeps until something happens
- *         highest  conn         the tracker's: keys that have changed, before requests for them
- *                               are read
- *         normal                timers, sockets, signals: their callbacks start calls, note what
- *                               has happened, and mark what has to run; connections are read, in
- *                               batches
- *         lowest   connection   the last batch is answered
- *         lowest   sentinel     its timer: an answer that came in this turn is in time
+ *         highest  conn         of the tracker: changes of keys, before requests for them are read
+ *         normal                timers, sockets, signals: their callbacks start calls, record
+ *                               events, and mark what has to run; connections are read in batches
+ *         lowest   connection   the last batch is handled
+ *         lowest   sentinel     its timer: an answer that came in this turn is still in time
  *
- * So a request for what is in memory is answered in the turn in which it is read, and what an
- * event has settled is written before the loop sleeps again.
+ * So a request for an entry in memory is answered in the turn in which it is read, and a response
+ * that an event has settled is written before the loop sleeps again.
  */
 #include "config.h"
 
@@ -57,7 +55,7 @@
 struct server {
     struct ev_loop *loop;
     const struct conf *conf;
-    struct connection_limits limits; /* the config's, max_connections being known */
+    struct connection_limits limits; /* those of the config, with the final max_connections */
     struct source **sources;
     const struct recipe **recipes;
     struct cache *cache;
@@ -67,14 +65,14 @@ struct server {
     struct listeners *listeners;
     ev_signal signals[3], hangup;
     ev_timer shutdown_look; /* active: shutting down */
-    double shutdown_at;     /* when patience ends, by clock_monotonic() */
-    bool given_up;          /* what did not finish in time has been cancelled */
+    double shutdown_at;     /* when shutdown_timeout is over, by clock_monotonic() */
+    bool given_up;          /* what did not complete in time has been cancelled */
 };
 
 /* --- shutting down --- */
 
-/* A look now and then, until nothing is left or the time is over. What is given up gets its answer
- * all the same, if its client takes it soon. */
+/* Checks at intervals until nothing is left or the time is over. Requests that are aborted still
+ * get a response, if their client reads it soon. */
 static void on_shutdown_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct server *server = timer->data;
@@ -99,7 +97,8 @@ static void on_shutdown_look(struct ev_loop *loop, ev_timer *timer, int events)
     }
 }
 
-/* The first signal: no new connections, what is in flight is finished. The second one: now. */
+/* The first signal stops accepting and waits for pending requests. The second one stops
+ * immediately. */
 static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 {
     struct server *server = signal->data;
@@ -121,7 +120,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
     ev_timer_start(loop, &server->shutdown_look);
 }
 
-/* Sent to reload, or by a terminal that is closed. */
+/* SIGHUP is sent to reload, or when a terminal is closed. */
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
 {
     (void)loop, (void)signal, (void)events;
@@ -141,7 +140,7 @@ static void watch_signals(struct server *server)
     }
 }
 
-/* What comes while the process ends finds no loop any longer. */
+/* A signal that comes while the process ends has no loop to handle it. */
 static void ignore_signal(struct ev_loop *loop, ev_signal *watcher)
 {
     ev_signal_stop(loop, watcher);
@@ -168,7 +167,7 @@ static void on_accepting(void *context, bool accepting)
         listeners_pause(server->listeners);
 }
 
-/* Raises the descriptor limit as far as it goes, and derives max_connections from it. */
+/* Raises the descriptor limit as far as allowed, and derives max_connections from it. */
 static void fit_connections(const struct conf *conf, struct connection_limits *limits)
 {
     struct rlimit limit;
@@ -205,7 +204,8 @@ static bool server_build(struct server *server)
     for (size_t i = 0; i < conf->route_count; i++)
         server->recipes[i] = &conf->routes[i].recipe;
 
-    srand48((long)(clock_fleet_ms() ^ getpid())); /* no two processes wait, or refresh, in step */
+    srand48(
+        (long)(clock_fleet_ms() ^ getpid())); /* so that processes don't retry or refresh in step */
     if (!(server->cache = cache_new(loop, &conf->cache)) ||
         !(server->flights = flights_new(loop, &conf->flights, server->cache, server->sources,
                                         server->recipes, conf->route_count)) ||
@@ -218,8 +218,8 @@ static bool server_build(struct server *server)
     return true;
 }
 
-/* Connections first: their requests leave the flights. The cache before the flights: it still owes
- * them answers. */
+/* Connections first, since their requests leave the flights. The cache before the flights, since it
+ * still answers them. */
 static void server_free(struct server *server)
 {
     listeners_close(server->listeners);
@@ -239,8 +239,9 @@ static void server_free(struct server *server)
     }
 }
 
-/* glibc takes ever larger blocks from the heap, once one of their size was freed. Holes that large
- * results leave there stay: with a map of its own each goes back to the system when it is freed. */
+/* After a large block was freed, glibc allocates blocks of that size on the heap, and their holes
+ * stay there. With this limit, each large block has a mapping of its own, which is returned to the
+ * system when it is freed. */
 static void keep_large_blocks_apart(void)
 {
 #ifdef M_MMAP_THRESHOLD
@@ -256,7 +257,7 @@ static int serve(const struct conf *conf)
     budgets[BUDGET_UNFINISHED].limit = conf->max_unfinished;
     budgets[BUDGET_UNSENT].limit = conf->max_unsent;
     fit_connections(conf, &server.limits);
-    if (server.loop) /* first: FCGX_IsCGI sets handlers of its own where there are none */
+    if (server.loop) /* first, since FCGX_IsCGI sets handlers where there are none */
         watch_signals(&server);
     if (!server.loop || !server_build(&server)) {
         log_error("main", "out of memory");
@@ -277,7 +278,7 @@ static int serve(const struct conf *conf)
 
 /* --- the command line --- */
 
-/* A socket that took the number of a closed stderr would be sent the log. */
+/* If stderr were closed, a socket could get its number, and the log would be sent to it. */
 static void open_standard_descriptors(void)
 {
     int fd;
@@ -288,7 +289,7 @@ static void open_standard_descriptors(void)
         close(fd);
 }
 
-/* What is wrong with the config is told where it is seen. */
+/* Reports the config's problems where the operator sees them. */
 static struct conf *load_conf(const char *file)
 {
     if (!log_goes_to_syslog())

@@ -1,9 +1,9 @@
-/* From the config file to struct conf.
+/* Reads the config file into struct conf.
  *
  *     scan_read_file --> scan_prepare --> syntax_parse --> build:  values by the table of options,
- *                                                             sections as wholes, references, files
+ *                                                             complete sections, references, files
  *
- * Each step goes on after a problem as far as that makes sense, so that one run shows all of them.
+ * Each step continues after a problem if that makes sense, so that one run shows all problems.
  */
 #include "conf/conf.h"
 
@@ -20,27 +20,27 @@
 #include "redis/check.h"
 #include "source/source.h"
 
-/* nginx gives a request up after 60s by default; the answer needs a moment, too. */
+/* nginx times out after 60s by default, and the response takes a moment, too. */
 #define HOLD_DOUBTFUL_S 55
 
 struct builder {
     struct conf *conf;
     const struct document *document;
-    struct place *places; /* one for each of the document's sections */
+    struct place *places; /* one for each section of the document */
     struct given *given;  /* of all places */
     struct problems *problems;
 };
 
-/* What the file says of an option. */
+/* What the file says about an option. */
 struct given {
-    const struct value *value; /* NULL: nothing */
-    bool bad;                  /* it is wrong */
+    const struct value *value; /* NULL: the option is not set */
+    bool bad;                  /* it is invalid */
 };
 
-/* What the build knows of a section. */
+/* State of a section during the build. */
 struct place {
     const struct section *section;
-    const struct source_type *type; /* of a source, if it is known */
+    const struct source_type *type; /* of a source, if known */
     void *target;                   /* where its options are stored */
     struct given *given;            /* by the option's number */
 };
@@ -55,7 +55,7 @@ static const struct value *given(const struct place *place, const char *name)
     return given_of(place, name)->value;
 }
 
-/* The line to blame for something about the option: its own, or its section's. */
+/* The line to report for the option: its own, or that of its section. */
 static int line_of(const struct place *place, const char *name)
 {
     const struct value *value = given(place, name);
@@ -68,7 +68,7 @@ static bool refuse_memory(struct problems *problems)
     return false;
 }
 
-/* The types of the sources: what their other options mean depends on it. */
+/* Finds the types of sources, since the meaning of other options depends on them. */
 static void find_types(struct builder *builder)
 {
     const struct document *document = builder->document;
@@ -80,7 +80,7 @@ static void find_types(struct builder *builder)
     }
 }
 
-/* The struct of a source section. One whose type is unknown has no more than a name. */
+/* Creates the settings of a source section. If the type is unknown, they have only a name. */
 static struct source_settings *build_settings(struct conf *conf, const struct place *place)
 {
     const struct source_type *type = place->type;
@@ -92,7 +92,7 @@ static struct source_settings *build_settings(struct conf *conf, const struct pl
     return settings;
 }
 
-/* Makes the structs that the options are stored in. */
+/* Creates the structs that options are stored in. */
 static bool build_places(struct builder *builder)
 {
     const struct document *document = builder->document;
@@ -132,14 +132,14 @@ static bool build_places(struct builder *builder)
     return true;
 }
 
-/* Whether this section has the option at all; only sources differ. */
+/* Whether this section may have the option; only sources differ. */
 static bool has_option(const struct place *place, const struct option_row *row)
 {
     return !row->only || row->only == place->type;
 }
 
-/* Where types of source share the name, the option is that of the source's own type. An option that
- * the section cannot have is checked all the same, and reported by build_rest. */
+/* If types of source share the name, the option is that of the source's own type. The value of an
+ * option that the section can't have is checked as well; build_rest reports the option. */
 static void build_value(struct builder *builder, const struct value *value)
 {
     struct place *place = &builder->places[value->section];
@@ -167,7 +167,7 @@ static void build_value(struct builder *builder, const struct value *value)
                      problem_quote(quote, value->text), wrong);
 }
 
-/* "fragment "a"": how messages call a section. */
+/* The name of a section in messages, such as fragment "a". */
 static const char *call(const struct place *place, char room[2 * QUOTE_ROOM])
 {
     char quote[QUOTE_ROOM];
@@ -177,7 +177,7 @@ static const char *call(const struct place *place, char room[2 * QUOTE_ROOM])
     return room;
 }
 
-/* Misplaced options, missing ones, defaults. */
+/* Reports misplaced and missing options, and sets defaults. */
 static void build_rest(struct builder *builder, struct place *place)
 {
     enum option_section kind = place->section->kind;
@@ -188,7 +188,7 @@ static void build_rest(struct builder *builder, struct place *place)
             problems_add(builder->problems, place->section->line, "%s: type is missing",
                          call(place, called));
         if (!type->value || type->bad)
-            return; /* what else it should have is unknown */
+            return; /* its other options are unknown */
     }
     for (size_t i = 0, count = options_count(); i < count; i++) {
         struct option_row row = option_row(i);
@@ -210,7 +210,7 @@ static void build_rest(struct builder *builder, struct place *place)
     }
 }
 
-/* The first section of that kind and title, which is `place` itself if it is the only one. */
+/* Returns the first section of that kind and title. */
 static const struct place *find_title(const struct builder *builder, enum option_section kind,
                                       const char *title)
 {
@@ -232,14 +232,14 @@ static void check_unique(const struct builder *builder, const struct place *plac
                      call(place, called), first->section->line);
 }
 
-/* The option's value, if it is given and sound. */
+/* The option's value, if it is set and valid. */
 static const struct value *sound(const struct place *place, const char *name)
 {
     const struct given *option = given_of(place, name);
     return option->bad ? NULL : option->value;
 }
 
-/* Such a result would be fetched again and again, and never be answered. */
+/* Such a result would be fetched again for each request, and never be served. */
 static void warn_of_body(const struct builder *builder, const struct place *place)
 {
     const struct conf *conf = builder->conf;
@@ -275,7 +275,7 @@ static void build_source(struct builder *builder, struct place *place)
     warn_of_body(builder, place);
 }
 
-/* A name, or the beginning of one and '*'. */
+/* Checks a name, or the beginning of one and '*'. */
 static const char *check_pattern(const char *pattern)
 {
     char name[ROUTE_NAME_MAX + 1];
@@ -286,7 +286,7 @@ static const char *check_pattern(const char *pattern)
     if (len <= ROUTE_NAME_MAX) {
         memcpy(name, pattern, len);
         if (star)
-            name[len - 1] = 'x'; /* for any name that it matches */
+            name[len - 1] = 'x'; /* stands for any name that it matches */
         if (route_name_valid((struct slice){.data = name, .len = len}))
             return NULL;
     }
@@ -294,7 +294,7 @@ static const char *check_pattern(const char *pattern)
            "\"\", \".\" or \"..\" between its slashes";
 }
 
-/* Who writes a URL's path, or one slash, in front of a name is told what to write instead. */
+/* If the name begins with a URL path or a slash, reports what to write instead. */
 static bool check_slash(const struct builder *builder, const struct place *place)
 {
     const char *pattern = place->section->title;
@@ -310,7 +310,7 @@ static bool check_slash(const struct builder *builder, const struct place *place
     return false;
 }
 
-/* "there are: slow, api" */
+/* Writes "there are: slow, api". */
 static void list_sources(const struct conf *conf, char *room, size_t size)
 {
     size_t len = (size_t)snprintf(room, size, "there %s", conf->source_count ? "are:" : "is none");
@@ -344,8 +344,8 @@ static void find_source(const struct builder *builder, const struct place *place
                  problem_quote(quote, value->text), names);
 }
 
-/* The path of a file that is named in the config: relative to the config's directory. The caller
- * frees it; NULL: that is noted. */
+/* The path of a file that is named in the config, relative to the config's directory. The caller
+ * frees it. NULL: out of memory, which is reported. */
 static char *path_of(const struct builder *builder, const char *name)
 {
     const char *file = builder->problems->file, *slash = strrchr(file, '/');
@@ -360,7 +360,7 @@ static char *path_of(const struct builder *builder, const char *name)
     return path;
 }
 
-/* Files get their paths, and are read for a try. */
+/* Resolves the paths of files, and reads the files to check them. */
 static void build_cache(struct builder *builder, struct place *place)
 {
     struct redis_settings *redis = &builder->conf->cache.redis;
@@ -380,7 +380,7 @@ static void build_cache(struct builder *builder, struct place *place)
         problems_warn(builder->problems, line_of(place, "max_pending"),
                       "max_pending is less than max_value: a result between the two is never "
                       "stored in Redis; raise max_pending");
-    /* What is amiss has been noted. */
+    /* Missing or invalid options have been reported. */
     if (!redis->address || !redis->tls_ca || !redis->tls_certificate || !redis->tls_key ||
         !redis->tls_name || redis_check_tls(redis, &problem))
         return;
@@ -404,7 +404,7 @@ static void read_fallback(const struct builder *builder, const struct place *pla
     free(path);
 }
 
-/* The first pattern that matches wins, so an earlier one may leave nothing for this. */
+/* The first matching pattern wins, so an earlier one may match everything that this one does. */
 static void check_reached(const struct builder *builder, const struct place *place)
 {
     const char *title = place->section->title;
@@ -424,8 +424,8 @@ static void check_reached(const struct builder *builder, const struct place *pla
     }
 }
 
-/* Each name has an entry of its own, and costs a call of its own, for nothing. That may still be
- * meant: one page that says "not yet" for a whole part of a site. */
+/* Each name gets an entry and a call of its own, although all results are equal. This may be
+ * intended: one page that says "not yet" for a part of a site. */
 static void warn_of_source(const struct builder *builder, const struct place *place)
 {
     const struct value *value = given(place, "source");
@@ -441,7 +441,7 @@ static void warn_of_source(const struct builder *builder, const struct place *pl
                   problem_quote(source, value->text), line_of(found, option));
 }
 
-/* What is allowed, but mostly meant otherwise. */
+/* Warns of settings that are allowed but usually not intended. */
 static void warn_of_fragment(const struct builder *builder, const struct place *place)
 {
     const struct route *route = place->target;
@@ -490,7 +490,8 @@ static void build_fragment(struct builder *builder, struct place *place)
         warn_of_fragment(builder, place);
 }
 
-/* A document that is not whole gets its values checked; what it lacks may just be cut off. */
+/* If the document was not parsed to its end, only its values are checked: what is missing may be in
+ * the rest. */
 static void build(struct builder *builder, int lines)
 {
     const struct document *document = builder->document;

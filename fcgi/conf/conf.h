@@ -1,4 +1,4 @@
-/* The configuration: read once, checked whole, constant from then on. */
+/* The configuration: read once, checked completely, and constant from then on. */
 #ifndef WORKERLESS_CONF_CONF_H
 #define WORKERLESS_CONF_CONF_H
 
@@ -20,20 +20,20 @@ struct conf {
     struct flight_limits flights;
     struct cache_settings cache;
     struct client_list purge, status;
-    struct source_settings **sources; /* each of its type's own size */
+    struct source_settings **sources; /* each has the size of its type's settings */
     size_t source_count;
     struct route *routes; /* in the file's order; recipe.source indexes sources */
     size_t route_count;
-    size_t max_stream;       /* fragments of one stream */
-    size_t max_unfinished;   /* bytes of BUDGET_UNFINISHED */
-    size_t max_unsent;       /* bytes of BUDGET_UNSENT */
-    double shutdown_timeout; /* seconds that requests in flight get on SIGTERM */
+    size_t max_stream;       /* maximum number of fragments in a stream */
+    size_t max_unfinished;   /* limit of BUDGET_UNFINISHED, in bytes */
+    size_t max_unsent;       /* limit of BUDGET_UNSENT, in bytes */
+    double shutdown_timeout; /* seconds for requests to complete after SIGTERM */
     bool log_to_syslog;
-    size_t warning_count; /* what conf_load found doubtful */
+    size_t warning_count; /* number of warnings of conf_load */
 };
 
-/* Reads and checks the file, and writes every problem to `errors`, one a line: an error as
- * "FILE:LINE: what is wrong", a warning as "FILE:LINE: warning: what is doubtful". Returns a config
+/* Reads and checks the file, and writes every problem to `errors`, one per line: an error as
+ * "FILE:LINE: MESSAGE", a warning as "FILE:LINE: warning: MESSAGE". Returns a config
  * that the caller owns, or NULL if there was an error. */
 struct conf *conf_load(const char *file, FILE *errors);
 

@@ -1,4 +1,4 @@
-/* The value of an option: from its text to the member, whatever section it is in. */
+/* Converts the text of an option to the member, for every section. */
 #include "conf/option_value.h"
 
 #include <stdio.h>
@@ -18,8 +18,8 @@ static bool type_has(const struct source_type *type, const char *option)
     return false;
 }
 
-/* Writes the names of the types of source that have an option of that name (NULL: of all types),
- * with a space between. */
+/* Writes the types of source that have an option of that name (NULL: all types), separated by
+ * spaces. */
 static const char *type_names(const char *option, char room[WORDS_ROOM])
 {
     size_t len = 0;
@@ -32,7 +32,7 @@ static const char *type_names(const char *option, char room[WORDS_ROOM])
     return room;
 }
 
-/* Writes "a, b or c" of the words "a b c". */
+/* Writes "a, b or c" for the words "a b c". */
 static const char *show_words(const char *words, char room[OPTION_TYPES_ROOM])
 {
     size_t len = 0;
@@ -53,14 +53,14 @@ void option_types(const char *name, char room[OPTION_TYPES_ROOM])
     show_words(type_names(name, words), room);
 }
 
-/* A value between text and member. */
+/* A parsed value. */
 struct parsed {
     double seconds[2];
     size_t number;
     unsigned mode;
 };
 
-/* Sets the number of the word. False if it is none of them. */
+/* Sets the index of the word. Returns false if it is not one of them. */
 static bool parse_choice(const char *words, const char *text, size_t *number)
 {
     size_t len = strlen(text), count = 0;
@@ -97,7 +97,7 @@ static const char *parse(const struct option *option, const char *text, struct p
     }
 }
 
-/* The end of a range counts against a maximum, the beginning against a minimum. */
+/* The maximum applies to the end of a range, the minimum to its start. */
 static bool less(const struct option *option, const struct parsed *a, const struct parsed *b)
 {
     switch (option->kind) {
@@ -136,7 +136,7 @@ static void describe_limits(const struct option *option, char wrong[OPTION_WRONG
         snprintf(wrong, OPTION_WRONG_ROOM, "must be from %s to %s", option->min, option->max);
 }
 
-/* A new string, alone or at the end of the list. */
+/* Stores a new string, alone or at the end of the list. */
 static bool store_string(const struct option *option, const char *text, void *member)
 {
     char *copy = alloc_copy(text, strlen(text));

@@ -1,4 +1,4 @@
-/* The value of an option: its text is checked, and stored in the member that the row names. */
+/* The value of an option: checks its text, and stores it in the member that the row names. */
 #ifndef WORKERLESS_CONF_OPTION_VALUE_H
 #define WORKERLESS_CONF_OPTION_VALUE_H
 
@@ -6,13 +6,15 @@
 
 #include "base/option.h"
 
-/* Whether the text is a value of the option. False: what is wrong in `wrong`, in the user's words. */
+/* Whether the text is a valid value of the option. If not, `wrong` is an error message for the
+ * user. */
 #define OPTION_WRONG_ROOM 320
 bool option_check(const struct option *option, const char *text, char wrong[OPTION_WRONG_ROOM]);
 
 /* Checks the text and stores it in `target`, the struct of the option's section: struct conf, the
- * settings of the type of source, or struct route, which began as zeroes. To be called once, for a
- * list once an element. False: nothing stored, and what is wrong in `wrong`. */
+ * settings of the type of source, or struct route; all zero at first. Call it once; for a list,
+ * once for each element. Returns false with `wrong`, and stores nothing, if the text is not
+ * valid. */
 bool option_store(const struct option *option, const char *text, void *target,
                   char wrong[OPTION_WRONG_ROOM]);
 
@@ -23,7 +25,7 @@ void option_free(const struct option *option, void *target);
 #define OPTION_TYPES_ROOM 100
 void option_types(const char *name, char room[OPTION_TYPES_ROOM]);
 
-/* Writes the words that the value must be one of: "no or yes". NULL: it is no such option. */
+/* Writes the words that are allowed as the value: "no or yes". Returns NULL for other kinds. */
 const char *option_choices(const struct option *option, char room[OPTION_TYPES_ROOM]);
 
 #endif

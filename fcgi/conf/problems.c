@@ -10,7 +10,7 @@
 
 #define TEXT_ROOM 1000
 
-/* Keeps the lines in order, and those of one line as they were found. */
+/* Inserts in the order of lines; problems of one line stay in the order of finding. */
 static void insert(struct problems *problems, struct problem problem)
 {
     size_t at = problems->count++;

@@ -1,12 +1,12 @@
-/* The config file's text before libconfuse gets it.
+/* Scans the text of the config file before libconfuse parses it.
  *
  *     file --> scan_read_file --> scan_prepare --> libconfuse (syntax.c)
  *
- * libconfuse 3.3 counts one line too many for each comment, and none for a newline inside of
- * ${...}; it skips characters that it does not know (a name of letters and '*' without quotes loses
- * its '*'), takes an unset environment variable for an empty one, reports an open string or section
- * at the end of the file, and takes a ';' for the name of an option. So this scan knows libconfuse's
- * tokens (its lexer.l), blanks comments out and reports the rest itself.
+ * libconfuse 3.3 counts one line too many for each comment, and none for a newline inside ${...}.
+ * It skips characters that it does not know (an unquoted name with a '*' loses the '*'), treats an
+ * unset environment variable as empty, reports an unclosed string or section at the end of the
+ * file, and reads a ';' as the name of an option. So this scan knows libconfuse's tokens (its
+ * lexer.l), blanks comments and reports the rest itself.
  */
 #include "conf/scan.h"
 
@@ -20,14 +20,14 @@
 
 #include "base/alloc.h"
 
-#define WORD_MAX_LEN 4096 /* bytes of a name or value; libconfuse needs quadratic time for it */
+#define WORD_MAX_LEN 4096 /* bytes of a name or value; libconfuse takes quadratic time */
 
 struct scan {
     char *at, *end; /* *end is '\0' */
     int line;
     int depth, open_line;          /* open braces, and the line of the outermost */
-    bool in_list;                  /* the innermost of them is a list's... */
-    int list_line;                 /* ...and begins here */
+    bool in_list;                  /* the innermost brace is that of a list... */
+    int list_line;                 /* ...which begins here */
     int unclosed_line, close_line; /* a brace that was not closed before this line; 0: none seen */
     char before[2];  /* the last two tokens: = or {, a quote for an empty string, w for a word or
                         another string, or 0 */
@@ -41,7 +41,7 @@ char *scan_read_file(const char *path, size_t *len, const char **why)
     char *text = NULL;
     size_t room = SCAN_FILE_MAX + 1, got = 0;
     ssize_t more = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     *why = NULL;
     if (fd < 0 || fstat(fd, &status) != 0)
         *why = strerror(errno);
@@ -150,7 +150,7 @@ static bool skip_string(struct scan *scan)
     return scan->at - start <= WORD_MAX_LEN || refuse(scan, line, too_long);
 }
 
-/* What began with the last token can't be inside of the open brace. */
+/* The last token can't be inside the open brace, so a closing brace is missing before it. */
 static void note_unclosed(struct scan *scan)
 {
     if (scan->close_line > 0)
@@ -163,7 +163,7 @@ static bool skip_brace(struct scan *scan)
 {
     if (*scan->at == '{') {
         bool is_section = scan->before[1] == 'w' || scan->before[1] == '"';
-        if (is_section && scan->depth > 0) /* sections hold no sections, lists neither */
+        if (is_section && scan->depth > 0) /* neither sections nor lists contain sections */
             note_unclosed(scan);
         scan->in_list = scan->before[1] == '=';
         scan->list_line = scan->line;
@@ -182,8 +182,8 @@ static bool skip_brace(struct scan *scan)
     return true;
 }
 
-/* Some ; that are not within a word. A line that begins with one is a comment in other languages,
- * and is left out. */
+/* Reports ; outside of words. A line that begins with ; is a comment in other languages, and is
+ * skipped. */
 static void skip_semicolon(struct scan *scan, bool begins_line)
 {
     scan->at += strspn(scan->at, ";");
@@ -207,7 +207,7 @@ static bool skip_other(struct scan *scan)
         word++;
     if (word > WORD_MAX_LEN)
         return refuse(scan, scan->line, too_long);
-    size_t plain = *scan->at == ';' ? 0 : word; /* of it, before a ; at either end */
+    size_t plain = *scan->at == ';' ? 0 : word; /* length without ; at either end */
     while (plain > 0 && scan->at[plain - 1] == ';')
         plain--;
     if (plain < word) {
@@ -259,7 +259,7 @@ static bool skip_token(struct scan *scan)
     return good;
 }
 
-/* Whether the bytes are text at all. */
+/* Whether the bytes are text. */
 static bool is_text(struct scan *scan)
 {
     int line = 1;
@@ -280,7 +280,7 @@ bool scan_prepare(char *text, size_t len, int *lines, struct problems *problems)
     size_t before = problems_found(problems, PROBLEM_ERROR);
     if (!is_text(&scan))
         return false;
-    if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* a byte order mark, from some editors */
+    if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* the byte order mark of some editors */
         blank(&scan, text, text + 3);
     while (scan.at < scan.end)
         if (!skip_token(&scan))

@@ -1,13 +1,13 @@
-/* libconfuse at work, the only file that includes it.
+/* Parses with libconfuse. No other file includes it.
  *
  *     text --> cfg_parse_buf --+-- on_section --> document.sections
  *                              +-- on_value ----> document.values
  *                              +-- on_error ----> problems
  *
- * Its tree is thrown away: it keeps no line of a value, only the last line of a section, and loses
- * the first of two sections of one title. Its callbacks know the line, and the calls make the
- * document. It stops at an option that it does not know; then we tell it that there is one of that
- * name, without a meaning, and let it begin anew, so as to find more.
+ * Its tree is discarded: it has no lines of values and only the last line of a section, and it
+ * drops the first of two sections with the same title. Its callbacks know the line, so they build
+ * the document. It stops at an unknown option; then that name is added as a dummy option, and it
+ * parses again, to find more problems.
  */
 #include "conf/syntax.h"
 
@@ -32,12 +32,13 @@ struct reader {
     struct unknown unknown[UNKNOWN_MAX];
     size_t unknown_count;
     int lines;
-    bool again;     /* an unknown option was met: parse once more */
-    bool explained; /* why the parse fails has been said */
+    bool again;     /* an unknown option was found: parse again */
+    bool explained; /* the reason of the failure has been reported */
     bool no_memory;
 };
 
-/* libconfuse gives its callbacks no context. It can't run twice at a time, its lexer is global. */
+/* libconfuse passes no context to its callbacks. It can't run twice at a time: its lexer is
+ * global. */
 static struct reader *reader;
 
 static enum option_section kind_of(const cfg_t *cfg)
@@ -49,13 +50,13 @@ static enum option_section kind_of(const cfg_t *cfg)
     return (enum option_section)kind;
 }
 
-/* At the end of the file libconfuse is in the line after the last one. */
+/* At the end of the file, libconfuse reports the line after the last one. */
 static int line_of(const cfg_t *cfg)
 {
     return cfg->line < reader->lines ? cfg->line : reader->lines;
 }
 
-/* Room for one more: an array has room for a power of two. */
+/* Makes room for one more element: an array's capacity is a power of two. */
 static bool grow(void **items, size_t count, size_t size)
 {
     if ((count & (count - 1)) != 0)
@@ -107,8 +108,8 @@ static void on_unknown(const cfg_t *cfg, const char *name)
     reader->again = true;
 }
 
-/* Called when a source or fragment section begins: it is the parser of a hidden option that each
- * of them has, and gets that option's default. libconfuse aborts when a default is refused. */
+/* Called when a source or fragment section begins: each has a hidden option, and this is its
+ * parser, which gets the default. libconfuse aborts if a default is rejected. */
 static int on_section(cfg_t *cfg, cfg_opt_t *hidden, const char *text, void *result)
 {
     (void)text;
@@ -137,7 +138,7 @@ static bool add_value(struct value value)
     return true;
 }
 
-/* Called for each value, of unknown options too. */
+/* Called for each value, also of unknown options. */
 static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
 {
     enum option_section kind = kind_of(cfg);
@@ -165,7 +166,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
     return add_value(value) ? 0 : -1;
 }
 
-__attribute__((format(printf, 2, 0))) /* what libconfuse calls its own error function with */
+__attribute__((format(printf, 2, 0))) /* the format strings of libconfuse */
 static void
 on_error(cfg_t *cfg, const char *format, va_list arguments)
 {
@@ -182,24 +183,24 @@ on_error(cfg_t *cfg, const char *format, va_list arguments)
         return;
     }
     reader->explained = true;
-    if (name && is_unknown(kind_of(cfg), name)) /* it is meant as a section */
+    if (name && is_unknown(kind_of(cfg), name)) /* it was written as a section */
         return;
     vsnprintf(text, sizeof(text), format, arguments);
-    /* The one option that has the name of a section. */
+    /* `source` is the only option with the name of a section. */
     bool section = name && strcmp(name, "source") == 0 && strstr(format, "missing equal sign");
     problems_add(reader->problems, line_of(cfg), "%s%s", text,
                  section ? ", or the } that closes the section above it" : "");
 }
 
-/* How many options each section has room for: all rows, sections, unknown ones, a hidden one, and
- * the zeroes at the end. */
+/* Capacity for the options of a section: all rows, sections, unknown options, a hidden one, and the
+ * final zeroes. */
 static size_t opts_room(void)
 {
     return options_count() + SECTION_KINDS + UNKNOWN_MAX + 2;
 }
 
-/* What libconfuse may find: our options, sections, and what it met before without knowing it (a
- * list, since that is written like a single value, too). */
+/* Sets the options that libconfuse accepts: ours, the sections, and unknown ones that it found
+ * before (as lists, since a list can be written like a single value). */
 static void describe(cfg_opt_t *opts[SECTION_KINDS])
 {
     size_t count[SECTION_KINDS] = {0};
@@ -208,7 +209,7 @@ static void describe(cfg_opt_t *opts[SECTION_KINDS])
     for (size_t i = 0, rows = options_count(); i < rows; i++) {
         struct option_row row = option_row(i);
         if (option_find(row.section, NULL, row.option->name) != i)
-            continue; /* another type of source has it, too */
+            continue; /* another type of source has it as well */
         cfg_opt_t *opt = &opts[row.section][count[row.section]++];
         *opt = (cfg_opt_t)CFG_PTR_CB(row.option->name, NULL, CFGF_NODEFAULT, on_value, NULL);
         if (row.option->kind == OPTION_LIST)
@@ -225,7 +226,7 @@ static void describe(cfg_opt_t *opts[SECTION_KINDS])
     *top = (cfg_opt_t)CFG_SEC("fragment", opts[SECTION_FRAGMENT], CFGF_MULTI | CFGF_TITLE);
 }
 
-/* Whether the text was understood to its end. */
+/* Whether the text was parsed to its end. */
 static bool parse_once(const char *text)
 {
     cfg_opt_t *opts[SECTION_KINDS];

@@ -1,5 +1,5 @@
-/* Numbers with units. strtod and its kin are not used: they take a sign, "inf", "0x1p3" and the
- * locale's decimal sign. */
+/* Numbers with units. strtod and similar functions are not used: they accept a sign, "inf", "0x1p3"
+ * and the decimal sign of the locale. */
 #include "conf/units.h"
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Takes the digits off the front of the text. False: they are more than SIZE_MAX. */
+/* Reads the digits at the beginning of the text. Returns false if the number exceeds SIZE_MAX. */
 static bool take_digits(struct slice *text, size_t *number)
 {
     size_t sum = 0;

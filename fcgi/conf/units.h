@@ -1,7 +1,7 @@
 /* Durations, sizes and other values as people write them. Pure.
  *
- * Each function returns NULL and sets its result, or returns what is wrong with the text, in the
- * user's words, and leaves the result alone.
+ * Each function returns NULL and sets its result; or it returns an error message for the user, and
+ * does not change the result.
  */
 #ifndef WORKERLESS_CONF_UNITS_H
 #define WORKERLESS_CONF_UNITS_H
@@ -14,7 +14,7 @@ const char *units_parse_duration(const char *text, double *seconds);
 /* "0-3s", "100ms-2s", or one duration, which is both ends. In seconds. */
 const char *units_parse_range(const char *text, double *low, double *high);
 
-/* "512B", "64KiB", "1MiB", "2GiB"; whole numbers. "0" needs no unit. In bytes. */
+/* "512B", "64KiB", "1MiB", "2GiB": integers with a unit. "0" needs none. In bytes. */
 const char *units_parse_size(const char *text, size_t *bytes);
 
 /* A plain number. */

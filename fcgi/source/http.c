@@ -1,5 +1,6 @@
-/* The http source: GET by curl. This file has the calls: who waits, who runs, and what each came to.
- * http_transfer.c has what curl does for one of them, http_multi.c has curl and the loop.
+/* The http source: GET with curl. This file has the calls: their queue, their states and their
+ * results. http_transfer.c has the curl transfer of one call, http_multi.c connects curl and the
+ * loop.
  *
  *                             .--. redirect
  *                             v  |
@@ -7,12 +8,12 @@
  *                  |          |
  *                  +----------+--> deadline, cancel --> done()
  *
- * At most `connections` calls run. The others wait here, where they cost some hundred bytes each,
- * and not inside curl, where each would hold an easy handle and would not time out. Each lane has a
- * queue of its own, and those that have calls take turns.
+ * At most `connections` calls run. The others are queued here, where each takes a few hundred
+ * bytes, and not inside curl, where each would need an easy handle and would not time out. Each
+ * lane has a queue of its own, and the lanes with calls take turns.
  *
- * What ends while curl works is merely marked FINISHED, and `done` is called when curl has returned,
- * so `done` may start and cancel calls as it likes.
+ * A call that ends while curl is working is only marked FINISHED, and `done` is called when curl
+ * has returned. So `done` may start and cancel calls.
  */
 #include "source/http.h"
 
@@ -32,14 +33,14 @@
 #include "source/redirect.h"
 #include "source/url.h"
 
-#define REASON_ROOM 1000 /* as much as the log takes of one message */
+#define REASON_ROOM 1000 /* the log cuts messages at about this length */
 
 enum call_state { CALL_QUEUED, CALL_RUNNING, CALL_FINISHED, CALL_STATES };
 
 struct http_call {
     struct source_call call;
     struct http_call *prev, *next;
-    enum call_state state; /* and the list that it is in */
+    enum call_state state; /* also selects the list that it is in */
     unsigned lane;
     struct timeout deadline;        /* active until FINISHED */
     struct http_transfer *transfer; /* NULL if QUEUED, and if FINISHED without having run */
@@ -52,7 +53,7 @@ struct http_call {
 
 /* The calls that are QUEUED for one route. */
 struct lane {
-    struct http_call *calls;  /* the oldest first */
+    struct http_call *calls;  /* oldest first */
     struct lane *prev, *next; /* in http->turns, as long as it has calls */
 };
 
@@ -62,12 +63,12 @@ struct http {
     struct http_multi multi;
     struct http_transfers transfers;
     unsigned running;      /* calls that have a transfer, FINISHED ones too */
-    ev_timer settle_timer; /* active while a call is FINISHED, or a place is free to be taken */
+    ev_timer settle_timer; /* active while a call is FINISHED, or a queued one may start */
     struct timeout_queue deadlines;
-    struct http_call *calls[CALL_STATES]; /* of QUEUED none: they are in their lanes */
-    struct lane **lanes;                  /* by number; NULL where none has been needed yet */
+    struct http_call *calls[CALL_STATES]; /* none for QUEUED, which are in their lanes */
+    struct lane **lanes;                  /* by number; NULL if not needed yet */
     size_t lane_count;
-    struct lane *turns; /* whose turn it is, and the others after it */
+    struct lane *turns; /* the lane whose turn it is, then the others */
 };
 
 static struct http *http_of(const struct http_call *call)
@@ -102,7 +103,7 @@ static void call_set_state(struct http_call *call, enum call_state state)
     DL_APPEND(http_of(call)->calls[state], call);
 }
 
-/* A new call. */
+/* Creates a call. */
 static void call_queue(struct http_call *call)
 {
     struct http *http = http_of(call);
@@ -113,7 +114,7 @@ static void call_queue(struct http_call *call)
     call->state = CALL_QUEUED;
 }
 
-/* http_settle is due, but not now. */
+/* Schedules http_settle, which must not run now. */
 static void http_settle_soon(struct http *http)
 {
     if (ev_is_active(&http->settle_timer))
@@ -122,7 +123,7 @@ static void http_settle_soon(struct http *http)
     ev_timer_start(http->loop, &http->settle_timer);
 }
 
-/* `done` is due, but not now: we may be inside curl, or inside source_start. */
+/* Schedules `done`, which must not be called now: we may be inside curl or source_start. */
 static void call_finish(struct http_call *call, CURLcode code)
 {
     call->code = code;
@@ -149,7 +150,7 @@ static CURLcode call_run(struct http_call *call)
     return CURLE_OK;
 }
 
-/* Lets queued calls run as far as there is room: one of each lane in turn, its oldest. */
+/* Starts queued calls up to the limit: the oldest call of each lane in turn. */
 static void http_run_queued(struct http *http)
 {
     struct lane *lane;
@@ -163,8 +164,8 @@ static void http_run_queued(struct http *http)
     }
 }
 
-/* The one way out of a call, from any state. Its place is not taken at once: what is queued may be
- * about to end as well, at the same deadline or at shutdown. */
+/* The only way in which a call ends, from any state. The next call is not started immediately,
+ * since it may be about to end as well, at the same deadline or at shutdown. */
 static void call_end(struct http_call *call, const struct source_result *result)
 {
     struct http *http = http_of(call);
@@ -182,7 +183,8 @@ static void call_end(struct http_call *call, const struct source_result *result)
     free(call);
 }
 
-/* `source "api": http://127.0.0.1:9000/news` and what the format says of it, for the log. */
+/* Writes a reason for the log: `source "api": http://127.0.0.1:9000/news` and the formatted
+ * text. */
 __attribute__((format(printf, 3, 4))) static const char *
 call_reason(const struct http_call *call, char room[REASON_ROOM], const char *format, ...)
 {
@@ -201,7 +203,7 @@ call_reason(const struct http_call *call, char room[REASON_ROOM], const char *fo
     return room;
 }
 
-/* A response has arrived, or as much of it as we wanted. */
+/* The response has arrived, or as much of it as we need. */
 static void judge_response(const struct http_call *call, struct source_result *result,
                            char room[REASON_ROOM])
 {
@@ -220,7 +222,7 @@ static void judge_response(const struct http_call *call, struct source_result *r
     }
 }
 
-/* Tells how the call went. */
+/* Reports the outcome of the call. */
 static void call_settle(struct http_call *call)
 {
     struct http_transfer *transfer = call->transfer;
@@ -247,7 +249,8 @@ static void call_settle(struct http_call *call)
     call_end(call, &result);
 }
 
-/* Settles what is FINISHED now; what finishes meanwhile is left for the loop's next turn. */
+/* Ends the calls that are FINISHED now; those that finish meanwhile wait for the loop's next
+ * turn. */
 static void http_settle(struct http *http)
 {
     struct http_call *call;
@@ -283,8 +286,8 @@ static void on_deadline(void *context, struct timeout *deadline)
 
 /* --- what curl says --- */
 
-/* What a call redirects to is fetched by the same transfer, before the same deadline; all else is
- * the end of the call. */
+/* The target of a redirect is fetched by the same transfer, with the same deadline; any other
+ * response ends the call. */
 static void on_curl_done(void *context, CURL *easy, CURLcode code)
 {
     struct http *http = context;
@@ -390,7 +393,7 @@ static struct source *http_create(struct ev_loop *loop, const struct source_sett
     return NULL;
 }
 
-/* Makes the lane of that number, unless it is there. False: there is no memory. */
+/* Creates the lane of that number unless it exists. Returns false when out of memory. */
 static bool http_need_lane(struct http *http, unsigned number)
 {
     if (number >= http->lane_count) {

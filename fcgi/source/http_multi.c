@@ -1,4 +1,4 @@
-/* curl and the loop. */
+/* Connects curl and the loop. */
 #include "source/http_multi.h"
 
 #include <stdlib.h>
@@ -12,7 +12,8 @@ struct http_watch {
     struct http_watch *prev, *next;
 };
 
-/* Lets curl work, then tells what has come to its end. The watch that led here may be gone. */
+/* Calls curl, then reports transfers that are done. The watch that led here may be freed by
+ * then. */
 static void work(struct http_multi *multi, curl_socket_t fd, int mask)
 {
     int running, left;
@@ -43,7 +44,7 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
              (events & EV_ERROR ? CURL_CSELECT_ERR : 0));
 }
 
-/* curl's timer callback. Even for 0 curl must not be called from here. */
+/* curl's timer callback. curl must not be called from here, even for 0. */
 static int on_timer_wanted(CURLM *handle, long timeout_ms, void *context)
 {
     struct http_multi *multi = context;
@@ -90,7 +91,7 @@ static int on_watch_wanted(CURL *easy, curl_socket_t fd, int what, void *context
     if (!watch)
         watch = watch_new(multi, fd);
     if (!watch) {
-        /* One call fails. Returning -1 would end every call of the source. */
+        /* Only this call fails. Returning -1 would end every call of the source. */
         multi->events->unwatched(multi->context, easy);
         return 0;
     }
@@ -149,7 +150,7 @@ bool http_multi_init(struct http_multi *multi, struct ev_loop *loop, const char 
 
 void http_multi_end(struct http_multi *multi)
 {
-    curl_multi_cleanup(multi->handle); /* calls back to us once more */
+    curl_multi_cleanup(multi->handle); /* still calls our callbacks */
     while (multi->watches)
         watch_free(multi, multi->watches);
     ev_timer_stop(multi->loop, &multi->timer);

@@ -1,5 +1,5 @@
-/* curl's multi interface, driven by the loop: curl says which sockets and what time to wait for, and
- * is called when that comes.
+/* curl's multi interface, driven by the loop: curl says which sockets and what time to wait for,
+ * and is called when one is ready.
  *
  *     ev_io, ev_timer --> curl works --+--> done(), for each handle that curl is done with
  *                                      +--> worked()
@@ -16,10 +16,10 @@
 struct http_multi_events {
     /* curl is done with the easy handle, which is still in the multi handle. */
     void (*done)(void *context, CURL *easy, CURLcode code);
-    /* Called from inside curl: there is no memory to watch a socket of the easy handle, which may be
-     * one of curl's own. It must be given up, but not now. */
+    /* Called from inside curl: there is no memory to watch a socket of the easy handle, which may
+     * be one of curl's own. Its transfer must be aborted, but not within this call. */
     void (*unwatched)(void *context, CURL *easy);
-    /* curl has worked, and is not at work any longer. */
+    /* curl was called, and has returned. */
     void (*worked)(void *context);
 };
 
@@ -34,12 +34,12 @@ struct http_multi {
     struct log_limit failures;
 };
 
-/* At most so many connections are open at the same time. `name`, `events` and `context` are borrowed.
- * False: there is no memory; http_multi_end is to be called all the same. */
+/* `connections` is the maximum number of open connections. `name`, `events` and `context` are
+ * borrowed. Returns false when out of memory; call http_multi_end in that case too. */
 bool http_multi_init(struct http_multi *multi, struct ev_loop *loop, const char *name,
                      unsigned connections, const struct http_multi_events *events, void *context);
 
-/* No easy handle may be left in it. */
+/* Call it when there is no easy handle left in it. */
 void http_multi_end(struct http_multi *multi);
 
 #endif

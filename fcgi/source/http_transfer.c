@@ -1,4 +1,4 @@
-/* Transfers: what curl is told, and what it hands over. */
+/* Transfers: curl's options and its callbacks. */
 #include "source/http_transfer.h"
 #include "config.h"
 
@@ -8,14 +8,14 @@
 
 #include "base/alloc.h"
 
-/* CURLOPT_QUICK_EXIT: without it, giving up a call means to wait for its name lookup. */
+/* CURLOPT_QUICK_EXIT: without it, aborting a call waits for its name lookup. */
 #if LIBCURL_VERSION_NUM < 0x075700
 #error "libcurl 7.87 or later is needed"
 #endif
 
 #define REDIRECTS_MAX 3
-#define IDLE_MAX      32         /* easy handles kept for the next calls */
-#define IGNORED_MAX   (64 << 10) /* bytes taken of a body that nobody wants */
+#define IDLE_MAX      32         /* idle easy handles kept for later calls */
+#define IGNORED_MAX   (64 << 10) /* bytes read of a body that is not needed */
 
 long http_transfer_status(const struct http_transfer *transfer)
 {
@@ -24,7 +24,7 @@ long http_transfer_status(const struct http_transfer *transfer)
     return status;
 }
 
-/* CURLINFO_CONTENT_TYPE would not do: it may be that of a response before the last. */
+/* CURLINFO_CONTENT_TYPE can't be used: it may be that of an earlier response. */
 struct slice http_transfer_header(const struct http_transfer *transfer, const char *name)
 {
     struct curl_header *header;
@@ -40,7 +40,7 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *context)
     size_t max_body = transfer->settings->max_body;
     (void)one;
     if (http_transfer_status(transfer) / 100 != 2) {
-        /* The status says it all. A short rest is taken so that the connection can be reused. */
+        /* Only the status matters. A short body is read so that the connection can be reused. */
         transfer->ignored += len;
         if (transfer->ignored <= IGNORED_MAX)
             return len;
@@ -53,7 +53,7 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *context)
     return CURL_WRITEFUNC_ERROR;
 }
 
-/* What is the same for all calls. Cookies and .netrc are off in curl unless asked for. */
+/* Options that are the same for all calls. curl uses cookies and .netrc only on request. */
 static CURLcode set_up(struct http_transfer *transfer, struct curl_slist *headers)
 {
     static const struct {
@@ -68,11 +68,11 @@ static CURLcode set_up(struct http_transfer *transfer, struct curl_slist *header
         const char *value;
     } strings[] = {
         {CURLOPT_PROTOCOLS_STR, "http,https"},
-        {CURLOPT_PROXY, ""},           /* none, whatever the environment says */
+        {CURLOPT_PROXY, ""},           /* none, regardless of the environment */
         {CURLOPT_ACCEPT_ENCODING, ""}, /* all that curl can decode */
         {CURLOPT_USERAGENT, "workerless/" PACKAGE_VERSION},
     };
-    /* The deadline is ours. curl has to know it as well to share it out among a host's addresses;
+    /* We enforce the deadline. curl has to know it as well, to divide it among a host's addresses;
      * zero would mean curl's default. */
     long timeout_ms = (long)(transfer->settings->timeout * 1000) + 1;
 
@@ -105,7 +105,7 @@ static void transfer_free(struct http_transfer *transfer)
     free(transfer);
 }
 
-/* An idle transfer or a new one; NULL with *code if there is none to be had. */
+/* Returns an idle transfer or a new one; NULL with *code on failure. */
 static struct http_transfer *take(struct http_transfers *transfers, CURLcode *code)
 {
     struct http_transfer *transfer = transfers->idle;
@@ -129,7 +129,7 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     return NULL;
 }
 
-/* Takes the url; NULL: there is no memory. */
+/* Takes the url, which is NULL when out of memory. */
 static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *transfer, char *url)
 {
     free(transfer->url);
@@ -193,7 +193,7 @@ static bool is_redirect(long status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/* The url to go on with, or NULL, and why not. */
+/* Returns the url to follow, or NULL with the reason in `refusal`. */
 static char *redirect_of(struct http_transfer *transfer)
 {
     struct slice location = http_transfer_header(transfer, "Location");

@@ -1,5 +1,5 @@
-/* The parser is curl's own, so what is compared is what curl connects to, however the url spells
- * it. */
+/* This uses curl's own parser, so that what is compared is what curl connects to, however the url
+ * is written. */
 #include "source/redirect.h"
 
 #include <stdio.h>
@@ -11,21 +11,21 @@
 #include "base/alloc.h"
 #include "source/http.h"
 
-#define HOST_ROOM   256 /* no host name is longer */
+#define HOST_ROOM   256 /* the longest possible host name */
 #define ORIGIN_ROOM (HOST_ROOM + 16)
 
 /* A Location may be relative, have spaces and bytes that need encoding, and any scheme. */
 #define LOCATION_FLAGS                                                                             \
     (CURLU_PATH_AS_IS | CURLU_URLENCODE | CURLU_ALLOW_SPACE | CURLU_NON_SUPPORT_SCHEME)
 
-/* What has to be equal. */
+/* The parts that have to be equal. */
 struct origin {
     char scheme[sizeof "https"];
-    char host[HOST_ROOM]; /* in lower case, without a dot at its end; with the zone of an address */
+    char host[HOST_ROOM]; /* in lower case, without a final dot; with the zone of an address */
     char port[sizeof "65535"];
 };
 
-/* False if there is no such part, or no room for it. */
+/* Returns false if the url has no such part, or there is no room for it. */
 static bool part_get(CURLU *parts, CURLUPart part, unsigned flags, char *out, size_t room)
 {
     char *text = NULL;
@@ -36,7 +36,7 @@ static bool part_get(CURLU *parts, CURLUPart part, unsigned flags, char *out, si
     return ok;
 }
 
-/* False: not http or https, or nothing that can be compared. */
+/* Returns false if it is not http or https, or can't be compared. */
 static bool origin_read(CURLU *parts, struct origin *origin)
 {
     char zone[HOST_ROOM];
@@ -67,7 +67,7 @@ static bool origin_equal(const struct origin *a, const struct origin *b)
            strcmp(a->port, b->port) == 0;
 }
 
-/* As `redirects` would list it. */
+/* Formats it as an element of `redirects`. */
 static void origin_show(const struct origin *origin, char out[ORIGIN_ROOM])
 {
     bool usual = strcmp(origin->port, strcmp(origin->scheme, "http") == 0 ? "80" : "443") == 0;
@@ -77,7 +77,7 @@ static void origin_show(const struct origin *origin, char out[ORIGIN_ROOM])
 
 /* --- what the config allows --- */
 
-/* Of an element of `redirects`; `scheme` is for one that has none. */
+/* Parses an element of `redirects`; `scheme` is its default scheme. */
 static bool origin_of_allowed(const char *allowed, const char *scheme, struct origin *origin)
 {
     char url[ORIGIN_ROOM + 1];
@@ -120,7 +120,7 @@ static bool origin_is_listed(const struct http_settings *settings, const struct 
 
 /* --- the target --- */
 
-/* Sets one part of the target to that of `own`; removes it if `own` is NULL or has none. */
+/* Sets one part of the target to that of `own`; removes it if `own` is NULL or lacks it. */
 static bool part_replace(CURLU *target, CURLU *own, CURLUPart part)
 {
     char *text = NULL;
@@ -131,7 +131,8 @@ static bool part_replace(CURLU *target, CURLU *own, CURLUPart part)
     return ok;
 }
 
-/* The url of what is allowed; `own` is the source's url if it leads back there, else NULL. */
+/* Returns the url of an allowed target; `own` is the source's url if the target is there, else
+ * NULL. */
 static char *target_url(CURLU *target, CURLU *own)
 {
     static const CURLUPart parts[] = {CURLUPART_USER, CURLUPART_PASSWORD};

@@ -1,8 +1,8 @@
-/* Where a redirect leads, and whether it may be followed.
+/* The target of a redirect, and whether it may be followed.
  *
- * An API that redirects wherever its own callers want would let them read what only this host can
- * reach. So a redirect stays at the scheme, host and port of the source's url, or goes to one that
- * the option `redirects` lists.
+ * Some APIs redirect to any URL that their caller chooses. Following it would expose servers that
+ * only this host can reach. So a redirect may only lead to the scheme, host and port of the
+ * source's url, or to one that the option `redirects` lists.
  */
 #ifndef WORKERLESS_SOURCE_REDIRECT_H
 #define WORKERLESS_SOURCE_REDIRECT_H
@@ -12,14 +12,14 @@ struct http_settings;
 #define REDIRECT_WHY_ROOM 400
 
 /* Checks one element of `redirects`: HOST, HOST:PORT or SCHEME://HOST[:PORT], an IPv6 address in
- * brackets. Without a scheme it is the url's, without a port it is the scheme's own.
- * Returns NULL, or what is wrong, in the user's words. */
+ * brackets. The scheme defaults to that of the url, the port to the default port of the scheme.
+ * Returns NULL, or an error message for the user. */
 const char *redirect_check(const char *allowed);
 
-/* The absolute url that `location` means, which is the Location header of what `from` answered. The
- * url's user and password go along only to the url's own scheme, host and port; those of a Location
- * are dropped. Terminated, and the caller's to free. NULL: it is not to be followed, and `why`
- * completes the sentence that began with `from`. */
+/* Resolves `location`, the Location header of a response from `from`, to an absolute url. The user
+ * and password of the source's url are kept only for its own scheme, host and port; those of a
+ * Location are dropped. Returns a terminated string that the caller frees. NULL: do not follow it;
+ * `why` is the reason, which completes a sentence that begins with `from`. */
 char *redirect_target(const struct http_settings *settings, const char *from, const char *location,
                       char why[REDIRECT_WHY_ROOM]);
 

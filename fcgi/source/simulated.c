@@ -1,6 +1,6 @@
 /* The simulated source: "result for NAME" after a random delay, like a slow external call.
  *
- * A call is one block: its timer and the body that it will give.
+ * A call is one block of memory: its timer and its result.
  */
 #include "source/simulated.h"
 
@@ -66,7 +66,7 @@ static struct source *simulated_create(struct ev_loop *loop, const struct source
     return &simulated->source;
 }
 
-/* The call is over: off the loop first, so that `done` may do what it likes. */
+/* Ends the call: first removes it from the loop, so that `done` may start or cancel any call. */
 static void call_end(struct simulated_call *call, const struct source_result *result)
 {
     struct simulated *simulated = (struct simulated *)call->call.source;
@@ -109,7 +109,7 @@ static struct source_call *simulated_start(struct source *source, struct slice n
     double delay = settings->delay_min + range * erand48(simulated->random);
     ev_timer_init(&call->timer, on_timer, delay, 0.);
     call->timer.data = call;
-    ev_now_update(simulated->loop); /* the loop's time may be old, and the delay short */
+    ev_now_update(simulated->loop); /* the loop's time may lag by more than a short delay */
     ev_timer_start(simulated->loop, &call->timer);
     return &call->call;
 }

@@ -1,4 +1,4 @@
-/* Any source: finds a type by its name, and hands each call on to the type. */
+/* Finds a type of source by its name, and passes each call to the type. */
 #include "source/source.h"
 
 #include <string.h>

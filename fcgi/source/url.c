@@ -29,7 +29,7 @@ static const char *check_template(const char *template)
     size_t authority_len = strcspn(authority, "/?#");
     if (authority_len == 0) /* curl would take the host from the path */
         return "url has no host";
-    /* A name in the host would let whoever asks for it choose the server. */
+    /* With a name in the host, clients could choose the server. */
     if (placeholder && placeholder < authority + authority_len)
         return PLACEHOLDER " is allowed only in the path and in the query of url";
 
@@ -99,7 +99,7 @@ static const char *url_problem(CURLUcode code)
     }
 }
 
-/* `url` is as a fragment named "x" would have it. */
+/* `url` is that of a fragment named "x". */
 static const char *check_expanded(const char *url)
 {
     CURLU *parts = curl_url();
