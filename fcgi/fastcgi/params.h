@@ -1,7 +1,7 @@
 /* The name-value pair codec of PARAMS and GET_VALUES (FastCGI 1.0, section 3.4). Pure.
  *
- * PARAMS is a stream: a pair may be cut anywhere by a record's end. So the stream is collected
- * first, and decoded here in one piece.
+ * PARAMS is a stream: the end of a record may split a pair anywhere. So the complete stream is
+ * collected first, and decoded here.
  */
 #ifndef WORKERLESS_FASTCGI_PARAMS_H
 #define WORKERLESS_FASTCGI_PARAMS_H
@@ -13,13 +13,13 @@
 #include "base/slice.h"
 
 enum params_step {
-    PARAMS_PAIR, /* name and value are set; both may be empty and hold any byte */
-    PARAMS_END,  /* all was decoded */
+    PARAMS_PAIR, /* name and value are set; both may be empty or contain any byte */
+    PARAMS_END,  /* everything is decoded */
     PARAMS_BAD,  /* a length points past the end, or the stream ends inside a pair */
 };
 
-/* Reads a length at *at, of one byte, or of four when the first one's high bit is set, and moves on.
- * False if it is cut off. */
+/* Reads a length at *at and advances: one byte, or four if the high bit of the first is set.
+ * Returns false if it is incomplete. */
 static inline bool params_take_length(const unsigned char **at, const unsigned char *end,
                                       size_t *len)
 {
@@ -37,9 +37,9 @@ static inline bool params_take_length(const unsigned char **at, const unsigned c
     return true;
 }
 
-/* Decodes the next pair of `rest`, which shrinks by it. Name and value point into it; they are
- * empty if there is none. Inline, since it runs some twenty times a request, more often than
- * anything else. */
+/* Decodes and removes the next pair of `rest`. Name and value point into it; they are empty if
+ * there is none. Inline, since it runs about twenty times per request, more often than anything
+ * else. */
 static inline enum params_step params_next(struct slice *rest, struct slice *name,
                                            struct slice *value)
 {
@@ -48,7 +48,7 @@ static inline enum params_step params_next(struct slice *rest, struct slice *nam
     *name = *value = (struct slice){0};
     if (rest->len == 0)
         return PARAMS_END;
-    if (rest->len >= 2 && (at[0] | at[1]) < 0x80) { /* what it nearly always is */
+    if (rest->len >= 2 && (at[0] | at[1]) < 0x80) { /* nearly always */
         name_len = at[0];
         value_len = at[1];
         at += 2;

@@ -1,4 +1,4 @@
-/* The parts of the FastCGI record codec that are not worth inlining. */
+/* The parts of the FastCGI record codec that need not be inline. */
 #include "fastcgi/record.h"
 
 bool record_at_boundary(const struct record_decoder *decoder)

@@ -1,7 +1,7 @@
 /* The FastCGI record codec (FastCGI 1.0, section 3.3). Pure: no fd, no memory, no log.
  *
- * The decoder is fed bytes as they come and never needs a whole record at once: it keeps eight
- * header bytes and a few counters, so an idle connection holds no buffer.
+ * The decoder gets bytes as they arrive and never needs a complete record: it keeps eight header
+ * bytes and a few counters, so an idle connection holds no buffer.
  */
 #ifndef WORKERLESS_FASTCGI_RECORD_H
 #define WORKERLESS_FASTCGI_RECORD_H
@@ -33,11 +33,11 @@ enum record_event {
     RECORD_NEED_MORE, /* the input is used up */
     RECORD_START,     /* decoder->header is set */
     RECORD_CONTENT,   /* the next bytes of the content, at least one */
-    RECORD_END,       /* the content was complete; padding may still be to come */
-    RECORD_BAD,       /* not FastCGI 1; the stream can't be followed any further */
+    RECORD_END,       /* the content is complete; padding may follow */
+    RECORD_BAD,       /* not FastCGI 1; the stream can't be decoded any further */
 };
 
-/* Cuts the first bytes off the input: as many as there are, up to `most`. */
+/* Removes and returns up to `most` bytes from the beginning of the input. */
 static inline struct slice record_take(struct slice *input, size_t most)
 {
     struct slice taken = {.data = input->data, .len = input->len < most ? input->len : most};
@@ -45,9 +45,9 @@ static inline struct slice record_take(struct slice *input, size_t most)
     return taken;
 }
 
-/* Takes the next step through `input`, which shrinks by what was used. `content` is set for
- * RECORD_CONTENT and points into the input. Inline, as the two encoders below: these run many times
- * a request. */
+/* Decodes the next event of `input`, and removes the bytes that were used. `content` is set for
+ * RECORD_CONTENT and points into the input. Inline, like the two encoders below, since they run
+ * many times per request. */
 static inline enum record_event record_decode(struct record_decoder *decoder, struct slice *input,
                                               struct slice *content)
 {
@@ -67,7 +67,7 @@ static inline enum record_event record_decode(struct record_decoder *decoder, st
         decoder->padding_left =
             (uint8_t)(decoder->padding_left - record_take(input, decoder->padding_left).len);
 
-    /* Mostly the header is there as a whole and need not be put together first. */
+    /* Usually the header is complete, and need not be collected first. */
     const unsigned char *header = (const unsigned char *)input->data;
     if (decoder->byte_count == 0 && input->len >= sizeof decoder->bytes &&
         header[0] == FCGI_VERSION_1) {
@@ -107,7 +107,7 @@ struct record_begin {
 };
 struct record_begin record_decode_begin(const unsigned char content[sizeof(FCGI_BeginRequestBody)]);
 
-/* Padding that brings a record of that content to a multiple of eight bytes. */
+/* Padding that makes the length of a record with that content a multiple of eight. */
 uint8_t record_padding(size_t content_len);
 
 /* The encoders write exactly as many bytes as they return. */

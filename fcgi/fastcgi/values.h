@@ -6,10 +6,10 @@
 
 #include "base/slice.h"
 
-/* What we say of ourselves. That requests may share a connection is always true. */
+/* Our answers. That requests may share a connection is always true. */
 struct values {
-    size_t max_conns; /* connections that we take at a time */
-    size_t max_reqs;  /* requests in flight */
+    size_t max_conns; /* maximum number of connections */
+    size_t max_reqs;  /* maximum number of concurrent requests */
 };
 
 /* The longest record that values_answer writes. */

@@ -1,7 +1,6 @@
-/* Text as a fragment: the media types that are text, and the escaping that makes HTML of it.
+/* Text as a fragment: which media types are text, and escaping for HTML.
  *
- * Runs of bytes that stand for themselves are appended whole; only what must change is looked at
- * one character at a time.
+ * Bytes that need no escaping are appended in blocks; only the others are handled one at a time.
  */
 #include "render/text.h"
 
@@ -52,8 +51,8 @@ bool text_is_text(struct slice type)
            (starts_nocase(media, SLICE("application/")) && ends_nocase(media, SLICE("+json")));
 }
 
-/* What the text's first character is written as, if not as itself; *len is how many bytes it has.
- * data is NULL when it stands for itself. */
+/* The replacement of the text's first character, whose length in bytes is *len. data is NULL if it
+ * needs none. */
 static struct slice escape_of(struct slice text, size_t *len)
 {
     static const struct slice itself = {0};
@@ -95,7 +94,7 @@ static bool append(struct buffer *out, struct slice bytes, size_t limit)
 
 static bool append_escaped(struct buffer *out, struct slice text, size_t limit)
 {
-    size_t plain = 0; /* bytes at the text's start that stand for themselves */
+    size_t plain = 0; /* bytes at the beginning of the text that need no escaping */
     while (plain < text.len) {
         size_t len;
         struct slice escape = escape_of(slice_from(text, plain), &len);
