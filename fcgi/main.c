@@ -204,8 +204,7 @@ static bool server_build(struct server *server)
     for (size_t i = 0; i < conf->route_count; i++)
         server->recipes[i] = &conf->routes[i].recipe;
 
-    srand48(
-        (long)(clock_fleet_ms() ^ getpid())); /* so that processes don't retry or refresh in step */
+    srand48((long)(clock_fleet_ms() ^ getpid())); /* processes must not retry in step */
     if (!(server->cache = cache_new(loop, &conf->cache)) ||
         !(server->flights = flights_new(loop, &conf->flights, server->cache, server->sources,
                                         server->recipes, conf->route_count)) ||

@@ -27,7 +27,7 @@ struct later_queue {
     struct ev_loop *loop;
     struct later *first;
     ev_prepare runner;
-    ev_idle awake; /* active while the queue is not empty, so that the loop does not sleep */
+    ev_idle awake; /* active unless the queue is empty, so that the loop does not sleep */
 };
 
 /* `loop` is borrowed until later_queue_stop. The queue must not move. */

@@ -339,8 +339,7 @@ static void on_stored(void *caller, const struct store_answer *answer)
         if (question->token[0])
             orphan_add(cache, key, question->token);
         keep_in_memory(cache, key, question->entry, question->until_ms);
-    } else if (question
-                   ->token[0]) { /* refused: release the lease, so that nobody waits for its end */
+    } else if (question->token[0]) { /* refused: nobody must wait for the lease to end */
         store_release(cache->store, key, question->token);
     }
     question_free(question);

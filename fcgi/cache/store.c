@@ -36,12 +36,11 @@
 
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
 #define CLAIMED              (-3)  /* the script's answer in place of a PTTL */
-#define LEASE_WITHOUT_END_MS                                                                       \
-    60000                   /* for a lease of unknown end; waiting flights look again anyway */
-#define REDIRECTIONS_MAX 5  /* in a row */
-#define TRIES_MAX        10 /* while a slot moves */
-#define TRY_AGAIN_S      0.05
-#define PROBES           8
+#define LEASE_WITHOUT_END_MS 60000 /* for a lease of unknown end; waiters look again anyway */
+#define REDIRECTIONS_MAX     5     /* in a row */
+#define TRIES_MAX            10    /* while a slot moves */
+#define TRY_AGAIN_S          0.05
+#define PROBES               8
 
 enum operation_kind {
     GET,

@@ -219,8 +219,7 @@ static void on_source_done(void *caller, const struct source_result *result)
     struct flight *flight = caller;
     flight->call = NULL;
     check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
-    if (flight->state ==
-        FLIGHT_LANDED) { /* another process wrote the value, so we have cancelled the call */
+    if (flight->state == FLIGHT_LANDED) { /* another process wrote the value: cancelled */
         cache_release(flight->shared->cache, take_lease(flight));
         return;
     }
@@ -340,8 +339,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
             flight_claim(flight);
         else if (!flight->waiters && flight->known &&
                  usability_serves(outcome_usability(terms_of(flight), flight->known)))
-            flight_land(flight, SETTLED_ENTRY,
-                        entry_ref(flight->known)); /* the other process refreshes it */
+            flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* others refresh it */
         else
             flight_wait(flight, answer->wait_s);
         break;

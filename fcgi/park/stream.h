@@ -23,9 +23,8 @@ struct stream;
 
 /* The outcome of one fragment. */
 struct stream_part {
-    struct slice name; /* valid as long as the stream */
-    const struct recipe
-        *recipe; /* NULL: no route matches it, or its route does not allow streams */
+    struct slice name;           /* valid as long as the stream */
+    const struct recipe *recipe; /* NULL: no route matches, or it does not allow streams */
     enum settlement_kind kind;
     struct entry *entry; /* for SETTLED_ENTRY; borrowed until the next call of stream_next */
 };

@@ -18,9 +18,8 @@ struct redis_probe {
 };
 
 struct redis_needs { /* strings and probes are borrowed and outlive the client */
-    const char
-        *prefixes[REDIS_PREFIXES_MAX]; /* of keys whose changes are reported; NULL after the last */
-    size_t value_max;                  /* bytes of the largest value that is read */
+    const char *prefixes[REDIS_PREFIXES_MAX]; /* of keys to track; NULL after the last */
+    size_t value_max;                         /* bytes of the largest value that is read */
     const struct redis_probe *probes;
     size_t probe_count;
 };

@@ -108,12 +108,9 @@ struct redis_tls *redis_tls_new(const struct redis_settings *settings,
         goto fail;
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verified);
-    SSL_CTX_set_mode(context,
-                     SSL_MODE_RELEASE_BUFFERS); /* most connections are idle most of the time */
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS); /* most connections are mostly idle */
 #ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
-    SSL_CTX_set_options(
-        context,
-        SSL_OP_IGNORE_UNEXPECTED_EOF); /* replies have a length, so truncation is noticed */
+    SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF); /* replies have a length */
 #endif
     if (!load(context, settings, problem))
         goto fail;

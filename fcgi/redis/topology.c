@@ -53,9 +53,8 @@ struct redis_topology {
     struct node *by_index[REDIS_NODES_MAX]; /* nodes by their index in `slots` */
     struct node *spare_by_index[REDIS_NODES_MAX];
     unsigned seeds_tried;
-    unsigned turn; /* which server to ask for the map */
-    struct redis_server
-        *asked; /* the server that was asked for the map and has not answered; or NULL */
+    unsigned turn;              /* which server to ask for the map */
+    struct redis_server *asked; /* for the map, and has not answered yet; or NULL */
     ev_timer refresh;
     double look_after; /* seconds until the next try while no server can be asked */
     bool moved;        /* some slots have moved since the map was read */

@@ -12,8 +12,7 @@ struct request;
 struct inflight { /* all zero: empty, holds no memory */
     struct request **requests;
     uint32_t count, capacity;
-    struct request
-        *recent; /* the last inserted: most records that follow are for it; NULL: removed */
+    struct request *recent; /* the last inserted: most records are for it; NULL: removed */
 };
 
 /* NULL if there is none. */

@@ -430,8 +430,7 @@ void listeners_close(struct listeners *listeners)
     watch_all(listeners, false);
     ev_timer_stop(listeners->loop, &listeners->pause);
     for (size_t i = 0; i < listeners->count; i++) {
-        if (listeners->listener[i]
-                .unix_path) /* first: a new process checks whether we still listen */
+        if (listeners->listener[i].unix_path) /* first: a new process checks who listens */
             unlink(listeners->listener[i].unix_path);
         close(listeners->listener[i].io.fd);
         free(listeners->listener[i].unix_path);

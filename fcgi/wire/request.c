@@ -280,8 +280,7 @@ static void start_service(struct request *request, const struct web_request *web
         .request_id = request->id,
         .generation = request->generation,
     };
-    struct buffer params =
-        request->arriving.params; /* empty if they are still in the read buffer */
+    struct buffer params = request->arriving.params; /* empty if still in the read buffer */
     struct feed *feed;
     request_set_state(request, REQUEST_ASKING);
     switch (service_start(request->group->all->service, web, &who, &request->answer)) {
