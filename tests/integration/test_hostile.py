@@ -340,7 +340,7 @@ def test_hostile_clients(tmp, run, redis, capsys):
         print(f"\n  hostile, {clients.told}, {trouble.count}\n  well-behaved: {answers}, the "
               f"slowest after so many s: {controls.slowest}\n  memory: {before >> 20} MiB before, "
               f"{peak >> 20} MiB at most, {allowed >> 20} MiB allowed")
-    assert clients.told["cut"] == 0 or "max_unsent allows: closing" in daemon.log()
+    assert clients.told["cut"] == 0 or "exceed max_unsent: closing" in daemon.log()
     assert answers.get(200, 0) > sum(answers.values()) / 4, answers
     assert_all_gone(daemon, api, redis, descriptors)
     # Sanitizers keep what was freed, so that their memory says nothing.

@@ -474,7 +474,7 @@ def test_a_request_without_a_path(daemon):
         for _ in range(3):
             response = connection.request(params={"REQUEST_METHOD": "GET"})
             assert response.status == 404
-    assert server.log().count("without DOCUMENT_URI and without SCRIPT_NAME") == 1
+    assert server.log().count("neither DOCUMENT_URI nor SCRIPT_NAME") == 1
 
 
 def test_a_bound_that_is_reached(daemon, api):
