@@ -42,7 +42,7 @@ struct visit {
     const struct web_request *request;
     const struct endpoint *endpoint; /* NULL: no endpoint has the path */
     struct slice path;               /* in the request or in `joined`; empty if it is too long */
-    unsigned char method;            /* enum method */
+    enum method method;
     bool path_too_long;
     char joined[ENDPOINT_PATH_MAX];
 };

@@ -101,7 +101,7 @@ static void begin_visit(struct visit *visit, const struct web_request *request)
 
 static bool method_allowed(const struct visit *visit)
 {
-    return visit->endpoint->methods & visit->method;
+    return (visit->endpoint->methods & visit->method) != 0;
 }
 
 /* Checks the headers. Returns 0, or the status of an error. The path is checked before the method,

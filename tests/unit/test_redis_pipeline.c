@@ -13,10 +13,13 @@ static void send_words(const void *argument)
     static const struct redis_settings settings = {.timeout = 1, .max_pending = 1 << 20};
     static const struct redis_pipeline_events events;
     const char *words[REDIS_WORDS_MAX + 1];
-    struct redis_pipeline *pipeline = redis_pipeline_new(ev_loop_new(0), &settings, &events, NULL);
+    struct ev_loop *loop = ev_loop_new(0);
+    struct redis_pipeline *pipeline = redis_pipeline_new(loop, &settings, &events, NULL);
     for (size_t i = 0; i < LENGTH(words); i++)
         words[i] = "word";
     bool sent = redis_pipeline_send_words(pipeline, NULL, NULL, *(const int *)argument, words);
+    redis_pipeline_free(pipeline);
+    ev_loop_destroy(loop);
     _exit(sent);
 }
 
