@@ -237,7 +237,7 @@ def test_a_plain_server(tmp, run, start, authority):
 
 def test_a_server_that_says_nothing(start, authority):
     with Mute() as mute:
-        server = start(f"rediss://127.0.0.1:{mute}", tls_ca=authority.file)
+        server = start(f"rediss://127.0.0.1:{mute}", tls_ca=authority.file, redis_timeout="250ms")
         assert_useless(server, "over TLS: no answer within 250 ms")
 
 
