@@ -16,6 +16,9 @@
             check_failed(__FILE__, __LINE__, __func__, #condition);                                \
     } while (0)
 
+/* For a place that is never reached; `what` says what would lead there. */
+#define check_never(what) check_failed(__FILE__, __LINE__, __func__, what)
+
 /* Writes "FILE:LINE: FUNCTION: not true: CONDITION" to the log, and to stderr if the log goes
  * elsewhere, and aborts. */
 _Noreturn void check_failed(const char *file, int line, const char *function,

@@ -354,7 +354,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
     case CACHE_NONE:
     case CACHE_PURGED:
     case CACHE_NOT_PURGED:
-        check(false && "an answer to a claim");
+        check_never("an answer to a claim");
     }
 }
 
