@@ -612,7 +612,7 @@ def test_heartbeats_of_a_request_in_pieces(daemon, api):
 
 def test_heartbeats_spread(daemon, api):
     """Streams that began together do not go on sending together."""
-    server = daemon(extra='heartbeat = "200ms"')
+    server = daemon(extra='heartbeat = "1s"')
     api.hold("a")
     with Connection(server.address) as connection:
         numbers = range(1, 51)
