@@ -266,8 +266,13 @@ static void flight_generate(struct flight *flight, struct lease *lease)
     flight->lease = lease;
     flight->started = clock_monotonic();
     counter_add(COUNTER_CALLS_STARTED, 1);
-    flight->call = source_start(source_of(flight), flight->fragment.name,
-                                flight->fragment.recipe->number, on_source_done, flight);
+    const struct fragment *fragment = &flight->fragment;
+    struct source_request request = {.name = fragment->name,
+                                     .rest = slice_from(fragment->name, fragment->rest_at),
+                                     .inputs = fragment->inputs,
+                                     .rules = &fragment->recipe->rules,
+                                     .lane = fragment->recipe->number};
+    flight->call = source_start(source_of(flight), &request, on_source_done, flight);
     if (!flight->call)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "park/freshness.h"
+#include "source/rules.h"
 
 /* Belongs to the config. */
 struct recipe {
@@ -13,6 +14,7 @@ struct recipe {
     double hold;         /* maximum seconds that a request is parked */
     size_t max_negative; /* failures that one process caches in Redis at a time; at least 1 */
     struct freshness freshness;
+    struct source_rules rules;
 };
 
 #endif

@@ -410,10 +410,12 @@ static bool http_need_lane(struct http *http, unsigned number)
     return http->lanes[number] != NULL;
 }
 
-static struct source_call *http_start(struct source *source, struct slice name, unsigned lane,
+static struct source_call *http_start(struct source *source, const struct source_request *request,
                                       source_done_fn *done, void *caller)
 {
     struct http *http = (struct http *)source;
+    struct slice name = request->name;
+    unsigned lane = request->lane;
     struct http_call *call =
         http_need_lane(http, lane) ? alloc_zeroed(sizeof *call + name.len) : NULL;
     if (!call)

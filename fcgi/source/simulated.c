@@ -87,10 +87,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
                    });
 }
 
-static struct source_call *simulated_start(struct source *source, struct slice name, unsigned lane,
+static struct source_call *simulated_start(struct source *source,
+                                           const struct source_request *request,
                                            source_done_fn *done, void *caller)
 {
-    (void)lane;
+    struct slice name = request->name;
     struct simulated *simulated = (struct simulated *)source;
     const struct simulated_settings *settings = settings_of(source->settings);
     struct slice beginning = SLICE("result for ");

@@ -31,10 +31,10 @@ struct source *source_create(struct ev_loop *loop, const struct source_settings 
     return settings->type->create(loop, settings);
 }
 
-struct source_call *source_start(struct source *source, struct slice name, unsigned lane,
+struct source_call *source_start(struct source *source, const struct source_request *request,
                                  source_done_fn *done, void *caller)
 {
-    return source->type->start(source, name, lane, done, caller);
+    return source->type->start(source, request, done, caller);
 }
 
 bool source_is_busy(const struct source *source)

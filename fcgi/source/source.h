@@ -7,10 +7,13 @@
 #ifndef WORKERLESS_SOURCE_SOURCE_H
 #define WORKERLESS_SOURCE_SOURCE_H
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
+#include "source/inputs.h"
+#include "source/rules.h"
 
 struct ev_loop;
 struct option;
@@ -23,9 +26,49 @@ struct source_settings {
     const char *name;
 };
 
+/* What is requested of a source. Borrowed for the call; the source copies what it needs. */
+struct source_request {
+    struct slice name;    /* of the fragment */
+    struct slice rest;    /* of the name: what the * of its route's pattern stands for */
+    struct inputs inputs; /* exactly what its key holds besides the name */
+    const struct source_rules *rules; /* of its route; belongs to the config */
+    /* A small number that identifies the route. If calls queue, the lanes take turns, so a flood of
+     * requests on one route leaves the others their share. */
+    unsigned lane;
+    /* Of the result that is to be refreshed. If both are empty, there is none, and the outcome is
+     * never SOURCE_NOT_MODIFIED. */
+    struct slice etag, last_modified;
+    struct slice request_id, traceparent; /* of the client's request; empty: unknown */
+};
+
+/* Who may get a result. */
+enum source_sharing {
+    SHARING_ALLOWED,   /* everybody with the same key */
+    SHARING_FORBIDDEN, /* only the request that it was made for */
+};
+
+#define SOURCE_NOT_SAID (-1) /* in place of a time */
+
+/* What the source says of its result. */
+struct source_terms {
+    enum source_sharing sharing;
+    const char *why;                            /* sharing is forbidden; for the log; else NULL */
+    int64_t fresh_ms, stale_ms, stale_error_ms; /* from now; or SOURCE_NOT_SAID */
+    bool must_revalidate;                       /* never serve it stale */
+    struct slice etag, last_modified;           /* as sent; empty: none */
+    struct slice kept; /* the header fields to keep, each as "name: value\n" */
+};
+
+#define SOURCE_TERMS_NONE                                                                          \
+    {                                                                                              \
+        .fresh_ms = SOURCE_NOT_SAID, .stale_ms = SOURCE_NOT_SAID,                                  \
+        .stale_error_ms = SOURCE_NOT_SAID                                                          \
+    }
+
 enum source_status {
-    SOURCE_OK,        /* type and body are set */
-    SOURCE_NOT_FOUND, /* the source reports that there is no such fragment */
+    SOURCE_OK,           /* type and body are set */
+    SOURCE_NOT_MODIFIED, /* the result that was to be refreshed is still right */
+    SOURCE_NOT_FOUND,    /* the source reports that there is no such fragment */
     SOURCE_FAILED,
     SOURCE_TIMED_OUT,
     SOURCE_CANCELLED,
@@ -35,7 +78,10 @@ struct source_result {
     enum source_status status;
     struct slice type; /* media type as the source sent it; empty if it sent none */
     struct slice body;
-    const char *reason; /* for the log, if status is not SOURCE_OK: the source and the problem */
+    const char *reason;               /* for the log, if it failed: the source and the problem */
+    const struct source_terms *terms; /* NULL: the source says nothing */
+    unsigned
+        retry_after_s; /* of a failure: the source is not to be called for so long; 0: not said */
 };
 
 /* `result` and everything it points to is valid only during the call; the call object is freed
@@ -57,7 +103,7 @@ struct source_type {
     const char *(*lacks_name)(const struct source_settings *settings); /* NULL: no source does */
     size_t (*descriptors)(const struct source_settings *settings);     /* NULL: it needs none */
     struct source *(*create)(struct ev_loop *loop, const struct source_settings *settings);
-    struct source_call *(*start)(struct source *source, struct slice name, unsigned lane,
+    struct source_call *(*start)(struct source *source, const struct source_request *request,
                                  source_done_fn *done, void *caller);
     bool (*is_busy)(const struct source *source); /* NULL: it never is */
     void (*cancel)(struct source_call *call);
@@ -94,11 +140,9 @@ size_t source_descriptors(const struct source_settings *settings);
 /* Returns a source that the caller owns, or NULL when out of memory. */
 struct source *source_create(struct ev_loop *loop, const struct source_settings *settings);
 
-/* Starts the slow call for the fragment `name` (copied). `done` is called exactly once, never
- * before source_start has returned. Returns NULL when out of memory; then `done` is never called.
- * If calls queue, the lanes take turns. `lane` is a small number that identifies the route, so a
- * flood of requests on one route leaves the others their share. */
-struct source_call *source_start(struct source *source, struct slice name, unsigned lane,
+/* Starts the slow call. `done` is called exactly once, never before source_start has returned.
+ * Returns NULL when out of memory; then `done` is never called. */
+struct source_call *source_start(struct source *source, const struct source_request *request,
                                  source_done_fn *done, void *caller);
 
 /* Whether a call that is started now would be queued. */

@@ -34,16 +34,20 @@ struct hand_source {
     bool busy;
 };
 
-static inline struct source_call *hand_start(struct source *source, struct slice name,
-                                             unsigned lane, source_done_fn *done, void *caller)
+static inline struct source_call *hand_start(struct source *source,
+                                             const struct source_request *request,
+                                             source_done_fn *done, void *caller)
 {
     struct hand_source *hand = (struct hand_source *)source;
     if (hand->refuses)
         return NULL;
     struct hand_call *call = calloc(1, sizeof *call);
     assert_non_null(call);
-    *call = (struct hand_call){.call.source = source, .lane = lane, .done = done, .caller = caller};
-    snprintf(call->name, sizeof call->name, "%.*s", SLICE_ARGS(name));
+    *call = (struct hand_call){.call.source = source,
+                               .lane = request->lane,
+                               .done = done,
+                               .caller = caller};
+    snprintf(call->name, sizeof call->name, "%.*s", SLICE_ARGS(request->name));
     call->next = hand->calls;
     hand->calls = call;
     hand->started++;

@@ -324,19 +324,23 @@ static void test_outcomes(void **state)
         enum settlement_kind kind;
         const char *body;
     } cases[] = {
-        {{SOURCE_OK, SLICE_INIT("text/html"), SLICE_INIT("<b>&</b>"), NULL},
+        {{.status = SOURCE_OK, .type = SLICE_INIT("text/html"), .body = SLICE_INIT("<b>&</b>")},
          SETTLED_ENTRY,
          "<b>&</b>"},
-        {{SOURCE_OK, SLICE_INIT("text/plain"), SLICE_INIT("<b>&"), NULL},
+        {{.status = SOURCE_OK, .type = SLICE_INIT("text/plain"), .body = SLICE_INIT("<b>&")},
          SETTLED_ENTRY,
          "<div id=\"n\">&lt;b&gt;&amp;</div>"},
-        {{SOURCE_OK, SLICE_INIT(""), SLICE_INIT(""), NULL}, SETTLED_ENTRY, "<div id=\"n\"></div>"},
-        {{SOURCE_OK, SLICE_INIT("image/png"), SLICE_INIT("x"), NULL}, SETTLED_FAILED, ""},
-        {{SOURCE_NOT_FOUND, {NULL, 0}, {NULL, 0}, "404"}, SETTLED_NOT_FOUND, ""},
-        {{SOURCE_FAILED, {NULL, 0}, {NULL, 0}, "broken"}, SETTLED_FAILED, ""},
-        {{SOURCE_FAILED, {NULL, 0}, {NULL, 0}, NULL}, SETTLED_FAILED, ""},
-        {{SOURCE_TIMED_OUT, {NULL, 0}, {NULL, 0}, "slow"}, SETTLED_TIMED_OUT, ""},
-        {{SOURCE_CANCELLED, {NULL, 0}, {NULL, 0}, "over"}, SETTLED_SHUTDOWN, ""},
+        {{.status = SOURCE_OK, .type = SLICE_INIT(""), .body = SLICE_INIT("")},
+         SETTLED_ENTRY,
+         "<div id=\"n\"></div>"},
+        {{.status = SOURCE_OK, .type = SLICE_INIT("image/png"), .body = SLICE_INIT("x")},
+         SETTLED_FAILED,
+         ""},
+        {{.status = SOURCE_NOT_FOUND, .reason = "404"}, SETTLED_NOT_FOUND, ""},
+        {{.status = SOURCE_FAILED, .reason = "broken"}, SETTLED_FAILED, ""},
+        {{.status = SOURCE_FAILED}, SETTLED_FAILED, ""},
+        {{.status = SOURCE_TIMED_OUT, .reason = "slow"}, SETTLED_TIMED_OUT, ""},
+        {{.status = SOURCE_CANCELLED, .reason = "over"}, SETTLED_SHUTDOWN, ""},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -699,8 +703,8 @@ static bool one_refusal(unsigned recipe, long successes, const struct source_res
 static void test_no_memory(void **state)
 {
     static const struct source_result results[] = {
-        {SOURCE_OK, SLICE_INIT("text/html"), SLICE_INIT("<p>x</p>"), NULL},
-        {SOURCE_OK, SLICE_INIT("text/plain"), SLICE_INIT("x"), NULL},
+        {.status = SOURCE_OK, .type = SLICE_INIT("text/html"), .body = SLICE_INIT("<p>x</p>")},
+        {.status = SOURCE_OK, .type = SLICE_INIT("text/plain"), .body = SLICE_INIT("x")},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(results) + 1; i++) {

@@ -39,7 +39,7 @@ static void take_step(const void *argument)
     const struct step_case *row = argument;
     struct flight_shared shared = {.loop = ev_loop_new(0), .cache = &cache};
     struct recipe recipe = {0};
-    struct fragment fragment = {&recipe, SLICE("key"), SLICE("name")};
+    struct fragment fragment = {.recipe = &recipe, .key = SLICE("key"), .name = SLICE("name")};
     struct flight *flight = flight_new(&shared, &fragment);
     flight->state = row->from;
     switch (row->step) {
@@ -129,7 +129,9 @@ static void test_log(void **state)
 
 static void join_for(const void *hold_s)
 {
-    struct fragment fragment = {&bench->recipes[STALE_ERROR], SLICE("key"), SLICE("name")};
+    struct fragment fragment = {.recipe = &bench->recipes[STALE_ERROR],
+                                .key = SLICE("key"),
+                                .name = SLICE("name")};
     enum join_refusal refusal;
     flights_join(bench->flights, &fragment, (struct waiter_address){0}, *(const int *)hold_s,
                  &refusal);

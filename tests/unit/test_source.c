@@ -341,7 +341,9 @@ static void on_done(void *caller, const struct source_result *result)
     if (seen->cancels && seen->cancels->call)
         source_cancel(seen->cancels->call);
     if (seen->starts) {
-        seen->starts->call = source_start(seen->source, SLICE("started"), 0, on_done, seen->starts);
+        seen->starts->call =
+            source_start(seen->source, &(struct source_request){.name = SLICE("started")}, on_done,
+                         seen->starts);
         assert_int_equal(seen->starts->count, 0);
     }
 }
@@ -350,7 +352,8 @@ static void start(struct seen *seen, struct source *source, const char *name)
 {
     seen->source = source;
     seen->started = clock_monotonic();
-    seen->call = source_start(source, slice_of(name), 0, on_done, seen);
+    seen->call =
+        source_start(source, &(struct source_request){.name = slice_of(name)}, on_done, seen);
     assert_non_null(seen->call);
     assert_int_equal(seen->count, 0);
 }
@@ -447,7 +450,8 @@ static void test_simulated_no_memory(void **state)
     source = simulated(&settings);
     struct seen seen = {0};
     alloc_fail_after(0);
-    struct source_call *call = source_start(source, SLICE("a"), 0, on_done, &seen);
+    struct source_call *call =
+        source_start(source, &(struct source_request){.name = SLICE("a")}, on_done, &seen);
     alloc_fail_after(-1);
     assert_null(call);
     ev_run(EV_DEFAULT, 0);

@@ -94,7 +94,9 @@ static void start(struct fixture *fixture, struct seen *seen, const char *name)
     seen->fixture = fixture;
     if (seen->refused)
         alloc_fail_after(1);
-    seen->call = source_start(fixture->source, slice_of(copy), seen->lane, on_done, seen);
+    seen->call = source_start(fixture->source,
+                              &(struct source_request){.name = slice_of(copy), .lane = seen->lane},
+                              on_done, seen);
     alloc_fail_after(-1);
     assert_non_null(seen->call);
     assert_int_equal(seen->count, 0);
@@ -689,7 +691,10 @@ static void test_no_memory(void **state)
             struct seen seen = {.fixture = fixture}, next;
             unsigned before = upstream_requests(fixture->upstream);
             alloc_fail_after(successes);
-            seen.call = source_start(fixture->source, slice_of(cases[i].name), 3, on_done, &seen);
+            seen.call =
+                source_start(fixture->source,
+                             &(struct source_request){.name = slice_of(cases[i].name), .lane = 3},
+                             on_done, &seen);
             if (seen.call) {
                 assert_int_equal(seen.count, 0);
                 run_until(is_done, &seen);

@@ -93,11 +93,11 @@ static void on_fixed_timer(struct ev_loop *loop, ev_timer *timer, int events)
                                       .body = slice_of(fixed(call->call.source->settings)->text)});
 }
 
-static struct source_call *fixed_start(struct source *source, struct slice name, unsigned lane,
+static struct source_call *fixed_start(struct source *source, const struct source_request *request,
                                        source_done_fn *done, void *caller)
 {
     struct fixed_call *call = alloc_zeroed(sizeof *call);
-    (void)name, (void)lane;
+    (void)request;
     if (!call)
         return NULL;
     call->call.source = source;
@@ -280,8 +280,10 @@ static void test_calls(void **state)
     struct source *source = source_create(EV_DEFAULT, conf->sources[0]);
     assert_non_null(source);
     assert_false(source_is_busy(source));
-    assert_non_null(source_start(source, SLICE("a"), 0, on_done, given));
-    struct source_call *call = source_start(source, SLICE("b"), 0, on_done, cancelled);
+    assert_non_null(
+        source_start(source, &(struct source_request){.name = SLICE("a")}, on_done, given));
+    struct source_call *call =
+        source_start(source, &(struct source_request){.name = SLICE("b")}, on_done, cancelled);
     assert_non_null(call);
     assert_string_equal(given, "");
     source_cancel(call);

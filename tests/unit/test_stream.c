@@ -54,7 +54,9 @@ static int teardown(void **state)
 static void add(struct stream *to, unsigned recipe, const char *name)
 {
     struct slice exact = unit_exact(slice_of(name));
-    struct fragment fragment = {recipe < RECIPES ? &bench->recipes[recipe] : NULL, exact, exact};
+    struct fragment fragment = {.recipe = recipe < RECIPES ? &bench->recipes[recipe] : NULL,
+                                .key = exact,
+                                .name = exact};
     adding = true;
     stream_add(to, &fragment);
     adding = false;
