@@ -54,20 +54,52 @@ void timeout_queue_stop(struct timeout_queue *queue)
         ev_timer_stop(queue->loop, &queue->timer);
 }
 
+/* Links it behind `before`; NULL: as the oldest. */
+static void link_timeout(struct timeout_queue *queue, struct timeout *before,
+                         struct timeout *timeout)
+{
+    timeout->queue = queue;
+    timeout->prev = before;
+    timeout->next = before ? before->next : queue->oldest;
+    if (timeout->prev)
+        timeout->prev->next = timeout;
+    else
+        queue->oldest = timeout;
+    if (timeout->next)
+        timeout->next->prev = timeout;
+    else
+        queue->newest = timeout;
+}
+
 void timeout_start(struct timeout_queue *queue, struct timeout *timeout)
 {
     if (timeout->queue)
         unlink_timeout(timeout);
-    timeout->queue = queue;
     timeout->at = clock_monotonic_coarse() + CLOCK_COARSE_S + queue->seconds; /* never early */
-    timeout->prev = queue->newest;
-    if (queue->newest)
-        queue->newest->next = timeout;
-    else
-        queue->oldest = timeout;
-    queue->newest = timeout;
+    link_timeout(queue, queue->newest, timeout);
     if (!ev_is_active(&queue->timer)) {
         ev_timer_set(&queue->timer, queue->seconds, 0.);
+        ev_timer_start(queue->loop, &queue->timer);
+    }
+}
+
+void timeout_start_late(struct timeout_queue *queue, struct timeout *timeout, double seconds)
+{
+    if (seconds <= 0) {
+        timeout_start(queue, timeout);
+        return;
+    }
+    if (timeout->queue)
+        unlink_timeout(timeout);
+    double left = seconds < queue->seconds ? queue->seconds - seconds : 0;
+    timeout->at = clock_monotonic_coarse() + CLOCK_COARSE_S + left;
+    struct timeout *before = queue->newest;
+    while (before && before->at > timeout->at)
+        before = before->prev;
+    link_timeout(queue, before, timeout);
+    if (!before) { /* the timer may be set for a later one */
+        ev_timer_stop(queue->loop, &queue->timer);
+        ev_timer_set(&queue->timer, left, 0.);
         ev_timer_start(queue->loop, &queue->timer);
     }
 }

@@ -39,6 +39,10 @@ void timeout_queue_stop(struct timeout_queue *queue);
 /* Starts or restarts the timeout from now; removes it from any other queue first. */
 void timeout_start(struct timeout_queue *queue, struct timeout *timeout);
 
+/* As timeout_start, for something that began so many seconds ago. It costs a step for each timeout
+ * of the queue that expires later. */
+void timeout_start_late(struct timeout_queue *queue, struct timeout *timeout, double seconds);
+
 /* Does nothing to a stopped timeout. */
 void timeout_stop(struct timeout *timeout);
 

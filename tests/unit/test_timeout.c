@@ -210,6 +210,46 @@ static void test_two_queues(void **state)
     bench_end(&second);
 }
 
+/* What began earlier expires earlier, wherever that is in the queue: never before its time, and
+ * after all of its time at once. */
+static void test_late(void **state)
+{
+    static const struct {
+        double ago; /* shares of the duration */
+        int place;
+    } cases[] = {{0, 6}, {0.5, 4}, {0.9, 3}, {0.5, 5}, {1, 1}, {7, 2}, {-1, 7}};
+    struct guard guards[LENGTH(cases)] = {0}, again = {0};
+    struct bench bench;
+    (void)state;
+    bench_init(&bench, 4 * SHORT_S);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        double ago = cases[i].ago * bench.queue.seconds;
+        guards[i].due = clock_monotonic() + (ago < 0 ? bench.queue.seconds : 0);
+        timeout_start_late(&bench.queue, &guards[i].timeout, ago);
+        assert_true(timeout_active(&guards[i].timeout));
+    }
+    bench_run(&bench);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        assert_row(i, guards[i].expired == 1);
+        assert_row(i, guards[i].place == cases[i].place);
+    }
+
+    /* The timer rings for it, though it is set for a later one. */
+    bench_end(&bench);
+    bench_init(&bench, LONG_S);
+    timeout_start(&bench.queue, &again.timeout);
+    timeout_start_late(&bench.queue, &again.timeout, LONG_S); /* restarts it */
+    bench_run(&bench);
+    assert_int_equal(again.expired, 1);
+    guards[0].due = guards[1].due = 0;
+    timeout_start(&bench.queue, &guards[0].timeout);
+    timeout_start_late(&bench.queue, &guards[1].timeout, LONG_S - SHORT_S);
+    while (guards[1].expired == 1)
+        ev_run(bench.loop, EVRUN_ONCE);
+    assert_int_equal(guards[0].expired, 1);
+    bench_end(&bench);
+}
+
 /* --- in the callback --- */
 
 static void then_restart(struct bench *bench, struct guard *guard)
@@ -366,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_queue_stop),
         cmocka_unit_test(test_two_queues),
+        cmocka_unit_test(test_late),
         cmocka_unit_test(test_restart_within),
         cmocka_unit_test(test_restart_within_zero),
         cmocka_unit_test(test_stop_within),
