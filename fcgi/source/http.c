@@ -1,16 +1,14 @@
-/* The http source: GET with curl. This file has the calls: their queue, their states and their
- * results. http_transfer.c has the curl transfer of one call, http_multi.c connects curl and the
- * loop.
+/* The http source: GET with curl. This file has the calls: their states and their results.
+ * http_transfer.c has the curl transfer of one call, http_multi.c connects curl and the loop.
  *
- *                             .--. redirect
- *                             v  |
- *     start --> QUEUED --> RUNNING --> FINISHED --> done()
- *                  |          |
- *                  +----------+--> deadline, cancel --> done()
+ *                 .--. redirect
+ *                 v  |
+ *     start --> RUNNING --> FINISHED --> done()
+ *                 |
+ *                 '--> deadline, cancel --> done()
  *
- * At most `connections` calls run. The others are queued here, where each takes a few hundred
- * bytes, and not inside curl, where each would need an easy handle and would not time out. Each
- * lane has a queue of its own, and the lanes with calls take turns.
+ * At most `connections` calls run. The others are queued by guard.c, and not inside curl, where
+ * each would need an easy handle and would not time out.
  *
  * A call that ends while curl is working is only marked FINISHED, and `done` is called when curl
  * has returned. So `done` may start and cancel calls.
@@ -35,26 +33,17 @@
 
 #define REASON_ROOM 1000 /* the log cuts messages at about this length */
 
-enum call_state { CALL_QUEUED, CALL_RUNNING, CALL_FINISHED, CALL_STATES };
+enum call_state { CALL_RUNNING, CALL_FINISHED, CALL_STATES };
 
 struct http_call {
     struct source_call call;
     struct http_call *prev, *next;
-    enum call_state state; /* also selects the list that it is in */
-    unsigned lane;
-    struct timeout deadline;        /* active until FINISHED */
-    struct http_transfer *transfer; /* NULL if QUEUED, and if FINISHED without having run */
+    enum call_state state;          /* also selects the list that it is in */
+    struct timeout deadline;        /* active while RUNNING */
+    struct http_transfer *transfer; /* NULL if it could not be started */
     CURLcode code;                  /* if FINISHED */
     source_done_fn *done;
     void *caller;
-    size_t name_len;
-    char name[];
-};
-
-/* The calls that are QUEUED for one route. */
-struct lane {
-    struct http_call *calls;  /* oldest first */
-    struct lane *prev, *next; /* in http->turns, as long as it has calls */
 };
 
 struct http {
@@ -62,13 +51,9 @@ struct http {
     struct ev_loop *loop;
     struct http_multi multi;
     struct http_transfers transfers;
-    unsigned running;      /* calls that have a transfer, FINISHED ones too */
-    ev_timer settle_timer; /* active while a call is FINISHED, or a queued one may start */
+    ev_timer settle_timer; /* active while a call is FINISHED */
     struct timeout_queue deadlines;
-    struct http_call *calls[CALL_STATES]; /* none for QUEUED, which are in their lanes */
-    struct lane **lanes;                  /* by number; NULL if not needed yet */
-    size_t lane_count;
-    struct lane *turns; /* the lane whose turn it is, then the others */
+    struct http_call *calls[CALL_STATES];
 };
 
 static struct http *http_of(const struct http_call *call)
@@ -85,15 +70,7 @@ static const struct http_settings *settings_of(const struct source *source)
 
 static void call_unlist(struct http_call *call)
 {
-    struct http *http = http_of(call);
-    if (call->state != CALL_QUEUED) {
-        DL_DELETE(http->calls[call->state], call);
-        return;
-    }
-    struct lane *lane = http->lanes[call->lane];
-    DL_DELETE(lane->calls, call);
-    if (!lane->calls)
-        DL_DELETE(http->turns, lane);
+    DL_DELETE(http_of(call)->calls[call->state], call);
 }
 
 static void call_set_state(struct http_call *call, enum call_state state)
@@ -101,17 +78,6 @@ static void call_set_state(struct http_call *call, enum call_state state)
     call_unlist(call);
     call->state = state;
     DL_APPEND(http_of(call)->calls[state], call);
-}
-
-/* Creates a call. */
-static void call_queue(struct http_call *call)
-{
-    struct http *http = http_of(call);
-    struct lane *lane = http->lanes[call->lane];
-    if (!lane->calls)
-        DL_APPEND(http->turns, lane);
-    DL_APPEND(lane->calls, call);
-    call->state = CALL_QUEUED;
 }
 
 /* Schedules http_settle, which must not run now. */
@@ -132,49 +98,13 @@ static void call_finish(struct http_call *call, CURLcode code)
     http_settle_soon(http_of(call));
 }
 
-static char *call_url(const struct http_call *call)
-{
-    return url_expand(settings_of(call->call.source)->url,
-                      (struct slice){.data = call->name, .len = call->name_len});
-}
-
-static CURLcode call_run(struct http_call *call)
-{
-    struct http *http = http_of(call);
-    CURLcode code;
-    call->transfer = http_transfer_start(&http->transfers, call, call_url(call), &code);
-    if (!call->transfer)
-        return code;
-    http->running++;
-    call_set_state(call, CALL_RUNNING);
-    return CURLE_OK;
-}
-
-/* Starts queued calls up to the limit: the oldest call of each lane in turn. */
-static void http_run_queued(struct http *http)
-{
-    struct lane *lane;
-    while (http->running < settings_of(&http->source)->connections && (lane = http->turns)) {
-        struct http_call *call = lane->calls;
-        DL_DELETE(http->turns, lane);
-        DL_APPEND(http->turns, lane);
-        CURLcode code = call_run(call);
-        if (code)
-            call_finish(call, code);
-    }
-}
-
-/* The only way in which a call ends, from any state. The next call is not started immediately,
- * since it may be about to end as well, at the same deadline or at shutdown. */
+/* The only way in which a call ends, from any state. */
 static void call_end(struct http_call *call, const struct source_result *result)
 {
     struct http *http = http_of(call);
     struct http_transfer *transfer = call->transfer;
-    if (transfer) {
+    if (transfer)
         http_transfer_stop(&http->transfers, transfer); /* may still call back */
-        http->running--;
-        http_settle_soon(http);
-    }
     timeout_stop(&call->deadline);
     call_unlist(call);
     call->done(call->caller, result);
@@ -190,10 +120,7 @@ call_reason(const struct http_call *call, char room[REASON_ROOM], const char *fo
 {
     const struct http_settings *settings = settings_of(call->call.source);
     char url[URL_SHOWN_ROOM];
-    char *expanded = call->transfer ? NULL : call_url(call);
-    const char *whole = call->transfer ? call->transfer->url : expanded;
-    url_show(whole ? whole : settings->url, url);
-    free(expanded);
+    url_show(call->transfer ? call->transfer->url : settings->url, url);
 
     int len = snprintf(room, REASON_ROOM, "source \"%.100s\": %s", settings->settings.name, url);
     va_list arguments;
@@ -258,7 +185,6 @@ static void http_settle(struct http *http)
     DL_COUNT(http->calls[CALL_FINISHED], call, count);
     while (count-- > 0 && (call = http->calls[CALL_FINISHED]))
         call_settle(call);
-    http_run_queued(http);
     if (!http->calls[CALL_FINISHED])
         ev_timer_stop(http->loop, &http->settle_timer);
 }
@@ -275,12 +201,8 @@ static void on_deadline(void *context, struct timeout *deadline)
     struct http *http = context;
     struct http_call *call = container_of(deadline, struct http_call, deadline);
     char room[REASON_ROOM];
-    const struct http_settings *settings = settings_of(&http->source);
-    if (call->state == CALL_QUEUED)
-        call_reason(call, room, ": no connection was free within timeout = %gs (connections = %u)",
-                    settings->timeout, settings->connections);
-    else
-        call_reason(call, room, ": no complete response within timeout = %gs", settings->timeout);
+    call_reason(call, room, ": no complete response within timeout = %gs",
+                settings_of(&http->source)->timeout);
     call_end(call, &(struct source_result){.status = SOURCE_TIMED_OUT, .reason = room});
 }
 
@@ -329,8 +251,9 @@ static const struct option options[] = {
     {"max_body", OPTION_SIZE, OPTION_AT(struct http_settings, max_body), .preset = "1MiB",
      .min = "1B", .max = "1GiB",
      .help = "Maximum size of a response body; for larger ones, requests get 502."},
-    {"connections", OPTION_COUNT, OPTION_AT(struct http_settings, connections), .preset = "100",
-     .min = "1", .max = "65535", .help = "Maximum number of concurrent calls; more are queued."},
+    {"connections", OPTION_COUNT, OPTION_AT(struct http_settings, settings.limits.connections),
+     .preset = "100", .min = "1", .max = "65535",
+     .help = "Maximum number of concurrent calls; more are queued."},
     {"redirects", OPTION_LIST, OPTION_AT(struct http_settings, redirects), .check = redirect_check,
      .help = "Hosts that redirects may lead to besides the scheme, host and port of the url: HOST, "
              "HOST:PORT or SCHEME://HOST[:PORT]. The scheme defaults to that of the url, the port "
@@ -358,7 +281,12 @@ static const char *http_lacks_name(const struct source_settings *settings)
 
 static size_t http_descriptors(const struct source_settings *settings)
 {
-    return ((const struct http_settings *)settings)->connections;
+    return settings->limits.connections;
+}
+
+static double http_timeout(const struct source_settings *settings)
+{
+    return ((const struct http_settings *)settings)->timeout;
 }
 
 static void http_destroy(struct source *source)
@@ -368,9 +296,6 @@ static void http_destroy(struct source *source)
     http_multi_end(&http->multi);
     ev_timer_stop(http->loop, &http->settle_timer);
     timeout_queue_stop(&http->deadlines);
-    for (size_t i = 0; i < http->lane_count; i++)
-        free(http->lanes[i]);
-    free(http->lanes);
     free(http);
 }
 
@@ -385,58 +310,34 @@ static struct source *http_create(struct ev_loop *loop, const struct source_sett
     ev_timer_init(&http->settle_timer, on_settle_timer, 0., 0.);
     http->settle_timer.data = http;
     timeout_queue_init(&http->deadlines, loop, settings->timeout, on_deadline, http);
-    bool ready = http_multi_init(&http->multi, loop, common->name, settings->connections,
-                                 &curl_events, http);
+    bool ready = http_multi_init(&http->multi, loop, common->name,
+                                 (unsigned)common->limits.connections, &curl_events, http);
     if (http_transfers_init(&http->transfers, settings, http->multi.handle) && ready)
         return &http->source;
     http_destroy(&http->source);
     return NULL;
 }
 
-/* Creates the lane of that number unless it exists. Returns false when out of memory. */
-static bool http_need_lane(struct http *http, unsigned number)
-{
-    if (number >= http->lane_count) {
-        size_t count = (size_t)number + 1;
-        struct lane **lanes = alloc_resized(http->lanes, count * sizeof *lanes);
-        if (!lanes)
-            return false;
-        memset(lanes + http->lane_count, 0, (count - http->lane_count) * sizeof *lanes);
-        http->lanes = lanes;
-        http->lane_count = count;
-    }
-    if (!http->lanes[number])
-        http->lanes[number] = alloc_zeroed(sizeof *http->lanes[number]);
-    return http->lanes[number] != NULL;
-}
-
 static struct source_call *http_start(struct source *source, const struct source_request *request,
                                       source_done_fn *done, void *caller)
 {
     struct http *http = (struct http *)source;
-    struct slice name = request->name;
-    unsigned lane = request->lane;
-    struct http_call *call =
-        http_need_lane(http, lane) ? alloc_zeroed(sizeof *call + name.len) : NULL;
+    struct http_call *call = alloc_zeroed(sizeof *call);
+    CURLcode code;
     if (!call)
         return NULL;
     call->call.source = source;
     call->done = done;
     call->caller = caller;
-    call->lane = lane;
-    call->name_len = name.len;
-    if (name.len > 0)
-        memcpy(call->name, name.data, name.len);
-    call_queue(call);
-    timeout_start(&http->deadlines, &call->deadline);
-    http_run_queued(http);
+    call->state = CALL_RUNNING;
+    DL_APPEND(http->calls[CALL_RUNNING], call);
+    timeout_start_late(&http->deadlines, &call->deadline, request->waited);
+    call->transfer =
+        http_transfer_start(&http->transfers, call,
+                            url_expand(settings_of(source)->url, request->name), &code);
+    if (!call->transfer)
+        call_finish(call, code);
     return &call->call;
-}
-
-static bool http_is_busy(const struct source *source)
-{
-    const struct http *http = (const struct http *)source;
-    return http->running >= settings_of(source)->connections || http->turns;
 }
 
 static void http_cancel(struct source_call *source_call)
@@ -453,9 +354,9 @@ const struct source_type source_type_http = {
     .check = http_check,
     .lacks_name = http_lacks_name,
     .descriptors = http_descriptors,
+    .timeout = http_timeout,
     .create = http_create,
     .start = http_start,
-    .is_busy = http_is_busy,
     .cancel = http_cancel,
     .destroy = http_destroy,
 };

@@ -6,10 +6,9 @@
 
 struct http_settings {
     struct source_settings settings;
-    const char *url;      /* with {name} where the fragment's name goes */
-    double timeout;       /* seconds for the complete call, redirects included */
-    size_t max_body;      /* bytes, after content decoding */
-    unsigned connections; /* maximum number of concurrent calls; more are queued */
+    const char *url; /* with {name} where the fragment's name goes */
+    double timeout;  /* seconds for the complete call, redirects included */
+    size_t max_body; /* bytes, after content decoding */
 
     const char *const *redirects; /* see redirect.h */
     size_t redirect_count;

@@ -1,7 +1,9 @@
-/* Finds a type of source by its name, and passes each call to the type. */
+/* Finds a type of source by its name, and passes each call to the source's guard. */
 #include "source/source.h"
 
 #include <string.h>
+
+#include "source/guard.h"
 
 const struct source_type *source_type_find(const char *name)
 {
@@ -28,27 +30,39 @@ size_t source_descriptors(const struct source_settings *settings)
 
 struct source *source_create(struct ev_loop *loop, const struct source_settings *settings)
 {
-    return settings->type->create(loop, settings);
+    struct source *source = settings->type->create(loop, settings);
+    if (source && !(source->guard = source_guard_new(loop, source))) {
+        settings->type->destroy(source);
+        return NULL;
+    }
+    return source;
 }
 
 struct source_call *source_start(struct source *source, const struct source_request *request,
                                  source_done_fn *done, void *caller)
 {
-    return source->type->start(source, request, done, caller);
+    return source->guard ? source_guard_start(source->guard, request, done, caller)
+                         : source->type->start(source, request, done, caller);
 }
 
 bool source_is_busy(const struct source *source)
 {
-    return source->type->is_busy && source->type->is_busy(source);
+    return (source->guard && source_guard_is_busy(source->guard)) ||
+           (source->type->is_busy && source->type->is_busy(source));
 }
 
 void source_cancel(struct source_call *call)
 {
-    call->source->type->cancel(call);
+    if (call->source->guard)
+        source_guard_cancel(call);
+    else
+        call->source->type->cancel(call);
 }
 
 void source_destroy(struct source *source)
 {
-    if (source)
-        source->type->destroy(source);
+    if (!source)
+        return;
+    source_guard_free(source->guard);
+    source->type->destroy(source);
 }

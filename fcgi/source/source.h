@@ -19,11 +19,17 @@ struct ev_loop;
 struct option;
 struct source_type;
 
+/* Limits on the calls of a source. All zero: there are none. */
+struct source_limits {
+    size_t connections; /* maximum number of concurrent calls; more are queued; 0: any number */
+};
+
 /* One `source` section of the config. Each type's own settings begin with this. Strings belong to
  * the config and outlive the source. */
 struct source_settings {
     const struct source_type *type;
     const char *name;
+    struct source_limits limits;
 };
 
 /* What is requested of a source. Borrowed for the call; the source copies what it needs. */
@@ -35,6 +41,7 @@ struct source_request {
     /* A small number that identifies the route. If calls queue, the lanes take turns, so a flood of
      * requests on one route leaves the others their share. */
     unsigned lane;
+    double waited; /* seconds that the call was queued; they count towards the type's `timeout` */
     /* Of the result that is to be refreshed. If both are empty, there is none, and the outcome is
      * never SOURCE_NOT_MODIFIED. */
     struct slice etag, last_modified;
@@ -90,9 +97,10 @@ typedef void source_done_fn(void *caller, const struct source_result *result);
 
 struct source;
 struct source_call;
+struct source_guard;
 
 /* Members that may be NULL say what that means. The functions work as those of the same name
- * below. */
+ * below. A type need not limit or queue its calls: guard.h does that for every type. */
 struct source_type {
     const char *name;             /* in the config: type = "NAME" */
     size_t settings_size;         /* size of the struct that begins with struct source_settings */
@@ -102,10 +110,12 @@ struct source_type {
     const char *(*check)(const struct source_settings *settings, const char **option); /* or NULL */
     const char *(*lacks_name)(const struct source_settings *settings); /* NULL: no source does */
     size_t (*descriptors)(const struct source_settings *settings);     /* NULL: it needs none */
+    /* The time limit of a call in seconds, of which it may be queued; NULL: there is none. */
+    double (*timeout)(const struct source_settings *settings);
     struct source *(*create)(struct ev_loop *loop, const struct source_settings *settings);
     struct source_call *(*start)(struct source *source, const struct source_request *request,
                                  source_done_fn *done, void *caller);
-    bool (*is_busy)(const struct source *source); /* NULL: it never is */
+    bool (*is_busy)(const struct source *source); /* NULL: it is, if `connections` calls run */
     void (*cancel)(struct source_call *call);
     void (*destroy)(struct source *source);
 };
@@ -117,6 +127,7 @@ extern const struct source_type *const source_types[];
 struct source {
     const struct source_type *type;
     const struct source_settings *settings; /* borrowed */
+    struct source_guard *guard;             /* NULL: calls go to the type directly */
 };
 
 struct source_call {

@@ -36,7 +36,7 @@ static void test_sample(void **state)
     assert_string_equal(http(conf, 1)->url, "http://127.0.0.1:9000/{name}");
     assert_true(http(conf, 1)->timeout == 10);
     assert_int_equal(http(conf, 1)->max_body, 1 << 20);
-    assert_int_equal(http(conf, 1)->connections, 100);
+    assert_int_equal(http(conf, 1)->settings.limits.connections, 100);
     assert_int_equal(http(conf, 1)->redirect_count, 0); /* none */
     assert_int_equal(conf->route_count, 2);
     assert_string_equal(conf->routes[0].pattern, "a");
@@ -120,7 +120,7 @@ static void test_written_otherwise(void **state)
     assert_true(conf->cache.redis.timeout == 1);
     assert_string_equal(conf->cache.name_space, "a\"b:c");
     assert_string_equal(http(conf, 0)->url, "http://127.0.0.1/a//b");
-    assert_int_equal(http(conf, 0)->connections, 7);
+    assert_int_equal(http(conf, 0)->settings.limits.connections, 7);
     assert_int_equal(http(conf, 0)->redirect_count, 2);
     assert_string_equal(http(conf, 0)->redirects[0], "https://[::1]:8443");
     assert_string_equal(http(conf, 0)->redirects[1], "cdn.test");

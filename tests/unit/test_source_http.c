@@ -64,7 +64,7 @@ struct seen { /* what one call came to */
     struct seen *cancels[3], *starts; /* what is done inside of its `done` */
     const char *starts_name;
     unsigned lane;
-    bool refused; /* there is memory to be parked, and none to begin */
+    bool refused; /* there is memory for the call, and none to begin */
 };
 
 static void start(struct fixture *fixture, struct seen *seen, const char *name);
@@ -93,7 +93,7 @@ static void start(struct fixture *fixture, struct seen *seen, const char *name)
     snprintf(copy, sizeof copy, "%s", name);
     seen->fixture = fixture;
     if (seen->refused)
-        alloc_fail_after(1);
+        alloc_fail_after(2);
     seen->call = source_start(fixture->source,
                               &(struct source_request){.name = slice_of(copy), .lane = seen->lane},
                               on_done, seen);
@@ -159,11 +159,12 @@ static void open_source(struct fixture *fixture, const char *url, double timeout
     snprintf(fixture->url, sizeof fixture->url, url, upstream_port(fixture->upstream));
 #pragma GCC diagnostic pop
     fixture->settings = (struct http_settings){
-        .settings = {.type = source_type_find("http"), .name = "api"},
+        .settings = {.type = source_type_find("http"),
+                     .name = "api",
+                     .limits = {.connections = connections}},
         .url = fixture->url,
         .timeout = timeout,
         .max_body = MAX_BODY,
-        .connections = connections,
     };
     fixture->source = source_create(EV_DEFAULT, &fixture->settings.settings);
     assert_non_null(fixture->source);

@@ -1,0 +1,30 @@
+/* Stands between the callers and a source of any type: it limits the calls that run at a time, and
+ * queues the others. Only for source.c.
+ *
+ *     start --> QUEUED --> RUNNING --> done()
+ *                  |          |
+ *                  |          '--> cancel --> done()
+ *                  '--> waited too long, cancel --> done()
+ */
+#ifndef WORKERLESS_SOURCE_GUARD_H
+#define WORKERLESS_SOURCE_GUARD_H
+
+#include "source/source.h"
+
+struct source_guard;
+
+/* Borrows the source, whose settings have the limits. Returns what the caller owns, or NULL when
+ * out of memory. */
+struct source_guard *source_guard_new(struct ev_loop *loop, struct source *source);
+
+/* Call it when no call is pending, and before the source is destroyed. NULL is allowed. */
+void source_guard_free(struct source_guard *guard);
+
+/* These work as source_start, source_is_busy and source_cancel. */
+struct source_call *source_guard_start(struct source_guard *guard,
+                                       const struct source_request *request, source_done_fn *done,
+                                       void *caller);
+bool source_guard_is_busy(const struct source_guard *guard);
+void source_guard_cancel(struct source_call *call);
+
+#endif
