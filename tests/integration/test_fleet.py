@@ -13,7 +13,7 @@ from harness import fcgi
 from harness.fcgi import Connection
 from harness.fleet import Fleet, cache_status, detail, fleet_config, is_hit, own_fleet
 from harness.servers import SpawnFcgi, Workerless
-from harness.wait import scaled, stays, wait_until
+from harness.wait import SLOWNESS, scaled, stays, wait_until
 
 NEGATIVE_S = 2
 ROUTES = f"""
@@ -152,7 +152,7 @@ def test_a_killed_maker_is_replaced(tmp, run, redis, api):
 @pytest.mark.parametrize("answered", ["before it goes on", "after it goes on"])
 def test_a_stopped_maker_does_not_overwrite(tmp, run, redis, api, answered):
     """It is stopped past its lease, another one makes a newer value, and then it goes on."""
-    fleet = run(Fleet(tmp, redis, api, size=2, lease="200ms"))
+    fleet = run(Fleet(tmp, redis, api, size=2, lease=f"{200 * max(SLOWNESS, 1):.0f}ms"))
     api.answer("a", body="<p>older</p>", type="text/html")
     api.hold("a")
     fleet.send(0, "a")
