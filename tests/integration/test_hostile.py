@@ -45,6 +45,7 @@ BATCH = 16  # requests in flight on a connection of such a client
 CONFIG = """
 listen = {{"unix:{directory}/hostile.socket", "tcp:127.0.0.1:{port}"}}
 purge = {{"127.0.0.1"}}
+status = {{"127.0.0.1"}}
 max_parked = {max_parked}
 max_flights = {max_parked}
 max_connections = 600
@@ -290,9 +291,12 @@ def allowed_bytes(before: int) -> int:
 
 def assert_all_gone(daemon: Workerless, api: HostileApi, redis: Redis, descriptors: int) -> None:
     """Of the hostile clients nothing is left: no connection, no request, no lease that is renewed.
-    What is still being made ends by the timeout of its source."""
+    What is still being made ends by the timeout of its source. Redis is connected again first: else
+    its two descriptors would stand for two connections that are still open."""
+    wait_armed(redis)
     wait_until(lambda: daemon.descriptors_beside(api.port) == descriptors,
                "the connections to be closed")
+    wait_until(lambda: daemon.counter("parked") == 0, "the requests and purges to end")
     for name in VICTIMS:
         if redis.command("PTTL", f"lease:{{worker:{name}}}") == -1:  # ours end by themselves
             redis.command("DEL", f"lease:{{worker:{name}}}")
