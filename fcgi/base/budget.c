@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "base/check.h"
 #include "base/counters.h"
 #include "base/log.h"
 
@@ -22,6 +23,7 @@ void budget_log_refusal(enum budget_name name)
         [BUDGET_UNSENT] = COUNTER_REFUSED_MAX_UNSENT,
     };
     static struct log_limit limits[BUDGETS];
+    check(budgets[name].used <= SIZE_MAX / 2); /* no more was subtracted than added */
     counter_add(counters[name], 1);
     log_limited(&limits[name], LOG_LEVEL_WARNING, "budget",
                 "%s is reached: requests are rejected with 503", options[name]);

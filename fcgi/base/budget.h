@@ -21,7 +21,7 @@ struct budget {
 };
 
 /* Counts and logs that a request was rejected because the budget has no room. Logging is
- * rate-limited. */
+ * rate-limited. Checks that no more bytes were subtracted than added. */
 void budget_log_refusal(enum budget_name name);
 
 extern struct budget budgets[BUDGETS];
@@ -31,6 +31,8 @@ static inline void budget_add(enum budget_name name, size_t bytes)
     budgets[name].used += bytes;
 }
 
+/* `bytes` were added before. This is not checked here, in the path of every hit: if more was
+ * subtracted, the budget has no room, and budget_log_refusal detects it. */
 static inline void budget_sub(enum budget_name name, size_t bytes)
 {
     budgets[name].used -= bytes;

@@ -6,9 +6,11 @@
 
 #include "base/alloc.h"
 #include "base/buffer.h"
+#include "base/budget.h"
 #include "base/log.h"
 #include "base/slice.h"
 #include "base/utf8.h"
+#include "forked.h"
 #include "unit.h"
 
 /* --- slice --- */
@@ -158,6 +160,34 @@ static void test_buffer_budget(void **state)
     buffer_free_counted(&buffer, BUDGET_UNFINISHED);
     assert_int_equal(budget->used, 0);
     *budget = before;
+}
+
+static void subtract_too_much(const void *argument)
+{
+    size_t bytes = *(const size_t *)argument;
+    budgets[BUDGET_UNSENT].limit = SIZE_MAX / 4;
+    budget_add(BUDGET_UNSENT, 10);
+    budget_sub(BUDGET_UNSENT, bytes);
+    if (!budget_has_room(BUDGET_UNSENT, 1))
+        budget_log_refusal(BUDGET_UNSENT);
+}
+
+/* If more is subtracted than was added, the process ends at the first refusal. Otherwise it would
+ * reject everything. */
+static void test_budget_underflow(void **state)
+{
+    static const struct {
+        size_t bytes;
+        bool aborts;
+    } cases[] = {{9, false}, {10, false}, {11, true}, {4096, true}};
+    (void)state;
+    for (size_t row = 0; row < LENGTH(cases); row++) {
+        char text[1000];
+        int status = run_forked(subtract_too_much, &cases[row].bytes, text, sizeof text);
+        assert_row(row, forked_was_aborted(status) == cases[row].aborts);
+        assert_row(row,
+                   (strstr(text, "budget_log_refusal: not true") != NULL) == cases[row].aborts);
+    }
 }
 
 /* What was appended stays as it was while the buffer moves; the empty buffer holds no memory. */
@@ -759,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_buffer_limits),
         cmocka_unit_test(test_buffer_lower_limit),
         cmocka_unit_test(test_buffer_budget),
+        cmocka_unit_test(test_budget_underflow),
         cmocka_unit_test(test_buffer_growth),
         cmocka_unit_test(test_buffer_no_memory),
         cmocka_unit_test(test_utf8_forms),
