@@ -19,12 +19,15 @@
 #define RECORD_CONTENT_MAX 32768 /* of one STDOUT record, which is one turn */
 #define STREAM_RECORD_MAX  8192  /* of a record that is copied */
 
-/* Data of the current read that is not copied. */
+/* The read in progress. There is one for all connections, as there is one read buffer. Most requests
+ * begin and end in one read, so their PARAMS stay in the buffer and they get no timeout.
+ * request_end_read ends that before another connection is read: it copies, starts the timeout, and
+ * leaves both requests NULL. */
 static struct {
-    struct request *begun; /* the last request that began in it, still receiving: not awaited yet */
-    struct request *params_of; /* the request whose complete PARAMS are `params`; or NULL */
+    struct request *begun;     /* began last, is still receiving, and is not awaited yet; or NULL */
+    struct request *params_of; /* all its PARAMS so far are `params`, in the buffer; or NULL */
     struct slice params;
-    struct web_request web; /* decoded PARAMS, once that request is in state STDIN */
+    struct web_request web; /* what params_of's PARAMS say, once it is in state STDIN */
 } reading;
 
 static void await_rest(struct request *request);
