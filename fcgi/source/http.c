@@ -23,12 +23,11 @@
 
 #include "base/alloc.h"
 #include "base/container.h"
-#include "base/option.h"
 #include "base/timeout.h"
 #include "render/text.h"
 #include "source/http_multi.h"
+#include "source/http_options.h"
 #include "source/http_transfer.h"
-#include "source/redirect.h"
 #include "source/url.h"
 
 #define REASON_ROOM 1000 /* the log cuts messages at about this length */
@@ -242,53 +241,6 @@ static const struct http_multi_events curl_events = {
 
 /* --- the source --- */
 
-static const struct option options[] = {
-    {"url", OPTION_STRING, OPTION_AT(struct http_settings, url), .required = true,
-     .help = "URL to call, http or https; {name} is replaced by the fragment's name."},
-    {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
-     .min = "1ms", .max = "1d",
-     .help = "Time limit for a complete call; over it, requests get 504."},
-    {"max_body", OPTION_SIZE, OPTION_AT(struct http_settings, max_body), .preset = "1MiB",
-     .min = "1B", .max = "1GiB",
-     .help = "Maximum size of a response body; for larger ones, requests get 502."},
-    {"connections", OPTION_COUNT, OPTION_AT(struct http_settings, settings.limits.connections),
-     .preset = "100", .min = "1", .max = "65535",
-     .help = "Maximum number of concurrent calls; more are queued."},
-    {"redirects", OPTION_LIST, OPTION_AT(struct http_settings, redirects), .check = redirect_check,
-     .help = "Hosts that redirects may lead to besides the scheme, host and port of the url: HOST, "
-             "HOST:PORT or SCHEME://HOST[:PORT]. The scheme defaults to that of the url, the port "
-             "to the default port of the scheme."},
-};
-
-_Static_assert(offsetof(struct http_settings, redirect_count) ==
-                   offsetof(struct http_settings, redirects) + sizeof(char **),
-               "a list is followed by its count");
-
-static const char *http_check(const struct source_settings *settings, const char **option)
-{
-    const char *url = ((const struct http_settings *)settings)->url;
-    *option = "url";
-    if (!url || !*url)
-        return "a source of type http needs a url";
-    return url_check(url);
-}
-
-static const char *http_lacks_name(const struct source_settings *settings)
-{
-    const char *url = ((const struct http_settings *)settings)->url;
-    return !url || url_has_name(url) ? NULL : "url";
-}
-
-static size_t http_descriptors(const struct source_settings *settings)
-{
-    return settings->limits.connections;
-}
-
-static double http_timeout(const struct source_settings *settings)
-{
-    return ((const struct http_settings *)settings)->timeout;
-}
-
 static void http_destroy(struct source *source)
 {
     struct http *http = (struct http *)source;
@@ -349,8 +301,8 @@ static void http_cancel(struct source_call *source_call)
 const struct source_type source_type_http = {
     .name = "http",
     .settings_size = sizeof(struct http_settings),
-    .options = options,
-    .option_count = sizeof options / sizeof *options,
+    .options = http_options,
+    .option_count = HTTP_OPTIONS,
     .check = http_check,
     .lacks_name = http_lacks_name,
     .descriptors = http_descriptors,

@@ -1,0 +1,55 @@
+/* The options of the http source. */
+#include "source/http_options.h"
+
+#include <stddef.h>
+
+#include "source/http.h"
+#include "source/redirect.h"
+#include "source/url.h"
+
+const struct option http_options[HTTP_OPTIONS] = {
+    {"url", OPTION_STRING, OPTION_AT(struct http_settings, url), .required = true,
+     .help = "URL to call, http or https; {name} is replaced by the fragment's name."},
+    {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
+     .min = "1ms", .max = "1d",
+     .help = "Time limit for a complete call; over it, requests get 504."},
+    {"max_body", OPTION_SIZE, OPTION_AT(struct http_settings, max_body), .preset = "1MiB",
+     .min = "1B", .max = "1GiB",
+     .help = "Maximum size of a response body; for larger ones, requests get 502."},
+    {"connections", OPTION_COUNT, OPTION_AT(struct http_settings, settings.limits.connections),
+     .preset = "100", .min = "1", .max = "65535",
+     .help = "Maximum number of concurrent calls; more are queued."},
+    {"redirects", OPTION_LIST, OPTION_AT(struct http_settings, redirects), .check = redirect_check,
+     .help = "Hosts that redirects may lead to besides the scheme, host and port of the url: HOST, "
+             "HOST:PORT or SCHEME://HOST[:PORT]. The scheme defaults to that of the url, the port "
+             "to the default port of the scheme."},
+};
+
+_Static_assert(offsetof(struct http_settings, redirect_count) ==
+                   offsetof(struct http_settings, redirects) + sizeof(char **),
+               "a list is followed by its count");
+
+const char *http_check(const struct source_settings *settings, const char **option)
+{
+    const char *url = ((const struct http_settings *)settings)->url;
+    *option = "url";
+    if (!url || !*url)
+        return "a source of type http needs a url";
+    return url_check(url);
+}
+
+const char *http_lacks_name(const struct source_settings *settings)
+{
+    const char *url = ((const struct http_settings *)settings)->url;
+    return !url || url_has_name(url) ? NULL : "url";
+}
+
+size_t http_descriptors(const struct source_settings *settings)
+{
+    return settings->limits.connections;
+}
+
+double http_timeout(const struct source_settings *settings)
+{
+    return ((const struct http_settings *)settings)->timeout;
+}
