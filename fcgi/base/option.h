@@ -16,6 +16,7 @@ enum option_kind {
     OPTION_MODE,     /* unsigned */
     OPTION_CHOICE,   /* bool or an enum: which one of the words */
     OPTION_STRING,   /* char *, owned */
+    OPTION_PATH,     /* the same: a file's path, which is relative to the config; "": no file */
     OPTION_LIST,     /* char **, each owned, and their count in the member after it */
     OPTION_TYPE,     /* names a type of source; not stored from here */
     OPTION_SOURCE,   /* names a source section; not stored from here */

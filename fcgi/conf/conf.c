@@ -254,6 +254,41 @@ static void warn_of_body(const struct builder *builder, const struct place *plac
                       problem_quote(quote, value->text));
 }
 
+/* The path of a file that is named in the config, relative to the config's directory. The caller
+ * frees it. NULL: out of memory, which is reported. */
+static char *path_of(const struct builder *builder, const char *name)
+{
+    const char *file = builder->problems->file, *slash = strrchr(file, '/');
+    size_t directory = slash && name[0] != '/' ? (size_t)(slash + 1 - file) : 0;
+    char *path = alloc_bytes(directory + strlen(name) + 1);
+    if (!path) {
+        refuse_memory(builder->problems);
+        return NULL;
+    }
+    memcpy(path, file, directory);
+    strcpy(path + directory, name);
+    return path;
+}
+
+/* Makes the paths of a section relative to the working directory. Returns false when out of memory,
+ * which is reported. */
+static bool resolve_paths(const struct builder *builder, const struct place *place)
+{
+    for (size_t i = 0, count = options_count(); i < count; i++) {
+        struct option_row row = option_row(i);
+        const char **member = (void *)((char *)place->target + row.option->offset);
+        if (row.section != place->section->kind || !has_option(place, &row) ||
+            row.option->kind != OPTION_PATH || !*member || !**member)
+            continue;
+        char *path = path_of(builder, *member);
+        if (!path)
+            return false;
+        free((char *)*member);
+        *member = path;
+    }
+    return true;
+}
+
 static void build_source(struct builder *builder, struct place *place)
 {
     const struct source_settings *settings = place->target;
@@ -268,6 +303,8 @@ static void build_source(struct builder *builder, struct place *place)
             (!place->given[i].value || place->given[i].bad))
             return;
     }
+    if (!resolve_paths(builder, place))
+        return;
     wrong = source_check(settings, &option);
     if (wrong)
         problems_add(builder->problems, line_of(place, option), "%s: %s", call(place, called),
@@ -344,37 +381,13 @@ static void find_source(const struct builder *builder, const struct place *place
                  problem_quote(quote, value->text), names);
 }
 
-/* The path of a file that is named in the config, relative to the config's directory. The caller
- * frees it. NULL: out of memory, which is reported. */
-static char *path_of(const struct builder *builder, const char *name)
-{
-    const char *file = builder->problems->file, *slash = strrchr(file, '/');
-    size_t directory = slash && name[0] != '/' ? (size_t)(slash + 1 - file) : 0;
-    char *path = alloc_bytes(directory + strlen(name) + 1);
-    if (!path) {
-        refuse_memory(builder->problems);
-        return NULL;
-    }
-    memcpy(path, file, directory);
-    strcpy(path + directory, name);
-    return path;
-}
-
-/* Resolves the paths of files, and reads the files to check them. */
+/* Reads the files of certificates to check them. */
 static void build_cache(struct builder *builder, struct place *place)
 {
     struct redis_settings *redis = &builder->conf->cache.redis;
-    const char **files[] = {&redis->tls_ca, &redis->tls_certificate, &redis->tls_key};
     struct redis_problem problem;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        if (!*files[i] || !**files[i])
-            continue;
-        char *path = path_of(builder, *files[i]);
-        if (!path)
-            return;
-        free((char *)*files[i]);
-        *files[i] = path;
-    }
+    if (!resolve_paths(builder, place))
+        return;
     size_t max_value = builder->conf->cache.max_value;
     if (redis->max_pending > 0 && max_value > redis->max_pending)
         problems_warn(builder->problems, line_of(place, "max_pending"),

@@ -142,7 +142,7 @@ static bool store_string(const struct option *option, const char *text, void *me
     char *copy = alloc_copy(text, strlen(text));
     if (!copy)
         return false;
-    if (option->kind == OPTION_STRING) {
+    if (option->kind != OPTION_LIST) {
         *(const char **)member = copy;
         return true;
     }
@@ -210,6 +210,7 @@ bool option_store(const struct option *option, const char *text, void *target,
         *(unsigned *)member = parsed.mode;
         break;
     case OPTION_STRING:
+    case OPTION_PATH:
     case OPTION_LIST:
         if (!store_string(option, text, member)) {
             snprintf(wrong, OPTION_WRONG_ROOM, "out of memory");
@@ -227,7 +228,7 @@ bool option_store(const struct option *option, const char *text, void *target,
 void option_free(const struct option *option, void *target)
 {
     void *member = (char *)target + option->offset;
-    if (option->kind == OPTION_STRING)
+    if (option->kind == OPTION_STRING || option->kind == OPTION_PATH)
         free((char *)*(const char **)member);
     if (option->kind == OPTION_LIST) {
         const char *const **list = member;

@@ -133,13 +133,13 @@ static const struct option cache_options[] = {
      .preset = "5s", .min = "100ms", .max = "1h",
      .help = "If a process dies while it generates a fragment, another one takes over after this "
              "time."},
-    {"tls_ca", OPTION_STRING, AT(struct conf, cache.redis.tls_ca), .preset = "",
+    {"tls_ca", OPTION_PATH, AT(struct conf, cache.redis.tls_ca), .preset = "",
      .help = "PEM file of CA certificates to verify Redis servers with; the path is relative to "
              "this file; \"\": the system's certificates."},
-    {"tls_certificate", OPTION_STRING, AT(struct conf, cache.redis.tls_certificate),
+    {"tls_certificate", OPTION_PATH, AT(struct conf, cache.redis.tls_certificate),
      .preset = "",
      .help = "PEM file of the client certificate for Redis, with its chain; \"\": none."},
-    {"tls_key", OPTION_STRING, AT(struct conf, cache.redis.tls_key), .preset = "",
+    {"tls_key", OPTION_PATH, AT(struct conf, cache.redis.tls_key), .preset = "",
      .help = "PEM file of the client certificate's key, without a passphrase."},
     {"tls_name", OPTION_STRING, AT(struct conf, cache.redis.tls_name), .preset = "",
      .help = "The name that the certificates of Redis servers must have; \"\": the host of each "
