@@ -2,6 +2,9 @@
 #ifndef WORKERLESS_SOURCE_HTTP_H
 #define WORKERLESS_SOURCE_HTTP_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "source/source.h"
 
 struct http_settings {
@@ -12,6 +15,16 @@ struct http_settings {
 
     const char *const *redirects; /* see redirect.h */
     size_t redirect_count;
+
+    /* Files of certificates in PEM. */
+    const char *tls_ca;                    /* trusted instead of the system's */
+    const char *tls_certificate, *tls_key; /* our own; both or none */
 };
+
+/* Whether an option that may be left out has a value: neither NULL nor "". */
+static inline bool http_is_set(const char *text)
+{
+    return text && *text;
+}
 
 #endif

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "source/http.h"
+#include "source/http_tls.h"
 #include "source/redirect.h"
 #include "source/url.h"
 
@@ -23,19 +24,31 @@ const struct option http_options[HTTP_OPTIONS] = {
      .help = "Hosts that redirects may lead to besides the scheme, host and port of the url: HOST, "
              "HOST:PORT or SCHEME://HOST[:PORT]. The scheme defaults to that of the url, the port "
              "to the default port of the scheme."},
+    {"tls_ca", OPTION_PATH, OPTION_AT(struct http_settings, tls_ca), .preset = "",
+     .help = "PEM file of CA certificates to verify the servers with, also those of redirects; the "
+             "path is relative to this file; \"\": the system's certificates."},
+    {"tls_certificate", OPTION_PATH, OPTION_AT(struct http_settings, tls_certificate), .preset = "",
+     .help = "PEM file of the client certificate, with its chain, for the scheme, host and port of "
+             "the url; \"\": none."},
+    {"tls_key", OPTION_PATH, OPTION_AT(struct http_settings, tls_key), .preset = "",
+     .help = "PEM file of the client certificate's key, without a passphrase; nobody but its owner "
+             "and group may have access to it."},
 };
 
 _Static_assert(offsetof(struct http_settings, redirect_count) ==
                    offsetof(struct http_settings, redirects) + sizeof(char **),
                "a list is followed by its count");
 
-const char *http_check(const struct source_settings *settings, const char **option)
+const char *http_check(const struct source_settings *common, const char **option)
 {
-    const char *url = ((const struct http_settings *)settings)->url;
+    const struct http_settings *settings = (const struct http_settings *)common;
     *option = "url";
-    if (!url || !*url)
+    if (!http_is_set(settings->url))
         return "a source of type http needs a url";
-    return url_check(url);
+    const char *problem = url_check(settings->url);
+    if (!problem)
+        problem = http_tls_check(settings, option);
+    return problem;
 }
 
 const char *http_lacks_name(const struct source_settings *settings)

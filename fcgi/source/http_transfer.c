@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "base/alloc.h"
+#include "source/http_tls.h"
 
 /* CURLOPT_QUICK_EXIT: without it, aborting a call waits for its name lookup. */
 #if LIBCURL_VERSION_NUM < 0x075700
@@ -85,6 +86,10 @@ static CURLcode set_up(struct http_transfer *transfer, struct curl_slist *header
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
     if (!code)
+        code = http_tls_trust(easy, transfer->settings);
+    if (!code)
+        code = http_tls_show(easy, transfer->settings, true);
+    if (!code)
         code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -129,12 +134,24 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     return NULL;
 }
 
+/* Lets the transfer show who we are only to the host of the source's url. */
+static CURLcode go_elsewhere(struct http_transfer *transfer, bool elsewhere)
+{
+    if (transfer->elsewhere == elsewhere)
+        return CURLE_OK;
+    transfer->elsewhere = elsewhere;
+    return http_tls_show(transfer->easy, transfer->settings, !elsewhere);
+}
+
 /* Takes the url, which is NULL when out of memory. */
-static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *transfer, char *url)
+static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *transfer, char *url,
+                      bool elsewhere)
 {
     free(transfer->url);
     transfer->url = url;
     CURLcode code = url ? curl_easy_setopt(transfer->easy, CURLOPT_URL, url) : CURLE_OUT_OF_MEMORY;
+    if (!code)
+        code = go_elsewhere(transfer, elsewhere);
     if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
         code = CURLE_OUT_OF_MEMORY;
     return code;
@@ -149,7 +166,7 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
         return NULL;
     }
     transfer->call = call;
-    *code = fetch(transfers, transfer, url);
+    *code = fetch(transfers, transfer, url, false);
     if (!*code)
         return transfer;
     http_transfer_give_back(transfers, transfer);
@@ -193,8 +210,8 @@ static bool is_redirect(long status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/* Returns the url to follow, or NULL with the reason in `refusal`. */
-static char *redirect_of(struct http_transfer *transfer)
+/* Returns the url to follow and sets *elsewhere, or NULL with the reason in `refusal`. */
+static char *redirect_of(struct http_transfer *transfer, bool *elsewhere)
 {
     struct slice location = http_transfer_header(transfer, "Location");
     if (location.len == 0)
@@ -204,7 +221,8 @@ static char *redirect_of(struct http_transfer *transfer)
         snprintf(transfer->refusal, sizeof transfer->refusal, "redirects again, after %d redirects",
                  REDIRECTS_MAX);
     else
-        return redirect_target(transfer->settings, transfer->url, location.data, transfer->refusal);
+        return redirect_target(transfer->settings, transfer->url, location.data, elsewhere,
+                               transfer->refusal);
     return NULL;
 }
 
@@ -213,7 +231,8 @@ bool http_transfer_redirected(struct http_transfers *transfers, struct http_tran
 {
     if ((*code && transfer->stop != STOP_IGNORED) || !is_redirect(http_transfer_status(transfer)))
         return false;
-    char *url = redirect_of(transfer);
+    bool elsewhere = false;
+    char *url = redirect_of(transfer, &elsewhere);
     if (!url) {
         transfer->stop = STOP_REDIRECT;
         return false;
@@ -222,7 +241,7 @@ bool http_transfer_redirected(struct http_transfers *transfers, struct http_tran
     transfer->redirects++;
     transfer->ignored = 0;
     transfer->stop = STOP_NOT;
-    *code = fetch(transfers, transfer, url);
+    *code = fetch(transfers, transfer, url, elsewhere);
     return !*code;
 }
 

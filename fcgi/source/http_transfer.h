@@ -26,7 +26,8 @@ struct http_transfer {
     struct buffer body;
     size_t ignored;
     enum http_stop stop;
-    unsigned redirects;         /* followed so far */
+    unsigned redirects; /* followed so far */
+    bool elsewhere;     /* the url is that of another host: none of our secrets are for it */
     struct http_transfer *next; /* in the list of idle transfers */
     char error[CURL_ERROR_SIZE];
     char refusal[REDIRECT_WHY_ROOM]; /* of STOP_REDIRECT */

@@ -148,7 +148,7 @@ static char *target_url(CURLU *target, CURLU *own)
 }
 
 static char *target_judge(const struct http_settings *settings, CURLU *own_parts,
-                          CURLU *target_parts, char why[REDIRECT_WHY_ROOM])
+                          CURLU *target_parts, bool *elsewhere, char why[REDIRECT_WHY_ROOM])
 {
     struct origin own, target;
     char shown[ORIGIN_ROOM];
@@ -163,6 +163,7 @@ static char *target_judge(const struct http_settings *settings, CURLU *own_parts
                  "redirects to %s, which is refused (list it in redirects to allow it)", shown);
         return NULL;
     }
+    *elsewhere = !back;
     char *url = target_url(target_parts, back ? own_parts : NULL);
     if (!url)
         snprintf(why, REDIRECT_WHY_ROOM, "redirects, but there is not enough memory to follow");
@@ -170,7 +171,7 @@ static char *target_judge(const struct http_settings *settings, CURLU *own_parts
 }
 
 char *redirect_target(const struct http_settings *settings, const char *from, const char *location,
-                      char why[REDIRECT_WHY_ROOM])
+                      bool *elsewhere, char why[REDIRECT_WHY_ROOM])
 {
     CURLU *own = curl_url(), *target = curl_url();
     char *url = NULL;
@@ -180,7 +181,7 @@ char *redirect_target(const struct http_settings *settings, const char *from, co
     else if (curl_url_set(own, CURLUPART_URL, settings->url, CURLU_PATH_AS_IS) == CURLUE_OK &&
              curl_url_set(target, CURLUPART_URL, from, CURLU_PATH_AS_IS) == CURLUE_OK &&
              curl_url_set(target, CURLUPART_URL, location, LOCATION_FLAGS) == CURLUE_OK)
-        url = target_judge(settings, own, target, why);
+        url = target_judge(settings, own, target, elsewhere, why);
     curl_url_cleanup(own);
     curl_url_cleanup(target);
     return url;

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Union
 from urllib.parse import unquote
 
 from .wait import DEADLINE, SLOWNESS, wait_until
@@ -48,16 +49,40 @@ class Call:
     path: str  # as it was on the wire
     headers: Dict[str, str]  # names in lower case
     connection: int  # which of the API's connections it came on
+    body: bytes = b""
+
+
+class Tls(NamedTuple):
+    """An API that speaks TLS: files in PEM. ask: it refuses clients without a certificate of that
+    CA."""
+
+    certificate: Path
+    key: Path
+    ask: Optional[Path] = None
+
+    def context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        if self.ask:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.ask)
+        return context
 
 
 class SlowApi:
-    """The API: threads in this process. Use as a context manager, or start() and stop()."""
+    """The API: threads in this process. Use as a context manager, or start() and stop().
+
+    socket_path: it listens on a unix socket there, and not on a port.
+    tls:         it speaks TLS."""
 
     name = "api"
 
     def __init__(self, tmp: Union[str, Path, None] = None,
-                 delay: Callable[[], float] = lambda: 0.0) -> None:
+                 delay: Callable[[], float] = lambda: 0.0, *,
+                 socket_path: Union[str, Path] = "", tls: Optional[Tls] = None) -> None:
         self.delay = delay
+        self.socket_path = str(socket_path)
+        self._tls = tls
         self.text: Callable[[str], str] = "result for {}".format
         self.log_path = Path(tmp) / "api.log" if tmp else None
         self._lock = threading.Lock()
@@ -72,8 +97,10 @@ class SlowApi:
     # Life.
 
     def start(self) -> "SlowApi":
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _UnixServer(self.socket_path, _Handler) if self.socket_path \
+            else _Server(("127.0.0.1", 0), _Handler)
         self._server.api = self
+        self._server.tls = self._tls.context() if self._tls else None
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
@@ -102,7 +129,7 @@ class SlowApi:
     @property
     def url(self) -> str:
         """Without a slash at its end."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     # What it answers. A path may be given with or without its first slash.
 
@@ -181,18 +208,27 @@ def _path(path: str) -> str:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 300  # of an idle connection; stop() ends it sooner
-    disable_nagle_algorithm = True
     api: SlowApi
 
     def setup(self) -> None:
+        self.disable_nagle_algorithm = not self.server.api.socket_path
+        if self.server.tls:
+            self.request.settimeout(DEADLINE * SLOWNESS)
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         super().setup()
         self.api = self.server.api
         self.number = self.api._number()
 
+    def finish(self) -> None:
+        super().finish()
+        if self.server.tls:
+            self.request.close()
+
     def do_GET(self) -> None:  # pylint: disable=invalid-name
         headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length", 0)))
         answer, gate = self.api._find(self.path)  # first: a call that is noted has its answer
-        self.api._note(Call(self.command, self.path, headers, self.number))
+        self.api._note(Call(self.command, self.path, headers, self.number, body))
         if answer is None:
             name = unquote(self.path.partition("?")[0].lstrip("/"))
             answer = Answer(body=self.api.text(name).encode(), delay=self.api.delay())
@@ -245,6 +281,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 1024
     api: SlowApi
+    tls: Optional[ssl.SSLContext]
 
     def __init__(self, *arguments) -> None:
         self._open = set()
@@ -268,3 +305,11 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def handle_error(self, request, client_address) -> None:
         pass  # a peer that went away; tests judge by what they see
+
+
+class _UnixServer(_Server):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        Path(self.server_address).unlink(missing_ok=True)
+        super().server_bind()

@@ -37,8 +37,8 @@ ROOMS = [room for room, _ in ORDER]
 HOMES = {
     r"hiredis/.*": ["redis/*.c"],
     r"openssl/.*": ["redis/tls.c"],
-    r"curl/.*": ["source/http_multi.[ch]", "source/http_transfer.[ch]", "source/redirect.c",
-                 "source/url.c"],
+    r"curl/.*": ["source/http_multi.[ch]", "source/http_tls.[ch]",
+                 "source/http_transfer.[ch]", "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
     r"fcgi.*\.h": ["wire/listener.c"],
     r"fastcgi\.h": ["fastcgi/record.h", "wire/listener.c"],

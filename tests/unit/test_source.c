@@ -294,22 +294,26 @@ static void test_redirects(void **state)
         while (list[settings.redirect_count])
             settings.redirect_count++;
         const char *from = cases[i].url == own ? from_own : "http://h/";
-        char *target = redirect_target(&settings, from, cases[i].location, why);
+        bool elsewhere;
+        char *target = redirect_target(&settings, from, cases[i].location, &elsewhere, why);
         if (!target != !cases[i].target || (target && strcmp(target, cases[i].target) != 0) ||
             (!target && (!strstr(why, cases[i].why) || strstr(why, "secret"))))
             fail_msg("row %zu, %s: %s, \"%s\"", i, cases[i].location, target ? target : "NULL",
                      why);
+        assert_row(i, !target || elsewhere == (cases[i].list != NOTHING));
         free(target);
     }
 
     /* A redirect of what was redirected to: relative to it, and without what it was not given. */
     struct http_settings settings = {.url = own, .redirects = lists[CDN], .redirect_count = 1};
     char why[REDIRECT_WHY_ROOM];
-    char *target = redirect_target(&settings, "http://cdn.test/x/y", "z", why);
+    bool elsewhere = false;
+    char *target = redirect_target(&settings, "http://cdn.test/x/y", "z", &elsewhere, why);
     assert_string_equal(target, "http://cdn.test/x/z");
+    assert_true(elsewhere);
     free(target);
     alloc_fail_after(0);
-    target = redirect_target(&settings, from_own, "/b", why);
+    target = redirect_target(&settings, from_own, "/b", &elsewhere, why);
     alloc_fail_after(-1);
     assert_null(target);
     assert_non_null(strstr(why, "memory"));
