@@ -168,9 +168,10 @@ static void call_settle(struct http_call *call)
     } else {
         if (call->code == CURLE_OPERATION_TIMEDOUT)
             result.status = SOURCE_TIMED_OUT;
-        call_reason(call, room, ": %s",
-                    transfer && transfer->error[0] ? transfer->error
-                                                   : curl_easy_strerror(call->code));
+        char failure[HTTP_FAILURE_ROOM] = "out of memory";
+        if (transfer)
+            http_transfer_failure(transfer, call->code, failure);
+        call_reason(call, room, ": %s", failure);
     }
     call_end(call, &result);
 }

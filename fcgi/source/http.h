@@ -9,9 +9,10 @@
 
 struct http_settings {
     struct source_settings settings;
-    const char *url; /* with {name} where the fragment's name goes */
-    double timeout;  /* seconds for the complete call, redirects included */
-    size_t max_body; /* bytes, after content decoding */
+    const char *url;    /* with {name} where the fragment's name goes */
+    const char *socket; /* path of the unix socket that all calls go through */
+    double timeout;     /* seconds for the complete call, redirects included */
+    size_t max_body;    /* bytes, after content decoding */
 
     const char *const *redirects; /* see redirect.h */
     size_t redirect_count;

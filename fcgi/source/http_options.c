@@ -2,15 +2,30 @@
 #include "source/http_options.h"
 
 #include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
 
 #include "source/http.h"
 #include "source/http_tls.h"
 #include "source/redirect.h"
 #include "source/url.h"
 
+static const char *check_socket(const char *text)
+{
+    if (*text && *text != '/')
+        return "write an absolute path, such as /run/app.sock";
+    if (strlen(text) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return "too long for the path of a unix socket: at most 107 bytes";
+    return NULL;
+}
+
 const struct option http_options[HTTP_OPTIONS] = {
     {"url", OPTION_STRING, OPTION_AT(struct http_settings, url), .required = true,
      .help = "URL to call, http or https; {name} is replaced by the fragment's name."},
+    {"socket", OPTION_STRING, OPTION_AT(struct http_settings, socket), .preset = "",
+     .check = check_socket,
+     .help = "Path of a unix socket to call through; the host of the url is then only a name that "
+             "is sent along. \"\": none."},
     {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
      .min = "1ms", .max = "1d",
      .help = "Time limit for a complete call; over it, requests get 504."},
@@ -46,9 +61,13 @@ const char *http_check(const struct source_settings *common, const char **option
     if (!http_is_set(settings->url))
         return "a source of type http needs a url";
     const char *problem = url_check(settings->url);
-    if (!problem)
-        problem = http_tls_check(settings, option);
-    return problem;
+    if (problem)
+        return problem;
+    if (http_is_set(settings->socket) && settings->redirect_count > 0) {
+        *option = "redirects";
+        return "redirects can't be listed with socket, since no other host is reached through it";
+    }
+    return http_tls_check(settings, option);
 }
 
 const char *http_lacks_name(const struct source_settings *settings)

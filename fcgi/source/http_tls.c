@@ -1,6 +1,6 @@
 /* libcurl reads the files for each new connection, so a renewed certificate needs no restart. To
- * find errors in them at start, a connection to ourselves is begun: libcurl loads all files before it
- * sends its first byte. So what is checked is what it does, whatever TLS library it has. */
+ * find errors in them at start, a connection to ourselves is begun: libcurl loads all files before
+ * it sends its first byte. So what is checked is what it does, whatever TLS library it has. */
 #include "source/http_tls.h"
 
 #include <errno.h>

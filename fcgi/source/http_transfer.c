@@ -25,6 +25,19 @@ long http_transfer_status(const struct http_transfer *transfer)
     return status;
 }
 
+void http_transfer_failure(const struct http_transfer *transfer, CURLcode code,
+                           char out[HTTP_FAILURE_ROOM])
+{
+    long error = 0;
+    const char *socket = transfer->settings->socket;
+    int len = snprintf(out, HTTP_FAILURE_ROOM, "%s",
+                       transfer->error[0] ? transfer->error : curl_easy_strerror(code));
+    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &error);
+    if (http_is_set(socket) && code == CURLE_COULDNT_CONNECT && error != 0)
+        snprintf(out + len, HTTP_FAILURE_ROOM - (size_t)len, " (%s: %s)", socket,
+                 strerror((int)error));
+}
+
 /* CURLINFO_CONTENT_TYPE can't be used: it may be that of an earlier response. */
 struct slice http_transfer_header(const struct http_transfer *transfer, const char *name)
 {
@@ -85,6 +98,8 @@ static CURLcode set_up(struct http_transfer *transfer, struct curl_slist *header
         code = curl_easy_setopt(easy, strings[i].option, strings[i].value);
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
+    if (!code && http_is_set(transfer->settings->socket))
+        code = curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, transfer->settings->socket);
     if (!code)
         code = http_tls_trust(easy, transfer->settings);
     if (!code)

@@ -72,6 +72,11 @@ bool http_transfer_redirected(struct http_transfers *transfers, struct http_tran
 /* The status of the last response; 0: there was none. */
 long http_transfer_status(const struct http_transfer *transfer);
 
+/* Writes how the transfer failed, and the socket that it went through. */
+#define HTTP_FAILURE_ROOM 500
+void http_transfer_failure(const struct http_transfer *transfer, CURLcode code,
+                           char out[HTTP_FAILURE_ROOM]);
+
 /* A header of the last response; empty if there is none. Valid until the next transfer. */
 struct slice http_transfer_header(const struct http_transfer *transfer, const char *name);
 

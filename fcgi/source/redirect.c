@@ -159,8 +159,9 @@ static char *target_judge(const struct http_settings *settings, CURLU *own_parts
     bool back = origin_read(own_parts, &own) && origin_equal(&own, &target);
     if (!back && !origin_is_listed(settings, &own, &target)) {
         origin_show(&target, shown);
-        snprintf(why, REDIRECT_WHY_ROOM,
-                 "redirects to %s, which is refused (list it in redirects to allow it)", shown);
+        snprintf(why, REDIRECT_WHY_ROOM, "redirects to %s, which is refused (%s)", shown,
+                 http_is_set(settings->socket) ? "it is not reached through socket"
+                                               : "list it in redirects to allow it");
         return NULL;
     }
     *elsewhere = !back;

@@ -20,9 +20,9 @@ const char *redirect_check(const char *allowed);
 
 /* Resolves `location`, the Location header of a response from `from`, to an absolute url. The user
  * and password of the source's url are kept only for its own scheme, host and port; those of a
- * Location are dropped. Returns a terminated string that the caller frees, and sets *elsewhere unless
- * it has the scheme, host and port of the source's url. NULL: do not follow it; `why` is the reason,
- * which completes a sentence that begins with `from`. */
+ * Location are dropped. Returns a terminated string that the caller frees, and sets *elsewhere,
+ * which is false for the source's own scheme, host and port. NULL: do not follow it; `why` is the
+ * reason, which completes a sentence that begins with `from`. */
 char *redirect_target(const struct http_settings *settings, const char *from, const char *location,
                       bool *elsewhere, char why[REDIRECT_WHY_ROOM]);
 

@@ -3,6 +3,7 @@ often, and what it is told of the request that caused them."""
 
 import os
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -23,8 +24,8 @@ fragment "*" {{ source = "api" ttl = "60s" }}
 
 @pytest.fixture
 def call(daemon):
-    """call(url, options, names...) has fragments made by a new daemon; returns it and the responses,
-    or the one response if there is one name."""
+    """call(url, options, names...) has a new daemon make fragments; returns it and the responses, or
+    the one response if there is one name."""
     def made(url: str, options: str = "", *names: str) -> tuple:
         server = daemon(CONFIG.format(url=url, options=options))
         with Connection(server.address) as connection:
@@ -170,3 +171,51 @@ def test_certificates_without_tls(tmp, papers, check, option):
     shutil.copy(file, tmp / "file.pem")
     assert check(CONFIG.format(url="http://localhost/{name}", options=f'{option} = "file.pem"')) \
         == (1, f'FILE:3: source "api": {option} has no effect, since the url is not https\n')
+
+# Unix sockets.
+
+
+def test_socket(tmp, run, call):
+    """The host of the url is only a name."""
+    api = run(SlowApi(socket_path=tmp / "app.sock"))
+    api.answer("b", status=302, headers={"Location": "http://app.test/c"})
+    _, (one, two) = call("http://app.test/{name}", f'socket = "{tmp}/app.sock"', "a", "b")
+    assert "result for a" in one.text and "result for c" in two.text
+    assert {call.headers["host"] for call in api.requests()} == {"app.test"}
+    assert {call.connection for call in api.requests()} == {1}
+
+
+def test_socket_with_tls(tmp, run, call, papers):
+    authority, identity, _ = papers
+    api = run(SlowApi(socket_path=tmp / "app.sock", tls=Tls(*identity)))
+    server, response = call("https://127.0.0.1/{name}", f'socket = "{tmp}/app.sock" '
+                            f'tls_ca = "{authority.file}"')
+    assert response.status == 200, server.log()
+    _, response = call("https://localhost/{name}", f'socket = "{tmp}/app.sock" '
+                       f'tls_ca = "{authority.file}"')
+    assert response.status == 502  # the certificate is that of 127.0.0.1
+    assert api.calls() == 1
+
+
+@pytest.mark.parametrize("state, why", [("absent", "No such file or directory"),
+                                        ("left behind", "Connection refused")])
+def test_socket_without_a_server(tmp, call, state, why):
+    if state == "left behind":
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(f"{tmp}/app.sock")
+    server, response = call("http://app.test/{name}", f'socket = "{tmp}/app.sock"', "a")
+    assert response.status == 502
+    assert 'source "api": http://app.test/a: ' in server.log()
+    assert f"({tmp}/app.sock: {why})\n" in server.log()
+
+
+def test_redirects_through_a_socket(tmp, run, call, api):
+    """Nothing else is reached, neither through the socket nor past it."""
+    app = run(SlowApi(socket_path=tmp / "app.sock"))
+    app.answer("a", status=302, headers={"Location": f"{api.url}/a"})
+    app.answer("b", status=302, headers={"Location": "https://app.test/b"})
+    server, responses = call("http://app.test/{name}", f'socket = "{tmp}/app.sock"', "a", "b")
+    assert [response.status for response in responses] == [502, 502]
+    assert (api.calls(), app.calls()) == (0, 2)
+    assert (f"redirects to {api.url}, which is refused (it is not reached through socket)\n"
+            in server.log())

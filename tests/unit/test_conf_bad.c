@@ -86,6 +86,16 @@ static void test_bad_values(void **state)
          "https://HOST[:PORT], such as cdn.example.com or https://[2001:db8::1]:8443"},
         {"source s { type = simulated\n redirects = { cdn.test } }\n" FRAGMENT,
          "2: redirects is for sources of type http"},
+        {"source s { type = http url = 'http://h/'\n socket = 'app.sock' }\n" FRAGMENT,
+         "2: socket = \"app.sock\": write an absolute path, such as /run/app.sock"},
+        {"source s { type = http url = 'http://h/'\n socket = "
+         "'/234567890123456789012345678901234567"
+         "89012345678901234567890123456789012345678901234567890123456789012345678' }\n" FRAGMENT,
+         "2: socket = *"},
+        {"source s { type = http url = 'http://h/'\n socket = '/s'\n redirects = cdn.test "
+         "}\n" FRAGMENT,
+         "3: source \"s\": redirects can't be listed with socket, since no other host is reached "
+         "through it"},
         {"source s { type = http url = 'https://h/'\n tls_ca = none.pem }\n" FRAGMENT,
          "2: source \"s\": tls_ca: DIR/none.pem: No such file or directory"},
         {"source s { type = http url = 'https://h/'\n tls_ca = unavailable.html }\n" FRAGMENT,
@@ -129,7 +139,7 @@ static void test_bad_options(void **state)
          "1: no option \"lisen\" at the top level; did you mean \"listen\"?"},
         {SIMULATED "framgent a { source = s }\n",
          "2: no option \"framgent\" at the top level; did you mean \"fragment\"?"},
-        {SIMULATED FRAGMENT "cache { socket = x }\n", "3: no option \"socket\" in a cache section"},
+        {SIMULATED FRAGMENT "cache { pocket = x }\n", "3: no option \"pocket\" in a cache section"},
         {SIMULATED FRAGMENT "redis = \"\"\n",
          "3: no option \"redis\" at the top level; it belongs in a cache section"},
         {SIMULATED FRAGMENT "include(\"/etc/passwd\")\n",
