@@ -40,6 +40,7 @@
 #include "conf/conf.h"
 #include "park/flights.h"
 #include "redis/tls.h"
+#include "source/http_features.h"
 #include "source/source.h"
 #include "web/service.h"
 #include "wire/connection.h"
@@ -350,6 +351,7 @@ int main(int argc, char **argv)
         case 'V':
             puts("workerless " PACKAGE_VERSION);
             printf("TLS to Redis: %s\n", redis_tls_is_built() ? "yes" : "no");
+            http_features_print(stdout);
             return EXIT_SUCCESS;
         case 'h':
             usage(stdout);

@@ -7,12 +7,20 @@
 
 #include "source/source.h"
 
+/* What the option `http2` says, in the order of its words. */
+enum http2_use {
+    HTTP2_NO,
+    HTTP2_NEGOTIATED,      /* over TLS, if the server has it too */
+    HTTP2_PRIOR_KNOWLEDGE, /* without TLS: the server has it */
+};
+
 struct http_settings {
     struct source_settings settings;
     const char *url;    /* with {name} where the fragment's name goes */
     const char *socket; /* path of the unix socket that all calls go through */
-    double timeout;     /* seconds for the complete call, redirects included */
-    size_t max_body;    /* bytes, after content decoding */
+    enum http2_use http2;
+    double timeout;  /* seconds for the complete call, redirects included */
+    size_t max_body; /* bytes, after content decoding */
 
     const char *const *redirects; /* see redirect.h */
     size_t redirect_count;

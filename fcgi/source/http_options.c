@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "source/http.h"
+#include "source/http_features.h"
 #include "source/http_tls.h"
 #include "source/redirect.h"
 #include "source/url.h"
@@ -26,6 +27,10 @@ const struct option http_options[HTTP_OPTIONS] = {
      .check = check_socket,
      .help = "Path of a unix socket to call through; the host of the url is then only a name that "
              "is sent along. \"\": none."},
+    {"http2", OPTION_CHOICE, OPTION_AT(struct http_settings, http2), .preset = "yes",
+     .words = "no yes prior-knowledge",
+     .help = "HTTP/2. yes: over https, if the server offers it and libcurl has it, else HTTP/1.1. "
+             "prior-knowledge: over http, for a server that is known to accept it."},
     {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
      .min = "1ms", .max = "1d",
      .help = "Time limit for a complete call; over it, requests get 504."},
@@ -63,6 +68,13 @@ const char *http_check(const struct source_settings *common, const char **option
     const char *problem = url_check(settings->url);
     if (problem)
         return problem;
+    if (settings->http2 == HTTP2_PRIOR_KNOWLEDGE) {
+        *option = "http2";
+        if (!http_features_has_http2())
+            return "http2 = \"prior-knowledge\": this libcurl has no HTTP/2";
+        if (url_is_https(settings->url))
+            return "http2 = \"prior-knowledge\" is for http; over https write \"yes\"";
+    }
     if (http_is_set(settings->socket) && settings->redirect_count > 0) {
         *option = "redirects";
         return "redirects can't be listed with socket, since no other host is reached through it";

@@ -9,13 +9,13 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "source/http.h"
+#include "source/url.h"
 
 #define WHY_ROOM    400
 #define PROBE_TURNS 1000 /* of a millisecond each */
@@ -192,7 +192,7 @@ const char *http_tls_check(const struct http_settings *settings, const char **op
         {"tls_certificate", settings->tls_certificate, "CERTIFICATE-----", no_certificate, false},
         {"tls_key", settings->tls_key, "PRIVATE KEY-----", no_key, true},
     };
-    bool is_used = strncasecmp(settings->url, "https:", strlen("https:")) == 0;
+    bool is_used = url_is_https(settings->url);
     bool any = false;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (!http_is_set(files[i].path))

@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "base/alloc.h"
+#include "source/http_features.h"
 #include "source/http_tls.h"
 
 /* CURLOPT_QUICK_EXIT: without it, aborting a call waits for its name lookup. */
@@ -67,6 +68,28 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *context)
     return CURL_WRITEFUNC_ERROR;
 }
 
+/* Other hosts are not known to have HTTP/2. */
+static CURLcode set_version(const struct http_transfer *transfer, bool elsewhere)
+{
+    enum http2_use http2 = transfer->settings->http2;
+    long version = CURL_HTTP_VERSION_1_1;
+    if (http2 == HTTP2_PRIOR_KNOWLEDGE && !elsewhere)
+        version = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+    else if (http2 != HTTP2_NO && http_features_has_http2())
+        version = CURL_HTTP_VERSION_2TLS;
+    CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_HTTP_VERSION, version);
+    if (code || http2 != HTTP2_PRIOR_KNOWLEDGE)
+        return code;
+    /* Calls that start together share a connection, and do not open one each, if that works. */
+    bool breaks = http_features_breaks_http2();
+    code = curl_easy_setopt(transfer->easy, CURLOPT_PIPEWAIT, !breaks && !elsewhere ? 1L : 0L);
+    if (!code)
+        code = curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, breaks ? 1L : 0L);
+    if (!code)
+        code = curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, breaks ? 1L : 0L);
+    return code;
+}
+
 /* Options that are the same for all calls. curl uses cookies and .netrc only on request. */
 static CURLcode set_up(struct http_transfer *transfer, struct curl_slist *headers)
 {
@@ -100,6 +123,8 @@ static CURLcode set_up(struct http_transfer *transfer, struct curl_slist *header
         code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
     if (!code && http_is_set(transfer->settings->socket))
         code = curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, transfer->settings->socket);
+    if (!code)
+        code = set_version(transfer, false);
     if (!code)
         code = http_tls_trust(easy, transfer->settings);
     if (!code)
@@ -155,7 +180,10 @@ static CURLcode go_elsewhere(struct http_transfer *transfer, bool elsewhere)
     if (transfer->elsewhere == elsewhere)
         return CURLE_OK;
     transfer->elsewhere = elsewhere;
-    return http_tls_show(transfer->easy, transfer->settings, !elsewhere);
+    CURLcode code = set_version(transfer, elsewhere);
+    if (!code)
+        code = http_tls_show(transfer->easy, transfer->settings, !elsewhere);
+    return code;
 }
 
 /* Takes the url, which is NULL when out of memory. */

@@ -39,6 +39,11 @@ static const char *check_template(const char *template)
     return NULL;
 }
 
+bool url_is_https(const char *url)
+{
+    return strncasecmp(url, "https:", strlen("https:")) == 0;
+}
+
 bool url_has_name(const char *template)
 {
     return strstr(template, PLACEHOLDER) != NULL;

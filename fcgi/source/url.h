@@ -10,6 +10,9 @@
  * host, {name} is not allowed where it is, or curl can't parse the url. */
 const char *url_check(const char *template);
 
+/* Whether its scheme is https. */
+bool url_is_https(const char *url);
+
 /* Whether the url depends on the fragment's name. */
 bool url_has_name(const char *template);
 

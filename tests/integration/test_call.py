@@ -2,15 +2,17 @@
 often, and what it is told of the request that caused them."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 
 import pytest
 
+from harness import fcgi
 from harness.fcgi import Connection
 from harness.peer import new_name
-from harness.servers import Workerless, need, workerless_binary, wrapper_command
+from harness.servers import Nginx, Workerless, need, workerless_binary, wrapper_command
 from harness.slowapi import SlowApi, Tls
 from harness.tls import Authority
 
@@ -47,6 +49,13 @@ def check(tmp):
         return done.returncode, done.stdout.replace(str(path), "FILE")
 
     return checked
+
+
+def features() -> str:
+    """What libcurl has, as -V says: "libcurl 7.88.1: TLS HTTP/2 gzip br"."""
+    said = subprocess.run([*wrapper_command(), workerless_binary(), "-V"], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout
+    return re.search(r"^libcurl \S+:.*$", said, re.MULTILINE)[0]
 
 
 # TLS.
@@ -219,3 +228,110 @@ def test_redirects_through_a_socket(tmp, run, call, api):
     assert (api.calls(), app.calls()) == (0, 2)
     assert (f"redirects to {api.url}, which is refused (it is not reached through socket)\n"
             in server.log())
+
+
+# HTTP/2.
+
+NGINX = """
+worker_processes 1;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path @DIR@/body; proxy_temp_path @DIR@/proxy; fastcgi_temp_path @DIR@/fastcgi;
+    uwsgi_temp_path @DIR@/uwsgi; scgi_temp_path @DIR@/scgi;
+    server {{
+        listen 127.0.0.1:@PORT@ {listen};
+        {tls}
+        location / {{
+            proxy_pass {api};
+            proxy_set_header X-Protocol $server_protocol;
+            proxy_set_header X-Connection $connection;
+        }}
+    }}
+}}
+"""
+
+
+def connections_of(api: SlowApi) -> int:
+    """How many connections nginx had from the daemon."""
+    return len({call.headers["x-connection"] for call in api.requests()})
+
+
+@pytest.fixture(scope="module")
+def shares_connections() -> bool:
+    """libcurl 7.88 can't use a connection again whose HTTP/2 was not negotiated."""
+    version = re.search(r"libcurl (\d+)\.(\d+)", features())
+    return (int(version[1]), int(version[2])) != (7, 88)
+
+
+@pytest.fixture
+def before_api(tmp, run, api, papers):
+    """before_api("ssl http2") starts an nginx that listens so, and passes everything to the API."""
+    def started(listen: str) -> Nginx:
+        _, identity, _ = papers
+        tls = f"ssl_certificate {identity.certificate}; ssl_certificate_key {identity.key};"
+        return run(Nginx(tmp, NGINX.format(listen=listen, tls=tls if "ssl" in listen else "",
+                                           api=api.url)))
+
+    return started
+
+
+@pytest.mark.parametrize("listen, option, protocol", [
+    ("ssl http2", "", "HTTP/2.0"),
+    ("ssl http2", 'http2 = "yes"', "HTTP/2.0"),
+    ("ssl http2", 'http2 = "no"', "HTTP/1.1"),
+    ("ssl", "", "HTTP/1.1"),
+    ("", "", "HTTP/1.1"),
+    ("http2", 'http2 = "prior-knowledge"', "HTTP/2.0"),
+])
+def test_http2(call, api, papers, before_api, listen, option, protocol):
+    nginx = before_api(listen)
+    secure = "ssl" in listen
+    url = f"{'https' if secure else 'http'}://127.0.0.1:{nginx.port}/{{name}}"
+    server, response = call(url, f'tls_ca = "{papers[0].file}" {option}' if secure else option, "a")
+    assert "result for a" in response.text, server.log()
+    assert [call.headers["x-protocol"] for call in api.requests()] == [protocol]
+
+
+def test_http2_is_not_spoken_to_who_is_not_known_to(call, api, before_api, tmp, run):
+    """prior-knowledge is about the url's host, and not about where it redirects to."""
+    nginx, other = before_api("http2"), run(SlowApi(tmp))
+    api.answer("a", status=302, headers={"Location": f"{other.url}/b"})
+    _, responses = call(f"http://127.0.0.1:{nginx.port}/{{name}}", 'http2 = "prior-knowledge" '
+                        f'redirects = "127.0.0.1:{other.port}"', "a", "c", "a")
+    assert "result for b" in responses[0].text and "result for c" in responses[1].text
+    assert other.calls() == 1
+
+
+def test_http2_calls_share_a_connection(daemon, api, before_api, shares_connections):
+    nginx = before_api("http2")
+    server = daemon(CONFIG.format(url=f"http://127.0.0.1:{nginx.port}/{{name}}",
+                                  options='http2 = "prior-knowledge"'))
+    names = [new_name() for _ in range(20)]
+    api.hold(*names)
+    with Connection(server.address) as connection:
+        for number, name in enumerate(names, start=1):
+            connection.send_raw(fcgi.request(f"/fragment/{name}", number))
+        api.wait_calls(None, len(names))
+        api.release_all()
+        for number in range(1, len(names) + 1):
+            assert connection.response(number).status == 200
+    assert connections_of(api) == (1 if shares_connections else len(names))
+
+
+def test_one_http2_call_ends_alone(daemon, api, before_api, shares_connections):
+    """One that runs out of time, or whose body is too large, leaves its connection to the
+    others."""
+    nginx = before_api("http2")
+    server = daemon(CONFIG.format(url=f"http://127.0.0.1:{nginx.port}/{{name}}",
+                                  options='http2 = "prior-knowledge" max_body = "1KiB"'))
+    api.hold("a")
+    api.answer("b", body="x" * 100_000)
+    with Connection(server.address) as connection:
+        connection.send_raw(fcgi.request("/fragment/a", 1))
+        api.wait_calls("a", 1)
+        assert connection.request("/fragment/b", 2).status == 502
+        assert connection.request("/fragment/c", 2).status == 200
+        api.release("a")
+        assert connection.response(1).status == 200
+    assert connections_of(api) == (1 if shares_connections else 3)

@@ -37,7 +37,7 @@ ROOMS = [room for room, _ in ORDER]
 HOMES = {
     r"hiredis/.*": ["redis/*.c"],
     r"openssl/.*": ["redis/tls.c"],
-    r"curl/.*": ["source/http_multi.[ch]", "source/http_tls.[ch]",
+    r"curl/.*": ["source/http_features.c", "source/http_multi.[ch]", "source/http_tls.[ch]",
                  "source/http_transfer.[ch]", "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
     r"fcgi.*\.h": ["wire/listener.c"],

@@ -38,6 +38,9 @@ static void test_sample(void **state)
     assert_int_equal(http(conf, 1)->max_body, 1 << 20);
     assert_int_equal(http(conf, 1)->settings.limits.connections, 100);
     assert_int_equal(http(conf, 1)->redirect_count, 0); /* none */
+    assert_int_equal(http(conf, 1)->http2, HTTP2_NEGOTIATED);
+    assert_string_equal(http(conf, 1)->socket, "");
+    assert_string_equal(http(conf, 1)->tls_ca, "");
     assert_int_equal(conf->route_count, 2);
     assert_string_equal(conf->routes[0].pattern, "a");
     assert_int_equal(conf->routes[0].recipe.source, 0);

@@ -96,6 +96,10 @@ static void test_bad_values(void **state)
          "}\n" FRAGMENT,
          "3: source \"s\": redirects can't be listed with socket, since no other host is reached "
          "through it"},
+        {"source s { type = http url = 'http://h/'\n http2 = h2c }\n" FRAGMENT,
+         "2: http2 = \"h2c\": must be no, yes or prior-knowledge"},
+        {"source s { type = http url = 'HTTPS://h/'\n http2 = prior-knowledge }\n" FRAGMENT,
+         "2: source \"s\": http2 = \"prior-knowledge\" is for http; over https write \"yes\""},
         {"source s { type = http url = 'https://h/'\n tls_ca = none.pem }\n" FRAGMENT,
          "2: source \"s\": tls_ca: DIR/none.pem: No such file or directory"},
         {"source s { type = http url = 'https://h/'\n tls_ca = unavailable.html }\n" FRAGMENT,

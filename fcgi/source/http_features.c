@@ -1,0 +1,32 @@
+/* Asks libcurl, which may be another version than the one that we were compiled with. */
+#include "source/http_features.h"
+
+#include <curl/curl.h>
+
+bool http_features_has_http2(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2;
+}
+
+bool http_features_breaks_http2(void)
+{
+    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+    return version >= 0x075800 && version < 0x080000;
+}
+
+void http_features_print(FILE *out)
+{
+    static const struct {
+        int bit;
+        const char *name;
+    } features[] = {
+        {CURL_VERSION_SSL, "TLS"},   {CURL_VERSION_HTTP2, "HTTP/2"}, {CURL_VERSION_LIBZ, "gzip"},
+        {CURL_VERSION_BROTLI, "br"}, {CURL_VERSION_ZSTD, "zstd"},
+    };
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    fprintf(out, "libcurl %s:", curl->version);
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        if (curl->features & features[i].bit)
+            fprintf(out, " %s", features[i].name);
+    fputc('\n', out);
+}

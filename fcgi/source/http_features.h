@@ -1,0 +1,17 @@
+/* What the libcurl that is loaded can do. */
+#ifndef WORKERLESS_SOURCE_HTTP_FEATURES_H
+#define WORKERLESS_SOURCE_HTTP_FEATURES_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+bool http_features_has_http2(void);
+
+/* Whether it has HTTP/2, but fails if it uses a connection again on which HTTP/2 was not negotiated
+ * (libcurl 7.88). */
+bool http_features_breaks_http2(void);
+
+/* Writes a line for -V: its version, and which of our options and content codings it has. */
+void http_features_print(FILE *out);
+
+#endif
