@@ -1,7 +1,7 @@
 /* Reads the config file into struct conf.
  *
- *     scan_read_file --> scan_prepare --> syntax_parse --> build:  values by the table of options,
- *                                                             complete sections, references, files
+ *     scan_read_file --> scan_prepare --> syntax_parse --> files_expand
+ *         --> build:  values by the table of options, complete sections, references, files
  *
  * Each step continues after a problem if that makes sense, so that one run shows all problems.
  */
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "conf/files.h"
 #include "conf/option_value.h"
 #include "conf/options.h"
 #include "conf/problems.h"
@@ -156,11 +157,15 @@ static void build_value(struct builder *builder, const struct value *value)
     }
     if (!known->value)
         known->value = value;
+    if (value->origin == VALUE_UNREADABLE) {
+        known->bad = true;
+        return;
+    }
     if (has_option(place, &row) ? option_store(option, value->text, place->target, wrong)
                                 : option_check(option, value->text, wrong))
         return;
     known->bad = true;
-    if (option->secret)
+    if (option->secret || value->origin == VALUE_FROM_FILE)
         problems_add(builder->problems, value->line, "%s: %s", option->name, wrong);
     else
         problems_add(builder->problems, value->line, "%s = %s: %s", option->name,
@@ -254,22 +259,6 @@ static void warn_of_body(const struct builder *builder, const struct place *plac
                       problem_quote(quote, value->text));
 }
 
-/* The path of a file that is named in the config, relative to the config's directory. The caller
- * frees it. NULL: out of memory, which is reported. */
-static char *path_of(const struct builder *builder, const char *name)
-{
-    const char *file = builder->problems->file, *slash = strrchr(file, '/');
-    size_t directory = slash && name[0] != '/' ? (size_t)(slash + 1 - file) : 0;
-    char *path = alloc_bytes(directory + strlen(name) + 1);
-    if (!path) {
-        refuse_memory(builder->problems);
-        return NULL;
-    }
-    memcpy(path, file, directory);
-    strcpy(path + directory, name);
-    return path;
-}
-
 /* Makes the paths of a section relative to the working directory. Returns false when out of memory,
  * which is reported. */
 static bool resolve_paths(const struct builder *builder, const struct place *place)
@@ -280,7 +269,7 @@ static bool resolve_paths(const struct builder *builder, const struct place *pla
         if (row.section != place->section->kind || !has_option(place, &row) ||
             row.option->kind != OPTION_PATH || !*member || !**member)
             continue;
-        char *path = path_of(builder, *member);
+        char *path = files_path(builder->problems, *member);
         if (!path)
             return false;
         free((char *)*member);
@@ -407,7 +396,7 @@ static void read_fallback(const struct builder *builder, const struct place *pla
     const struct value *value = given(place, "fallback");
     const char *why;
     char quote[QUOTE_ROOM];
-    char *path = value ? path_of(builder, value->text) : NULL;
+    char *path = value ? files_path(builder->problems, value->text) : NULL;
     if (!path)
         return;
     fallback->data = scan_read_file(path, &fallback->len, &why);
@@ -542,6 +531,7 @@ struct conf *conf_load(const char *file, FILE *errors)
         refuse_memory(&problems);
     else if (scan_prepare(text, len, &lines, &problems)) {
         syntax_parse(text, lines, &document, &problems);
+        files_expand(&document, &problems);
         build(&builder, lines);
     }
     problems_write(&problems, errors);

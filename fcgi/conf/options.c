@@ -379,6 +379,8 @@ void options_print(FILE *out)
                   "a "
                   "number with B, KiB, MiB or GiB. The first fragment section that matches wins. "
                   "In a value, ${NAME} is replaced by the environment variable NAME, and "
-                  "${NAME:-text} by the text if there is no such variable.",
+                  "${NAME:-text} by the text if there is no such variable. Within double quotes, "
+                  "${file:NAME} is replaced by the text of that file, which is read at start and "
+                  "whose path is relative to the config.",
                   0);
 }

@@ -104,19 +104,30 @@ static bool skip_comment(struct scan *scan)
     return true;
 }
 
-/* ${NAME} or ${NAME:-instead}. */
+/* ${NAME}, ${NAME:-instead} or ${file:NAME}. */
 static bool skip_variable(struct scan *scan, char closing_quote)
 {
     char *start = scan->at, *end = start + strcspn(start, "}\n"), *name, *instead;
     char quote[QUOTE_ROOM];
+    const char *value;
     if (*end != '}' || (closing_quote && memchr(start, closing_quote, (size_t)(end - start))))
         return refuse(scan, scan->line, "a ${ that is not closed by } on its line");
     scan->at = end + 1;
+    if (strncmp(start + 2, "file:", strlen("file:")) == 0) {
+        *start = *SCAN_FILE_MARK;
+        return closing_quote || refuse(scan, scan->line, "a ${file:...} outside of double quotes");
+    }
     name = alloc_copy(start + 2, (size_t)(end - start) - 2);
     if (!name)
         return refuse(scan, scan->line, "out of memory");
     instead = strchr(name, ':');
-    if (!(instead && instead[1] == '-') && !getenv(name)) {
+    if (instead && instead[1] == '-')
+        *instead = '\0';
+    value = getenv(name);
+    if (value && strstr(value, SCAN_FILE_MARK)) {
+        problems_add(scan->problems, scan->line, "the variable %s has a control character (0x01)",
+                     problem_quote(quote, name));
+    } else if (!value && !(instead && *instead == '\0')) {
         problems_add(scan->problems, scan->line,
                      "the environment has no variable %s; write ${NAME:-} if it may be missing",
                      problem_quote(quote, name));

@@ -9,13 +9,16 @@
 
 #define SCAN_FILE_MAX (1024 * 1024) /* bytes, of a config or fallback file */
 
+/* What scan_prepare puts in place of the $ of ${file:NAME}. It occurs nowhere else. */
+#define SCAN_FILE_MARK "\x01"
+
 /* Returns the file's bytes, terminated, which the caller frees with free(); or NULL and sets *why
  * to an error message for the user. */
 char *scan_read_file(const char *path, size_t *len, const char **why);
 
-/* Prepares the text for libconfuse: blanks comments in place, and rejects what libconfuse would
- * skip, misread or count wrongly. `lines` gets the number of lines. Returns false if a problem was
- * found. */
+/* Prepares the text for libconfuse: blanks comments in place, marks each ${file:NAME}, and rejects
+ * what libconfuse would skip, misread or count wrongly. `lines` gets the number of lines. Returns
+ * false if a problem was found. */
 bool scan_prepare(char *text, size_t len, int *lines, struct problems *problems);
 
 #endif

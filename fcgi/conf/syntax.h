@@ -9,11 +9,18 @@
 #include "conf/options.h"
 #include "conf/problems.h"
 
+enum value_origin {
+    VALUE_WRITTEN,    /* its text is that of the config, with its environment variables */
+    VALUE_FROM_FILE,  /* some of its text is from a file, and may be secret */
+    VALUE_UNREADABLE, /* a file could not be read, which has been reported */
+};
+
 struct value {
     size_t option;  /* its number; if types of source share the name, that of the first */
     size_t section; /* index into the document's */
     int line;
     bool begins; /* the first of a list, or not in a list */
+    enum value_origin origin;
     char *text;
 };
 

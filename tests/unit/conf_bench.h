@@ -82,8 +82,9 @@ static inline int make_directory(void **state)
 
 static inline int remove_directory(void **state)
 {
-    static const char *const names[] = {"t.conf",       "unavailable.html", "empty.html",
-                                        "largest.html", "too-large.html",   "fifo"};
+    static const char *const names[] = {"t.conf",     "t.value",      "unavailable.html",
+                                        "empty.html", "largest.html", "too-large.html",
+                                        "fifo"};
     char path[PATH_MAX];
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {

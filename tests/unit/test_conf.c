@@ -180,6 +180,48 @@ static void test_environment(void **state)
     unsetenv("TEST_CONF_NS");
 }
 
+/* Of values that stand in files: the end of the last line is not part of them. */
+static void test_files_of_values(void **state)
+{
+    static const char text[] =
+        "cache { redis = \"redis://:${file:t.value}@localhost\" namespace = \"${file:t.value}\" }\n"
+        "purge = {\"${file:t.value}0.0.1\", \"::1\"}\n"
+        "source \"a$b\" { type = \"simulated\" }\n"
+        "fragment \"${file:t.value}${file:t.value}\" { source = \"a$b\" }\n"
+        "fragment '${file:t.value}' { source = \"a$b\" }\n"
+        "fragment \"\\${file:t.value}x\" { source = \"a$b\" }\n";
+    static const struct {
+        const char *file, *value;
+    } cases[] = {{"127.\n", "127."}, {"127.\r\n", "127."}, {"127.", "127."}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char twice[20];
+        write_text("t.value", cases[i].file);
+        struct conf *conf = load_good(text);
+        snprintf(twice, sizeof twice, "%s%s", cases[i].value, cases[i].value);
+        assert_string_equal(conf->cache.redis.address, "redis://:127.@localhost");
+        assert_string_equal(conf->cache.name_space, "127.");
+        assert_string_equal(conf->purge.addresses[0], "127.0.0.1");
+        assert_string_equal(conf->routes[0].pattern, twice);
+        assert_string_equal(conf->routes[1].pattern, "${file:t.value}");
+        assert_string_equal(conf->routes[2].pattern, "${file:t.value}x");
+        conf_free(conf);
+    }
+
+    bool enough = false;
+    for (long successes = 0; !enough && successes < 1000; successes++) {
+        char *messages;
+        alloc_fail_after(successes);
+        struct conf *conf = load_file(config, &messages);
+        alloc_fail_after(-1);
+        assert_true(!conf == (*messages != '\0'));
+        enough = conf || !strstr(messages, "memory");
+        conf_free(conf);
+        free(messages);
+    }
+    assert_true(enough);
+}
+
 static void test_files(void **state)
 {
     static const char *const names[][2] = {
@@ -315,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_freshness),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files_of_values),
         cmocka_unit_test(test_working_directory),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_damage),

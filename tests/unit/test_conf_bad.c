@@ -195,6 +195,41 @@ static void test_bad_options(void **state)
     assert_bad(cases, COUNT(cases));
 }
 
+/* What a file says is not shown, as it may be secret. */
+static void test_bad_files_of_values(void **state)
+{
+    static const struct bad cases[] = {
+        {SIMULATED FRAGMENT "cache {\n namespace = \"${file:none}\" }\n",
+         "4: ${file:none}: DIR/none: No such file or directory"},
+        {SIMULATED FRAGMENT "cache {\n namespace = \"${file:fifo}${file:/none}\" }\n",
+         "4: ${file:fifo}: DIR/fifo: not a regular file\n"
+         "4: ${file:/none}: /none: No such file or directory"},
+        {SIMULATED FRAGMENT "cache { namespace = \"${file:largest.html}\" }\n",
+         "3: ${file:largest.html}: DIR/largest.html: has a NUL byte: not a text"},
+        {SIMULATED FRAGMENT "max_parked = \"${file:unavailable.html}\"\n",
+         "3: max_parked: not a number"},
+        {SIMULATED FRAGMENT "max_parked = ${file:unavailable.html}\n",
+         "3: a ${file:...} outside of double quotes"},
+        {SIMULATED FRAGMENT "max_parked = \"${file:unavailable.html\"\n",
+         "3: a ${ that is not closed by } on its line"},
+        {SIMULATED "fragment \"${file:none}\" { source = s }\n",
+         "2: ${file:none}: DIR/none: No such file or directory"},
+        {SIMULATED "fragment a { source = \"${file:none}\" }\n",
+         "2: ${file:none}: DIR/none: No such file or directory\n"
+         "2: fragment \"a\": no source named \"${file:none}\" (there are: s)"},
+    };
+    (void)state;
+    assert_bad(cases, COUNT(cases));
+    setenv("TEST_CONF_ODD", "\x01{file:unavailable.html}", 1);
+    char *messages;
+    static const char odd[] = SIMULATED FRAGMENT "cache { namespace = \"${TEST_CONF_ODD:-}\" }\n";
+    assert_null(load_bytes(odd, strlen(odd), &messages));
+    assert_string_equal(messages, "DIR/t.conf:3: the variable \"TEST_CONF_ODD\" has a control "
+                                  "character (0x01)\n");
+    free(messages);
+    unsetenv("TEST_CONF_ODD");
+}
+
 static void test_bad_sections(void **state)
 {
     static const struct bad cases[] = {
@@ -547,11 +582,17 @@ static void test_many_problems(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_values),   cmocka_unit_test(test_bad_options),
-        cmocka_unit_test(test_bad_sections), cmocka_unit_test(test_bad_syntax),
-        cmocka_unit_test(test_warnings),     cmocka_unit_test(test_warnings_and_errors),
-        cmocka_unit_test(test_bytes),        cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_longest),      cmocka_unit_test(test_many_problems),
+        cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_bad_files_of_values),
+        cmocka_unit_test(test_bad_sections),
+        cmocka_unit_test(test_bad_syntax),
+        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_warnings_and_errors),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_many_problems),
     };
     return cmocka_run_group_tests_name("conf_bad", tests, make_directory, remove_directory);
 }

@@ -1,0 +1,16 @@
+/* Files that the config names: where they are, and values that stand in them. */
+#ifndef WORKERLESS_CONF_FILES_H
+#define WORKERLESS_CONF_FILES_H
+
+#include "conf/problems.h"
+#include "conf/syntax.h"
+
+/* The path of a file that is named in the config, relative to the config's directory. The caller
+ * frees it. NULL: out of memory, which is reported. */
+char *files_path(struct problems *problems, const char *name);
+
+/* Replaces each ${file:NAME} in the titles and values of the document by the text of that file,
+ * without the end of its last line. Problems are reported; the value is then marked as such. */
+void files_expand(struct document *document, struct problems *problems);
+
+#endif
