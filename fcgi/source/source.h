@@ -59,11 +59,12 @@ enum source_sharing {
 /* What the source says of its result. */
 struct source_terms {
     enum source_sharing sharing;
-    const char *why;                            /* sharing is forbidden; for the log; else NULL */
+    const char *why;                            /* sharing is forbidden, for the log; else NULL */
     int64_t fresh_ms, stale_ms, stale_error_ms; /* from now; or SOURCE_NOT_SAID */
     bool must_revalidate;                       /* never serve it stale */
     struct slice etag, last_modified;           /* as sent; empty: none */
-    struct slice kept; /* the header fields to keep, each as "name: value\n" */
+    struct slice kept;     /* the header fields to keep, each as "name: value\n" */
+    struct slice left_out; /* the name of one that is too large to be kept; empty: none */
 };
 
 #define SOURCE_TERMS_NONE                                                                          \
