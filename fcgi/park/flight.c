@@ -234,13 +234,18 @@ static void on_source_done(void *caller, const struct source_result *result)
         flight_fail(flight, SOURCE_FAILED, reason);
         return;
     }
-    if (entry->fresh_until_ms > entry->made_ms && !flight->detached)
+    bool shared = outcome_is_shared(result);
+    if (result->terms)
+        outcome_log_terms(&flight->shared->terms_logs[flight->fragment.recipe->number],
+                          &flight->fragment, result->terms);
+    if (entry->fresh_until_ms > entry->made_ms && !flight->detached && shared)
         flight->settlement.stored =
             cache_store(flight->shared->cache, flight->fragment.key, take_lease(flight), entry,
                         entry->fresh_until_ms + freshness_extra_ms(terms_of(flight)));
     else
         cache_release(flight->shared->cache, take_lease(flight));
     flight->settlement.replaced = flight->known != NULL;
+    flight->settlement.unshared = !shared;
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 

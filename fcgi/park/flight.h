@@ -63,6 +63,7 @@ struct lease;
 struct negatives;
 struct source;
 struct source_call;
+struct terms_log;
 
 enum flight_state {
     FLIGHT_NEW,        /* just created */
@@ -81,6 +82,7 @@ struct flight_shared {
     struct cache *cache;
     struct source *const *sources;
     struct failure_log *logs;     /* by source */
+    struct terms_log *terms_logs; /* by recipe number */
     struct negatives **negatives; /* by recipe number; NULL: its failures are not cached */
     struct log_limit too_many_negatives;
     struct flight *table;    /* by key */

@@ -160,9 +160,11 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
         if (recipes[i]->source >= flights->source_count)
             flights->source_count = recipes[i]->source + 1;
     flights->shared.logs = alloc_zeroed((flights->source_count + 1) * sizeof(struct failure_log));
+    flights->shared.terms_logs = alloc_zeroed((recipe_count + 1) * sizeof(struct terms_log));
     flights->shared.negatives = negatives_of_recipes(recipes, recipe_count);
-    if (!flights->shared.logs || !flights->shared.negatives) {
+    if (!flights->shared.logs || !flights->shared.terms_logs || !flights->shared.negatives) {
         negatives_of_recipes_free(flights->shared.negatives, recipe_count);
+        free(flights->shared.terms_logs);
         free(flights->shared.logs);
         free(flights);
         return NULL;
@@ -345,6 +347,9 @@ void flights_free(struct flights *flights)
     for (size_t i = 0; i < flights->source_count; i++)
         outcome_end_log(&flights->shared.logs[i]);
     free(flights->shared.logs);
+    for (size_t i = 0; i < flights->recipe_count; i++)
+        outcome_end_terms_log(&flights->shared.terms_logs[i]);
+    free(flights->shared.terms_logs);
     log_limit_end(&flights->shared.too_many_negatives);
     negatives_of_recipes_free(flights->shared.negatives, flights->recipe_count);
     free(flights);

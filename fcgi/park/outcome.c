@@ -1,6 +1,7 @@
 /* Turns a result into an entry, and handles failures. */
 #include "park/outcome.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buffer.h"
@@ -8,6 +9,7 @@
 #include "base/log.h"
 #include "cache/entry.h"
 #include "render/text.h"
+#include "source/keep.h"
 
 #define RENDERED_TYPE SLICE("text/html; charset=utf-8")
 
@@ -64,6 +66,33 @@ void outcome_end_log(struct failure_log *log)
 {
     log_limit_end(&log->failed);
     log_limit_end(&log->timed_out);
+}
+
+void outcome_log_terms(struct terms_log *log, const struct fragment *fragment,
+                       const struct source_terms *terms)
+{
+    char reason[sizeof log->told];
+    if (terms->left_out.len > 0 && !log->told_left_out) {
+        log->told_left_out = true;
+        log_message(LOG_LEVEL_WARNING, "flight",
+                    "fragment \"%.*s\": the header field \"%.*s\" is not kept: all fields to keep "
+                    "are more than %d bytes",
+                    SLICE_ARGS(fragment->name), SLICE_ARGS(terms->left_out), KEEP_MAX);
+    }
+    if (terms->sharing == SHARING_ALLOWED)
+        return;
+    snprintf(reason, sizeof reason, "%s", terms->why);
+    if (strcmp(reason, log->told) == 0)
+        return;
+    memcpy(log->told, reason, sizeof reason);
+    log_limited(&log->limit, LOG_LEVEL_WARNING, "flight",
+                "fragment \"%.*s\": the source forbids to cache and share its result by %s",
+                SLICE_ARGS(fragment->name), terms->why);
+}
+
+void outcome_end_terms_log(struct terms_log *log)
+{
+    log_limit_end(&log->limit);
 }
 
 /* In (0, 1]. */

@@ -13,6 +13,8 @@
 
 struct entry;
 
+#define TERMS_TOLD_ROOM 100
+
 /* The HTTP status for a settlement; for SETTLED_ENTRY, that of a result. */
 int outcome_status(enum settlement_kind kind);
 
@@ -34,6 +36,27 @@ void outcome_log_failure(struct failure_log *log, const struct fragment *fragmen
 
 /* Call it before the memory of the failure_log is freed. */
 void outcome_end_log(struct failure_log *log);
+
+/* Limits what is logged about the terms of one route's results: each reason once, until there is
+ * another one. All zero at first. */
+struct terms_log {
+    char told[TERMS_TOLD_ROOM]; /* the beginning of the last reason */
+    struct log_limit limit;
+    bool told_left_out;
+};
+
+/* Logs that a result must not be shared, or that a header field was too large to be kept. */
+void outcome_log_terms(struct terms_log *log, const struct fragment *fragment,
+                       const struct source_terms *terms);
+
+/* Call it before the memory of the terms_log is freed. */
+void outcome_end_terms_log(struct terms_log *log);
+
+/* Whether the source lets others than those who wait for the result have it. */
+static inline bool outcome_is_shared(const struct source_result *result)
+{
+    return !result->terms || result->terms->sharing == SHARING_ALLOWED;
+}
 
 /* freshness_judge for the current time and a random number. */
 enum usability outcome_usability(const struct freshness *terms, const struct entry *entry);

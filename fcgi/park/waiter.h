@@ -43,6 +43,7 @@ struct settlement {
     bool replaced;       /* there was an expired entry, and this is the new one */
     bool collapsed;      /* this waiter joined a flight that another one had started */
     bool stored;         /* the result was passed to the cache */
+    bool unshared;       /* its source forbids to share the result */
 };
 
 struct waiter;

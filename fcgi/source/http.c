@@ -22,12 +22,14 @@
 #include <utlist.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/timeout.h"
 #include "render/text.h"
 #include "source/http_multi.h"
 #include "source/http_options.h"
 #include "source/http_transfer.h"
+#include "source/terms.h"
 #include "source/url.h"
 
 #define REASON_ROOM 1000 /* the log cuts messages at about this length */
@@ -43,6 +45,8 @@ struct http_call {
     CURLcode code;                  /* if FINISHED */
     source_done_fn *done;
     void *caller;
+    const struct source_rules *rules; /* of the route, which belong to the config; or NULL */
+    bool authorized;                  /* see terms.h */
 };
 
 struct http {
@@ -148,10 +152,24 @@ static void judge_response(const struct http_call *call, struct source_result *r
     }
 }
 
+/* What the response says of its result. The terms point into the reader. */
+static struct source_terms read_terms(const struct http_call *call, struct terms_reader *reader)
+{
+    struct http_transfer_headers headers = {0};
+    struct slice name, value;
+    terms_begin(reader, call->rules, call->authorized, (int)http_transfer_status(call->transfer),
+                clock_fleet_ms() / 1000);
+    while (http_transfer_next_header(call->transfer, &headers, &name, &value))
+        terms_field(reader, name, value);
+    return terms_end(reader);
+}
+
 /* Reports the outcome of the call. */
 static void call_settle(struct http_call *call)
 {
     struct http_transfer *transfer = call->transfer;
+    struct terms_reader reader;
+    struct source_terms terms;
     char room[REASON_ROOM];
     struct source_result result = {.status = SOURCE_FAILED, .reason = room};
     enum http_stop stop = transfer ? transfer->stop : STOP_NOT;
@@ -165,6 +183,8 @@ static void call_settle(struct http_call *call)
         call_reason(call, room, " %s", transfer->refusal);
     } else if (call->code == CURLE_OK || stop == STOP_IGNORED) {
         judge_response(call, &result, room);
+        terms = read_terms(call, &reader);
+        result.terms = &terms;
     } else {
         if (call->code == CURLE_OPERATION_TIMEDOUT)
             result.status = SOURCE_TIMED_OUT;
@@ -282,6 +302,8 @@ static struct source_call *http_start(struct source *source, const struct source
     call->call.source = source;
     call->done = done;
     call->caller = caller;
+    call->rules = request->rules;
+    call->authorized = terms_authorized(request);
     call->state = CALL_RUNNING;
     DL_APPEND(http->calls[CALL_RUNNING], call);
     timeout_start_late(&http->deadlines, &call->deadline, request->waited);

@@ -48,6 +48,18 @@ struct slice http_transfer_header(const struct http_transfer *transfer, const ch
     return slice_of(header->value);
 }
 
+bool http_transfer_next_header(const struct http_transfer *transfer,
+                               struct http_transfer_headers *headers, struct slice *name,
+                               struct slice *value)
+{
+    headers->previous = curl_easy_nextheader(transfer->easy, CURLH_HEADER, -1, headers->previous);
+    if (!headers->previous)
+        return false;
+    *name = slice_of(headers->previous->name);
+    *value = slice_of(headers->previous->value);
+    return true;
+}
+
 /* curl's write callback, for the decoded body. */
 static size_t on_body(char *bytes, size_t one, size_t len, void *context)
 {

@@ -80,4 +80,15 @@ void http_transfer_failure(const struct http_transfer *transfer, CURLcode code,
 /* A header of the last response; empty if there is none. Valid until the next transfer. */
 struct slice http_transfer_header(const struct http_transfer *transfer, const char *name);
 
+/* Where http_transfer_next_header is in the headers; all zero: before the first one. */
+struct http_transfer_headers {
+    struct curl_header *previous;
+};
+
+/* Sets the next header of the last response; informational responses and trailers do not count.
+ * Returns false if there is none left. Valid until the next transfer. */
+bool http_transfer_next_header(const struct http_transfer *transfer,
+                               struct http_transfer_headers *headers, struct slice *name,
+                               struct slice *value);
+
 #endif

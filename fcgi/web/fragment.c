@@ -80,6 +80,7 @@ static void answer_settlement(const struct settlement *settlement, const struct 
     if (answered)
         response->detail = details[settlement->detail];
     response->stored = settlement->stored;
+    response->no_store = settlement->unshared;
     response->collapsed = settlement->collapsed && !settlement->hit;
 }
 

@@ -40,7 +40,7 @@ struct response {
     bool collapsed;      /* shared a flight that another request had started */
     bool stored;
     bool head_only; /* the request was a HEAD */
-    bool no_store;  /* the entry is no fragment: only its type and body are used */
+    bool no_store;  /* only the entry's type and body are used: nobody may store the response */
     bool strict;    /* Preference-Applied: handling=strict */
 };
 
