@@ -345,6 +345,24 @@ static void on_stored(void *caller, const struct store_answer *answer)
     question_free(question);
 }
 
+/* Returns whether it was sent; then on_stored sees to it that the lease, which is borrowed, ends. */
+static bool store_entry(struct cache *cache, struct slice key, const struct lease *lease,
+                        const struct entry *known, struct entry *entry, int64_t until_ms)
+{
+    struct question *question = question_new(cache, key, 0, NULL, NULL);
+    if (!question)
+        return false;
+    if (lease)
+        memcpy(question->token, lease_token(lease), sizeof question->token);
+    question->entry = entry_ref(entry);
+    question->until_ms = until_ms;
+    bool sent = store_put(cache->store, key, lease ? question->token : NULL, known, entry,
+                          until_ms - clock_fleet_ms(), on_stored, question);
+    if (!sent)
+        question_free(question);
+    return sent;
+}
+
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms)
 {
@@ -354,23 +372,21 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
         lease_free(lease);
         return keep_in_memory(cache, key, entry, until_ms);
     }
-    struct question *question = question_new(cache, key, 0, NULL, NULL);
-    if (!question) {
+    bool sent = store_entry(cache, key, lease, NULL, entry, until_ms);
+    if (sent)
+        lease_free(lease);
+    else
         cache_release(cache, lease);
-        return false;
-    }
-    if (lease)
-        memcpy(question->token, lease_token(lease), sizeof question->token);
-    question->entry = entry_ref(entry);
-    question->until_ms = until_ms;
-    if (!store_put(cache->store, key, lease ? question->token : NULL, entry,
-                   until_ms - clock_fleet_ms(), on_stored, question)) {
-        question_free(question);
-        cache_release(cache, lease);
-        return false;
-    }
-    lease_free(lease);
-    return true;
+    return sent;
+}
+
+bool cache_replace(struct cache *cache, struct slice key, const struct entry *known,
+                   struct entry *entry, int64_t until_ms)
+{
+    if (store_is_there(cache, key))
+        return store_entry(cache, key, NULL, known, entry, until_ms);
+    return entry_is_same(known, cache_peek(cache, key)) &&
+           keep_in_memory(cache, key, entry, until_ms);
 }
 
 bool cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,

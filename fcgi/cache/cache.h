@@ -4,6 +4,7 @@
  *     cache_lookup --> GETRANGE                                 later
  *     cache_claim ---> GET again, else the lease (one script)   later
  *     cache_store ---> SET if the lease is still ours           in the background
+ *     cache_replace -> SET if the known entry is still there    in the background
  *
  * Memory answers only while it can't be wrong: while Redis reports every change, or no Redis is
  * configured; and while Redis is unavailable, since then nothing else is left.
@@ -113,7 +114,12 @@ bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms);
 
-/* The same for this process's memory only: nothing is written to Redis, and the lease is released.
+/* The same without a lease, if `known` is still there and is not another entry by then. Neither a
+ * purge nor an entry that came meanwhile is undone. */
+bool cache_replace(struct cache *cache, struct slice key, const struct entry *known,
+                   struct entry *entry, int64_t until_ms);
+
+/* As cache_store, for this process's memory only: nothing is written to Redis, and the lease is released.
  * Call it only if no change of the key is possibly unseen. */
 bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                 int64_t until_ms);

@@ -12,6 +12,8 @@
 #define HEADER_MAX   300
 #define FRESH_MAX_MS ((int64_t)100 * 365 * 86400 * 1000) /* effectively for ever */
 #define DEFAULT_TYPE SLICE("text/html; charset=utf-8")
+#define MARKER_TYPE  SLICE("text/plain")
+#define MARKER_WORD  "uncacheable" /* in the place of a status */
 
 /* The type becomes a response header, so it must not be able to end it. */
 static bool type_valid(struct slice type)
@@ -57,11 +59,13 @@ static struct entry *build(const struct entry *meta, struct slice header, struct
 
 static struct entry *build_from(const struct entry *meta, struct slice body)
 {
-    char header[HEADER_MAX];
+    char header[HEADER_MAX], status[] = MARKER_WORD;
+    if (!entry_is_marker(meta))
+        snprintf(status, sizeof status, "%d", meta->status);
     int len =
         snprintf(header, sizeof header,
-                 ENTRY_START "%" PRId64 " fresh=%" PRId64 " cost=%" PRId64 " status=%d type=%.*s\n",
-                 meta->made_ms, meta->fresh_until_ms, meta->cost_ms, meta->status,
+                 ENTRY_START "%" PRId64 " fresh=%" PRId64 " cost=%" PRId64 " status=%s type=%.*s\n",
+                 meta->made_ms, meta->fresh_until_ms, meta->cost_ms, status,
                  SLICE_ARGS(meta->type));
     return build(meta, (struct slice){.data = header, .len = (size_t)len}, body);
 }
@@ -93,6 +97,17 @@ struct entry *entry_of_failure(int status, int64_t now_ms, int64_t fresh_ms)
         .type = DEFAULT_TYPE,
     };
     return build_from(&meta, SLICE(""));
+}
+
+struct entry *entry_of_uncacheable(struct slice why, int64_t now_ms, int64_t life_ms)
+{
+    struct entry meta = {
+        .status = ENTRY_UNCACHEABLE,
+        .made_ms = now_ms,
+        .fresh_until_ms = now_ms + life_ms,
+        .type = MARKER_TYPE,
+    };
+    return build_from(&meta, why);
 }
 
 struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_until_ms)
@@ -131,6 +146,18 @@ static bool take_number(struct slice *text, int64_t *number)
     return digits > 0;
 }
 
+/* The number of a result or of a cached failure, or the word of a marker. */
+static bool take_status(struct slice *text, int *status)
+{
+    int64_t number = ENTRY_UNCACHEABLE;
+    if (!take_literal(text, SLICE(MARKER_WORD)) &&
+        (!take_number(text, &number) ||
+         (number != 200 && number != 404 && number != 502 && number != 504)))
+        return false;
+    *status = (int)number;
+    return true;
+}
+
 struct entry *entry_decode(struct slice encoded)
 {
     const char *end = encoded.len > 0 ? memchr(encoded.data, '\n',
@@ -142,16 +169,12 @@ struct entry *entry_decode(struct slice encoded)
     struct slice header = {.data = encoded.data, .len = line.len + 1};
 
     struct entry meta = {0};
-    int64_t status;
     if (!take_literal(&line, SLICE(ENTRY_START)) || !take_number(&line, &meta.made_ms) ||
         !take_literal(&line, SLICE(" fresh=")) || !take_number(&line, &meta.fresh_until_ms) ||
         !take_literal(&line, SLICE(" cost=")) || !take_number(&line, &meta.cost_ms) ||
-        !take_literal(&line, SLICE(" status=")) || !take_number(&line, &status) ||
+        !take_literal(&line, SLICE(" status=")) || !take_status(&line, &meta.status) ||
         !take_literal(&line, SLICE(" type=")) || !type_valid(line))
         return NULL;
-    if (status != 200 && status != 404 && status != 502 && status != 504)
-        return NULL;
-    meta.status = (int)status;
     meta.type = line;
     return build(&meta, header, slice_from(encoded, header.len));
 }

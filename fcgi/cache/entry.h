@@ -8,6 +8,12 @@
  * made and fresh are milliseconds since 1970 by the fleet's clock, cost is the milliseconds that
  * the source took; type is last and runs to the end of the line. A string without that magic is an
  * entry too: all of it is a text/html body (see entry_from_plain).
+ *
+ * A marker stands in the place of a result that its source forbids to share. Its status is a word,
+ * which no process that does not know it takes for a result; its body says why.
+ *
+ *     workerless/1 made=... fresh=... cost=0 status=uncacheable type=text/plain\n
+ *     Set-Cookie
  */
 #ifndef WORKERLESS_CACHE_ENTRY_H
 #define WORKERLESS_CACHE_ENTRY_H
@@ -23,11 +29,13 @@
 #define ENTRY_MAGIC "workerless/"
 #define ENTRY_START ENTRY_MAGIC "1 made=" /* of an envelope of this version */
 
+#define ENTRY_UNCACHEABLE 0 /* the status of a marker */
+
 struct entry { /* immutable and shared; freed with its last reference */
     unsigned references;
     unsigned holders; /* of the references: those of responses that are not sent yet */
     unsigned keepers; /* of the references: those of memory caches */
-    int status;       /* 200, or that of a cached failure: 404, 502, 504 */
+    int status;       /* 200, that of a cached failure: 404, 502, 504; or ENTRY_UNCACHEABLE */
     int64_t made_ms, fresh_until_ms; /* by clock_fleet_ms() */
     int64_t cost_ms;
     char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */
@@ -47,11 +55,28 @@ struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms
 /* A failure to be cached: no body, and the status of its response. */
 struct entry *entry_of_failure(int status, int64_t now_ms, int64_t fresh_ms);
 
+/* A marker that is valid for life_ms. */
+struct entry *entry_of_uncacheable(struct slice why, int64_t now_ms, int64_t life_ms);
+
 /* The same result, fresh until fresh_until_ms. */
 struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_until_ms);
 
 /* Whether the bytes claim to be an envelope of any version. */
 bool entry_is_envelope(struct slice bytes);
+
+/* Whether it stands in the place of a result that must not be shared. */
+static inline bool entry_is_marker(const struct entry *entry)
+{
+    return entry->status == ENTRY_UNCACHEABLE;
+}
+
+/* Whether both are the same result with the same fresh time, by which Redis recognizes them, too.
+ * Either may be NULL. */
+static inline bool entry_is_same(const struct entry *one, const struct entry *other)
+{
+    return one == other || (one && other && one->made_ms == other->made_ms &&
+                            one->fresh_until_ms == other->fresh_until_ms);
+}
 
 /* Only for entry_unref. */
 void entry_free(struct entry *entry);

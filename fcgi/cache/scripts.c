@@ -76,6 +76,11 @@ static struct {
         "redis.call('SET', V, ARGV[2], 'PX', ARGV[3]) "
         "redis.call('DEL', L) "
         "return 1", ""},
+    [SCRIPT_REPLACE] = {"kem",
+        KEYS_L_V
+        "if redis.call('GETRANGE', V, 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end "
+        "redis.call('SET', V, ARGV[2], 'PX', ARGV[3]) "
+        "return 1", ""},
     [SCRIPT_RENEW] = {"tm",
         KEYS_L_V
         RETURN_0_UNLESS_OURS

@@ -11,6 +11,7 @@ struct redis_server;
 enum script {
     SCRIPT_CLAIM,
     SCRIPT_STORE,
+    SCRIPT_REPLACE,
     SCRIPT_RENEW,
     SCRIPT_CHECK,
     SCRIPT_RELEASE,

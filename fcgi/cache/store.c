@@ -48,6 +48,7 @@ enum operation_kind {
     CLAIM,
     STORE,
     STORE_NEW,
+    REPLACE,
     RENEW,
     CHECK,
     RELEASE,
@@ -339,6 +340,7 @@ static const struct {
     [CLAIM] = {"taking a lease", SCRIPT_CLAIM, on_claim},
     [STORE] = {"storing a result", SCRIPT_STORE, on_yes_or_no},
     [STORE_NEW] = {"storing a result", NO_SCRIPT, on_yes_or_no},
+    [REPLACE] = {"storing a result", SCRIPT_REPLACE, on_yes_or_no},
     [RENEW] = {"renewing a lease", SCRIPT_RENEW, on_yes_or_no},
     [CHECK] = {"looking at a lease", SCRIPT_CHECK, on_check},
     [RELEASE] = {"giving up a lease", SCRIPT_RELEASE, on_yes_or_no},
@@ -532,11 +534,11 @@ bool store_claim(struct store *store, struct slice key, const char *token, int64
     return operation_start(operation);
 }
 
-bool store_put(struct store *store, struct slice key, const char *token, struct entry *entry,
-               int64_t keep_ms, store_answer_fn *answered, void *caller)
+bool store_put(struct store *store, struct slice key, const char *token, const struct entry *known,
+               struct entry *entry, int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
-    struct operation *operation =
-        operation_new(store, token ? STORE : STORE_NEW, key, answered, caller);
+    enum operation_kind kind = token ? STORE : known ? REPLACE : STORE_NEW;
+    struct operation *operation = operation_new(store, kind, key, answered, caller);
     if (!operation)
         return false;
     if (entry->encoded.len > store->value_max) {
@@ -548,6 +550,7 @@ bool store_put(struct store *store, struct slice key, const char *token, struct 
     }
     if (token)
         set_token(operation, token);
+    set_known(operation, known);
     set_milliseconds(operation, keep_ms > 0 ? keep_ms : 1);
     operation->entry = entry_ref(entry);
     return operation_start(operation);

@@ -81,12 +81,13 @@ bool store_get(struct store *store, struct slice key, store_answer_fn *answered,
 bool store_claim(struct store *store, struct slice key, const char *token, int64_t lease_ms,
                  const struct entry *known, store_answer_fn *answered, void *caller);
 
-/* Stores the entry for keep_ms and releases the lease, if the token is still that of the lease;
- * with a NULL token, if there is no value. DONE; NONE: the lease is no longer ours; or GONE.
+/* Stores the entry for keep_ms and releases the lease, if the token is still that of the lease.
+ * With a NULL token, stores it if the value is still the known one, or if `known` is NULL as well,
+ * if there is no value. DONE; NONE: the lease is no longer ours, or the value is another; or GONE.
  * Returns false also if the entry is larger than settings->max_value. After GONE or false the lease
  * still has to be released. */
-bool store_put(struct store *store, struct slice key, const char *token, struct entry *entry,
-               int64_t keep_ms, store_answer_fn *answered, void *caller);
+bool store_put(struct store *store, struct slice key, const char *token, const struct entry *known,
+               struct entry *entry, int64_t keep_ms, store_answer_fn *answered, void *caller);
 
 /* Renews the lease, if it is still ours. */
 void store_renew(struct store *store, struct slice key, const char *token, int64_t lease_ms);

@@ -132,8 +132,8 @@ bool store_claim(struct store *of, struct slice key, const char *token, int64_t 
     return true;
 }
 
-bool store_put(struct store *of, struct slice key, const char *token, struct entry *entry,
-               int64_t keep_ms, store_answer_fn *answered, void *caller)
+bool store_put(struct store *of, struct slice key, const char *token, const struct entry *known,
+               struct entry *entry, int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(STORE, key, answered, caller);
     (void)of;
@@ -141,6 +141,7 @@ bool store_put(struct store *of, struct slice key, const char *token, struct ent
         return false;
     strcpy(command->token, token ? token : "");
     command->entry = entry_ref(entry);
+    command->known_made_ms = known ? known->made_ms : -1;
     command->keep_ms = keep_ms;
     return true;
 }
@@ -580,6 +581,7 @@ static void test_store(void **state)
         assert_true(
             cache_store(cache, SLICE("a"), i % 2 ? lease : NULL, entry, clock_fleet_ms() + 40000));
         assert_int_equal(strlen(store.commands[0].token), i % 2 ? STORE_TOKEN_LEN : 0);
+        assert_row(i, store.commands[0].known_made_ms == -1);
         assert_in_range(store.commands[0].keep_ms, 39000, 40000);
         assert_true(cache_busy(cache));
         if (cases[i / 2].changed)
@@ -592,6 +594,42 @@ static void test_store(void **state)
             reply(RELEASE, (struct store_answer){.outcome = STORE_DONE}); /* the next may try */
         assert_false(cache_busy(cache));
         entry_unref(entry);
+    }
+}
+
+/* What replaces a known entry needs no lease. Without Redis, memory must still have that entry. */
+static void test_replace(void **state)
+{
+    static const struct {
+        bool usable;
+        int there; /* in memory: 0 nothing, 1 the known entry, 2 another one */
+        bool sent, kept;
+    } cases[] = {
+        {true, 0, true, true},    {true, 1, true, true},  {true, 2, true, true},
+        {false, 0, false, false}, {false, 1, true, true}, {false, 2, false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct entry *entry = make_entry(30000), *known = make_entry(-10), *copy = make_entry(-20);
+        copy->made_ms = known->made_ms + (cases[i].there == 2);
+        copy->fresh_until_ms = known->fresh_until_ms;
+        int64_t until_ms = clock_fleet_ms() + 40000;
+        store.usable = store.tracking = false;
+        cache_purge(cache, &(struct cache_purge){.key = SLICE("a")}, on_answer, &answers);
+        ev_run(loop, EVRUN_NOWAIT);
+        if (cases[i].there)
+            assert_true(cache_store(cache, SLICE("a"), NULL, copy, until_ms));
+        store.usable = store.tracking = cases[i].usable;
+        assert_row(i, cache_replace(cache, SLICE("a"), known, entry, until_ms) == cases[i].sent);
+        if (cases[i].usable) {
+            assert_string_equal(store.commands[0].token, "");
+            assert_row(i, store.commands[0].known_made_ms == known->made_ms);
+            reply(STORE, (struct store_answer){.outcome = STORE_DONE});
+        }
+        assert_row(i, (cache_peek(cache, SLICE("a")) == entry) == cases[i].kept);
+        entry_unref(entry);
+        entry_unref(known);
+        entry_unref(copy);
     }
 }
 
@@ -785,6 +823,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store_not_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge_of_an_asterisk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge, setup, teardown),

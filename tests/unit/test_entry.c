@@ -105,6 +105,8 @@ static const struct {
     {SLICE_INIT("workerless/1 made=999999999999999 fresh=999999999999999 cost=999999999999999 "
                 "status=200 type=x\n"),
      true},
+    {SLICE_INIT("workerless/1 made=10 fresh=20 cost=0 status=uncacheable type=text/plain\nwhy"),
+     true},
     {SLICE_INIT("workerless/1 made=01 fresh=002 cost=0003 status=0200 type=x\n"), true},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type= x \n"), true},
 
@@ -151,6 +153,13 @@ static const struct {
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=600 type=x\n"), false},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=0 type=x\n"), false},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=4294967496 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status= type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=uncacheabl type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=uncacheables type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=Uncacheable type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=uncacheable200 type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200uncacheable type=x\n"), false},
+    {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=uncacheable\n"), false},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=\n"), false},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=a\rSet-Cookie: x\n"), false},
     {SLICE_INIT("workerless/1 made=1 fresh=2 cost=3 status=200 type=a\r\nbody"), false},
@@ -196,7 +205,7 @@ static void test_damage(void **state)
                 check_shape(entry);
                 assert_row(at, slice_equal(entry->encoded, exact));
                 assert_true(entry->status == 200 || entry->status == 404 || entry->status == 502 ||
-                            entry->status == 504);
+                            entry->status == 504 || entry_is_marker(entry));
                 for (size_t i = 0; i < entry->type.len; i++)
                     assert_true((unsigned char)entry->type.data[i] >= 0x20 &&
                                 entry->type.data[i] != 0x7f);
@@ -328,6 +337,48 @@ static void test_failure(void **state)
         entry_unref(back);
         entry_unref(entry);
     }
+}
+
+/* Its status is a word, which a process that knows only numbers discards; it is still a marker
+ * after a soft purge. */
+static void test_marker(void **state)
+{
+    static const struct slice whys[] = {SLICE_INIT(""), SLICE_INIT("Set-Cookie"),
+                                        SLICE_INIT("Cache-Control: private\n\0status=200")};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(whys); i++) {
+        struct entry *marker = entry_of_uncacheable(whys[i], 1732417847123, 120000);
+        assert_non_null(marker);
+        check_shape(marker);
+        assert_true(slice_starts(marker->encoded,
+                                 SLICE("workerless/1 made=1732417847123 fresh=1732417967123 cost=0 "
+                                       "status=uncacheable type=text/plain\n")));
+        assert_slice(i, marker->body, whys[i]);
+        struct entry *purged = entry_with_freshness(marker, 1732417847124);
+        struct entry *back = entry_decode(purged->encoded);
+        assert_non_null(back);
+        assert_true(entry_is_marker(marker) && entry_is_marker(back));
+        assert_row(i, back->made_ms == 1732417847123 && back->fresh_until_ms == 1732417847124);
+        assert_slice(i, back->body, whys[i]);
+        entry_unref(back);
+        entry_unref(purged);
+        entry_unref(marker);
+    }
+}
+
+/* By when it was made and how long it is fresh. */
+static void test_same(void **state)
+{
+    struct entry *one = entry_new(HTML_TYPE, SLICE("a"), 10, 20, 0);
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct entry *other = entry_new(HTML_TYPE, SLICE("b"), 10 + i % 2, 20 + i / 2, 0);
+        assert_row((size_t)i, entry_is_same(one, other) == (i == 0));
+        entry_unref(other);
+    }
+    assert_true(entry_is_same(one, one) && entry_is_same(NULL, NULL));
+    assert_false(entry_is_same(one, NULL) || entry_is_same(NULL, one));
+    entry_unref(one);
 }
 
 /* Another entry that differs in nothing but how long it is fresh, in its envelope too. */
@@ -492,6 +543,8 @@ int main(void)
         cmocka_unit_test(test_type_length),
         cmocka_unit_test(test_header_injection),
         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_marker),
+        cmocka_unit_test(test_same),
         cmocka_unit_test(test_failure),
         cmocka_unit_test(test_with_freshness),
         cmocka_unit_test(test_etag),
