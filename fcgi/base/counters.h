@@ -42,6 +42,10 @@
       "Calls to sources that failed, other than by a timeout.") \
     X(CALLS_TIMED_OUT, "calls_timed_out", COUNTER, \
       "Calls to sources that did not complete in time.") \
+    X(CALLS_SOLO, "calls_solo", COUNTER, \
+      "Calls to sources for a single request, since their results are not to be shared.") \
+    X(UNCACHEABLE, "uncacheable", COUNTER, \
+      "Results that their sources forbid to share.") \
     X(WAKEUPS, "wakeups", COUNTER, \
       "Fragments in progress that were looked up again because their value or lease changed.") \
     X(REFUSED_MAX_PARKED, "refused_max_parked", COUNTER, \

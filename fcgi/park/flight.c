@@ -33,9 +33,9 @@ static void flight_check(struct flight *flight);
 
 #define TO(state) (1u << (FLIGHT_##state))
 
-/* The allowed transitions. The drawing in flight.h has an arrow for each. */
+/* The allowed transitions. The drawings in flight.h have an arrow for each. */
 static const unsigned ways[] = {
-    [FLIGHT_NEW] = TO(LOOKING) | TO(CLAIMING),
+    [FLIGHT_NEW] = TO(LOOKING) | TO(CLAIMING) | TO(GENERATING) | TO(LANDED),
     [FLIGHT_LOOKING] = TO(CLAIMING) | TO(LANDED),
     [FLIGHT_CLAIMING] = TO(CLAIMING) | TO(WAITING) | TO(GENERATING) | TO(LANDED),
     [FLIGHT_WAITING] = TO(CLAIMING) | TO(LANDED),
@@ -67,8 +67,8 @@ static void flight_set_state(struct flight *flight, enum flight_state state)
     if (flight->state == FLIGHT_WAITING)
         ev_timer_stop(shared->loop, &flight->look_again);
     if (state == FLIGHT_LANDED) {
-        if (flight->detached)
-            DL_DELETE(shared->detached, flight);
+        if (flight->solo || flight->detached)
+            DL_DELETE(shared->apart, flight);
         DL_APPEND(shared->landed, flight);
     }
     flight->state = state;
@@ -115,6 +115,30 @@ void flight_land(struct flight *flight, enum settlement_kind kind, struct entry 
     flight_set_state(flight, FLIGHT_LANDED);
 }
 
+/* Lands it for some waiters only. The solo flights of the others know what the cache has. */
+static void flight_land_apart(struct flight *flight, enum flight_audience audience,
+                              enum settlement_kind kind, struct entry *owned, struct entry *known)
+{
+    if (known)
+        entry_ref(known); /* it may be the flight's own */
+    flight_land(flight, kind, owned);
+    flight->audience = audience;
+    if (known && entry_can_hold(known))
+        flight_set_known(flight, known);
+    entry_unref(known);
+}
+
+bool flight_is_for(const struct flight *flight, const struct waiter *waiter)
+{
+    return flight->audience == AUDIENCE_ALL ||
+           (flight->audience == AUDIENCE_STARTER && !waiter->collapsed);
+}
+
+static bool knows_marker(const struct flight *flight)
+{
+    return flight->known && entry_is_marker(flight->known);
+}
+
 /* Whether the old entry may have been removed or replaced, so that it must not be used for now. */
 static bool known_is_doubted(const struct flight *flight)
 {
@@ -146,6 +170,17 @@ static struct lease *take_lease(struct flight *flight)
     return lease;
 }
 
+/* Stores the entry. Without a lease, a solo flight's entry, or a marker, replaces only what the
+ * flight knows. */
+static bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms)
+{
+    struct cache *cache = flight->shared->cache;
+    struct slice key = flight->fragment.key;
+    if (flight->known && !flight->lease && (flight->solo || entry_is_marker(entry)))
+        return cache_replace(cache, key, flight->known, entry, until_ms);
+    return cache_store(cache, key, take_lease(flight), entry, until_ms);
+}
+
 /* Whether one more failure may be stored in Redis. One that only prolongs an old entry adds no
  * key. */
 static bool may_fill_redis(const struct flight *flight)
@@ -160,7 +195,7 @@ static void remember(struct flight *flight, struct entry *kept, int64_t until_ms
 {
     struct flight_shared *shared = flight->shared;
     if (may_fill_redis(flight)) {
-        cache_store(shared->cache, flight->fragment.key, take_lease(flight), kept, until_ms);
+        flight_store(flight, kept, until_ms);
         return;
     }
     log_limited(&shared->too_many_negatives, LOG_LEVEL_WARNING, "flight",
@@ -179,11 +214,12 @@ static void flight_fall_back(struct flight *flight)
     const struct freshness *terms = terms_of(flight);
     enum settlement_kind kind = flight->failure;
     int64_t keep_until_ms;
+    bool marked = flight->solo && knows_marker(flight);
     if (flight->known &&
         (known_is_doubted(flight) || !outcome_serves_stale(terms, flight->known, kind)))
         forget_known(flight);
     struct entry *kept = NULL;
-    if (!flight->detached) /* a purged entry must not come back */
+    if (!flight->detached && !marked) /* a purged entry must not come back */
         kept = outcome_to_remember(terms, flight->known, kind, &keep_until_ms);
     if (kept)
         remember(flight, kept, keep_until_ms);
@@ -214,6 +250,61 @@ static void flight_fail(struct flight *flight, enum source_status status, const 
         flight_check(flight);
 }
 
+/* Whether a marker is to be stored. A solo flight renews the one that it knows only if that ends
+ * soon, and no other flight has renewed it. */
+static bool wants_marker(const struct flight *flight)
+{
+    if (flight->detached || (flight->solo && !flight->known))
+        return false;
+    if (!flight->solo || !knows_marker(flight))
+        return true;
+    struct entry *latest = cache_peek(flight->shared->cache, flight->fragment.key);
+    return outcome_marker_ends(flight->known) && (!latest || entry_is_same(latest, flight->known));
+}
+
+/* Stores a marker, which is returned owned, or NULL. */
+static struct entry *flight_mark(struct flight *flight, const struct source_terms *terms)
+{
+    bool replaces = flight->known && !knows_marker(flight);
+    struct entry *marker =
+        wants_marker(flight) ? outcome_make_marker(flight->fragment.recipe, terms, replaces) : NULL;
+    if (marker)
+        flight_store(flight, marker, marker->fresh_until_ms);
+    else
+        cache_release(flight->shared->cache, take_lease(flight));
+    return marker;
+}
+
+static void log_terms(struct flight *flight, const struct source_terms *terms)
+{
+    if (terms)
+        outcome_log_terms(&flight->shared->terms_logs[flight->fragment.recipe->number],
+                          &flight->fragment, terms);
+}
+
+/* Lands with a result that is only for the request that it was made for. */
+static void flight_end_unshared(struct flight *flight, const struct source_result *result)
+{
+    bool found = result->status == SOURCE_OK;
+    struct entry *entry = NULL;
+    const char *reason;
+    if (found) {
+        entry = outcome_make_entry(&flight->fragment, result, flight->started, &reason);
+        if (!entry) {
+            flight_fail(flight, SOURCE_FAILED, reason);
+            return;
+        }
+    }
+    counter_add(COUNTER_UNCACHEABLE, 1);
+    log_terms(flight, result->terms);
+    struct entry *marker = flight_mark(flight, result->terms);
+    flight->settlement.unshared = true;
+    flight->settlement.replaced = flight->known && !knows_marker(flight);
+    flight_land_apart(flight, flight->solo ? AUDIENCE_ALL : AUDIENCE_STARTER,
+                      found ? SETTLED_ENTRY : SETTLED_NOT_FOUND, entry, marker);
+    entry_unref(marker);
+}
+
 static void on_source_done(void *caller, const struct source_result *result)
 {
     struct flight *flight = caller;
@@ -221,6 +312,11 @@ static void on_source_done(void *caller, const struct source_result *result)
     check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
     if (flight->state == FLIGHT_LANDED) { /* another process wrote the value: cancelled */
         cache_release(flight->shared->cache, take_lease(flight));
+        return;
+    }
+    bool judged = result->status == SOURCE_OK || result->status == SOURCE_NOT_FOUND;
+    if (judged && !outcome_is_shared(result)) {
+        flight_end_unshared(flight, result);
         return;
     }
     if (result->status != SOURCE_OK) {
@@ -234,18 +330,14 @@ static void on_source_done(void *caller, const struct source_result *result)
         flight_fail(flight, SOURCE_FAILED, reason);
         return;
     }
-    bool shared = outcome_is_shared(result);
-    if (result->terms)
-        outcome_log_terms(&flight->shared->terms_logs[flight->fragment.recipe->number],
-                          &flight->fragment, result->terms);
-    if (entry->fresh_until_ms > entry->made_ms && !flight->detached && shared)
+    log_terms(flight, result->terms);
+    if (entry->fresh_until_ms > entry->made_ms && !flight->detached)
         flight->settlement.stored =
-            cache_store(flight->shared->cache, flight->fragment.key, take_lease(flight), entry,
-                        entry->fresh_until_ms + freshness_extra_ms(terms_of(flight)));
+            flight_store(flight, entry,
+                         entry->fresh_until_ms + freshness_extra_ms(terms_of(flight)));
     else
         cache_release(flight->shared->cache, take_lease(flight));
-    flight->settlement.replaced = flight->known != NULL;
-    flight->settlement.unshared = !shared;
+    flight->settlement.replaced = flight->known && !knows_marker(flight);
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 
@@ -271,6 +363,8 @@ static void flight_generate(struct flight *flight, struct lease *lease)
     flight->lease = lease;
     flight->started = clock_monotonic();
     counter_add(COUNTER_CALLS_STARTED, 1);
+    if (flight->solo)
+        counter_add(COUNTER_CALLS_SOLO, 1);
     const struct fragment *fragment = &flight->fragment;
     struct source_request request = {.name = fragment->name,
                                      .rest = slice_from(fragment->name, fragment->rest_at),
@@ -282,10 +376,16 @@ static void flight_generate(struct flight *flight, struct lease *lease)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
 }
 
+void flight_go_solo(struct flight *flight)
+{
+    check(flight->solo);
+    flight_generate(flight, NULL);
+}
+
 /* --- looking --- */
 
-/* Handles an entry from the cache: the flight lands with it (true), or keeps it as the entry to
- * replace. Such an entry is held, so if BUDGET_UNSENT has no room for it, the flight lands as well:
+/* Handles an entry from the cache: the flight lands with it (true), or because it is a marker
+ * (true), or keeps it as the entry to replace. Such an entry is held, so if BUDGET_UNSENT has no room for it, the flight lands as well:
  * there may be any number of flights. */
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
@@ -296,6 +396,10 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
         flight->settlement.detail = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
         flight->refresh_next = usability == USABLE_REFRESH;
         flight_land(flight, outcome_of_entry(entry), entry_ref(entry));
+        return true;
+    }
+    if (usability == UNSHARED) {
+        flight_land_apart(flight, AUDIENCE_NONE, SETTLED_DECLINED, NULL, entry);
         return true;
     }
     forget_known(flight);
@@ -410,8 +514,12 @@ static void on_looked_up(void *caller, const struct cache_answer *answer)
     if (!flight_answered(flight))
         return;
     /* An entry read before a change must not be given to requests that joined after it. */
-    if (answer->outcome != CACHE_FOUND || changed_since_asked(flight) ||
-        !flight_accept(flight, answer))
+    if (answer->outcome == CACHE_FOUND && !changed_since_asked(flight) &&
+        flight_accept(flight, answer))
+        return;
+    if (flight->fragment.recipe->calls_apart)
+        flight_land_apart(flight, AUDIENCE_NONE, SETTLED_DECLINED, NULL, flight->known);
+    else
         flight_claim(flight);
 }
 
@@ -427,10 +535,10 @@ void flight_look(struct flight *flight)
 /* The present waiters still get the result, but no request joins, and the result is not stored. */
 static void flight_detach(struct flight *flight)
 {
-    check(flight_has_begun(flight));
+    check(flight_has_begun(flight) && !flight->solo);
     flight_unlist(flight);
     flight->detached = true;
-    DL_APPEND(flight->shared->detached, flight);
+    DL_APPEND(flight->shared->apart, flight);
 }
 
 /* If another process has written the value while we generate it, we can stop. A value that has only
@@ -501,6 +609,13 @@ static void flight_check(struct flight *flight)
 /* While we generate it, a change of the lease may be our own renewal. */
 void flight_changed(struct flight *flight, enum cache_change_kind kind)
 {
+    if (flight->solo) {
+        if (kind == CHANGED_BY_PURGE) {
+            flight->detached = true;
+            forget_known(flight);
+        }
+        return;
+    }
     flight->told.all++;
     flight->told.value += kind != CHANGED_LEASE;
     if (kind == CHANGED_BY_PURGE && flight_has_begun(flight)) {
@@ -518,7 +633,7 @@ void flight_changed(struct flight *flight, enum cache_change_kind kind)
 
 /* --- beginning and end --- */
 
-struct flight *flight_new(struct flight_shared *shared, const struct fragment *fragment)
+static struct flight *flight_alloc(struct flight_shared *shared, const struct fragment *fragment)
 {
     struct flight *flight = alloc_zeroed(sizeof *flight + fragment_text_len(fragment));
     if (!flight)
@@ -527,12 +642,33 @@ struct flight *flight_new(struct flight_shared *shared, const struct fragment *f
     flight->fragment = fragment_copy(fragment, flight->text);
     ev_timer_init(&flight->look_again, on_look_again, 0., 0.);
     flight->look_again.data = flight;
+    return flight;
+}
+
+struct flight *flight_new(struct flight_shared *shared, const struct fragment *fragment)
+{
+    struct flight *flight = flight_alloc(shared, fragment);
+    if (!flight)
+        return NULL;
     HASH_ADD_KEYPTR(hh, shared->table, flight->fragment.key.data, flight->fragment.key.len, flight);
     if (!flight->hh.tbl) {
         free(flight);
         return NULL;
     }
     flight->listed = true;
+    return flight;
+}
+
+struct flight *flight_new_solo(struct flight_shared *shared, const struct fragment *fragment,
+                               struct entry *known)
+{
+    struct flight *flight = flight_alloc(shared, fragment);
+    if (!flight)
+        return NULL;
+    flight->solo = true;
+    DL_APPEND(shared->apart, flight);
+    if (known && entry_can_hold(known))
+        flight_set_known(flight, known);
     return flight;
 }
 

@@ -16,16 +16,17 @@
  *
  *                      LOOKING    CLAIMING     WAITING    GENERATING    FAILING
  *     found, usable    LANDED     LANDED                  LANDED        LANDED
- *     found, too old   CLAIMING   CLAIMING (5,6)          stays         LANDED
- *     not there        CLAIMING                           stays         LANDED
+ *     found a marker   LANDED (8) LANDED (8)              LANDED (8)    LANDED (8)
+ *     found, too old   CLAIMING*  CLAIMING (5,6)          stays         LANDED
+ *     not there        CLAIMING*                          stays         LANDED
  *     unreadable                  CLAIMING (5)
  *     lease is ours               GENERATING              stays (1)     LANDED (1)
  *     lease is theirs             WAITING (4)             stays (1)     LANDED (1)
- *     no Redis to ask  CLAIMING   GENERATING (7)          stays         LANDED
+ *     no Redis to ask  CLAIMING*  GENERATING (7)          stays         LANDED
  *     lease was lost                                      detached      detached
  *     key has changed  (2)        (2)          CLAIMING   asks (2)      (2)
  *     time to look                             CLAIMING
- *     source: result                                      LANDED
+ *     source: result                                      LANDED (8)
  *     source: failure                                     LANDED (3)
  *     we purge it      (2)        (2)          CLAIMING   detached      detached
  *     last waiter left stays      stays        stays      stays         stays
@@ -40,10 +41,35 @@
  *     (5) GENERATING, without a lease, if that happens too often: see ROUNDS_MAX
  *     (6) also in LOOKING: LANDED, refused, if BUDGET_UNSENT has no room to hold the old entry
  *     (7) immediately, if no Redis is configured
+ *     (8) for a marker, and a result that must not be shared: its waiters get solo flights
+ *     *   LANDED on a route whose calls are not shared, and its waiters get solo flights
  *
  * A refresh knows the old entry, which is served meanwhile. A flight that is purged after its
  * source was called is detached: it is removed from the table, and continues for its waiters. An
- * optional one is declined if it would have to queue at its source. */
+ * optional one is declined if it would have to queue at its source.
+ *
+ * A result that its source forbids to share (RFC 9111 3, 5.2.2) is only for the request that it was
+ * made for: the waiter that started the flight. If that one has left, nobody gets it. In Redis a
+ * marker takes the place of the result. All other waiters, and whoever finds the marker, here or in
+ * another process, go on side by side, each on a solo flight:
+ *
+ *     NEW --> GENERATING --> LANDED --> SETTLED
+ *
+ * It is in no table, so nobody joins it; it has no lease, and one waiter. If that one leaves, its
+ * call is cancelled, since the result could reach nobody. Only its own process's purges concern it.
+ * It knows what the cache had, which is most often the marker, and what it does with its result
+ * follows from that:
+ *
+ *     result              known: a marker       an old entry         nothing
+ *     may be shared       replaces it           replaces it          stored, if there is no value
+ *     must not be shared  renews it at its end  a marker replaces it nothing
+ *     a failure           nothing               as other flights     as other flights
+ *
+ * Whatever is replaced must still be there: neither a purge nor an entry that came meanwhile is
+ * undone. (What another process purges can't be noticed if there was no value.) On a route whose
+ * calls are not shared (calls_apart), every flight ends with the lookup unless that finds something
+ * usable, and its waiters go on like this. Who does not want to wait gets no call: it would be made
+ * for each of its attempts, and never be of use. */
 #ifndef WORKERLESS_PARK_FLIGHT_H
 #define WORKERLESS_PARK_FLIGHT_H
 
@@ -85,9 +111,9 @@ struct flight_shared {
     struct terms_log *terms_logs; /* by recipe number */
     struct negatives **negatives; /* by recipe number; NULL: its failures are not cached */
     struct log_limit too_many_negatives;
-    struct flight *table;    /* by key */
-    struct flight *landed;   /* to be settled by the runner */
-    struct flight *detached; /* GENERATING or FAILING */
+    struct flight *table;  /* by key */
+    struct flight *landed; /* to be settled by the runner */
+    struct flight *apart;  /* not in the table: solo or detached; NEW to FAILING */
 };
 
 /* Number of changes that a flight was told of. */
@@ -96,28 +122,38 @@ struct change_count {
     unsigned value; /* of the value */
 };
 
+/* Who gets the settlement of a flight. The other waiters get solo flights. */
+enum flight_audience {
+    AUDIENCE_ALL,
+    AUDIENCE_STARTER, /* the waiter that started the flight, if it is still there */
+    AUDIENCE_NONE,
+};
+
 struct flight {
     UT_hash_handle hh; /* in shared->table while `listed` */
     struct flight_shared *shared;
     struct fragment fragment;   /* its bytes are in `text` */
-    struct flight *next, *prev; /* in shared->landed, or in shared->detached */
+    struct flight *next, *prev; /* in shared->landed, or in shared->apart */
     struct waiter *waiters;
-    struct entry *known;          /* held: the old entry that will be replaced, or NULL */
-    unsigned known_as_of;         /* told.value when `known` certainly existed */
-    struct change_count told;     /* so far */
-    struct change_count asked;    /* `told` when the cache was asked last */
-    struct lease *lease;          /* owned, since GENERATING; NULL: generated without a lease */
-    struct source_call *call;     /* while GENERATING */
-    double started;               /* start of GENERATING, by clock_monotonic() */
-    ev_timer look_again;          /* while WAITING */
-    enum settlement_kind failure; /* the outcome of its source, if that is not a result */
-    struct settlement settlement; /* once LANDED; its entry is an owned reference */
-    enum flight_state state;      /* set only by flight_set_state */
-    unsigned rounds;              /* claims that found an unusable entry; see ROUNDS_MAX */
+    struct entry *known;  /* held: the old entry that will be replaced, by its waiters' solo flights
+                            once it has LANDED; or NULL */
+    unsigned known_as_of; /* told.value when `known` certainly existed */
+    struct change_count told;      /* so far */
+    struct change_count asked;     /* `told` when the cache was asked last */
+    struct lease *lease;           /* owned, since GENERATING; NULL: generated without a lease */
+    struct source_call *call;      /* while GENERATING */
+    double started;                /* start of GENERATING, by clock_monotonic() */
+    ev_timer look_again;           /* while WAITING */
+    enum settlement_kind failure;  /* the outcome of its source, if that is not a result */
+    struct settlement settlement;  /* once LANDED; its entry is an owned reference */
+    enum flight_audience audience; /* once LANDED */
+    enum flight_state state;       /* set only by flight_set_state */
+    unsigned rounds;               /* claims that found an unusable entry; see ROUNDS_MAX */
     bool asking;       /* an answer of the cache is pending, so the flight can't be freed */
     bool refresh_next; /* the entry is served, and another flight will refresh it */
     bool listed;       /* in the table: requests for the key join it */
     bool detached;     /* purged after its source was called: its result is not stored */
+    bool solo;         /* for one waiter */
     bool optional;     /* no requester waits for it, so it must not queue at the source */
     char text[];
 };
@@ -125,6 +161,15 @@ struct flight {
 /* Adds a flight to the table, with a copy of the fragment. Call flight_look or flight_claim next.
  * Returns NULL when out of memory. */
 struct flight *flight_new(struct flight_shared *shared, const struct fragment *fragment);
+
+/* Returns a solo flight, which is in no table, with a copy of the fragment. `known` is what the
+ * cache has of it, or NULL. Call flight_go_solo next, or flight_cancel. Returns NULL when out of
+ * memory. */
+struct flight *flight_new_solo(struct flight_shared *shared, const struct fragment *fragment,
+                               struct entry *known);
+
+/* Calls the source of a solo flight. */
+void flight_go_solo(struct flight *flight);
 
 /* The old entry, if it certainly still exists; else NULL. */
 static inline struct entry *flight_old_entry(const struct flight *flight)
@@ -147,6 +192,9 @@ void flight_changed(struct flight *flight, enum cache_change_kind kind);
 
 /* Sets the settlement and moves the flight to shared->landed. Takes `owned`, the entry or NULL. */
 void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned);
+
+/* Whether the waiter gets the settlement of the flight, which has landed; else a solo flight. */
+bool flight_is_for(const struct flight *flight, const struct waiter *waiter);
 
 /* Lands it with SETTLED_SHUTDOWN, unless it has landed already. */
 void flight_cancel(struct flight *flight);

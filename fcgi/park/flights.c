@@ -30,6 +30,7 @@ struct flights {
     struct purges purges;
     struct parking parking;
     size_t count;
+    bool cancelling; /* no call is started */
     ev_prepare runner;
     struct timeout_queue brief_holds[HOLD_MAX_S + 1]; /* by seconds */
     size_t source_count;
@@ -76,13 +77,57 @@ static void flights_refresh(struct flights *flights, const struct fragment *frag
     flight_claim(flight);
 }
 
+static struct flight *flights_add_solo(struct flights *flights, const struct fragment *fragment,
+                                       struct entry *known)
+{
+    struct flight *flight = flight_new_solo(&flights->shared, fragment, known);
+    if (flight)
+        flights->count++;
+    return flight;
+}
+
+/* The waiter of a solo flight has left, or its hold is over: nobody else could get the result. */
+static void on_alone_gone(struct waiter **list)
+{
+    struct flight *flight = container_of(list, struct flight, waiters);
+    if (flight->state < FLIGHT_LANDED)
+        flight_cancel(flight);
+}
+
+/* Moves a waiter of a landed flight to a solo flight. One that can't have such a flight is settled.
+ */
+static void flights_part(struct flights *flights, const struct flight *landed,
+                         struct waiter *waiter)
+{
+    enum settlement_kind kind = SETTLED_REFUSED;
+    struct flight *solo = NULL;
+    if (!waiter->waits)
+        kind = SETTLED_DECLINED;
+    else if (flights->cancelling)
+        kind = SETTLED_SHUTDOWN;
+    else if (flights->count >= flights->limits.max_flights)
+        counter_add(COUNTER_REFUSED_MAX_FLIGHTS, 1);
+    else
+        solo = flights_add_solo(flights, &landed->fragment, landed->known);
+    if (!solo) {
+        waiter_settle(waiter, (struct settlement){.kind = kind});
+        return;
+    }
+    waiter_move(waiter, &solo->waiters);
+    flight_go_solo(solo);
+}
+
 /* Settles the waiters of a landed flight and takes it out of the table. */
 static void flights_settle(struct flights *flights, struct flight *flight)
 {
     flight_unlist(flight);
     flights->count--;
-    while (flight->waiters)
-        waiter_settle(flight->waiters, flight->settlement);
+    while (flight->waiters) {
+        if (flight_is_for(flight, flight->waiters))
+            waiter_settle(flight->waiters, flight->settlement);
+        else
+            flights_part(flights, flight, flight->waiters);
+    }
     if (flight->refresh_next && !flight->detached)
         flights_refresh(flights, &flight->fragment, flight->settlement.entry);
     flight_settled(flight);
@@ -107,11 +152,21 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *runner, int events)
 
 /* --- all flights --- */
 
+static bool change_is_of(const struct cache_change *change, struct slice key)
+{
+    return change->is_prefix ? slice_starts(key, change->key) : slice_equal(key, change->key);
+}
+
 /* The only way by which flights are told of changes, purges included. */
 static void on_changed(void *context, const struct cache_change *change)
 {
     struct flights *flights = context;
     struct flight *flight, *next;
+    if (change->kind == CHANGED_BY_PURGE) {
+        DL_FOREACH(flights->shared.apart, flight)
+        if (flight->solo && change_is_of(change, flight->fragment.key))
+            flight_changed(flight, change->kind);
+    }
     if (!change->is_prefix) {
         flight = flights_find(flights, change->key);
         if (flight)
@@ -120,7 +175,7 @@ static void on_changed(void *context, const struct cache_change *change)
     }
     HASH_ITER(hh, flights->shared.table, flight, next)
     {
-        if (slice_starts(flight->fragment.key, change->key))
+        if (change_is_of(change, flight->fragment.key))
             flight_changed(flight, change->kind);
     }
 }
@@ -174,6 +229,7 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     flights->shared.cache = cache;
     flights->shared.sources = sources;
     flights->recipe_count = recipe_count;
+    flights->parking.gone = on_alone_gone;
     flights->purges = (struct purges){.parking = &flights->parking, .cache = cache};
     for (size_t i = 0; i < recipe_count; i++)
         timeout_queue_init(&flights->holds[i], loop, recipes[i]->hold, on_hold_over, flights);
@@ -219,11 +275,31 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
     return true;
 }
 
+/* Whether a request that could not be served must not join the key's flight (NULL: there is none)
+ * but needs a solo one: memory has a marker; or the route does not share calls, and the flight is
+ * about to have its own (it refreshes an entry that may no longer be served). Then *known is what
+ * the cache has. */
+static bool needs_solo(struct flights *flights, const struct fragment *fragment,
+                       const struct flight *flight, struct entry **known)
+{
+    const struct recipe *recipe = fragment->recipe;
+    *known = cache_peek(flights->shared.cache, fragment->key);
+    if (*known && outcome_usability(&recipe->freshness, *known) == UNSHARED)
+        return true;
+    *known = flight ? flight_old_entry(flight) : NULL;
+    return recipe->calls_apart && flight && flight->state > FLIGHT_LOOKING &&
+           flight->state < FLIGHT_LANDED;
+}
+
 /* Returns the key's flight, or a new one, which does not look yet. NULL: *refusal says why. */
 static struct flight *flight_to_join(struct flights *flights, const struct fragment *fragment,
-                                     enum join_refusal *refusal)
+                                     bool waits, enum join_refusal *refusal)
 {
     struct flight *flight = flights_find(flights, fragment->key);
+    struct entry *known;
+    bool solo = waits && needs_solo(flights, fragment, flight, &known);
+    if (solo)
+        flight = NULL;
 
     *refusal = JOIN_TOO_MANY_PARKED;
     if (flights->parking.parked >= flights->limits.max_parked) {
@@ -236,12 +312,22 @@ static struct flight *flight_to_join(struct flights *flights, const struct fragm
         return NULL;
     }
     *refusal = JOIN_NO_MEMORY;
+    if (solo)
+        return flights_add_solo(flights, fragment, known);
     return flight ? flight : flights_add(flights, fragment);
 }
 
 /* A new flight looks, even if no request waits on it, since it is in the table. */
 static void flight_joined(struct flight *flight, struct waiter *waiter, bool waits)
 {
+    if (waiter) {
+        waiter->waits = waits;
+        waiter->alone = flight->solo;
+    }
+    if (flight->solo) {
+        (waiter ? flight_go_solo : flight_cancel)(flight);
+        return;
+    }
     bool first = flight->state == FLIGHT_NEW;
     flight->optional = !waits && (first || flight->optional);
     if (waiter)
@@ -254,7 +340,7 @@ struct waiter *flights_join(struct flights *flights, const struct fragment *frag
                             struct waiter_address who, int hold_s, enum join_refusal *refusal)
 {
     check(hold_s == HOLD_OF_ROUTE || (hold_s >= 0 && hold_s <= HOLD_MAX_S));
-    struct flight *flight = flight_to_join(flights, fragment, refusal);
+    struct flight *flight = flight_to_join(flights, fragment, hold_s != 0, refusal);
     if (!flight)
         return NULL;
     struct waiter *waiter = waiter_new(&flights->parking, &flight->waiters, who);
@@ -272,7 +358,7 @@ bool flights_join_in(struct flights *flights, const struct fragment *fragment,
                      struct waiter *waiter, waiter_embedded_fn *settled)
 {
     enum join_refusal refusal;
-    struct flight *flight = flight_to_join(flights, fragment, &refusal);
+    struct flight *flight = flight_to_join(flights, fragment, true, &refusal);
     if (!flight)
         return false;
     waiter_add(&flights->parking, &flight->waiters, waiter, settled);
@@ -324,14 +410,16 @@ void flights_leave_to_others(struct flights *flights)
 void flights_cancel_all(struct flights *flights)
 {
     struct flight *flight, *next;
+    flights->cancelling = true;
     HASH_ITER(hh, flights->shared.table, flight, next)
     {
         flight->refresh_next = false;
         flight_cancel(flight);
     }
-    while (flights->shared.detached)
-        flight_cancel(flights->shared.detached);
+    while (flights->shared.apart)
+        flight_cancel(flights->shared.apart);
     flights_run(flights);
+    flights->cancelling = false;
 }
 
 void flights_free(struct flights *flights)

@@ -3,6 +3,13 @@
  * A flight is the one ongoing attempt to obtain the entry of a key. Any number of requests wait on
  * it. It continues whether they stay or leave, and settles them all at once. Between processes, the
  * lease in Redis ensures that there is only one.
+ *
+ *     a result may be shared   --> all waiters
+ *     its source forbids that  --> the waiter that started the flight; a marker --> the cache
+ *                                  '--> the other waiters: a solo flight each
+ *     the cache has a marker   --> a solo flight for each request, at once
+ *
+ * A solo flight is for one waiter, and ends with it. See flight.h.
  */
 #ifndef WORKERLESS_PARK_FLIGHTS_H
 #define WORKERLESS_PARK_FLIGHTS_H
@@ -54,7 +61,8 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
  *
  * `hold_s` is how long to wait: 0 to HOLD_MAX_S seconds, or HOLD_OF_ROUTE. With 0, the request
  * waits only for the answer of Redis. If all requests have joined a flight with 0 and its source is
- * busy, the source is not called, and they are SETTLED_DECLINED. */
+ * busy, the source is not called, and they are SETTLED_DECLINED. So is a request with 0 that needs
+ * a solo flight: a result that must not be shared can only be waited for. */
 struct waiter *flights_join(struct flights *flights, const struct fragment *fragment,
                             struct waiter_address who, int hold_s, enum join_refusal *refusal);
 

@@ -23,6 +23,7 @@ enum usability {
     USABLE_REFRESH,    /* serve it, and refresh it meanwhile */
     USABLE_ON_FAILURE, /* serve it only if the refresh fails */
     UNUSABLE,
+    UNSHARED, /* a marker: each request gets a call of its own */
 };
 
 /* Whether it may be served without waiting. */

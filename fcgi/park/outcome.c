@@ -128,10 +128,27 @@ struct entry *outcome_make_entry(const struct fragment *fragment,
     return entry;
 }
 
+/* One that is not to be remembered ends at once, but it does replace the old entry. */
+struct entry *outcome_make_marker(const struct recipe *recipe, const struct source_terms *terms,
+                                  bool replaces)
+{
+    int64_t life_ms = (int64_t)(recipe->uncacheable * 1000);
+    if (life_ms < 1 && !replaces)
+        return NULL;
+    return entry_of_uncacheable(slice_of(terms->why ? terms->why : ""), clock_fleet_ms(),
+                                life_ms > 0 ? life_ms : 1);
+}
+
+bool outcome_marker_ends(const struct entry *marker)
+{
+    int64_t life_ms = marker->fresh_until_ms - marker->made_ms;
+    return marker->fresh_until_ms - clock_fleet_ms() < life_ms / 4;
+}
+
 bool outcome_serves_stale(const struct freshness *terms, const struct entry *old,
                           enum settlement_kind failure)
 {
-    return failure != SETTLED_NOT_FOUND &&
+    return failure != SETTLED_NOT_FOUND && !entry_is_marker(old) &&
            freshness_judge(terms, old, clock_fleet_ms(), 1) != UNUSABLE;
 }
 

@@ -52,7 +52,7 @@ void outcome_log_terms(struct terms_log *log, const struct fragment *fragment,
 /* Call it before the memory of the terms_log is freed. */
 void outcome_end_terms_log(struct terms_log *log);
 
-/* Whether the source lets others than those who wait for the result have it. */
+/* Whether the source lets others than the request that it was made for have the result. */
 static inline bool outcome_is_shared(const struct source_result *result)
 {
     return !result->terms || result->terms->sharing == SHARING_ALLOWED;
@@ -67,6 +67,15 @@ enum usability outcome_usability(const struct freshness *terms, const struct ent
 struct entry *outcome_make_entry(const struct fragment *fragment,
                                  const struct source_result *result, double started,
                                  const char **reason);
+
+/* Makes the marker that is stored in the place of such a result. Returns an entry that the caller
+ * owns; or NULL when out of memory, or if the route has none and `replaces` is false: there is no
+ * old entry that has to go. */
+struct entry *outcome_make_marker(const struct recipe *recipe, const struct source_terms *terms,
+                                  bool replaces);
+
+/* Whether the marker ends soon, so that it is worth renewing. */
+bool outcome_marker_ends(const struct entry *marker);
 
 /* Whether an old entry may be served because of that failure. */
 bool outcome_serves_stale(const struct freshness *terms, const struct entry *old,

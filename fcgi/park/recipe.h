@@ -2,6 +2,7 @@
 #ifndef WORKERLESS_PARK_RECIPE_H
 #define WORKERLESS_PARK_RECIPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "park/freshness.h"
@@ -12,6 +13,8 @@ struct recipe {
     unsigned source;     /* index into the sources given to flights_new */
     unsigned number;     /* of this recipe: the index of its route */
     double hold;         /* maximum seconds that a request is parked */
+    double uncacheable;  /* seconds that it is remembered that a source forbids to share; 0: not */
+    bool calls_apart;    /* each request that finds nothing in the cache gets a call of its own */
     size_t max_negative; /* failures that one process caches in Redis at a time; at least 1 */
     struct freshness freshness;
     struct source_rules rules;

@@ -33,15 +33,28 @@ void waiter_add(struct parking *parking, struct waiter **list, struct waiter *wa
     park(parking, list, waiter);
 }
 
-void waiter_leave(struct waiter *waiter)
+void waiter_move(struct waiter *waiter, struct waiter **list)
 {
     DL_DELETE(*waiter->list, waiter);
-    waiter->parking->parked--;
+    waiter->list = list;
+    waiter->alone = true;
+    waiter->collapsed = false;
+    DL_APPEND(*list, waiter);
+}
+
+void waiter_leave(struct waiter *waiter)
+{
+    struct parking *parking = waiter->parking;
+    struct waiter **alone_on = waiter->alone ? waiter->list : NULL;
+    DL_DELETE(*waiter->list, waiter);
+    parking->parked--;
     counter_sub(COUNTER_PARKED, 1);
-    if (waiter->settled)
-        return;
-    timeout_stop(waiter_hold(waiter));
-    free(waiter);
+    if (!waiter->settled) {
+        timeout_stop(waiter_hold(waiter));
+        free(waiter);
+    }
+    if (alone_on)
+        parking->gone(alone_on);
 }
 
 void waiter_settle(struct waiter *waiter, struct settlement settlement)

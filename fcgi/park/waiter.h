@@ -43,7 +43,7 @@ struct settlement {
     bool replaced;       /* there was an expired entry, and this is the new one */
     bool collapsed;      /* this waiter joined a flight that another one had started */
     bool stored;         /* the result was passed to the cache */
-    bool unshared;       /* its source forbids to share the result */
+    bool unshared;       /* its source forbids to share the result: it is for this waiter only */
 };
 
 struct waiter;
@@ -56,11 +56,16 @@ typedef void waiter_settled_fn(void *context, const struct waiter_address *who,
  * before it frees it, so no address is needed. The waiter's memory belongs to the owner again. */
 typedef void waiter_embedded_fn(struct waiter *waiter, const struct settlement *settlement);
 
+/* Called when the only waiter on a list has gone, settled or not, if it was the one for whom
+ * everything is done. */
+typedef void waiter_gone_fn(struct waiter **list);
+
 /* All waiters of this process, and the callback for their settlement. */
 struct parking {
     size_t parked;
     waiter_settled_fn *settled;
     void *context;
+    waiter_gone_fn *gone; /* NULL if no waiter is alone */
 };
 
 struct waiter {
@@ -69,7 +74,9 @@ struct waiter {
     struct parking *parking;
     waiter_embedded_fn *settled; /* NULL: not embedded; `parking` has the callback */
     struct waiter_address who;   /* if not embedded */
-    bool collapsed;
+    bool collapsed;              /* it joined a flight that another waiter, or none, had started */
+    bool waits;                  /* it does not just ask for what is there already */
+    bool alone;                  /* on a solo flight */
 };
 
 /* A waiter with a limited waiting time. */
@@ -85,6 +92,9 @@ struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct 
 void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter,
                 waiter_embedded_fn *settled);
 
+/* Moves it to another list, which is empty, and where it is alone. Its hold goes on. */
+void waiter_move(struct waiter *waiter, struct waiter **list);
+
 /* The hold of a waiter made by waiter_new; its creator starts it. */
 static inline struct timeout *waiter_hold(struct waiter *waiter)
 {
@@ -94,7 +104,8 @@ static inline struct timeout *waiter_hold(struct waiter *waiter)
 /* Removes the waiter and reports the settlement. */
 void waiter_settle(struct waiter *waiter, struct settlement settlement);
 
-/* Removes the waiter, whose request has ended. The flight or the purge continues. */
+/* Removes the waiter, whose request has ended. The flight or the purge continues, but not a flight
+ * where it was alone. */
 void waiter_leave(struct waiter *waiter);
 
 #endif

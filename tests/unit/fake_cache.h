@@ -31,7 +31,7 @@ struct cache {
     struct question questions[100]; /* unanswered, the oldest first */
     size_t count;
     unsigned asked[4];
-    unsigned leases, stores, keeps, releases; /* leases: in the flights' hands */
+    unsigned leases, stores, replaces, keeps, releases; /* leases: in the flights' hands */
     cache_changed_fn *changed;
     void *context;
     struct entry *remembered; /* owned; what memory has, of the key "a" */
@@ -41,7 +41,7 @@ struct cache {
     struct {                  /* the last time */
         bool leased;
         int status;
-        int64_t made_ms, fresh_until_ms, until_ms;
+        int64_t made_ms, fresh_until_ms, until_ms, known_made_ms;
         char key[32], body[64];
     } stored;
 };
@@ -128,20 +128,38 @@ static void lease_end(struct lease *lease, struct slice key)
     free(lease);
 }
 
-bool cache_store(struct cache *of, struct slice key, struct lease *lease, struct entry *entry,
-                 int64_t until_ms)
+static void note_stored(struct cache *of, struct slice key, const struct entry *entry,
+                        int64_t until_ms)
 {
-    assert_non_null(entry);
-    of->stores++;
-    of->stored.leased = lease != NULL;
     of->stored.status = entry->status;
     of->stored.made_ms = entry->made_ms;
     of->stored.fresh_until_ms = entry->fresh_until_ms;
     of->stored.until_ms = until_ms;
     snprintf(of->stored.key, sizeof of->stored.key, "%.*s", SLICE_ARGS(key));
     snprintf(of->stored.body, sizeof of->stored.body, "%.*s", SLICE_ARGS(entry->body));
+}
+
+bool cache_store(struct cache *of, struct slice key, struct lease *lease, struct entry *entry,
+                 int64_t until_ms)
+{
+    assert_non_null(entry);
+    of->stores++;
+    note_stored(of, key, entry, until_ms);
+    of->stored.leased = lease != NULL;
+    of->stored.known_made_ms = -1;
     if (lease)
         lease_end(lease, key);
+    return !of->refuses;
+}
+
+bool cache_replace(struct cache *of, struct slice key, const struct entry *known,
+                   struct entry *entry, int64_t until_ms)
+{
+    assert_non_null(known);
+    of->replaces++;
+    note_stored(of, key, entry, until_ms);
+    of->stored.leased = false;
+    of->stored.known_made_ms = known->made_ms;
     return !of->refuses;
 }
 

@@ -102,6 +102,21 @@ static inline void hand_give(struct hand_source *hand, const char *name, const c
                                           .body = slice_of(html)});
 }
 
+#define WHY "Cache-Control: private"
+
+/* The call completes with a body that must not be shared; NULL: there is no such fragment, which
+ * must not be told either. */
+static inline void hand_give_unshared(struct hand_source *hand, struct hand_call *call,
+                                      const char *html)
+{
+    static const struct source_terms terms = {.sharing = SHARING_FORBIDDEN, .why = WHY};
+    hand_complete(hand, call,
+                  &(struct source_result){.status = html ? SOURCE_OK : SOURCE_NOT_FOUND,
+                                          .type = SLICE("text/html"),
+                                          .body = slice_of(html),
+                                          .terms = &terms});
+}
+
 /* It completes without one. */
 static inline void hand_fail(struct hand_source *hand, const char *name, enum source_status status)
 {
@@ -112,12 +127,24 @@ static inline void hand_fail(struct hand_source *hand, const char *name, enum so
 /* --- the bench --- */
 
 /* Routes, by what is special about them. */
-enum { BY_HAND, BRIEF_HOLD, UNCACHED, SIMULATED, STALE, STALE_ERROR, NEGATIVE, RECIPES };
+enum {
+    BY_HAND,
+    BRIEF_HOLD,
+    UNCACHED,
+    SIMULATED,
+    STALE,
+    STALE_ERROR,
+    NEGATIVE,
+    APART,
+    UNMARKED,
+    RECIPES
+};
 
 #define TTL_S         60
-#define STALE_S       20 /* of STALE */
-#define STALE_ERROR_S 40 /* of STALE_ERROR and NEGATIVE */
-#define NEGATIVE_S    2  /* of NEGATIVE */
+#define STALE_S       20  /* of STALE */
+#define STALE_ERROR_S 40  /* of STALE_ERROR and NEGATIVE */
+#define NEGATIVE_S    2   /* of NEGATIVE and APART */
+#define UNCACHEABLE_S 120 /* of all but UNMARKED, which has no marker */
 
 struct note {
     struct waiter *waiter; /* NULL: settled, or left */
@@ -189,8 +216,10 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     bench->sources[1] = source_create(loop, &bench->simulated_settings.settings);
     assert_non_null(bench->sources[1]);
     for (unsigned i = 0; i < RECIPES; i++)
-        bench->recipes[i] =
-            (struct recipe){.hold = 60, .max_negative = 100, .freshness.ttl = TTL_S};
+        bench->recipes[i] = (struct recipe){.hold = 60,
+                                            .max_negative = 100,
+                                            .uncacheable = UNCACHEABLE_S,
+                                            .freshness.ttl = TTL_S};
     bench->recipes[BRIEF_HOLD].hold = 0.005;
     bench->recipes[UNCACHED].freshness.ttl = 0;
     bench->recipes[SIMULATED].source = 1;
@@ -198,6 +227,12 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     bench->recipes[STALE_ERROR].freshness.stale_error = STALE_ERROR_S;
     bench->recipes[NEGATIVE].freshness.stale_error = STALE_ERROR_S;
     bench->recipes[NEGATIVE].freshness.negative = NEGATIVE_S;
+    bench->recipes[APART].calls_apart = true;
+    bench->recipes[APART].freshness.stale = STALE_S;
+    bench->recipes[APART].freshness.stale_error = STALE_ERROR_S;
+    bench->recipes[APART].freshness.negative = NEGATIVE_S;
+    bench->recipes[UNMARKED].uncacheable = 0;
+    bench->recipes[UNMARKED].freshness.stale = STALE_S;
     for (unsigned i = 0; i < RECIPES; i++) {
         bench->recipes[i].number = i;
         bench->recipe_list[i] = &bench->recipes[i];

@@ -4,7 +4,7 @@
 #include "fake_cache.h"
 #include "forked.h"
 
-enum step { LOOK, CLAIM_IT, LAND, SETTLE, STEPS };
+enum step { LOOK, CLAIM_IT, GO_SOLO, LAND, SETTLE, STEPS };
 
 struct step_case {
     enum flight_state from;
@@ -24,8 +24,10 @@ static const struct step_rule {
                    [FLIGHT_LOOKING] = true,
                    [FLIGHT_CLAIMING] = true,
                    [FLIGHT_WAITING] = true}},
+    [GO_SOLO] = {FLIGHT_GENERATING, {[FLIGHT_NEW] = true, [FLIGHT_CLAIMING] = true}},
     [LAND] = {FLIGHT_LANDED,
-              {[FLIGHT_LOOKING] = true,
+              {[FLIGHT_NEW] = true, /* a solo flight whose waiter could not be parked */
+               [FLIGHT_LOOKING] = true,
                [FLIGHT_CLAIMING] = true,
                [FLIGHT_WAITING] = true,
                [FLIGHT_GENERATING] = true,
@@ -37,10 +39,13 @@ static const struct step_rule {
 static void take_step(const void *argument)
 {
     const struct step_case *row = argument;
-    struct flight_shared shared = {.loop = ev_loop_new(0), .cache = &cache};
+    struct hand_source hand = {.source.type = &hand_type};
+    struct source *sources[] = {&hand.source};
+    struct flight_shared shared = {.loop = ev_loop_new(0), .cache = &cache, .sources = sources};
     struct recipe recipe = {0};
     struct fragment fragment = {.recipe = &recipe, .key = SLICE("key"), .name = SLICE("name")};
-    struct flight *flight = flight_new(&shared, &fragment);
+    struct flight *flight = row->step == GO_SOLO ? flight_new_solo(&shared, &fragment, NULL)
+                                                 : flight_new(&shared, &fragment);
     flight->state = row->from;
     switch (row->step) {
     case LOOK:
@@ -48,6 +53,9 @@ static void take_step(const void *argument)
         break;
     case CLAIM_IT:
         flight_claim(flight);
+        break;
+    case GO_SOLO:
+        flight_go_solo(flight);
         break;
     case LAND:
         flight_land(flight, SETTLED_FAILED, NULL);

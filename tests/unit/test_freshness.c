@@ -6,7 +6,8 @@
 
 #define NOW_MS 1700000000000
 
-static const char *const names[] = {"USABLE", "USABLE_REFRESH", "USABLE_ON_FAILURE", "UNUSABLE"};
+static const char *const names[] = {"USABLE", "USABLE_REFRESH", "USABLE_ON_FAILURE", "UNUSABLE",
+                                    "UNSHARED"};
 
 static void check(size_t row, const struct freshness *terms, const struct entry *entry,
                   double random, enum usability expected)
@@ -199,11 +200,27 @@ static void test_extra(void **state)
     }
 }
 
+/* A marker is never served, and nothing prolongs it. */
+static void test_marker(void **state)
+{
+    static const struct freshness terms[] =
+        {{.ttl = 60}, {.ttl = 60, .stale = 10, .stale_error = 30, .negative = 5, .early = true}};
+    static const int64_t lefts[] = {60000, 1, 0, -1, -10000};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(terms) * LENGTH(lefts); i++) {
+        int64_t left_ms = lefts[i / LENGTH(terms)];
+        struct entry *marker = entry_of_uncacheable(SLICE("x"), NOW_MS - 60000, 60000 + left_ms);
+        check(i, &terms[i % LENGTH(terms)], marker, 1e-9, left_ms > 0 ? UNSHARED : UNUSABLE);
+        entry_unref(marker);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_edges), cmocka_unit_test(test_failures), cmocka_unit_test(test_early),
-        cmocka_unit_test(test_ttl),   cmocka_unit_test(test_extra),
+        cmocka_unit_test(test_marker),   cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_failures), cmocka_unit_test(test_early),
+        cmocka_unit_test(test_ttl),      cmocka_unit_test(test_extra),
     };
     return cmocka_run_group_tests_name("freshness", tests, NULL, NULL);
 }

@@ -1,0 +1,782 @@
+/* park/flights with results that their source forbids to share (RFC 9111 5.2.2.5, 5.2.2.7): they
+ * reach the request that they were made for, and a marker keeps others from waiting. And routes
+ * that do not share calls. */
+#include "park/flights.h"
+
+#include "base/counters.h"
+#include "fake_cache.h"
+#include "forked.h"
+
+#define OUR_LEFT_MS 60000 /* of a marker of the tests; not about to end */
+
+/* The call that was started as the number-th, from 0, of those under way. */
+static struct hand_call *call_at(size_t number)
+{
+    size_t count = 0;
+    struct hand_call *call;
+    for (call = bench->hand.calls; call; call = call->next)
+        count++;
+    assert_true(number < count);
+    call = bench->hand.calls;
+    for (size_t i = count - 1; i > number; i--)
+        call = call->next;
+    return call;
+}
+
+static void give(size_t number, const char *html)
+{
+    hand_complete(&bench->hand, call_at(number),
+                  &(struct source_result){.status = SOURCE_OK,
+                                          .type = SLICE("text/html"),
+                                          .body = slice_of(html)});
+}
+
+static void give_unshared(size_t number, const char *html)
+{
+    hand_give_unshared(&bench->hand, call_at(number), html);
+}
+
+static size_t calls(void)
+{
+    size_t count = 0;
+    for (struct hand_call *call = bench->hand.calls; call; call = call->next)
+        count++;
+    return count;
+}
+
+/* With so much of its life left. */
+static struct entry *marker_left(int64_t left_ms)
+{
+    struct entry *marker =
+        entry_of_uncacheable(SLICE(WHY), clock_fleet_ms() + left_ms - UNCACHEABLE_S * 1000,
+                             UNCACHEABLE_S * 1000);
+    assert_non_null(marker);
+    return marker;
+}
+
+static void answer_marker(enum question_kind kind, const char *key)
+{
+    struct entry *marker = marker_left(OUR_LEFT_MS);
+    answer(kind, key, (struct cache_answer){.outcome = CACHE_FOUND, .entry = marker});
+    entry_unref(marker);
+}
+
+/* It was told: this is for you only. */
+static void check_unshared(uint32_t number, const char *body)
+{
+    check_settled(number, SETTLED_ENTRY, body);
+    const struct settlement *how = &bench->notes[number].how;
+    assert_row(number, how->unshared);
+    assert_row(number, !how->hit && !how->stored && !how->collapsed && !how->stale);
+}
+
+static void check_marker_stored(void)
+{
+    assert_int_equal(cache.stored.status, ENTRY_UNCACHEABLE);
+    assert_string_equal(cache.stored.body, WHY);
+    assert_true(cache.stored.fresh_until_ms == cache.stored.made_ms + UNCACHEABLE_S * 1000);
+    assert_true(cache.stored.until_ms == cache.stored.fresh_until_ms);
+}
+
+/* --- who gets it --- */
+
+enum first { STAYS, LEAVES, HOLD_ENDS };
+
+/* The request that started the flight gets the result. The others each get a call, side by side,
+ * and the marker is stored with the lease. */
+static void test_who_gets_it(void **state)
+{
+    (void)state;
+    for (int first = STAYS; first <= HOLD_ENDS; first++) {
+        fake_begin((struct flight_limits){10, 10});
+        uint64_t solo = counter_values[COUNTER_CALLS_SOLO];
+        uint64_t uncacheable = counter_values[COUNTER_UNCACHEABLE];
+        join_generating(first == HOLD_ENDS ? BRIEF_HOLD : BY_HAND, "a");
+        join(BY_HAND, "a");
+        join(BY_HAND, "a");
+        if (first == LEAVES)
+            bench_leave(bench, 0);
+        else if (first == HOLD_ENDS)
+            bench_run(bench, 1);
+        give_unshared(0, "<p>0</p>");
+        assert_int_equal(cache.stores, 1);
+        assert_true(cache.stored.leased);
+        check_marker_stored();
+        assert_int_equal(bench->hand.started, 1); /* only the runner starts calls */
+        bench_turn(bench);
+        if (first == STAYS)
+            check_unshared(0, "<p>0</p>");
+        assert_int_equal(calls(), 2);
+        check_counts(2, 2);
+        assert_int_equal(cache.count, 0); /* nothing is asked: no queue, no lease */
+        give_unshared(1, "<p>2</p>");
+        give_unshared(0, "<p>1</p>");
+        bench_turn(bench);
+        check_unshared(1, "<p>1</p>");
+        check_unshared(2, "<p>2</p>");
+        assert_int_equal(cache.stores, 1);
+        assert_int_equal(cache.replaces, 0); /* the marker is new */
+        assert_int_equal(counter_values[COUNTER_CALLS_SOLO], solo + 2);
+        assert_int_equal(counter_values[COUNTER_UNCACHEABLE], uncacheable + 3);
+        check_counts(0, 0);
+        fake_end();
+    }
+}
+
+/* That there is no such fragment may be one user's own, too. */
+static void test_not_found(void **state)
+{
+    (void)state;
+    join_generating(NEGATIVE, "a");
+    join(NEGATIVE, "a");
+    give_unshared(0, NULL);
+    check_marker_stored(); /* and no failure */
+    bench_turn(bench);
+    check_settled(0, SETTLED_NOT_FOUND, "");
+    assert_int_equal(calls(), 1);
+    give_unshared(0, NULL);
+    bench_turn(bench);
+    check_settled(1, SETTLED_NOT_FOUND, "");
+    assert_int_equal(cache.stores, 1);
+}
+
+/* One that joins after the result is there, and before anybody was told, does not get it either. */
+static void test_late_joiner(void **state)
+{
+    (void)state;
+    join_generating(BY_HAND, "a");
+    give_unshared(0, "<p>0</p>");
+    join(BY_HAND, "a");
+    bench_turn(bench);
+    check_unshared(0, "<p>0</p>");
+    assert_int_equal(bench->notes[1].settled, 0);
+    give_unshared(0, "<p>1</p>");
+    bench_turn(bench);
+    check_unshared(1, "<p>1</p>");
+}
+
+/* A refresh was made for nobody: nobody gets its result, and the old entry makes room for the
+ * marker; with no marker to store, for one that ends at once. */
+static void test_refresh(void **state)
+{
+    static const struct {
+        unsigned recipe;
+        bool leased, joined;
+    } cases[] = {{STALE, true, false},
+                 {STALE, true, true},
+                 {STALE, false, false},
+                 {UNMARKED, true, false},
+                 {UNMARKED, false, true}};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct settlement how;
+        fake_begin((struct flight_limits){10, 10});
+        remember(entry_left("<p>old</p>", LEFT_STALE));
+        int64_t old_made_ms = cache.remembered->made_ms;
+        assert_string_equal(bench_serve(bench, cases[i].recipe, "a", &how), "<p>old</p>");
+        answer_outcome(CLAIM, "a", cases[i].leased ? CACHE_OURS : CACHE_ALONE);
+        if (cases[i].joined)
+            join(cases[i].recipe, "a");
+        give_unshared(0, "<p>new</p>");
+        remember(NULL);
+        assert_row(i, cache.stores == cases[i].leased && cache.replaces == !cases[i].leased);
+        assert_row(i, cache.stored.known_made_ms == (cases[i].leased ? -1 : old_made_ms));
+        if (cases[i].recipe == STALE)
+            check_marker_stored();
+        assert_int_equal(cache.stored.status, ENTRY_UNCACHEABLE);
+        assert_row(i,
+                   cases[i].recipe == STALE || cache.stored.until_ms == cache.stored.made_ms + 1);
+        bench_turn(bench);
+        check_counts(cases[i].joined, cases[i].joined);
+        assert_row(i, calls() == cases[i].joined);
+        if (cases[i].joined) {
+            give_unshared(0, "<p>own</p>");
+            bench_turn(bench);
+            check_unshared(0, "<p>own</p>");
+        }
+        fake_end();
+    }
+}
+
+/* Without a marker, nothing is stored; each flight finds out. */
+static void test_not_remembered(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i += 2) {
+        join_generating(UNMARKED, "a");
+        join(UNMARKED, "a");
+        give_unshared(0, "<p>0</p>");
+        bench_turn(bench);
+        check_unshared(i, "<p>0</p>");
+        give(0, "<p>1</p>"); /* it may be shared, and there is no value */
+        bench_turn(bench);
+        check_settled(i + 1, SETTLED_ENTRY, "<p>1</p>");
+        assert_int_equal(cache.stores, i / 2 + 1);
+        assert_string_equal(cache.stored.body, "<p>1</p>");
+        assert_false(cache.stored.leased);
+        assert_int_equal(cache.releases, i / 2 + 1);
+    }
+}
+
+/* --- the marker --- */
+
+/* Wherever it is found, nobody waits, and nobody takes a lease. */
+static void test_marker_found(void **state)
+{
+    enum place { BY_LOOKUP, BY_CLAIM, BY_WAKE_UP, BY_CHECK, PLACES };
+    (void)state;
+    for (int place = BY_LOOKUP; place < PLACES; place++) {
+        fake_begin((struct flight_limits){10, 10});
+        join(BY_HAND, "a");
+        join(BY_HAND, "a");
+        if (place > BY_LOOKUP)
+            answer_outcome(LOOKUP, "a", CACHE_NONE);
+        if (place == BY_WAKE_UP)
+            answer_theirs("a", 1000);
+        if (place == BY_CHECK) /* another process made it as well, and was faster */
+            answer_outcome(CLAIM, "a", CACHE_OURS);
+        if (place >= BY_WAKE_UP)
+            tell_changed("a", false);
+        answer_marker(place == BY_LOOKUP ? LOOKUP : place == BY_CHECK ? CHECK : CLAIM, "a");
+        assert_int_equal(bench->hand.cancelled, place == BY_CHECK);
+        bench_turn(bench);
+        assert_int_equal(calls(), 2);
+        assert_int_equal(cache.leases, 0);
+        assert_int_equal(cache.count, 0);
+        check_counts(2, 2);
+        give_unshared(1, "<p>1</p>");
+        give_unshared(0, "<p>0</p>");
+        bench_turn(bench);
+        check_unshared(0, "<p>0</p>");
+        check_unshared(1, "<p>1</p>");
+        fake_end();
+    }
+}
+
+/* In memory: not even Redis is asked. When it has ended, one flight finds out again. */
+static void test_marker_in_memory(void **state)
+{
+    struct settlement how;
+    (void)state;
+    remember(marker_left(OUR_LEFT_MS));
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_null(bench_serve(bench, BY_HAND, "a", &how));
+        join(BY_HAND, "a");
+        assert_int_equal(calls(), i + 1);
+    }
+    assert_int_equal(cache.asked[LOOKUP], 0);
+    check_counts(3, 3);
+    for (uint32_t i = 3; i-- > 0;)
+        give_unshared(i, "<p>x</p>");
+    bench_turn(bench);
+    for (uint32_t i = 0; i < 3; i++)
+        check_unshared(i, "<p>x</p>");
+
+    remember(marker_left(-1));
+    assert_null(bench_serve(bench, BY_HAND, "a", &how));
+    join(BY_HAND, "a");
+    join(BY_HAND, "a");
+    struct entry *ended = marker_left(-1);
+    answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = ended});
+    assert_int_equal(cache.questions[0].known_made_ms, ended->made_ms); /* counts as missing */
+    entry_unref(ended);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    assert_int_equal(calls(), 1);
+    give(0, "<p>shared</p>");
+    bench_turn(bench);
+    for (uint32_t i = 3; i < 5; i++) {
+        check_settled(i, SETTLED_ENTRY, "<p>shared</p>");
+        assert_false(bench->notes[i].how.replaced); /* the marker was no entry */
+    }
+}
+
+/* Who does not wait gets no call, since nobody would pick up its result. */
+static void test_no_wait(void **state)
+{
+    (void)state;
+    for (int in_memory = 0; in_memory < 2; in_memory++) {
+        fake_begin((struct flight_limits){10, 10});
+        if (in_memory)
+            remember(marker_left(OUR_LEFT_MS));
+        assert_int_equal(bench_join_for(bench, BY_HAND, "a", 0), JOIN_OK);
+        answer_marker(LOOKUP, "a");
+        bench_turn(bench);
+        check_settled(0, SETTLED_DECLINED, "");
+        assert_int_equal(bench->hand.started, 0);
+        assert_int_equal(cache.asked[CLAIM], 0);
+        fake_end();
+    }
+    fake_begin((struct flight_limits){10, 10});
+    join_generating(BY_HAND, "a");
+    assert_int_equal(bench_join_for(bench, BY_HAND, "a", 0), JOIN_OK);
+    assert_int_equal(bench_join_for(bench, BY_HAND, "a", 1), JOIN_OK);
+    give_unshared(0, "<p>0</p>");
+    bench_turn(bench);
+    check_unshared(0, "<p>0</p>");
+    check_settled(1, SETTLED_DECLINED, "");
+    assert_int_equal(calls(), 1);
+    fake_end();
+}
+
+/* --- solo flights --- */
+
+enum known { MARKER, ENDING_MARKER, OLD, NOTHING };
+enum result { SHARED, UNSHARED_RESULT, FAILURE, NONE_FOUND };
+
+/* Brings a solo flight of the key "a" to its call: of a route that shares no calls, or of one that
+ * does, if a marker is known. */
+static void go_solo(enum known known)
+{
+    if (known == MARKER || known == ENDING_MARKER) {
+        remember(marker_left(known == MARKER ? OUR_LEFT_MS : 20000));
+        join(NEGATIVE, "a");
+        return;
+    }
+    join(APART, "a");
+    if (known == OLD)
+        answer_found(LOOKUP, "a", "<p>old</p>", -STALE_S * 1000 - 1000);
+    else
+        answer_outcome(LOOKUP, "a", CACHE_NONE);
+    bench_turn(bench);
+}
+
+/* What it stores, and how: the table in flight.h. */
+static void test_outcomes(void **state)
+{
+    static const struct {
+        enum known known;
+        enum result result;
+        bool stores, replaces;
+        int status; /* of what is stored */
+        enum settlement_kind kind;
+        const char *body;
+    } cases[] = {
+        {MARKER, SHARED, false, true, 200, SETTLED_ENTRY, "<p>new</p>"},
+        {ENDING_MARKER, SHARED, false, true, 200, SETTLED_ENTRY, "<p>new</p>"},
+        {OLD, SHARED, false, true, 200, SETTLED_ENTRY, "<p>new</p>"},
+        {NOTHING, SHARED, true, false, 200, SETTLED_ENTRY, "<p>new</p>"},
+        {MARKER, UNSHARED_RESULT, false, false, 0, SETTLED_ENTRY, "<p>new</p>"},
+        {ENDING_MARKER, UNSHARED_RESULT, false, true, 0, SETTLED_ENTRY, "<p>new</p>"},
+        {OLD, UNSHARED_RESULT, false, true, 0, SETTLED_ENTRY, "<p>new</p>"},
+        {NOTHING, UNSHARED_RESULT, false, false, 0, SETTLED_ENTRY, "<p>new</p>"},
+        {MARKER, FAILURE, false, false, 0, SETTLED_FAILED, ""},
+        {ENDING_MARKER, FAILURE, false, false, 0, SETTLED_FAILED, ""},
+        {OLD, FAILURE, false, true, 200, SETTLED_ENTRY, "<p>old</p>"},
+        {NOTHING, FAILURE, true, false, 502, SETTLED_FAILED, ""},
+        {MARKER, NONE_FOUND, false, false, 0, SETTLED_NOT_FOUND, ""},
+        {OLD, NONE_FOUND, true, false, 404, SETTLED_NOT_FOUND, ""},
+        {NOTHING, NONE_FOUND, true, false, 404, SETTLED_NOT_FOUND, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        fake_begin((struct flight_limits){10, 10});
+        go_solo(cases[i].known);
+        assert_row(i, calls() == 1);
+        if (cases[i].result == SHARED)
+            give(0, "<p>new</p>");
+        else if (cases[i].result == UNSHARED_RESULT)
+            give_unshared(0, "<p>new</p>");
+        else
+            hand_fail(&bench->hand, "a",
+                      cases[i].result == FAILURE ? SOURCE_FAILED : SOURCE_NOT_FOUND);
+        assert_row(i, cache.stores == cases[i].stores);
+        assert_row(i, cache.replaces == cases[i].replaces);
+        if (cases[i].stores || cases[i].replaces) {
+            assert_row(i, cache.stored.status == cases[i].status);
+            assert_row(i, (cache.stored.known_made_ms >= 0) == cases[i].replaces);
+        }
+        assert_int_equal(cache.leases, 0);
+        bench_turn(bench);
+        check_settled(0, cases[i].kind, cases[i].body);
+        const struct settlement *how = &bench->notes[0].how;
+        assert_row(i, how->stored == (cases[i].result == SHARED));
+        assert_row(i, how->replaced == (cases[i].known == OLD && cases[i].result < FAILURE));
+        assert_row(i, !how->collapsed);
+        check_counts(0, 0);
+        fake_end();
+    }
+}
+
+/* Another solo flight has renewed it already: memory knows. */
+static void test_renewed_once(void **state)
+{
+    (void)state;
+    remember(marker_left(20000));
+    join(BY_HAND, "a");
+    join(BY_HAND, "a");
+    give_unshared(0, "<p>0</p>");
+    assert_int_equal(cache.replaces, 1);
+    check_marker_stored();
+    remember(marker_left(UNCACHEABLE_S * 1000));
+    give_unshared(0, "<p>1</p>");
+    assert_int_equal(cache.replaces, 1);
+}
+
+/* Who leaves, or whose hold ends, takes its call with it. */
+static void test_leaving(void **state)
+{
+    (void)state;
+    remember(marker_left(OUR_LEFT_MS));
+    join(BY_HAND, "a");
+    join(BRIEF_HOLD, "a");
+    join(BY_HAND, "a");
+    check_counts(3, 3);
+    bench_leave(bench, 0);
+    assert_int_equal(bench->hand.cancelled, 1);
+    bench_run(bench, 1);
+    check_settled(1, SETTLED_NOT_READY, "");
+    assert_int_equal(bench->hand.cancelled, 2);
+    bench_turn(bench);
+    check_counts(1, 1);
+    give(0, "<p>x</p>");
+    bench_leave(bench, 2); /* it has landed: the result is stored all the same */
+    assert_int_equal(bench->hand.cancelled, 2);
+    assert_int_equal(cache.replaces, 1);
+    bench_turn(bench);
+    check_counts(0, 0);
+}
+
+/* A hold goes on when a request gets a call of its own. */
+static void test_hold_goes_on(void **state)
+{
+    (void)state;
+    join_generating(BY_HAND, "a");
+    join(BRIEF_HOLD, "a");
+    give_unshared(0, "<p>0</p>");
+    bench_run(bench, 2);
+    check_unshared(0, "<p>0</p>");
+    check_settled(1, SETTLED_NOT_READY, "");
+    assert_int_equal(bench->hand.cancelled, 1);
+    check_counts(1, 0);
+    bench_turn(bench);
+    check_counts(0, 0);
+}
+
+/* What we purge meanwhile is not stored, nor is an old entry served any longer. */
+static void test_purged(void **state)
+{
+    static const struct {
+        const char *purge;
+        bool concerned;
+    } cases[] = {{"a", true}, {"a*", true}, {"*", true}, {"b", false}, {"aa*", false}};
+    (void)state;
+    for (size_t i = 0; i < 4 * LENGTH(cases); i++) {
+        size_t row = i / 4;
+        fake_begin((struct flight_limits){10, 10});
+        go_solo(i % 4 == 0 ? MARKER : i % 4 == 1 ? ENDING_MARKER : OLD);
+        assert_int_equal(bench_purge(bench, cases[row].purge, false), JOIN_OK);
+        remember(NULL);
+        if (i % 4 == 0)
+            give(0, "<p>new</p>");
+        else if (i % 4 == 1)
+            give_unshared(0, "<p>new</p>");
+        else
+            hand_fail(&bench->hand, "a", SOURCE_FAILED);
+        assert_row(i, cache.replaces == !cases[row].concerned && cache.stores == 0);
+        bench_turn(bench);
+        if (i % 4 >= 2 && cases[row].concerned)
+            check_settled(0, SETTLED_FAILED, "");
+        else
+            check_settled(0, SETTLED_ENTRY, i % 4 >= 2 ? "<p>old</p>" : "<p>new</p>");
+        fake_end();
+    }
+}
+
+/* A flight that was purged stores no marker; its waiters still do not share. */
+static void test_purged_before(void **state)
+{
+    (void)state;
+    join_generating(BY_HAND, "a");
+    join(BY_HAND, "a");
+    assert_int_equal(bench_purge(bench, "a", false), JOIN_OK);
+    give_unshared(0, "<p>0</p>");
+    assert_int_equal(cache.stores, 0);
+    assert_int_equal(cache.releases, 1);
+    bench_turn(bench);
+    check_unshared(0, "<p>0</p>");
+    give_unshared(0, "<p>1</p>");
+    bench_turn(bench);
+    check_unshared(1, "<p>1</p>");
+    assert_int_equal(cache.stores + cache.replaces, 0);
+}
+
+/* Changes that others make do not concern a solo flight. */
+static void test_changes(void **state)
+{
+    (void)state;
+    go_solo(MARKER);
+    tell_changed("a", false);
+    tell_changed("a", true);
+    tell_changed(NULL, false);
+    assert_int_equal(cache.count, 0);
+    give(0, "<p>x</p>");
+    assert_int_equal(cache.replaces, 1);
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+}
+
+/* --- limits, the end, and no memory --- */
+
+static void test_limits(void **state)
+{
+    (void)state;
+    fake_begin((struct flight_limits){.max_parked = 10, .max_flights = 3});
+    uint64_t refused = counter_values[COUNTER_REFUSED_MAX_FLIGHTS];
+    join_generating(BY_HAND, "a");
+    for (int i = 0; i < 5; i++)
+        join(BY_HAND, "a");
+    give_unshared(0, "<p>0</p>");
+    bench_turn(bench);
+    check_unshared(0, "<p>0</p>");
+    check_counts(3, 3);
+    check_settled(4, SETTLED_REFUSED, "");
+    check_settled(5, SETTLED_REFUSED, "");
+    remember(marker_left(OUR_LEFT_MS));
+    assert_int_equal(bench_join(bench, BY_HAND, "a"), JOIN_TOO_MANY_FLIGHTS);
+    assert_int_equal(counter_values[COUNTER_REFUSED_MAX_FLIGHTS], refused + 3);
+    give_unshared(0, "<p>1</p>");
+    bench_turn(bench);
+    join(BY_HAND, "a");
+    check_counts(3, 3);
+    fake_end();
+}
+
+/* Before the others got their calls, and after. */
+static void test_shutdown(void **state)
+{
+    (void)state;
+    join_generating(BY_HAND, "a");
+    join(BY_HAND, "a");
+    give_unshared(0, "<p>0</p>");
+    flights_cancel_all(bench->flights);
+    check_unshared(0, "<p>0</p>");
+    check_settled(1, SETTLED_SHUTDOWN, "");
+    assert_int_equal(bench->hand.started, 1);
+    go_solo(MARKER);
+    flights_cancel_all(bench->flights);
+    check_settled(2, SETTLED_SHUTDOWN, "");
+    assert_int_equal(bench->hand.cancelled, 1);
+    check_counts(0, 0);
+}
+
+/* The source can't start a call: each request has a failure of its own. */
+static void test_refusing_source(void **state)
+{
+    (void)state;
+    join_generating(NEGATIVE, "a");
+    join(NEGATIVE, "a");
+    give_unshared(0, "<p>0</p>");
+    bench->hand.refuses = true;
+    bench_turn(bench);
+    check_unshared(0, "<p>0</p>");
+    check_settled(1, SETTLED_FAILED, "");
+    remember(marker_left(OUR_LEFT_MS));
+    join(NEGATIVE, "a");
+    bench_turn(bench);
+    check_settled(2, SETTLED_FAILED, "");
+    assert_int_equal(cache.stores, 1); /* the marker only */
+    check_counts(0, 0);
+}
+
+/* Wherever memory ends, everybody is settled once, and nobody gets another's result. */
+static void test_no_memory(void **state)
+{
+    bool enough = false;
+    (void)state;
+    for (size_t after = 0; !enough; after++) {
+        assert_true(after < 100);
+        fake_begin((struct flight_limits){10, 10});
+        join_generating(BY_HAND, "a");
+        join(BY_HAND, "a");
+        join(BY_HAND, "a");
+        alloc_fail_after((long)after);
+        give_unshared(0, "<p>0</p>");
+        bench_turn(bench);
+        remember(NULL);
+        bool joined = bench_join(bench, BY_HAND, "a") == JOIN_OK;
+        alloc_fail_after(-1);
+        if (joined)
+            enough = calls() == 2 && bench->notes[1].settled == 0 && bench->notes[2].settled == 0;
+        assert_row(after, bench->notes[0].settled == 1);
+        assert_row(after, bench->notes[0].how.kind == SETTLED_ENTRY ||
+                              bench->notes[0].how.kind == SETTLED_FAILED);
+        for (uint32_t i = 1; i < 3; i++)
+            if (bench->notes[i].settled)
+                assert_row(after, bench->notes[i].how.kind == SETTLED_REFUSED ||
+                                      bench->notes[i].how.kind == bench->notes[0].how.kind);
+        for (uint32_t i = 1; i < 3; i++)
+            assert_row(after, strcmp(bench->notes[i].body, "<p>0</p>") != 0);
+        fake_end();
+    }
+    for (size_t after = 0, done = 0; !done; after++) {
+        assert_true(after < 100);
+        fake_begin((struct flight_limits){10, 10});
+        remember(marker_left(OUR_LEFT_MS));
+        alloc_fail_after((long)after);
+        done = bench_join(bench, BY_HAND, "a") == JOIN_OK;
+        bench_turn(bench);
+        alloc_fail_after(-1);
+        check_counts(done, done);
+        assert_row(after, calls() == done);
+        fake_end();
+    }
+}
+
+/* --- routes that do not share calls --- */
+
+/* Nothing is cached: each request has a call, and no lease is taken. A result is stored, and all
+ * get that. */
+static void test_calls_apart(void **state)
+{
+    (void)state;
+    join(APART, "a");
+    join(APART, "a");
+    assert_int_equal(cache.asked[LOOKUP], 1);
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    bench_turn(bench);
+    assert_int_equal(calls(), 2);
+    assert_int_equal(cache.asked[CLAIM], 0);
+    join(APART, "a");
+    answer_outcome(LOOKUP, "a", CACHE_ALONE); /* no Redis is no reason to share */
+    bench_turn(bench);
+    assert_int_equal(calls(), 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        char body[] = "<p>0</p>";
+        body[3] = (char)('0' + i);
+        give(0, body);
+        bench_turn(bench);
+        check_settled(i, SETTLED_ENTRY, body);
+        assert_true(bench->notes[i].how.stored);
+        assert_false(bench->notes[i].how.collapsed);
+    }
+    assert_int_equal(cache.stores, 3);
+    join(APART, "a");
+    join(APART, "a");
+    answer_found(LOOKUP, "a", "<p>x</p>", LEFT_FRESH);
+    bench_turn(bench);
+    for (uint32_t i = 3; i < 5; i++) {
+        check_settled(i, SETTLED_ENTRY, "<p>x</p>");
+        assert_true(bench->notes[i].how.hit);
+    }
+    assert_int_equal(bench_join_for(bench, APART, "a", 0), JOIN_OK);
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    bench_turn(bench);
+    check_settled(5, SETTLED_DECLINED, "");
+    assert_int_equal(bench->hand.started, 3);
+}
+
+/* What was read before a change is not given to those who came after it. */
+static void test_calls_apart_changed(void **state)
+{
+    (void)state;
+    join(APART, "a");
+    tell_changed("a", false);
+    join(APART, "a");
+    answer_found(LOOKUP, "a", "<p>old</p>", LEFT_FRESH);
+    bench_turn(bench);
+    assert_int_equal(calls(), 2);
+}
+
+/* A refresh is one call; who can't be served meanwhile does not wait for it. */
+static void test_calls_apart_refresh(void **state)
+{
+    struct settlement how;
+    (void)state;
+    remember(entry_left("<p>old</p>", LEFT_STALE));
+    assert_string_equal(bench_serve(bench, APART, "a", &how), "<p>old</p>");
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    assert_int_equal(calls(), 1);
+    remember(NULL);
+    join(APART, "a");
+    assert_int_equal(calls(), 2);
+    give(1, "<p>own</p>");
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>own</p>");
+    assert_true(bench->notes[0].how.replaced);
+}
+
+/* ttl = 0: shared while it is being made, and not kept. */
+static void test_without_ttl(void **state)
+{
+    (void)state;
+    join_generating(UNCACHED, "a");
+    join(UNCACHED, "a");
+    give(0, "<p>x</p>");
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+    check_settled(1, SETTLED_ENTRY, "<p>x</p>");
+    assert_true(bench->notes[1].how.collapsed);
+    assert_false(bench->notes[0].how.stored || bench->notes[1].how.stored);
+    assert_int_equal(cache.stores, 0);
+    join(UNCACHED, "a");
+    answer_outcome(LOOKUP, "a", CACHE_NONE);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    assert_int_equal(bench->hand.started, 2);
+}
+
+/* --- the log --- */
+
+static void make_many(const void *argument)
+{
+    (void)argument;
+    log_configure(LOG_LEVEL_WARNING, false);
+    fake_begin((struct flight_limits){100, 100});
+    for (unsigned i = 0; i < 20; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "n%u", i);
+        join_generating(BY_HAND, name);
+        join(BY_HAND, name);
+        give_unshared(0, "<p>x</p>");
+        bench_turn(bench);
+        give_unshared(0, "<p>x</p>"); /* of a solo flight: it is known by then */
+        bench_turn(bench);
+    }
+    fake_end();
+}
+
+static void test_log(void **state)
+{
+    char said[4000];
+    unsigned lines = 0;
+    (void)state;
+    int status = run_forked(make_many, NULL, said, sizeof said);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_non_null(strstr(said,
+                           "fragment \"n0\": the source forbids to cache and share its result "
+                           "by Cache-Control: private\n"));
+    for (const char *at = said; (at = strchr(at, '\n')); at++)
+        lines++;
+    assert_int_equal(lines, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_who_gets_it),
+        fake_test(test_not_found),
+        fake_test(test_late_joiner),
+        cmocka_unit_test(test_refresh),
+        fake_test(test_not_remembered),
+        cmocka_unit_test(test_marker_found),
+        fake_test(test_marker_in_memory),
+        cmocka_unit_test(test_no_wait),
+        cmocka_unit_test(test_outcomes),
+        fake_test(test_renewed_once),
+        fake_test(test_leaving),
+        fake_test(test_hold_goes_on),
+        cmocka_unit_test(test_purged),
+        fake_test(test_purged_before),
+        fake_test(test_changes),
+        cmocka_unit_test(test_limits),
+        fake_test(test_shutdown),
+        fake_test(test_refusing_source),
+        cmocka_unit_test(test_no_memory),
+        fake_test(test_calls_apart),
+        fake_test(test_calls_apart_changed),
+        fake_test(test_calls_apart_refresh),
+        fake_test(test_without_ttl),
+        cmocka_unit_test(test_log),
+    };
+    log_configure(LOG_LEVEL_ERROR, false);
+    return cmocka_run_group_tests_name("flight_unshared", tests, NULL, NULL);
+}
