@@ -70,7 +70,8 @@ static void answer_settlement(const struct settlement *settlement, const struct 
     bool answered = kind != SETTLED_NOT_READY && kind != SETTLED_DECLINED &&
                     kind != SETTLED_SHUTDOWN && kind != SETTLED_REFUSED;
     if (kind == SETTLED_ENTRY)
-        answer_entry(settlement->entry, route, if_none_match, response);
+        answer_entry(settlement->entry, route, settlement->unshared ? SLICE("") : if_none_match,
+                     response);
     else
         *response = response_of_failure(route->fallback, outcome_status(kind));
     if (kind == SETTLED_DECLINED)
@@ -78,9 +79,10 @@ static void answer_settlement(const struct settlement *settlement, const struct 
     response->head_only = head_only;
     response->origin = (unsigned char)origin_of(settlement, kind);
     if (answered)
-        response->detail = details[settlement->detail];
+        response->detail =
+            settlement->unshared ? SLICE("uncacheable") : details[settlement->detail];
+    response->unshared = settlement->unshared && kind == SETTLED_ENTRY;
     response->stored = settlement->stored;
-    response->no_store = settlement->unshared;
     response->collapsed = settlement->collapsed && !settlement->hit;
 }
 

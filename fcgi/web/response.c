@@ -172,6 +172,14 @@ static char *put_freshness(char *at, const struct response *response, int64_t no
     return put(at, SLICE("\r\n"));
 }
 
+/* Nobody may keep it, so there is nothing to validate or to count down (RFC 9111 5.2.2). */
+static char *put_unshared(char *at, const struct response *response)
+{
+    at = put(at, SLICE("Cache-Control: private, no-store\r\nServer-Timing: source;dur="));
+    at = put_number(at, response->entry->cost_ms);
+    return put(at, SLICE("\r\n"));
+}
+
 static char *put_type(char *at, const struct response *response)
 {
     static const struct slice types[] = {
@@ -237,8 +245,10 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
         at = put(at, SLICE("\r\n"));
     }
     at = put_preferences(at, response);
-    at = response->entry && !response->no_store ? put_freshness(at, response, now_ms)
-                                                : put(at, SLICE("Cache-Control: no-store\r\n"));
+    if (!response->entry || response->no_store)
+        at = put(at, SLICE("Cache-Control: no-store\r\n"));
+    else
+        at = response->unshared ? put_unshared(at, response) : put_freshness(at, response, now_ms);
     at = put_cache_status(at, response, now_ms);
     return (size_t)(put(at, SLICE("\r\n")) - out);
 }

@@ -40,7 +40,8 @@ struct response {
     bool collapsed;      /* shared a flight that another request had started */
     bool stored;
     bool head_only; /* the request was a HEAD */
-    bool no_store;  /* only the entry's type and body are used: nobody may store the response */
+    bool no_store;  /* the entry is no fragment: only its type and body are used */
+    bool unshared;  /* the entry is for this request only: no other cache may keep it */
     bool strict;    /* Preference-Applied: handling=strict */
 };
 

@@ -269,6 +269,28 @@ static void test_entry(void **state)
     }
 }
 
+/* For this request only: no cache may keep it (RFC 9111 5.2.2.5, 5.2.2.7), so there is nothing to
+ * validate, and no age. */
+static void test_unshared(void **state)
+{
+    char out[RESPONSE_HEAD_MAX];
+    struct entry *entry = entry_new(SLICE("text/x; y"), SLICE("body"), NOW_MS, 60000, 7);
+    struct response response = response_of_entry(entry);
+    static const struct freshness terms = {.ttl = 60, .stale = 10};
+    (void)state;
+    response.origin = ORIGIN_MISS;
+    response.unshared = true;
+    response.detail = SLICE("uncacheable");
+    response.terms = &terms;
+    assert_slice(0, head_of(&response, NOW_MS, out),
+                 SLICE("Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\n"
+                       "Cache-Control: private, no-store\r\nServer-Timing: source;dur=7\r\n"
+                       "Cache-Status: workerless; fwd=miss; detail=uncacheable\r\n\r\n"));
+    assert_slice(0, response_body(&response), SLICE("body"));
+    response_release(&response);
+    entry_unref(entry);
+}
+
 /* RFC 5861: beside max-age, in whole seconds, and nothing that says less than a second. */
 static void test_terms(void **state)
 {
@@ -458,11 +480,12 @@ static void test_combinations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own),     cmocka_unit_test(test_allow),
-        cmocka_unit_test(test_plain),   cmocka_unit_test(test_no_content),
-        cmocka_unit_test(test_bodies),  cmocka_unit_test(test_entry),
-        cmocka_unit_test(test_terms),   cmocka_unit_test(test_cache_status),
-        cmocka_unit_test(test_longest), cmocka_unit_test(test_combinations),
+        cmocka_unit_test(test_own),          cmocka_unit_test(test_allow),
+        cmocka_unit_test(test_plain),        cmocka_unit_test(test_no_content),
+        cmocka_unit_test(test_bodies),       cmocka_unit_test(test_entry),
+        cmocka_unit_test(test_unshared),     cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_cache_status), cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_combinations),
     };
     return cmocka_run_group_tests_name("response", tests, NULL, NULL);
 }
