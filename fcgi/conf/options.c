@@ -178,6 +178,14 @@ static const struct option fragment_options[] = {
      .preset = "1000", .min = "1", .max = "1000000",
      .help = "Maximum number of failures that each process caches in Redis at a time; it caches "
              "more of them in its own memory only."},
+    {"uncacheable", OPTION_DURATION, AT(struct route, recipe.uncacheable),
+     .preset = "120s", .min = "0", .max = "1d",
+     .help = "How long all processes remember that the source forbids to share a result: further "
+             "requests get a call of their own at once; 0: they wait to find out."},
+    {"share", OPTION_CHOICE, AT(struct route, recipe.calls_apart), .preset = "yes",
+     .words = "yes no",
+     .help = "Whether requests share the source's calls; with no, each request that finds nothing "
+             "in the cache gets a call of its own."},
     {"hold", OPTION_DURATION, AT(struct route, recipe.hold),
      .preset = "25s", .min = "1ms", .max = "1d",
      .help = "How long a request may wait; keep it below the front server's timeout."},

@@ -87,6 +87,8 @@ static void test_defaults(void **state)
     assert_true(freshness->ttl == 60 && conf->routes[0].recipe.hold == 25);
     assert_true(freshness->jitter == 0 && freshness->stale == 0 && freshness->stale_error == 0);
     assert_true(freshness->negative == 0 && !freshness->early);
+    assert_true(conf->routes[0].recipe.uncacheable == 120);
+    assert_false(conf->routes[0].recipe.calls_apart);
     assert_false(conf->routes[0].stream);
     conf_free(conf);
 }
@@ -98,7 +100,7 @@ static void test_written_otherwise(void **state)
         "fragment 'b' { source = web ttl = \"0\" fallback = \"empty.html\" }// sources come "
         "later\r\n"
         "fragment \"x#y/*\" { source = s }\n"
-        "fragment \"*\" {\n    hold = 1.5s\n    source = s\n}\n"
+        "fragment \"*\" {\n    hold = 1.5s\n    source = s uncacheable = 0 share = no\n}\n"
         "listen = {\n    \"unix:/tmp/a\", # one\n    'tcp:[::1]:9000',\n}\n"
         "listen += {fd:0}\n"
         "cache { memory = 0 redis_timeout = 1s }\n"
@@ -116,6 +118,7 @@ static void test_written_otherwise(void **state)
     assert_string_equal(conf->routes[1].pattern, "x#y/*");
     assert_string_equal(conf->routes[2].pattern, "*");
     assert_true(conf->routes[2].recipe.hold == 1.5);
+    assert_true(conf->routes[2].recipe.uncacheable == 0 && conf->routes[2].recipe.calls_apart);
     assert_int_equal(conf->listen.count, 3);
     assert_string_equal(conf->listen.addresses[1], "tcp:[::1]:9000");
     assert_string_equal(conf->listen.addresses[2], "fd:0");

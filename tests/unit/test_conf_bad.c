@@ -75,6 +75,9 @@ static void test_bad_values(void **state)
          "6: jitter = \"-1s\": not a duration; write it like 60s, 5m or 250ms\n"
          "7: negative = \"25h\": must be from 0 to 1d\n"
          "8: early = \"maybe\": must be no or yes"},
+        {SIMULATED "fragment a {\n source = s\n uncacheable = 25h\n share = false\n}\n",
+         "4: uncacheable = \"25h\": must be from 0 to 1d\n"
+         "5: share = \"false\": must be yes or no"},
         {SIMULATED FRAGMENT "cache { redis = \"http://:secret@h\" }\n", "3: redis: *"},
         {SIMULATED FRAGMENT "listen = {\n\"unix:/tmp/x\",\n\"pigeon:1\",\n'',\"fd:0\" }\n",
          "5: listen = \"pigeon:1\": *\n6: listen = \"\": *"},
