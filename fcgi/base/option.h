@@ -13,6 +13,7 @@ enum option_kind {
     OPTION_RANGE,    /* two doubles, seconds */
     OPTION_SIZE,     /* size_t, bytes */
     OPTION_COUNT,    /* size_t or unsigned */
+    OPTION_RATE,     /* struct rate */
     OPTION_MODE,     /* unsigned */
     OPTION_CHOICE,   /* bool or an enum: which one of the words */
     OPTION_STRING,   /* char *, owned */
@@ -21,6 +22,12 @@ enum option_kind {
     OPTION_TYPE,     /* names a type of source; not stored from here */
     OPTION_SOURCE,   /* names a source section; not stored from here */
     OPTION_FILE,     /* names a file; not stored from here */
+};
+
+/* So many in that time. */
+struct rate {
+    size_t count; /* 0: none is set */
+    double seconds;
 };
 
 struct option {

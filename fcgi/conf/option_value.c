@@ -86,6 +86,8 @@ static const char *parse(const struct option *option, const char *text, struct p
         return units_parse_size(text, &parsed->number);
     case OPTION_COUNT:
         return units_parse_count(text, &parsed->number);
+    case OPTION_RATE:
+        return units_parse_rate(text, &parsed->number, &parsed->seconds[0]);
     case OPTION_MODE:
         return units_parse_mode(text, &parsed->mode);
     case OPTION_CHOICE:
@@ -105,6 +107,8 @@ static bool less(const struct option *option, const struct parsed *a, const stru
         return a->seconds[0] < b->seconds[0];
     case OPTION_RANGE:
         return a->seconds[0] < b->seconds[0] || a->seconds[1] < b->seconds[1];
+    case OPTION_RATE:
+        return a->number < b->number || a->seconds[0] < b->seconds[0];
     default:
         return a->number < b->number;
     }
@@ -113,6 +117,8 @@ static bool less(const struct option *option, const struct parsed *a, const stru
 static bool within_limits(const struct option *option, const struct parsed *parsed)
 {
     struct parsed limit;
+    if (option->kind == OPTION_RATE && parsed->number == 0)
+        return true;
     if (option->min && !parse(option, option->min, &limit) && less(option, parsed, &limit))
         return false;
     return !(option->max && !parse(option, option->max, &limit) && less(option, &limit, parsed));
@@ -200,6 +206,9 @@ bool option_store(const struct option *option, const char *text, void *target,
         break;
     case OPTION_RANGE:
         memcpy(member, parsed.seconds, sizeof(parsed.seconds));
+        break;
+    case OPTION_RATE:
+        *(struct rate *)member = (struct rate){parsed.number, parsed.seconds[0]};
         break;
     case OPTION_SIZE:
     case OPTION_COUNT:

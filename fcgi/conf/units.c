@@ -140,6 +140,25 @@ const char *units_parse_count(const char *text, size_t *count)
     return NULL;
 }
 
+const char *units_parse_rate(const char *text, size_t *count, double *seconds)
+{
+    static const char wrong[] = "write it like \"5 in 10s\"";
+    struct slice rest = slice_of(text), between = SLICE(" in ");
+    size_t number;
+    double time;
+    if (rest.len == 0) {
+        *count = 0;
+        *seconds = 0;
+        return NULL;
+    }
+    if (!is_digit(text[0]) || !take_digits(&rest, &number) || !slice_starts(rest, between) ||
+        parse_duration(slice_from(rest, between.len), &time) || number == 0 || time <= 0)
+        return wrong;
+    *count = number;
+    *seconds = time;
+    return NULL;
+}
+
 const char *units_parse_mode(const char *text, unsigned *mode)
 {
     size_t len = strlen(text);

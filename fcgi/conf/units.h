@@ -20,6 +20,9 @@ const char *units_parse_size(const char *text, size_t *bytes);
 /* A plain number. */
 const char *units_parse_count(const char *text, size_t *count);
 
+/* "5 in 10s": a number of at least 1, and a time of more than 0, in seconds. "" sets both to 0. */
+const char *units_parse_rate(const char *text, size_t *count, double *seconds);
+
 /* An octal file mode, up to 0777. */
 const char *units_parse_mode(const char *text, unsigned *mode);
 

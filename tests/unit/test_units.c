@@ -163,13 +163,55 @@ static void test_count_and_mode(void **state)
     }
 }
 
+static void test_rate(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t count; /* 7: refused */
+        double seconds;
+    } cases[] = {
+        {"5 in 10s", 5, 10},
+        {"1 in 1ms", 1, 0.001},
+        {"1000 in 1.5m", 1000, 90},
+        {"", 0, 0},
+        {"0 in 10s", 7, 7},
+        {"5 in 0", 7, 7},
+        {"5 in 0s", 7, 7},
+        {"5", 7, 7},
+        {"5 in", 7, 7},
+        {"5 in ", 7, 7},
+        {"5 in 10", 7, 7},
+        {"5in10s", 7, 7},
+        {"5  in 10s", 7, 7},
+        {" 5 in 10s", 7, 7},
+        {"5 in 10s ", 7, 7},
+        {"-5 in 10s", 7, 7},
+        {"5 in -10s", 7, 7},
+        {"five in 10s", 7, 7},
+        {"5/10s", 7, 7},
+        {"in 10s", 7, 7},
+        {"5 IN 10s", 7, 7},
+        {"5 in 10s 5", 7, 7},
+        {" ", 7, 7},
+        {"18446744073709551616 in 1s", 7, 7},
+        {"1.5 in 10s", 7, 7},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t count = 7;
+        double seconds = 7;
+        const char *wrong = units_parse_rate(cases[i].text, &count, &seconds);
+        if (count != cases[i].count || seconds != cases[i].seconds || !wrong != (count != 7))
+            fail_msg("\"%s\": %zu in %g", cases[i].text, count, seconds);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_duration),
-        cmocka_unit_test(test_range),
-        cmocka_unit_test(test_size),
-        cmocka_unit_test(test_count_and_mode),
+        cmocka_unit_test(test_duration), cmocka_unit_test(test_range),
+        cmocka_unit_test(test_size),     cmocka_unit_test(test_count_and_mode),
+        cmocka_unit_test(test_rate),
     };
     return cmocka_run_group_tests_name("units", tests, NULL, NULL);
 }
