@@ -320,6 +320,7 @@ static void on_source_done(void *caller, const struct source_result *result)
         return;
     }
     if (result->status != SOURCE_OK) {
+        flight->settlement.retry_after_s = result->retry_after_s;
         flight_fail(flight, result->status, result->reason ? result->reason : "the source failed");
         return;
     }

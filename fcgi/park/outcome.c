@@ -20,7 +20,7 @@ static const short statuses[] = {
     [SETTLED_ENTRY] = 200,     [SETTLED_NOT_FOUND] = 404,  [SETTLED_FAILED] = 502,
     [SETTLED_TIMED_OUT] = 504, [SETTLED_NOT_READY] = 202,  [SETTLED_SHUTDOWN] = 503,
     [SETTLED_PURGED] = 204,    [SETTLED_NOT_PURGED] = 503, [SETTLED_REFUSED] = 503,
-    [SETTLED_DECLINED] = 202,
+    [SETTLED_BUSY] = 503,      [SETTLED_DECLINED] = 202,
 };
 
 int outcome_status(enum settlement_kind kind)
@@ -45,6 +45,8 @@ enum settlement_kind outcome_of_failure(enum source_status status)
         return SETTLED_NOT_FOUND;
     case SOURCE_TIMED_OUT:
         return SETTLED_TIMED_OUT;
+    case SOURCE_BUSY:
+        return SETTLED_BUSY;
     case SOURCE_CANCELLED:
         return SETTLED_SHUTDOWN;
     default:
@@ -157,8 +159,8 @@ struct entry *outcome_to_remember(const struct freshness *terms, const struct en
 {
     int64_t now_ms = clock_fleet_ms(), until_ms = now_ms + (int64_t)(terms->negative * 1000);
     *keep_until_ms = until_ms;
-    if (terms->negative <= 0 || failure == SETTLED_SHUTDOWN)
-        return NULL;
+    if (terms->negative <= 0 || failure == SETTLED_SHUTDOWN || failure == SETTLED_BUSY)
+        return NULL; /* the source has not said anything */
     if (!old)
         return entry_of_failure(outcome_status(failure), now_ms, until_ms - now_ms);
     if (old->fresh_until_ms > until_ms)

@@ -24,7 +24,8 @@ enum settlement_kind {
     SETTLED_FAILED,
     SETTLED_TIMED_OUT, /* the source did not answer in time */
     SETTLED_NOT_READY, /* the hold is over, and the flight continues */
-    SETTLED_DECLINED,  /* not started: no request waits for it, and the source is busy */
+    SETTLED_BUSY, /* the source was not called: too many calls are queued, or it is left alone */
+    SETTLED_DECLINED, /* not started: no request waits for it, and the source is busy */
     SETTLED_SHUTDOWN,
     SETTLED_PURGED,
     SETTLED_NOT_PURGED, /* Redis could not be asked */
@@ -37,13 +38,14 @@ enum settlement_detail { FROM_SOURCE, FROM_REDIS, FROM_MEMORY };
 struct settlement {
     enum settlement_kind kind;
     enum settlement_detail detail;
-    struct entry *entry; /* borrowed for the call */
-    bool hit;            /* the entry, or cached failure, was in memory or in Redis */
-    bool stale;          /* the refresh failed, and this is the old entry */
-    bool replaced;       /* there was an expired entry, and this is the new one */
-    bool collapsed;      /* this waiter joined a flight that another one had started */
-    bool stored;         /* the result was passed to the cache */
-    bool unshared;       /* its source forbids to share the result: it is for this waiter only */
+    struct entry *entry;    /* borrowed for the call */
+    unsigned retry_after_s; /* of SETTLED_BUSY: at least 1 */
+    bool hit;               /* the entry, or cached failure, was in memory or in Redis */
+    bool stale;             /* the refresh failed, and this is the old entry */
+    bool replaced;          /* there was an expired entry, and this is the new one */
+    bool collapsed;         /* this waiter joined a flight that another one had started */
+    bool stored;            /* the result was passed to the cache */
+    bool unshared;          /* its source forbids to share it: it is for this waiter only */
 };
 
 struct waiter;

@@ -11,17 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/option.h"
 #include "base/slice.h"
 #include "source/inputs.h"
 #include "source/rules.h"
 
 struct ev_loop;
-struct option;
 struct source_type;
 
 /* Limits on the calls of a source. All zero: there are none. */
 struct source_limits {
-    size_t connections; /* maximum number of concurrent calls; more are queued; 0: any number */
+    size_t connections;   /* maximum number of concurrent calls; more are queued; 0: any number */
+    size_t queue;         /* maximum number of queued calls */
+    double queue_timeout; /* seconds that a call may be queued; 0: only its `timeout` counts */
+    struct rate breaker;  /* failures after which it is not called for a while; none: off */
+    double breaker_cooldown; /* seconds */
+    double max_retry_after;  /* seconds; 0: what the source says about that does not count */
 };
 
 /* One `source` section of the config. Each type's own settings begin with this. Strings belong to
@@ -79,6 +84,7 @@ enum source_status {
     SOURCE_NOT_FOUND,    /* the source reports that there is no such fragment */
     SOURCE_FAILED,
     SOURCE_TIMED_OUT,
+    SOURCE_BUSY, /* it was not called: too many calls are queued, or it is left alone for a while */
     SOURCE_CANCELLED,
 };
 
@@ -88,8 +94,9 @@ struct source_result {
     struct slice body;
     const char *reason;               /* for the log, if it failed: the source and the problem */
     const struct source_terms *terms; /* NULL: the source says nothing */
-    unsigned
-        retry_after_s; /* of a failure: the source is not to be called for so long; 0: not said */
+    /* Of a failure: seconds for which the source is not to be called; 0: not said. Of SOURCE_BUSY:
+     * when a request may be worth it again, at least 1. */
+    unsigned retry_after_s;
 };
 
 /* `result` and everything it points to is valid only during the call; the call object is freed

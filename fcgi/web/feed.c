@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "cache/entry.h"
 #include "park/flights.h"
-#include "park/outcome.h"
 #include "park/stream.h"
 #include "web/route.h"
 
@@ -64,9 +63,7 @@ static struct slice body_of(const struct feed *feed, const struct stream_part *p
     if (part->kind == SETTLED_ENTRY)
         return part->entry->body;
     const struct route *route = part->recipe ? &feed->routes[part->recipe->number] : NULL;
-    return response_of_failure(route ? route->fallback : (struct slice){0},
-                               outcome_status(part->kind))
-        .body;
+    return response_of_failure(route ? route->fallback : (struct slice){0}, part->kind).body;
 }
 
 static bool is_writing(const struct feed *feed)

@@ -5,10 +5,11 @@
  */
 #include "web/fragment.h"
 
+#include <limits.h>
+
 #include "base/alloc.h"
 #include "base/budget.h"
 #include "cache/entry.h"
-#include "park/outcome.h"
 #include "web/endpoint.h"
 
 #define BUSY_RETRY_S      1   /* Retry-After, if there is no flight to wait for */
@@ -49,7 +50,7 @@ static void answer_entry(struct entry *entry, const struct route *route, struct 
 static enum response_origin origin_of(const struct settlement *settlement,
                                       enum settlement_kind kind)
 {
-    if (kind == SETTLED_REFUSED)
+    if (kind == SETTLED_REFUSED || kind == SETTLED_BUSY)
         return ORIGIN_NONE;
     if (settlement->hit)
         return ORIGIN_HIT;
@@ -68,14 +69,17 @@ static void answer_settlement(const struct settlement *settlement, const struct 
         kind = SETTLED_REFUSED;
     }
     bool answered = kind != SETTLED_NOT_READY && kind != SETTLED_DECLINED &&
-                    kind != SETTLED_SHUTDOWN && kind != SETTLED_REFUSED;
+                    kind != SETTLED_SHUTDOWN && kind != SETTLED_REFUSED && kind != SETTLED_BUSY;
     if (kind == SETTLED_ENTRY)
         answer_entry(settlement->entry, route, settlement->unshared ? SLICE("") : if_none_match,
                      response);
     else
-        *response = response_of_failure(route->fallback, outcome_status(kind));
+        *response = response_of_failure(route->fallback, kind);
     if (kind == SETTLED_DECLINED)
         response->retry_after = BUSY_RETRY_S;
+    if (kind == SETTLED_BUSY)
+        response->retry_after =
+            (short)(settlement->retry_after_s < SHRT_MAX ? settlement->retry_after_s : SHRT_MAX);
     response->head_only = head_only;
     response->origin = (unsigned char)origin_of(settlement, kind);
     if (answered)

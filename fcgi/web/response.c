@@ -2,6 +2,7 @@
 #include "web/response.h"
 
 #include "park/freshness.h"
+#include "park/outcome.h"
 #include "web/method.h"
 
 #define NO_RETRY RESPONSE_NO_HEADER
@@ -58,10 +59,11 @@ struct response response_of_status(int status)
                              .granted_wait_s = RESPONSE_NO_HEADER};
 }
 
-struct response response_of_failure(struct slice fallback, int status)
+struct response response_of_failure(struct slice fallback, enum settlement_kind kind)
 {
-    struct response response = response_of_status(status);
-    if (fallback.data && (status == 502 || status == 504))
+    struct response response = response_of_status(outcome_status(kind));
+    if (fallback.data &&
+        (kind == SETTLED_FAILED || kind == SETTLED_TIMED_OUT || kind == SETTLED_BUSY))
         response.body = fallback;
     return response;
 }

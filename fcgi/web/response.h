@@ -7,6 +7,7 @@
 
 #include "base/slice.h"
 #include "cache/entry.h"
+#include "park/waiter.h"
 
 struct freshness;
 
@@ -48,9 +49,9 @@ struct response {
 /* The response for a status, with a short HTML text and a Retry-After if it has one. */
 struct response response_of_status(int status);
 
-/* The same; but for a failure of the source (502, 504), the route's fallback replaces the text. If
- * its data is NULL, there is no fallback. */
-struct response response_of_failure(struct slice fallback, int status);
+/* The same for a settlement without an entry; but if there is no result because of the source, the
+ * route's fallback replaces the text. If its data is NULL, there is no fallback. */
+struct response response_of_failure(struct slice fallback, enum settlement_kind kind);
 
 /* Sets the response to a fragment. Holds the entry; `origin`, `collapsed` and `stored` are zero. It
  * is written in place, since every hit gets here, and returning a copy would cost more than the

@@ -340,6 +340,7 @@ static void test_outcomes(void **state)
         {{.status = SOURCE_FAILED, .reason = "broken"}, SETTLED_FAILED, ""},
         {{.status = SOURCE_FAILED}, SETTLED_FAILED, ""},
         {{.status = SOURCE_TIMED_OUT, .reason = "slow"}, SETTLED_TIMED_OUT, ""},
+        {{.status = SOURCE_BUSY, .reason = "busy", .retry_after_s = 7}, SETTLED_BUSY, ""},
         {{.status = SOURCE_CANCELLED, .reason = "over"}, SETTLED_SHUTDOWN, ""},
     };
     (void)state;
@@ -352,6 +353,7 @@ static void test_outcomes(void **state)
         for (uint32_t k = 0; k < 2; k++) {
             assert_row(i, bench->notes[k].settled == 1);
             assert_row(i, bench->notes[k].how.kind == cases[i].kind);
+            assert_row(i, bench->notes[k].how.retry_after_s == cases[i].result.retry_after_s);
             assert_row(i, bench->notes[k].how.collapsed == (k == 1));
             assert_row(i, bench->notes[k].how.stored == (cases[i].kind == SETTLED_ENTRY));
             assert_slice(i, slice_of(bench->notes[k].body), slice_of(cases[i].body));

@@ -162,9 +162,8 @@ static void test_failures(void **state)
         enum source_status status;
         enum settlement_kind kind;
     } cases[] = {
-        {SOURCE_NOT_FOUND, SETTLED_NOT_FOUND},
-        {SOURCE_FAILED, SETTLED_FAILED},
-        {SOURCE_TIMED_OUT, SETTLED_TIMED_OUT},
+        {SOURCE_NOT_FOUND, SETTLED_NOT_FOUND}, {SOURCE_FAILED, SETTLED_FAILED},
+        {SOURCE_TIMED_OUT, SETTLED_TIMED_OUT}, {SOURCE_BUSY, SETTLED_BUSY},
         {SOURCE_CANCELLED, SETTLED_SHUTDOWN},
     };
     (void)state;

@@ -216,6 +216,9 @@ static void test_stale_on_failure(void **state)
         {STALE_ERROR, LEFT_NOTHING, SOURCE_FAILED, SETTLED_FAILED},
         {BY_HAND, LEFT_STALE, SOURCE_FAILED, SETTLED_FAILED},
         {BY_HAND, LEFT_STALE, SOURCE_TIMED_OUT, SETTLED_TIMED_OUT},
+        {STALE_ERROR, LEFT_STALE, SOURCE_BUSY, SETTLED_ENTRY},
+        {NEGATIVE, LEFT_STALE, SOURCE_BUSY, SETTLED_ENTRY}, /* and it is not prolonged */
+        {STALE_ERROR, LEFT_NOTHING, SOURCE_BUSY, SETTLED_BUSY},
     };
     (void)state;
     for (size_t i = 0; i < 2 * LENGTH(cases); i++) {
@@ -302,6 +305,7 @@ static void test_negative(void **state)
         {SOURCE_FAILED, 502, SETTLED_FAILED},
         {SOURCE_TIMED_OUT, 504, SETTLED_TIMED_OUT},
         {SOURCE_CANCELLED, 0, SETTLED_SHUTDOWN}, /* says nothing of the source */
+        {SOURCE_BUSY, 0, SETTLED_BUSY},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {

@@ -410,10 +410,12 @@ static void test_feed_failures(void **state)
     } cases[] = {
         {BY_HAND, SOURCE_FAILED, "could not be loaded"},
         {BY_HAND, SOURCE_TIMED_OUT, "took too long"},
+        {BY_HAND, SOURCE_BUSY, "is busy"},
         {BY_HAND, SOURCE_NOT_FOUND, "no such fragment"},
         {BY_HAND, SOURCE_CANCELLED, NULL},
         {STALE_ERROR, SOURCE_FAILED, FALLBACK},
         {STALE_ERROR, SOURCE_TIMED_OUT, FALLBACK},
+        {STALE_ERROR, SOURCE_BUSY, FALLBACK},
         {STALE_ERROR, SOURCE_NOT_FOUND, "no such fragment"},
         {STALE_ERROR, SOURCE_CANCELLED, NULL},
     };

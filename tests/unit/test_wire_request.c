@@ -427,6 +427,39 @@ static void test_settled(void **state)
     }
 }
 
+/* The source was not called: Retry-After says when it may be. */
+static void test_busy(void **state)
+{
+    static const struct {
+        const char *path;
+        unsigned retry_after_s;
+        int retry_after;
+        const char *body; /* NULL: some text of our own */
+    } cases[] = {
+        {"/fragment/a", 1, 1, NULL},
+        {"/fragment/user/1", 1, 1, FALLBACK},
+        {"/fragment/a", 300, 300, NULL},
+        {"/fragment/a", 86400, 32767, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        ask("GET", cases[i].path, NULL);
+        ev_run(loop, EVRUN_NOWAIT);
+        hand_complete(&hand, hand.calls,
+                      &(struct source_result){.status = SOURCE_BUSY,
+                                              .reason = "busy",
+                                              .retry_after_s = cases[i].retry_after_s});
+        ev_run(loop, EVRUN_NOWAIT);
+        assert_row(i, answer()->status == 503);
+        assert_row(i, answer()->retry_after == cases[i].retry_after);
+        assert_row(i, answer()->origin == ORIGIN_NONE && answer()->detail.len == 0);
+        if (cases[i].body)
+            assert_slice(i, answer()->body, slice_of(cases[i].body));
+        else
+            assert_row(i, slice_starts(answer()->body, SLICE("<p class=\"fragment-error\">")));
+    }
+}
+
 static void test_not_ready(void **state)
 {
     ev_timer watchdog;
@@ -589,6 +622,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_counters_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_early, setup, teardown),
         cmocka_unit_test_setup_teardown(test_settled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ready, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
