@@ -37,7 +37,7 @@
     X(SCRIPTS, "scripts", COUNTER, \
       "Scripts that were sent to Redis, repetitions included.") \
     X(CALLS_STARTED, "calls_started", COUNTER, \
-      "Calls to sources.") \
+      "Calls to sources, those included that were refused.") \
     X(CALLS_FAILED, "calls_failed", COUNTER, \
       "Calls to sources that failed, other than by a timeout.") \
     X(CALLS_TIMED_OUT, "calls_timed_out", COUNTER, \
@@ -46,6 +46,9 @@
       "Calls to sources for a single request, since their results are not to be shared.") \
     X(UNCACHEABLE, "uncacheable", COUNTER, \
       "Results that their sources forbid to share.") \
+    X(CALLS_REFUSED, "calls_refused", COUNTER, \
+      "Calls that were not made: too many were queued, or the source was left alone after " \
+      "failures.") \
     X(WAKEUPS, "wakeups", COUNTER, \
       "Fragments in progress that were looked up again because their value or lease changed.") \
     X(REFUSED_MAX_PARKED, "refused_max_parked", COUNTER, \

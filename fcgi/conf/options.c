@@ -149,6 +149,26 @@ static const struct option cache_options[] = {
 /* Each type of source adds its own. */
 static const struct option source_options[] = {
     {"type", OPTION_TYPE, .required = true, .help = "How the source generates fragments."},
+    {"queue", OPTION_COUNT, AT(struct source_settings, limits.queue), .preset = "10000",
+     .min = "0", .max = "10000000",
+     .help = "Maximum number of calls that wait because `connections` calls run; for more, "
+             "requests get 503."},
+    {"queue_timeout", OPTION_DURATION, AT(struct source_settings, limits.queue_timeout),
+     .preset = "0", .min = "0", .max = "1d",
+     .help = "How long a call may wait in the queue before requests get 503; 0: as long as the "
+             "source's own timeout."},
+    {"breaker", OPTION_RATE, AT(struct source_settings, limits.breaker), .preset = "",
+     .min = "1 in 1ms", .max = "1000 in 1d",
+     .help = "After so many failed calls in so much time (\"5 in 10s\") the source is not called "
+             "for a while; requests get a stale result or 503. \"\": never."},
+    {"breaker_cooldown", OPTION_DURATION, AT(struct source_settings, limits.breaker_cooldown),
+     .preset = "5s", .min = "10ms", .max = "1d",
+     .help = "How long the source is not called after these failures; then one call shows whether "
+             "it works again."},
+    {"max_retry_after", OPTION_DURATION, AT(struct source_settings, limits.max_retry_after),
+     .preset = "5m", .min = "0", .max = "1d",
+     .help = "If the source asks to be left alone for a time (Retry-After), it is not called "
+             "meanwhile, but at most for this time; 0: it is called anyway."},
 };
 
 static const struct option fragment_options[] = {

@@ -1,10 +1,16 @@
-/* Stands between the callers and a source of any type: it limits the calls that run at a time, and
- * queues the others. Only for source.c.
+/* Stands between the callers and a source of any type: it limits the calls that run at a time,
+ * queues the others, and leaves a source alone that fails. Only for source.c.
  *
  *     start --> QUEUED --> RUNNING --> done()
- *                  |          |
- *                  |          '--> cancel --> done()
- *                  '--> waited too long, cancel --> done()
+ *        |         |          |
+ *        |         |          '--> cancel --> done()
+ *        |         '--> waited too long, cancel --> done()
+ *        |         '--> no longer called, displaced --.
+ *        '--> not called, no room in the queue -------'--> REFUSED --> done(), SOURCE_BUSY
+ *
+ * Calls queue in lanes, which take turns. If the queue is full, a call takes the place of the
+ * newest one of the longest lane, unless its own lane is as long: no lane can fill the queue and
+ * keep others out.
  */
 #ifndef WORKERLESS_SOURCE_GUARD_H
 #define WORKERLESS_SOURCE_GUARD_H

@@ -9,7 +9,8 @@
 #include "base/check.h"
 
 struct lane {
-    struct lane_call *calls;  /* oldest first */
+    struct lane_call *calls; /* oldest first */
+    size_t count;
     struct lane *prev, *next; /* in lanes->turns, as long as it has calls */
 };
 
@@ -36,6 +37,7 @@ void lanes_add(struct lanes *lanes, unsigned number, struct lane_call *call)
         DL_APPEND(lanes->turns, lane);
     DL_APPEND(lane->calls, call);
     call->lane = lane;
+    lane->count++;
     lanes->count++;
 }
 
@@ -46,6 +48,7 @@ void lanes_remove(struct lanes *lanes, struct lane_call *call)
     if (!lane->calls)
         DL_DELETE(lanes->turns, lane);
     *call = (struct lane_call){0};
+    lane->count--;
     lanes->count--;
 }
 
@@ -59,6 +62,20 @@ struct lane_call *lanes_take(struct lanes *lanes)
     DL_APPEND(lanes->turns, lane);
     lanes_remove(lanes, call);
     return call;
+}
+
+struct lane_call *lanes_crowding(const struct lanes *lanes, unsigned number)
+{
+    struct lane *longest = lanes->lanes[number], *lane;
+    size_t most = longest->count + 1;
+    DL_FOREACH(lanes->turns, lane)
+    {
+        if (lane->count <= most)
+            continue;
+        longest = lane;
+        most = lane->count;
+    }
+    return longest->count == most ? longest->calls->prev : NULL; /* the head's prev is the tail */
 }
 
 void lanes_end(struct lanes *lanes)

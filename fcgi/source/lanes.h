@@ -32,6 +32,10 @@ void lanes_add(struct lanes *lanes, unsigned number, struct lane_call *call);
  * lane. NULL: there is no call. */
 struct lane_call *lanes_take(struct lanes *lanes);
 
+/* The newest call of the longest lane, if that lane has at least two calls more than the lane with
+ * that number, which exists; else NULL. */
+struct lane_call *lanes_crowding(const struct lanes *lanes, unsigned number);
+
 /* Removes the call, which is in a lane. */
 void lanes_remove(struct lanes *lanes, struct lane_call *call);
 

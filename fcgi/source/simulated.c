@@ -14,6 +14,9 @@
 #include "base/option.h"
 
 static const struct option options[] = {
+    {"connections", OPTION_COUNT, OPTION_AT(struct simulated_settings, settings.limits.connections),
+     .preset = "0", .min = "0", .max = "10000000",
+     .help = "Maximum number of concurrent calls; more are queued; 0: any number."},
     {"delay", OPTION_RANGE, OPTION_AT(struct simulated_settings, delay_min), .preset = "0-3s",
      .min = "0", .max = "1d",
      .help = "Duration of the simulated slow call: a fixed time, or a random time from a range."},

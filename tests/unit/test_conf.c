@@ -83,6 +83,10 @@ static void test_defaults(void **state)
     assert_int_equal(conf->purge.count, 0); /* nobody may */
     assert_int_equal(conf->status.count, 0);
     assert_true(simulated(conf, 0)->delay_min == 0 && simulated(conf, 0)->delay_max == 3);
+    const struct source_limits *limits = &conf->sources[0]->limits;
+    assert_true(limits->connections == 0 && limits->queue == 10000);
+    assert_true(limits->queue_timeout == 0 && limits->breaker.count == 0);
+    assert_true(limits->breaker_cooldown == 5 && limits->max_retry_after == 300);
     const struct freshness *freshness = &conf->routes[0].recipe.freshness;
     assert_true(freshness->ttl == 60 && conf->routes[0].recipe.hold == 25);
     assert_true(freshness->jitter == 0 && freshness->stale == 0 && freshness->stale_error == 0);
@@ -105,7 +109,8 @@ static void test_written_otherwise(void **state)
         "listen += {fd:0}\n"
         "cache { memory = 0 redis_timeout = 1s }\n"
         "cache { namespace = \"a\\\"b:c\" }\n"
-        "source web { type = http url = http://127.0.0.1/a//b connections = 7\n"
+        "source web { type = http url = http://127.0.0.1/a//b connections = 7 queue = 0\n"
+        "  breaker = '5 in 10s' breaker_cooldown = 1m queue_timeout = 2s max_retry_after = 0\n"
         "  redirects = { 'https://[::1]:8443' } redirects += { cdn.test } }\n" SIMULATED
         "tcp_half_close = yes log = syslog socket_mode = 0600 max_connection_requests = 65535\n"
         "max_request_body = 0";
@@ -126,7 +131,10 @@ static void test_written_otherwise(void **state)
     assert_true(conf->cache.redis.timeout == 1);
     assert_string_equal(conf->cache.name_space, "a\"b:c");
     assert_string_equal(http(conf, 0)->url, "http://127.0.0.1/a//b");
-    assert_int_equal(http(conf, 0)->settings.limits.connections, 7);
+    const struct source_limits *limits = &conf->sources[0]->limits;
+    assert_true(limits->connections == 7 && limits->queue == 0 && limits->queue_timeout == 2);
+    assert_true(limits->breaker.count == 5 && limits->breaker.seconds == 10);
+    assert_true(limits->breaker_cooldown == 60 && limits->max_retry_after == 0);
     assert_int_equal(http(conf, 0)->redirect_count, 2);
     assert_string_equal(http(conf, 0)->redirects[0], "https://[::1]:8443");
     assert_string_equal(http(conf, 0)->redirects[1], "cdn.test");

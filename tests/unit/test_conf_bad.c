@@ -184,14 +184,25 @@ static void test_bad_options(void **state)
          "4: listen is set twice; first in line 1"},
         {SIMULATED FRAGMENT "cache { memory = 0 }\ncache { memory = 0 }\n",
          "4: memory is set twice; first in line 3"},
+        {"source s { type = http url = \"http://h/{name}\"\n connections = 0\n queue = 1KiB\n"
+         " queue_timeout = 5\n breaker = 5\n breaker_cooldown = 0\n max_retry_after = 2d "
+         "}\n" FRAGMENT,
+         "2: connections = \"0\": must be from 1 to 65535\n"
+         "3: queue = \"1KiB\": not a plain number; this is a count and has no unit\n"
+         "4: queue_timeout = \"5\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
+         "5: breaker = \"5\": write it like \"5 in 10s\"\n"
+         "6: breaker_cooldown = \"0\": must be from 10ms to 1d\n"
+         "7: max_retry_after = \"2d\": must be from 0 to 1d"},
+        {"source s { type = simulated\n breaker = '1001 in 1s'\n }\n" FRAGMENT,
+         "2: breaker = \"1001 in 1s\": must be from 1 in 1ms to 1000 in 1d"},
+        {"source s { type = simulated\n breaker = '5 in 2d'\n }\n" FRAGMENT,
+         "2: breaker = \"5 in 2d\": must be from 1 in 1ms to 1000 in 1d"},
         {"source s { type = http url = \"http://h/\"\n delay = 1s }\n" FRAGMENT,
          "2: delay is for sources of type simulated"},
         {"source s {\n timeout = 1s\n url = x\n connections = 0\n max_body = \"1MiB\"\n"
          " type = simulated }\n" FRAGMENT,
          "2: timeout is for sources of type http\n"
          "3: url is for sources of type http\n"
-         "4: connections = \"0\": must be from 1 to 65535\n"
-         "4: connections is for sources of type http\n"
          "5: max_body is for sources of type http"},
     };
     (void)state;

@@ -399,20 +399,13 @@ static void test_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_old_loop_time),
-        cmocka_unit_test(test_again),
-        cmocka_unit_test(test_queue_stop),
-        cmocka_unit_test(test_two_queues),
-        cmocka_unit_test(test_late),
-        cmocka_unit_test(test_restart_within),
-        cmocka_unit_test(test_restart_within_zero),
-        cmocka_unit_test(test_stop_within),
-        cmocka_unit_test(test_start_within),
-        cmocka_unit_test(test_free_within),
-        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_order),          cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_stop),           cmocka_unit_test(test_old_loop_time),
+        cmocka_unit_test(test_again),          cmocka_unit_test(test_queue_stop),
+        cmocka_unit_test(test_two_queues),     cmocka_unit_test(test_late),
+        cmocka_unit_test(test_restart_within), cmocka_unit_test(test_restart_within_zero),
+        cmocka_unit_test(test_stop_within),    cmocka_unit_test(test_start_within),
+        cmocka_unit_test(test_free_within),    cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests_name("timeout", tests, NULL, NULL);
 }
