@@ -22,6 +22,8 @@ struct http_settings {
     double timeout;  /* seconds for the complete call, redirects included */
     size_t max_body; /* bytes, after content decoding */
 
+    const char *const *headers; /* of the requests; see http_headers.h */
+    size_t header_count;
     const char *const *redirects; /* see redirect.h */
     size_t redirect_count;
 

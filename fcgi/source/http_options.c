@@ -7,6 +7,7 @@
 
 #include "source/http.h"
 #include "source/http_features.h"
+#include "source/http_headers.h"
 #include "source/http_tls.h"
 #include "source/redirect.h"
 #include "source/url.h"
@@ -31,6 +32,11 @@ const struct option http_options[HTTP_OPTIONS] = {
      .words = "no yes prior-knowledge",
      .help = "HTTP/2. yes: over https, if the server offers it and libcurl has it, else HTTP/1.1. "
              "prior-knowledge: over http, for a server that is known to accept it."},
+    {"headers", OPTION_LIST, OPTION_AT(struct http_settings, headers), .check = http_header_check,
+     .secret = true,
+     .help = "Headers of each request, as NAME: VALUE; they replace our own Accept and User-Agent. "
+             "They are sent only to the scheme, host and port of the url, not to where it "
+             "redirects to, and are never logged."},
     {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
      .min = "1ms", .max = "1d",
      .help = "Time limit for a complete call; over it, requests get 504."},
@@ -55,6 +61,9 @@ const struct option http_options[HTTP_OPTIONS] = {
              "and group may have access to it."},
 };
 
+_Static_assert(offsetof(struct http_settings, header_count) ==
+                   offsetof(struct http_settings, headers) + sizeof(char **),
+               "a list is followed by its count");
 _Static_assert(offsetof(struct http_settings, redirect_count) ==
                    offsetof(struct http_settings, redirects) + sizeof(char **),
                "a list is followed by its count");
@@ -68,6 +77,10 @@ const char *http_check(const struct source_settings *common, const char **option
     const char *problem = url_check(settings->url);
     if (problem)
         return problem;
+    if (http_headers_repeat(settings->headers, settings->header_count)) {
+        *option = "headers";
+        return "two of its headers have the same name";
+    }
     if (settings->http2 == HTTP2_PRIOR_KNOWLEDGE) {
         *option = "http2";
         if (!http_features_has_http2())

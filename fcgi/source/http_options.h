@@ -5,7 +5,7 @@
 #include "base/option.h"
 #include "source/source.h"
 
-#define HTTP_OPTIONS 10
+#define HTTP_OPTIONS 11
 extern const struct option http_options[HTTP_OPTIONS];
 
 /* These are members of source_type_http, where source.h explains them. */

@@ -2,12 +2,14 @@
 #include "source/http_transfer.h"
 #include "config.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
 #include "base/alloc.h"
 #include "source/http_features.h"
+#include "source/http_headers.h"
 #include "source/http_tls.h"
 
 /* CURLOPT_QUICK_EXIT: without it, aborting a call waits for its name lookup. */
@@ -18,6 +20,9 @@
 #define REDIRECTS_MAX 3
 #define IDLE_MAX      32         /* idle easy handles kept for later calls */
 #define IGNORED_MAX   (64 << 10) /* bytes read of a body that is not needed */
+
+static const char accept_preset[] =
+    "Accept: text/html, text/plain;q=0.9, application/json;q=0.8, */*;q=0.1";
 
 long http_transfer_status(const struct http_transfer *transfer)
 {
@@ -187,12 +192,16 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
 }
 
 /* Lets the transfer show who we are only to the host of the source's url. */
-static CURLcode go_elsewhere(struct http_transfer *transfer, bool elsewhere)
+static CURLcode go_elsewhere(const struct http_transfers *transfers, struct http_transfer *transfer,
+                             bool elsewhere)
 {
     if (transfer->elsewhere == elsewhere)
         return CURLE_OK;
     transfer->elsewhere = elsewhere;
-    CURLcode code = set_version(transfer, elsewhere);
+    CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
+                                     elsewhere ? transfers->headers_elsewhere : transfers->headers);
+    if (!code)
+        code = set_version(transfer, elsewhere);
     if (!code)
         code = http_tls_show(transfer->easy, transfer->settings, !elsewhere);
     return code;
@@ -206,7 +215,7 @@ static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *tr
     transfer->url = url;
     CURLcode code = url ? curl_easy_setopt(transfer->easy, CURLOPT_URL, url) : CURLE_OUT_OF_MEMORY;
     if (!code)
-        code = go_elsewhere(transfer, elsewhere);
+        code = go_elsewhere(transfers, transfer, elsewhere);
     if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
         code = CURLE_OUT_OF_MEMORY;
     return code;
@@ -302,14 +311,32 @@ bool http_transfer_redirected(struct http_transfers *transfers, struct http_tran
 
 /* --- all of a source --- */
 
+/* Returns false when out of memory. */
+static bool append_header(struct curl_slist **list, const char *header)
+{
+    struct buffer line = {0};
+    struct slice name = http_header_name(header), value = http_header_value(header);
+    bool ok = buffer_append(&line, name.data, name.len, SIZE_MAX) &&
+              buffer_append(&line, ": ", 2, SIZE_MAX) &&
+              buffer_append(&line, value.data, value.len, SIZE_MAX) &&
+              buffer_append(&line, "", 1, SIZE_MAX);
+    struct curl_slist *longer = ok ? curl_slist_append(*list, line.data) : NULL;
+    if (longer)
+        *list = longer;
+    buffer_free(&line);
+    return longer != NULL;
+}
+
 bool http_transfers_init(struct http_transfers *transfers, const struct http_settings *settings,
                          CURLM *multi)
 {
     *transfers = (struct http_transfers){.settings = settings, .multi = multi};
-    transfers->headers =
-        curl_slist_append(NULL,
-                          "Accept: text/html, text/plain;q=0.9, application/json;q=0.8, */*;q=0.1");
-    return transfers->headers != NULL;
+    bool ok = append_header(&transfers->headers_elsewhere, accept_preset);
+    if (!http_headers_find(settings->headers, settings->header_count, SLICE("Accept")))
+        ok = ok && append_header(&transfers->headers, accept_preset);
+    for (size_t i = 0; ok && i < settings->header_count; i++)
+        ok = append_header(&transfers->headers, settings->headers[i]);
+    return ok;
 }
 
 void http_transfers_end(struct http_transfers *transfers)
@@ -320,4 +347,5 @@ void http_transfers_end(struct http_transfers *transfers)
         transfer_free(transfer);
     }
     curl_slist_free_all(transfers->headers);
+    curl_slist_free_all(transfers->headers_elsewhere);
 }

@@ -335,3 +335,51 @@ def test_one_http2_call_ends_alone(daemon, api, before_api, shares_connections):
         api.release("a")
         assert connection.response(1).status == 200
     assert connections_of(api) == (1 if shares_connections else 3)
+
+
+# Headers.
+
+
+def test_headers(call, api, monkeypatch, tmp):
+    monkeypatch.setenv("API_TOKEN", "from-the-environment")
+    (tmp / "token").write_text("from-a-file\n", encoding="ascii")
+    server, response = call(f"{api.url}/{{name}}", 'headers = {"X-One: Bearer ${API_TOKEN}", '
+                            f'"X-Two:${{file:{tmp}/token}}", "x-three:  a, b  "}}', "a")
+    assert response.status == 200
+    sent = api.requests()[0].headers
+    assert sent["x-one"] == "Bearer from-the-environment"
+    assert sent["x-two"] == "from-a-file"
+    assert sent["x-three"] == "a, b"
+    assert sent["accept"].startswith("text/html, ")
+    assert sent["user-agent"].startswith("workerless/")
+    assert "from-" not in server.log()
+
+
+def test_headers_in_place_of_ours(call, api):
+    call(f"{api.url}/{{name}}", 'headers = {"accept: application/json", "User-Agent: shop/1", '
+         '"Accept-Encoding: identity"}', "a")
+    sent = api.requests()[0].headers
+    assert (sent["accept"], sent["user-agent"]) == ("application/json", "shop/1")
+    assert sent["accept-encoding"] == "identity"
+
+
+def test_headers_are_not_for_others(call, api, run):
+    """A redirect takes them along only within the scheme, host and port of the url."""
+    other = run(SlowApi())
+    api.answer("a", status=302, headers={"Location": f"{other.url}/a"})
+    api.answer("b", status=302, headers={"Location": "/c"})
+    other.answer("a", status=302, headers={"Location": f"{api.url}/d"})
+    server, responses = call(
+        f"{api.url}/{{name}}", f'redirects = "127.0.0.1:{other.port}" headers = {{"Cookie: s=1", '
+        '"Authorization: Bearer secret", "User-Agent: secret", "Accept: text/secret"}', "a", "b")
+    assert "result for d" in responses[0].text and "result for c" in responses[1].text
+    there, = other.requests()
+    assert "authorization" not in there.headers and "cookie" not in there.headers
+    assert "secret" not in str(there.headers)
+    assert there.headers["user-agent"].startswith("workerless/")
+    assert there.headers["accept"].startswith("text/html, ")
+    assert len(api.requests()) == 4
+    for request in api.requests():
+        assert request.headers["authorization"] == "Bearer secret"
+        assert request.headers["accept"] == "text/secret"
+    assert "secret" not in server.log()

@@ -99,6 +99,13 @@ static void test_bad_values(void **state)
          "}\n" FRAGMENT,
          "3: source \"s\": redirects can't be listed with socket, since no other host is reached "
          "through it"},
+        {"source s { type = http url = 'http://h/'\n headers = {\"Accept: x\",\n\"Host: secret\",\n"
+         "'secret',\n\"X: secret\\nsecret\" } }\n" FRAGMENT,
+         "3: headers: this header can't be given: workerless sets it if it is needed\n"
+         "4: headers: write NAME: VALUE, such as Accept: application/json\n"
+         "5: headers: the value of a header must not have line ends or other control characters"},
+        {"source s { type = http url = 'http://h/'\n headers = {\"X: a\", \"x: b\"} }\n" FRAGMENT,
+         "2: source \"s\": two of its headers have the same name"},
         {"source s { type = http url = 'http://h/'\n http2 = h2c }\n" FRAGMENT,
          "2: http2 = \"h2c\": must be no, yes or prior-knowledge"},
         {"source s { type = http url = 'HTTPS://h/'\n http2 = prior-knowledge }\n" FRAGMENT,
