@@ -29,6 +29,7 @@
 #include "source/http_multi.h"
 #include "source/http_options.h"
 #include "source/http_transfer.h"
+#include "source/retry.h"
 #include "source/terms.h"
 #include "source/url.h"
 
@@ -133,22 +134,48 @@ call_reason(const struct http_call *call, char room[REASON_ROOM], const char *fo
     return room;
 }
 
-/* The response has arrived, or as much of it as we need. */
+/* A response of status 200 or 203. */
+static void judge_content(const struct http_call *call, struct source_result *result,
+                          char room[REASON_ROOM])
+{
+    struct slice type = http_transfer_header(call->transfer, "Content-Type");
+    if (!text_is_text(type)) {
+        call_reason(call, room, " answered with %.100s, which is neither HTML nor text", type.data);
+        return;
+    }
+    result->status = SOURCE_OK;
+    result->type = type;
+    result->body = buffer_slice(&call->transfer->body);
+}
+
+/* The response has arrived, or as much of it as we need. All other statuses are failures: other
+ * successes (201, 202, 206, ...) do not have the fragment, or not all of it. */
 static void judge_response(const struct http_call *call, struct source_result *result,
                            char room[REASON_ROOM])
 {
     const struct http_transfer *transfer = call->transfer;
     long status = http_transfer_status(transfer);
-    struct slice type = http_transfer_header(transfer, "Content-Type");
-    result->status = status == 404 || status == 410 ? SOURCE_NOT_FOUND : SOURCE_FAILED;
-    if (status / 100 != 2) {
-        call_reason(call, room, " answered %ld", status);
-    } else if (!text_is_text(type)) {
-        call_reason(call, room, " answered with %.100s, which is neither HTML nor text", type.data);
-    } else {
+    struct slice retry_after = http_transfer_header(transfer, "Retry-After");
+    call_reason(call, room, " answered %ld", status);
+    switch (status) {
+    case 200:
+    case 203:
+        judge_content(call, result, room);
+        break;
+    case 204: /* an empty fragment, without an element around it */
         result->status = SOURCE_OK;
-        result->type = type;
-        result->body = buffer_slice(&transfer->body);
+        result->type = SLICE("text/html");
+        break;
+    case 404:
+    case 410:
+        result->status = SOURCE_NOT_FOUND;
+        break;
+    case 429:
+    case 503:
+        result->retry_after_s = retry_after_read(retry_after, clock_fleet_ms() / 1000);
+        break;
+    default:
+        break;
     }
 }
 

@@ -61,6 +61,7 @@ struct seen { /* what one call came to */
     enum source_status status;
     char type[64], body[2 * MAX_BODY], reason[300];
     size_t body_len;
+    unsigned retry_after_s;
     struct seen *cancels[3], *starts; /* what is done inside of its `done` */
     const char *starts_name;
     unsigned lane;
@@ -78,6 +79,7 @@ static void on_done(void *caller, const struct source_result *result)
     snprintf(seen->type, sizeof seen->type, "%.*s", SLICE_ARGS(result->type));
     snprintf(seen->body, sizeof seen->body, "%.*s", SLICE_ARGS(result->body));
     seen->body_len = result->body.len;
+    seen->retry_after_s = result->retry_after_s;
     if (result->status != SOURCE_OK)
         snprintf(seen->reason, sizeof seen->reason, "%s", result->reason);
     for (unsigned i = 0; i < 3; i++)
@@ -212,8 +214,11 @@ static void test_answers(void **state)
         {"plain", SOURCE_OK, "text/plain", "hello", NULL},
         {"no-type", SOURCE_OK, "", "<b>untyped</b>", NULL},
         {"close", SOURCE_OK, "", "bye", NULL},
-        {"204", SOURCE_OK, "", "", NULL},
-        {"205", SOURCE_OK, "", "", NULL},
+        {"203", SOURCE_OK, "text/plain", "other", NULL},
+        {"204", SOURCE_OK, "text/html", "", NULL},
+        {"201", SOURCE_FAILED, "", "", " answered 201"},
+        {"205", SOURCE_FAILED, "", "", " answered 205"},
+        {"206", SOURCE_FAILED, "", "", " answered 206"},
         {"404", SOURCE_NOT_FOUND, "", "", " answered 404"},
         {"410", SOURCE_NOT_FOUND, "", "", " answered 410"},
         {"500", SOURCE_FAILED, "", "", " answered 500"},
@@ -252,6 +257,16 @@ static void test_answers(void **state)
             fail_msg("%s: status %d, type \"%s\", body \"%.40s\", reason \"%s\"", cases[i].name,
                      (int)seen.status, seen.type, seen.body, seen.reason);
     }
+}
+
+static void test_retry_after(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned seconds;
+    } cases[] = {{"429", 7}, {"503", 3600}, {"500-later", 0}, {"500", 0}, {"html", 0}};
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        assert_row(i, call(*state, cases[i].name).retry_after_s == cases[i].seconds);
 }
 
 static void test_body_at_bound(void **state)
@@ -750,6 +765,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
         TEST(test_answers),
+        TEST(test_retry_after),
         TEST(test_body_at_bound),
         TEST(test_request),
         TEST(test_refused_connection),

@@ -1,6 +1,7 @@
 /* A small HTTP/1.1 server for tests. Its paths:
  *
- *     /html /plain /png /no-type /204 /205 /404 /410 /500 /304 /close    what they say
+ *     /html /plain /png /no-type /close, and /STATUS for several    what they say
+ *     /429 /503 /500-later   Retry-After, in seconds: 7, 99999, 7
  *     /redirect/N        to /redirect/N-1; /redirect/0 to /html (so N + 1 redirects)
  *     /to-file /to-ftp   redirects to other schemes
  *     /to-no-type        a text/html redirect to /no-type
@@ -168,6 +169,12 @@ static bool answer_path(struct upstream *upstream, int fd, const char *path, con
         {"/plain", "200 OK", "content-type:  text/plain \r\n", "hello"},
         {"/png", "200 OK", "Content-Type: image/png\r\n", "\x89PNG"},
         {"/no-type", "200 OK", "", "<b>untyped</b>"},
+        {"/201", "201 Created", "Content-Type: text/plain\r\n", "made"},
+        {"/203", "203 Non-Authoritative Information", "Content-Type: text/plain\r\n", "other"},
+        {"/206", "206 Partial Content", "Content-Type: text/plain\r\n", "part"},
+        {"/429", "429 Too Many Requests", "Retry-After: 7\r\n", ""},
+        {"/503", "503 Service Unavailable", "Retry-After: 99999\r\n", ""},
+        {"/500-later", "500 Oops", "Retry-After: 7\r\n", ""},
         {"/404", "404 Not Found", "Content-Type: text/html\r\n", "<p>no</p>"},
         {"/410", "410 Gone", "", ""},
         {"/500", "500 Oops", "Content-Type: text/html\r\n", "<p>oops</p>"},
