@@ -467,6 +467,11 @@ static void warn_of_fragment(const struct builder *builder, const struct place *
                       "for "
                       "that long; make stale_error longer than stale",
                       problem_quote(quote, stale_error->text), problem_quote(other, stale->text));
+    if (route->recipe.rules.ignores_origin)
+        problems_warn(builder->problems, line_of(place, "origin"),
+                      "%s caches results that its source forbids to share, and every visitor gets "
+                      "them (origin = \"ignore\")",
+                      call(place, called));
     if (hold && route->recipe.hold > HOLD_DOUBTFUL_S)
         problems_warn(
             builder->problems, hold->line,

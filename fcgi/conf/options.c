@@ -206,6 +206,10 @@ static const struct option fragment_options[] = {
      .words = "yes no",
      .help = "Whether requests share the source's calls; with no, each request that finds nothing "
              "in the cache gets a call of its own."},
+    {"origin", OPTION_CHOICE, AT(struct route, recipe.rules.ignores_origin),
+     .preset = "respect", .words = "respect ignore",
+     .help = "Whether a result is cached although its source forbids to share it (Set-Cookie, "
+             "Cache-Control, Vary): ignore does so."},
     {"hold", OPTION_DURATION, AT(struct route, recipe.hold),
      .preset = "25s", .min = "1ms", .max = "1d",
      .help = "How long a request may wait; keep it below the front server's timeout."},

@@ -4,6 +4,8 @@ every rule. Here each kind of rule meets a real upstream and a real Redis.)"""
 
 from __future__ import annotations
 
+import pytest
+
 from harness.fcgi import Connection
 
 
@@ -28,3 +30,78 @@ def test_the_next_visitor_does_not_get_it(daemon, api, redis, name):
     assert b"Alice" not in redis.command("GET", f"worker:{name}")
     server.wait_log(f'fragment "{name}": the source forbids to cache and share its result by '
                     "Set-Cookie")
+
+
+# Who may get it (RFC 9111 3, 5.2.2).
+
+
+@pytest.mark.parametrize("reason, headers", [
+    ("Set-Cookie", {"Set_Cookie": "a=1"}),
+    ("no-store", {"Cache_Control": "max-age=60, no-store"}),
+    ("no-cache", {"Cache_Control": 'no-cache="x"'}),
+    ("private: ", {"Cache_Control": 'max-age=60, private="x"'}),
+    ('"Vary: *"', {"Vary": "Accept-Encoding, *"}),
+    ('"Vary: X-Currency": add "header:X-Currency" to its vary', {"Vary": "X-Currency"}),
+    ("no-store", {"CDN_Cache_Control": "max-age=60, no-store", "Cache_Control": "public"}),
+    ("Surrogate-Control: no-store", {"Surrogate_Control": "no-store"}),
+])
+def test_never_shared(daemon, api, redis, name, reason, headers):
+    """It reaches those who wait for it, is stored nowhere, and is logged once."""
+    server = daemon(redis=redis.url)
+    html(api, name, "one", **headers)
+    with Connection(server.address) as connection:
+        for count in (1, 2, 3):
+            response = connection.request(f"/fragment/{name}")
+            assert response.text == "one" and response.headers["cache-control"] == "no-store"
+            assert "stored" not in response.headers["cache-status"]
+            assert api.calls(name) == count
+    assert redis.keys() == []
+    server.wait_log(f'fragment "{name}": the source forbids to cache and share its result by '
+                    f"{reason}")
+    assert server.log().count("forbids to cache") == 1
+
+
+@pytest.mark.parametrize("headers", [
+    {},
+    {"Cache_Control": "public, x=\"private, no-store\""},
+    {"Vary": "Accept-Encoding"},
+    {"Pragma": "no-cache"},
+    {"CDN_Cache_Control": "max-age=60", "Cache_Control": "private, no-store"},
+])
+def test_shared(daemon, api, redis, name, headers):
+    server = daemon(redis=redis.url)
+    html(api, name, "one", **headers)
+    with Connection(server.address) as connection:
+        for _ in range(2):
+            assert connection.request(f"/fragment/{name}").text == "one"
+    assert api.calls(name) == 1
+
+
+def test_origin_is_ignored(daemon, api, redis, name):
+    """The operator knows better, and is told what that means."""
+    server = daemon(redis=redis.url, extra=f"""
+        fragment "{name}" {{ source = "api"  ttl = "60s"  origin = "ignore" }}""")
+    html(api, name, "one", Set_Cookie="a=1", Cache_Control="private, no-store", Vary="*")
+    with Connection(server.address) as connection:
+        for _ in range(2):
+            response = connection.request(f"/fragment/{name}")
+            assert response.text == "one" and "set-cookie" not in response.headers
+            assert response.headers["cache-control"] == "max-age=60"
+    assert api.calls(name) == 1
+    assert f'fragment "{name}" caches results that its source forbids to share' in server.log()
+
+
+@pytest.mark.parametrize("headers", [
+    {"Cache-Control": "no-cache"}, {"Cache-Control": "no-store, max-age=0"},
+    {"Pragma": "no-cache"}, {"Range": "bytes=0-1"}, {"If-Range": '"x"', "Range": "bytes=0-1"},
+])
+def test_what_the_client_says_is_ignored(daemon, api, name, headers):
+    """RFC 9111 5.2.1 allows that: a visitor can't force a call, nor get a part (RFC 9110 14.2)."""
+    server = daemon()
+    html(api, name, "one result")
+    with Connection(server.address) as connection:
+        for _ in range(2):
+            response = connection.request(f"/fragment/{name}", headers=headers)
+            assert response.status == 200 and response.text == "one result"
+    assert api.calls(name) == 1
+    assert not {key.lower() for key in headers} & set(api.requests(name)[0].headers)

@@ -152,7 +152,7 @@ static void test_freshness(void **state)
         "purge = {'::1'}\npurge += {192.0.2.7}\nstatus = {\"::2\"}\n"
         "cache { lease = 1500ms }\n" SIMULATED
         "fragment \"a\" { source = \"s\" ttl = 1m jitter = 5s stale = 10m stale_error = 1h\n"
-        "  early = yes negative = \"2s\" stream = yes }\n";
+        "  early = yes negative = \"2s\" stream = yes origin = respect }\n";
     struct conf *conf = load_good(text);
     (void)state;
     assert_int_equal(conf->purge.count, 2);
@@ -163,7 +163,7 @@ static void test_freshness(void **state)
     const struct freshness *a = &conf->routes[0].recipe.freshness;
     assert_true(a->ttl == 60 && a->jitter == 5 && a->stale == 600 && a->stale_error == 3600);
     assert_true(a->negative == 2 && a->early);
-    assert_true(conf->routes[0].stream);
+    assert_true(conf->routes[0].stream && !conf->routes[0].recipe.rules.ignores_origin);
     conf_free(conf);
 }
 

@@ -457,6 +457,9 @@ static void test_warnings(void **state)
         {SIMULATED "fragment \"fragment/news\" { source = s }\n",
          "2: warning: the URL of fragment \"fragment/news\" is /fragment/fragment/news; for "
          "/fragment/news write \"news\""},
+        {SIMULATED "fragment a {\n source = s\n origin = ignore\n}\n",
+         "4: warning: fragment \"a\" caches results that its source forbids to share, and every "
+         "visitor gets them (origin = \"ignore\")"},
         {SIMULATED
          "fragment \"fragments/*\" { source = s }\nfragment \"fragment\" { source = s }\n",
          ""},
