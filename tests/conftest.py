@@ -1,4 +1,4 @@
-"""Fixtures for all tests, the logs of failed ones, and an end for tests that hang."""
+"""Fixtures for all tests, the logs of failed ones, and a time limit for tests."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def pytest_configure(config):
 
 def raise_descriptor_limit():
     """Some tests hold thousands of connections, and most systems let a process have 1,024
-    descriptors until it asks for more. Not without an end: servers size their tables by it."""
+    descriptors until it asks for more. It does not ask for an unlimited number, since servers size
+    their tables by it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

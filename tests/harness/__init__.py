@@ -6,8 +6,8 @@
     slowapi    an HTTP API that answers when the test says so
     fcgi       a FastCGI client that is independent of the daemon's code
     httpc      a small HTTP client, and many requests at once
-    shim       runs a program with descriptors, environment and limits as asked
-    supervise  keeps programs that turn themselves into daemons on a leash
+    shim       runs a program with given descriptors, environment and limits
+    supervise  stops programs that turn themselves into daemons
 
 Only the standard library is used.
 """

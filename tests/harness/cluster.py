@@ -14,7 +14,7 @@ from .servers import Redis, RedisError
 from .wait import wait_until
 
 SLOTS = 16384
-NODE_TIMEOUT_MS = 1000  # silence after which a node is taken for dead, about
+NODE_TIMEOUT_MS = 1000  # about how long a node is silent before it is considered down
 MOVE_TIMEOUT_MS = 5000  # for keys that are moved
 
 _numbers = itertools.count()
@@ -57,7 +57,7 @@ class Node(Redis):
                 "--cluster-config-file", "nodes.conf", "--cluster-port", str(self.bus_port),
                 "--cluster-node-timeout", str(NODE_TIMEOUT_MS),
                 "--cluster-require-full-coverage", "no",
-                "--cluster-allow-replica-migration", "no",  # nobody becomes one for want of slots
+                "--cluster-allow-replica-migration", "no",  # one without slots stays a primary
                 "--repl-diskless-sync-delay", "0"]
         if self.password:
             line += ["--masterauth", self.password]
@@ -70,7 +70,7 @@ class Node(Redis):
         return self.command("ROLE")[0].decode()
 
     def in_sync(self) -> bool:
-        """Of a replica: whether it has all that its primary has."""
+        """Whether this replica has received everything from its primary."""
         return b"master_link_status:up" in self.command("INFO", "replication")
 
     def info(self) -> Dict[str, str]:
@@ -83,12 +83,13 @@ class Node(Redis):
         return [line.split() for line in self.command("CLUSTER", "NODES").decode().splitlines()]
 
     def view(self) -> List[Tuple[int, int, int]]:
-        """Who serves what, as it sees it: first slot, last slot, the primary's port."""
+        """Which node serves what, as this one sees it: first slot, last slot, the primary's
+        port."""
         return sorted((first, last, primary[1])
                       for first, last, primary, *_ in self.command("CLUSTER", "SLOTS"))
 
     def claim(self, slot: int) -> int:
-        """The epoch in which it serves the slot by its own word; -1: it does not."""
+        """The epoch of its claim to the slot; -1: it does not claim it."""
         words = next(words for words in self.peers() if "myself" in words[2])
         for word in words[8:]:
             first, _, last = word.partition("-")
@@ -98,8 +99,7 @@ class Node(Redis):
 
 
 class Migration:
-    """A slot that is on its way from one primary to another: begun, and not ended before finish()
-    is called."""
+    """A slot that is being moved from one primary to another, until finish() is called."""
 
     def __init__(self, cluster: "Cluster", slot: int, to: Node) -> None:
         self.cluster, self.slot, self.to = cluster, slot, to
@@ -109,11 +109,11 @@ class Migration:
         self.source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id)
 
     def keys(self) -> List[bytes]:
-        """Those that are still at the source."""
+        """The keys that are still on the source."""
         return self.source.command("CLUSTER", "GETKEYSINSLOT", self.slot, 1000)
 
     def move(self, *keys: Union[str, bytes]) -> None:
-        """Moves these keys; one that is not there does no harm."""
+        """Moves these keys; missing ones are ignored."""
         login = ["AUTH2", self.to.user, self.to.password] if self.to.user else \
             ["AUTH", self.to.password] if self.to.password else []
         if keys:
@@ -121,7 +121,7 @@ class Migration:
                                 *login, "KEYS", *keys)
 
     def finish(self) -> None:
-        """Moves what is left, and tells all primaries who serves the slot now."""
+        """Moves the remaining keys, and tells all primaries which node serves the slot now."""
         while True:
             keys = self.keys()
             if not keys:
@@ -130,7 +130,7 @@ class Migration:
         others = [node for node in self.cluster.primaries() if node not in (self.source, self.to)]
         for node in (self.to, self.source, *others):
             node.command("CLUSTER", "SETSLOT", self.slot, "NODE", self.to.id)
-        # Or the next target might take the same epoch, and then they never agree.
+        # Otherwise the next target might take the same epoch, and they would never agree.
         epoch = int(self.to.info()["cluster_my_epoch"])
         wait_until(lambda: all(int(node.info()["cluster_current_epoch"]) >= epoch
                                for node in (self.source, *others)), "the new epoch to be known")
@@ -139,8 +139,8 @@ class Migration:
 class Cluster:
     """Three primaries, with a third of the slots each. Use it as a context manager.
 
-    replica: the first one has a replica. It serves its slots, and others theirs, even while
-    another primary is down. What Fleet asks of a Redis it answers too."""
+    replica: the first one has a replica. While one primary is down, the others still serve their
+    slots. It has the methods that Fleet uses of a Redis."""
 
     def __init__(self, tmp: Union[str, Path], *, replica: bool = False, **login: str) -> None:
         self.nodes = [Node(tmp, **login) for _ in range(4 if replica else 3)]
@@ -179,14 +179,14 @@ class Cluster:
         self.wait_settled()
 
     def _acquainted(self) -> bool:
-        """Whether all know all, and none is taken for dead or new."""
+        """Whether all nodes know each other, and none is considered down or new."""
         wrong = ("handshake", "fail", "noaddr")
         return all(len(peers) == len(self.nodes)
                    and not any(word in words[2] for words in peers for word in wrong)
                    for peers in (node.peers() for node in self.nodes))
 
     def wait_settled(self) -> None:
-        """Waits until all nodes are well and of one mind."""
+        """Waits until all nodes are healthy and agree."""
         def settled() -> bool:
             views = [node.view() for node in self.nodes]
             return (self._acquainted() and all(view == views[0] for view in views)
@@ -195,7 +195,7 @@ class Cluster:
 
         wait_until(settled, "the cluster to settle")
 
-    # Where it is, and where what is.
+    # Addresses, and which node has what.
 
     def seeds(self, *ports: int) -> str:
         """A URL for workerless with nodes at these ports."""
@@ -211,11 +211,11 @@ class Cluster:
         return [node for node in self.nodes if node.running]
 
     def primaries(self) -> List[Node]:
-        """Those that run and are primaries by their own word."""
+        """The running nodes that say they are primaries."""
         return [node for node in self.running() if node.role() == "master"]
 
     def primary_of_slot(self, slot: int) -> Node:
-        """By its own word; of two that say so, the one that was given the slot later."""
+        """The node that claims the slot; of two, the one that was given it later."""
         claims = [(node.claim(slot), node) for node in self.running()]
         epoch, node = max(claims, key=lambda claim: claim[0])
         assert epoch >= 0, f"slot {slot} is nobody's"
@@ -230,11 +230,11 @@ class Cluster:
         return list(itertools.islice(_names(
             lambda slot: any(first <= slot <= last for first, last in served), prefix), count))
 
-    # What Fleet asks of a Redis.
+    # The methods that Fleet uses of a Redis.
 
     def command(self, *words):
-        """A command whose first argument is its only key, sent to whoever it takes. It is sent
-        again for as long as it is redirected."""
+        """Sends a command, whose first argument is its only key, to the node that serves it. It is
+        sent again as long as it is redirected."""
         node, asking = self.primary_of(words[1]), False
 
         def answered():
@@ -256,21 +256,21 @@ class Cluster:
         return wait_until(answered, f"an answer to {words[0]} {words[1]}")[0]
 
     def keys(self) -> List[str]:
-        """Of all primaries."""
+        """The keys of all primaries."""
         return sorted(key for node in self.primaries() for key in node.keys())
 
     def calls_of(self, command: str) -> int:
-        """How many times all nodes that run have run it."""
+        """How many times the running nodes have run it, in total."""
         return sum(node.calls_of(command) for node in self.running())
 
-    # What may become of it.
+    # Changes.
 
     def migrate_slot(self, slot: int, to: Node) -> None:
         """Moves the slot with all its keys."""
         Migration(self, slot, to).finish()
 
     def restart(self, node: Node) -> None:
-        """Starts a node that was killed. It has lost its keys, and knows its slots."""
+        """Starts a node that was killed. It has lost its keys, but still knows its slots."""
         node.start()
         self.wait_settled()
 
@@ -281,7 +281,7 @@ class Cluster:
         def begun() -> bool:
             try:
                 return replica.command("CLUSTER", "FAILOVER") == b"OK"
-            except RedisError:  # its primary is not known to be well yet
+            except RedisError:  # it does not know yet that its primary is healthy
                 return False
 
         wait_until(begun, "a failover to begin")
@@ -290,7 +290,7 @@ class Cluster:
 
 
 class ClusterFleet(Fleet):
-    """Daemons that share a cluster. What they hear they hear from every primary."""
+    """Daemons that share a cluster. Every primary tells them of changes."""
 
     redis: Cluster
 
@@ -307,7 +307,7 @@ class ClusterFleet(Fleet):
 
 
 def _names(wanted, prefix: str) -> Iterator[str]:
-    """New fragments' names, of which the slot is wanted. None is the beginning of another."""
+    """Names of new fragments in a wanted slot. None is a prefix of another."""
     for number in _numbers:
         name = f"{prefix}{number}x"
         if wanted(slot_of(f"worker:{name}")):

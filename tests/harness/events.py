@@ -1,4 +1,5 @@
-"""Reading streamed responses: server-sent events (HTML Standard 9.2), and HTTP that brings them.
+"""Reading streamed responses: server-sent events (HTML Standard 9.2), and the HTTP responses that
+carry them.
 
     with HttpStream(front.address, "/fragments?name=a&name=b") as stream:
         assert stream.wait(1) == [("a", "<p>a</p>")]   # as soon as it is there
@@ -20,12 +21,12 @@ Event = Tuple[str, str]  # its name and its data
 
 
 def query(names: Sequence[str]) -> str:
-    """What asks for these fragments."""
+    """The path that requests these fragments."""
     return "&".join("name=" + quote(name, safe="") for name in names)
 
 
 def parse(data: Union[bytes, bytearray]) -> List[Event]:
-    """The events that have come whole; what is behind the last of them is left out."""
+    """The complete events; an incomplete one at the end is left out."""
     found: List[Event] = []
     name, lines = "message", []
     for line in re.split(rb"\r\n|\r|\n", bytes(data))[:-1]:
@@ -45,22 +46,22 @@ def parse(data: Union[bytes, bytearray]) -> List[Event]:
 
 
 def beats(data: Union[bytes, bytearray]) -> int:
-    """How many heartbeats have come: lines that are comments."""
+    """How many heartbeats have arrived: lines that are comments."""
     return len(re.findall(rb"^:", bytes(data), re.MULTILINE))
 
 
 class HttpStream:
-    """A GET whose response is read as it comes. A context manager, or close()."""
+    """A GET whose response is read as it arrives. A context manager, or close()."""
 
     def __init__(self, address, path: str, accept: str = "text/event-stream") -> None:
         self.socket: socket.socket = connect(address)
-        self.over = False  # the response has come to its end
+        self.over = False  # the response is complete
         self.status = 0
         self.headers: Dict[str, str] = {}  # names in lower case
         self._in = bytearray()
         self._body = bytearray()
         self._events: List[Event] = []
-        self._parsed = 0  # bytes of the body that those have
+        self._parsed = 0  # bytes of the body that these take
         self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n"
                             .encode())
         self._until(lambda: b"\r\n\r\n" in self._in, "the head")
@@ -84,7 +85,7 @@ class HttpStream:
 
     @property
     def body(self) -> bytes:
-        """What has come so far."""
+        """What has arrived so far."""
         return bytes(self._body)
 
     @property
@@ -96,7 +97,7 @@ class HttpStream:
         return list(self._events)
 
     def wait(self, count: int) -> List[Event]:
-        """Reads until so many events have come; returns them all."""
+        """Reads until so many events have arrived; returns them all."""
         self._until(lambda: len(self.events) >= count, f"event number {count}")
         return self.events
 
@@ -107,7 +108,7 @@ class HttpStream:
         self._until(lambda: self.over, "the end")
 
     def pump(self, seconds: float) -> bool:
-        """Waits so long for bytes and takes them in. False: nothing came."""
+        """Waits that long for bytes and reads them. False: none arrived."""
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         if self.over or not poll.poll(seconds * 1000):
@@ -125,7 +126,7 @@ class HttpStream:
         end = deadline()
         while not condition():
             assert not self.over, f"the response ended before {what} came: {self.body[-400:]!r}"
-            assert time.monotonic() < end, f"waited in vain for {what}: {self.body[-400:]!r}"
+            assert time.monotonic() < end, f"timed out waiting for {what}: {self.body[-400:]!r}"
             self.pump(0.05)
 
     def _dechunk(self) -> None:

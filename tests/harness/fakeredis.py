@@ -1,11 +1,11 @@
-"""A Redis that says what the test wants, sound or not.
+"""A Redis that says what the test wants, valid or not.
 
     with FakeRedis(tmp) as fake:
         fake.say("GETRANGE", b"$2\\r\\nhi\\r\\n")   # from now on
         fake.say("GETRANGE", b":1\\r\\n", SILENCE)   # several: one after the other, then the last
         fake.normal("GETRANGE")
 
-Without that it is a Redis that holds nothing and forgets everything.
+Otherwise it behaves like an empty Redis that stores nothing.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def tell_time(now_us: int) -> bytes:
 
 @contextmanager
 def breaking_off(last_words: bytes = b"") -> Iterator[str]:
-    """A server on TCP that reads once from each connection, says that, and closes it. It yields its
-    HOST:PORT."""
+    """A TCP server that reads once from each connection, sends the last words, and closes it.
+    Yields its HOST:PORT."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def serve() -> None:
             while True:
@@ -71,9 +71,9 @@ class FakeRedis:
         self._sayings: Dict[str, List[Saying]] = {}
         self._open: List[socket.socket] = []
         self._server: Optional[_Server] = None
-        self.commands: List[str] = []  # that came in
+        self.commands: List[str] = []  # that arrived
         self.connections = 0
-        self.greeting: Saying = b""  # said at once to every connection
+        self.greeting: Saying = b""  # sent to every new connection
 
     @property
     def url(self) -> str:
@@ -92,18 +92,18 @@ class FakeRedis:
         self.drop_all()
 
     def say(self, command: str, *sayings: Saying) -> None:
-        """What a command is answered with: its name, or "CLIENT TRACKING" and the like."""
+        """Sets the replies to a command, which is a name, or "CLIENT TRACKING" and the like."""
         with self._lock:
             self._sayings[command] = list(sayings)
 
     def normal(self, *commands: str) -> None:
-        """Back to normal; without arguments, of all commands."""
+        """Restores the normal replies; without arguments, those of all commands."""
         with self._lock:
             for command in commands or list(self._sayings):
                 self._sayings.pop(command, None)
 
     def interject(self, data: bytes) -> None:
-        """Says it to every connection, unasked."""
+        """Sends it to every connection, without a command."""
         with self._lock:
             for sock in list(self._open):
                 try:

@@ -5,7 +5,7 @@
     server.start()
     clock.set(-300)                      # from now on five minutes behind
 
-Only what the wall clock shows is changed: intervals, and with them all timeouts, are as they are.
+Only what the wall clock shows is changed: intervals, and with them all timeouts, stay as they are.
 With all_clocks=True the other clocks are stepped too, as if the machine had been suspended.
 
     server.environment.update(hasty_clocks(server, 40))   # all of them run 40 times as fast
@@ -41,7 +41,7 @@ def hasty_clocks(server: Server, times: int) -> Dict[str, str]:
 
 
 class WrongClock:
-    """Off by so many seconds: positive, it is ahead."""
+    """Wrong by so many seconds; positive: it is ahead."""
 
     def __init__(self, tmp: Union[str, Path], seconds: float = 0, *,
                  all_clocks: bool = False) -> None:
@@ -50,7 +50,8 @@ class WrongClock:
         self.set(seconds)
 
     def set(self, seconds: float) -> None:
-        """A step to that. The file is read whenever the time is, so it is replaced at once."""
+        """Steps the clock to that. The file is read whenever the time is, so it is replaced at
+        once."""
         new = self._path.with_suffix(".new")
         new.write_text(f"{seconds:+.3f}\n", encoding="ascii")
         os.replace(new, self._path)

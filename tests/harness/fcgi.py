@@ -1,6 +1,6 @@
 """A FastCGI client, written from the specification and sharing nothing with the daemon.
 
-The first half makes records, sound or not. The second half is Connection, which sends anything,
+The first half makes records, valid or not. The second half is Connection, which sends anything,
 and checks every record that it receives: a violation fails the test that sees it.
 
     with Connection(daemon.address) as connection:
@@ -110,8 +110,8 @@ def environment(path: str, *, method: str = "GET", query: str = "", body: bytes 
 def request(path: str = "/fragment/a", request_id: int = 1, *, keep: bool = True, flags: int = 0,
             body: bytes = b"", padding: int = 0, size: int = MAX_CONTENT, long: bool = False,
             params: Optional[Pairs] = None, stdin: bool = True, **options) -> bytes:
-    """A whole request. `params` replaces what environment(path, **options) would give; without
-    `stdin` the body's stream is left open and unsent."""
+    """A complete request. `params` replaces what environment(path, **options) would give; without
+    `stdin` the body's stream is not sent."""
     values = environment(path, body=body, **options) if params is None else params
     out = begin(request_id, keep=keep, flags=flags, padding=padding)
     out += stream(PARAMS, request_id, pairs(values, long=long), size=size, padding=padding)
@@ -150,7 +150,7 @@ class Closed(AssertionError):
 
 @dataclass
 class Response:
-    """What came for one request: of its own records only."""
+    """What arrived for one request: only its own records."""
 
     request_id: int
     records: List[Record] = field(default_factory=list)
@@ -236,7 +236,7 @@ class Connection:
     """One connection to a FastCGI responder. Its operations have deadlines.
 
     responses: request id -> Response, of the latest use of the id.
-    management: the records of id 0 that have come and were not taken.
+    management: the records of id 0 that have arrived and were not taken.
     """
 
     def __init__(self, address: Union[Address, socket.socket]) -> None:
@@ -261,7 +261,7 @@ class Connection:
         self.socket.close()
 
     def half_close(self) -> None:
-        """No more bytes from us; we still read."""
+        """Closes our sending side; we still read."""
         self.socket.shutdown(socket.SHUT_WR)
 
     # Sending.
@@ -299,7 +299,7 @@ class Connection:
         return sent
 
     def _note(self, data: bytes) -> None:
-        """Follows our own records, so as to know which ids are begun."""
+        """Parses our own records, to know which ids were begun."""
         if not self._follow:
             return
         self._sent += data
@@ -322,7 +322,7 @@ class Connection:
     # Receiving.
 
     def pump(self, seconds: float) -> bool:
-        """Waits so long for bytes, takes them in and checks the records. False: nothing came."""
+        """Waits that long for bytes, reads them and checks the records. False: none arrived."""
         if self.closed:
             return False
         if not _ready(self.socket, select.POLLIN, seconds):
@@ -375,7 +375,7 @@ class Connection:
             if self.closed:
                 raise Closed(f"the daemon {'reset' if self.reset else 'closed'} the connection, "
                              f"while waiting for {what}")
-            assert time.monotonic() < end, f"waited in vain for {what}"
+            assert time.monotonic() < end, f"timed out waiting for {what}"
             self.pump(0.05)
 
     def response(self, request_id: int = 1, timeout: float = DEADLINE) -> Response:
@@ -385,7 +385,7 @@ class Connection:
         return self.responses[request_id]
 
     def take_management(self, timeout: float = DEADLINE) -> Record:
-        """Reads until a record of id 0 has come; takes it."""
+        """Reads until a record of id 0 has arrived; takes it."""
         self.wait(lambda: self.management, "a management record", timeout)
         return self.management.pop(0)
 
@@ -401,7 +401,7 @@ class Connection:
         return dict(parse_pairs(item.content))
 
     def request(self, path: str = "/fragment/a", request_id: int = 1, **options) -> Response:
-        """Sends a whole request (the options of request() above) and waits for its response."""
+        """Sends a complete request (the options of request() above) and waits for its response."""
         self.send_raw(request(path, request_id, **options))
         return self.response(request_id)
 
@@ -418,7 +418,7 @@ class Connection:
         before = (len(self._in), {key: len(value.records) for key, value in self.responses.items()})
         self.pump(0)
         after = (len(self._in), {key: len(value.records) for key, value in self.responses.items()})
-        assert before == after and not self.management, "something unsolicited came"
+        assert before == after and not self.management, "something unsolicited arrived"
         assert not self.closed, "the daemon closed the connection"
 
     def sync(self) -> None:

@@ -81,7 +81,8 @@ class Fleet:
             server.__exit__(*error)
 
     def reconnect(self) -> None:
-        """Begins anew with the connections and request ids. Requests under way are aborted."""
+        """Opens new connections, on which all request ids are free. Requests under way are
+        aborted."""
         for connection in self.connections:
             connection.close()
         self.connections = [Connection(server.address) if server.running else connection
@@ -94,7 +95,7 @@ class Fleet:
         yield self
         self.api.release_all()
         assert self.running() == list(range(len(self)))
-        wait_until(lambda: not self.leases(), "all leases to be given up")
+        wait_until(lambda: not self.leases(), "all leases to be released")
 
     def __len__(self) -> int:
         return len(self.servers)
@@ -132,17 +133,17 @@ class Fleet:
     def purge(self, number: int, name: str, **options) -> Response:
         return self.ask(number, name, method="PURGE", **options)
 
-    # Knowing.
+    # What they know.
 
     def hear(self) -> None:
-        """Waits until each daemon has handled all that Redis had to tell before the call. Redis
-        tells changes in their order, so it is enough to see that a later one has arrived. Uses
-        the request id 60000."""
+        """Waits until each daemon has handled everything that Redis reported before the call. Redis
+        reports changes in order, so it is enough to see that a later one has arrived. Uses the
+        request id 60000."""
         self.hear_of(f"mark{next(_marks)}")
 
     def hear_of(self, mark: str) -> None:
-        """Waits until each daemon has handled a change of this fragment, a new one of the route
-        "mark*", that is made now."""
+        """Changes this fragment, a new one of the route "mark*", and waits until each daemon has
+        handled the change."""
         def ask(number: int) -> Response:
             return self.ask(number, mark, request_id=60000)
 
@@ -151,7 +152,7 @@ class Fleet:
             wait_until(lambda: detail(ask(number)) == "memory", "memory to be in use")
         self.redis.command("SET", f"worker:{mark}", "new", "EX", 100)
         for number in self.running():
-            wait_until(lambda: ask(number).text == "new", "a change to be heard of")
+            wait_until(lambda: ask(number).text == "new", "a change to be reported")
 
     def value(self, name: str) -> Optional[bytes]:
         """What Redis holds of a fragment, without the envelope's head."""

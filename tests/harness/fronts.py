@@ -1,8 +1,9 @@
-"""The front servers with the example configs of conf/, and an ear on the FastCGI line.
+"""The front servers with the example configs of conf/, and a relay that records their FastCGI
+traffic.
 
 The examples are used as they are; only paths and ports are substituted, and each of those must
-really stand in the file. Relay is put between a front server and the daemon to see what is said.
-The check_ functions are what every front server has to get right.
+really be in the file. Relay is put between a front server and the daemon to see what is said. The
+check_ functions check what every front server has to get right.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def haproxy(tmp: Union[str, Path], socket_path: str, *, port: int = 0,
     return Haproxy(tmp, text, port=port)
 
 
-# --- the ear ---
+# --- the relay ---
 
 
 @dataclass
@@ -116,16 +117,16 @@ class Heard:
 
     id: int
     params: bytes = b""
-    ended: bool = False  # its END_REQUEST has come
+    ended: bool = False  # its END_REQUEST has arrived
 
 
 @dataclass
 class Line:
     """One connection of the front server, as the relay saw it."""
 
-    requests: List[Heard] = field(default_factory=list)      # all, in the order of their begin
+    requests: List[Heard] = field(default_factory=list)      # all, in the order in which they began
     in_flight: Dict[int, Heard] = field(default_factory=dict)
-    most: int = 0                # in flight at the same time, at the most
+    most: int = 0                # the most that were in flight at the same time
     asked_values: bool = False   # GET_VALUES was sent
     closed_by_front: bool = False
     closed_by_daemon: bool = False
@@ -135,8 +136,8 @@ class Relay:
     """A unix socket whose connections are passed on to the daemon, record by record.
 
     Use as a context manager; `path` is where the front server should connect. `lines` are the
-    connections, the first one first. Records are noted before they are passed on, so whoever has
-    seen a reply finds its record here."""
+    connections, the first one first. Records are noted before they are passed on: once a reply was
+    seen, its record is here."""
 
     def __init__(self, tmp: Union[str, Path], target: Address) -> None:
         self.path = str(Path(tmp) / "relay")
@@ -164,7 +165,7 @@ class Relay:
             sock.close()
         Path(self.path).unlink(missing_ok=True)
 
-    # What was heard.
+    # What it has seen.
 
     def begun(self, path: str = "") -> int:
         """How many requests were begun, of all or of those whose variables hold `path`."""
@@ -179,7 +180,7 @@ class Relay:
     def wait_begun(self, count: int, path: str = "") -> None:
         wait_until(lambda: self.begun(path) >= count, f"{count} requests of {path or 'anything'}")
 
-    # How it hears.
+    # How it works.
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -248,7 +249,8 @@ class Relay:
 
 
 def check_page(front: FrontServer) -> None:
-    """The skeleton and its files, as a browser needs them, with the policy that they work under."""
+    """The skeleton and its files, as a browser needs them, with the policy under which they
+    work."""
     for path, kind in (("/", "text/html"), ("/page-fragment.js", "javascript"),
                        ("/demo.js", "javascript"), ("/style.css", "text/css"),
                        ("/favicon.svg", "image/svg+xml")):
@@ -308,7 +310,7 @@ def check_large_body(front: FrontServer, api: SlowApi) -> None:
 
 def ask_and_leave(front: FrontServer, api: SlowApi, name: str, *, reset: bool = False) -> None:
     """A client that goes away while its request is parked and the API's call is held. It leaves
-    with a FIN, or with a RST, as one does that crashed."""
+    with a FIN, or with a RST, as a crashed client does."""
     api.hold(name)
     client = connect(front.address)
     client.sendall(f"GET /fragment/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -319,9 +321,9 @@ def ask_and_leave(front: FrontServer, api: SlowApi, name: str, *, reset: bool = 
 
 
 def check_place_is_free(front: FrontServer) -> None:
-    """Nobody is parked any more: a daemon with `max_parked = 1` has room."""
+    """No request is parked any more: a daemon with `max_parked = 1` has room."""
     wait_until(lambda: get(front.address, "/fragment/probe").status == 200,
-               "the place of the client that left")
+               "room after the client has left")
 
 
 def check_flight_goes_on(front: FrontServer, api: SlowApi, name: str) -> None:
@@ -334,7 +336,7 @@ def check_flight_goes_on(front: FrontServer, api: SlowApi, name: str) -> None:
 
 def check_stream(front: FrontServer, api: SlowApi) -> None:
     """What is ready reaches the client while others of the same stream are held: no buffer on the
-    way keeps it back, however small or large it is. A failure is an event too, as is the end."""
+    way holds it back, whatever its size. A failure is an event too, as is the end."""
     api.answer("large", type="text/html", body="<p>line</p>\n" * 50000)
     api.answer("broken", 500)
     api.hold("a", "b", "broken", "large")

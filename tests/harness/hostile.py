@@ -1,4 +1,4 @@
-"""The programs of tests/hostile: clients that mean no good, and the API behind their daemon."""
+"""The programs of tests/hostile: clients that attack, and the API behind their daemon."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def colliding_names(count: int, target: str) -> List[str]:
 
 
 class HostileClients(Server):
-    """Runs until stop(), or for so many seconds. `told` is what they did, once they have ended."""
+    """Runs until stop(), or for so many seconds. `told` is what they report when they have
+    ended."""
 
     name = "hostile"
 

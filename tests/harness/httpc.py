@@ -12,7 +12,7 @@ from .wait import DEADLINE, SLOWNESS
 
 @dataclass
 class Reply:
-    """An HTTP response, read whole. Header names are in lower case."""
+    """A complete HTTP response. Header names are in lower case."""
 
     status: int
     headers: Dict[str, str]
@@ -25,7 +25,7 @@ class Reply:
 
 def get(address: Tuple[str, int], path: str, *, method: str = "GET", body: bytes = b"",
         headers: Optional[Dict[str, str]] = None, timeout: float = DEADLINE) -> Reply:
-    """One request on a connection of its own. The path goes out as it is."""
+    """One request on a connection of its own. The path is sent unchanged."""
     connection = http.client.HTTPConnection(*address, timeout=timeout * SLOWNESS)
     try:
         connection.request(method, path, body=body or None, headers=headers or {})

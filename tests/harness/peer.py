@@ -20,7 +20,7 @@ def new_name() -> str:
 
 class Peer:
     """A daemon and the API behind it. Use it as a context manager around many tests, and call
-    ensure() before and check() after each. Tests keep out of each other's way by new_name()."""
+    ensure() before and check() after each. Tests that use new_name() do not disturb each other."""
 
     def __init__(self, *, listen: str = "unix", extra: str = "", text: str = "") -> None:
         """The config is api_config's with `extra`, or the text, in which @API@ is the API's URL."""

@@ -90,7 +90,7 @@ class Server:
     def check_end(self, status: int) -> None:
         """Fails if the process, stopped by stop(), did not end well."""
 
-    # Life.
+    # Start and stop.
 
     @property
     def pid(self) -> int:

@@ -1,9 +1,9 @@
 """A relay between a daemon and its Redis that can hold back, cut and count.
 
     with Relay(tmp, redis) as relay:          # the daemon's `redis` is relay.url
-        relay.hold("commands")                 # what Redis says to it there comes no further...
-        relay.wait_held("commands")            # ...and there is something
-        relay.release("commands")              # from here on it flows again
+        relay.hold("commands")                 # what Redis sends to it there is held back...
+        relay.wait_held("commands")            # ...and something is held
+        relay.release("commands")              # from now on it is passed on again
         relay.set_clock(300)                   # Redis seems to be five minutes ahead from now on
 
 A daemon has a connection for "commands" and one for "changes", which subscribes.
@@ -25,12 +25,12 @@ from .servers import Redis
 from .wait import wait_until
 
 
-# Nothing else that Redis says looks like it: ten digits, and up to six.
+# Nothing else that Redis sends looks like it: ten digits, and up to six.
 _TIME = re.compile(rb"(?<=\*2\r\n\$10\r\n)\d{10}(?=\r\n\$\d\r\n\d{1,6}\r\n)")
 
 
 class _Pair:
-    """One connection of the daemon, and ours to Redis in its stead."""
+    """One connection of the daemon, and ours to Redis on its behalf."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
@@ -90,7 +90,7 @@ class Relay:
             self._held.discard(kind)
 
     def refuse(self, kind: str, yes: bool = True) -> None:
-        """Cuts the connections of a kind, and those to come."""
+        """Cuts the connections of a kind, and future ones."""
         with self._lock:
             (self._refused.add if yes else self._refused.discard)(kind)
         if yes:
@@ -104,7 +104,7 @@ class Relay:
                     pair.dead = True
 
     def set_clock(self, seconds: int) -> None:
-        """The answers to TIME are off by so much. (libfaketime does not get along with Redis'
+        """Shifts the answers to TIME by so much. (libfaketime does not get along with Redis'
         allocator.)"""
         self._clock_off = seconds
 

@@ -1,4 +1,4 @@
-"""Redis as it is run with Sentinel: a primary, a replica, and those who watch them."""
+"""Redis as it is run with Sentinel: a primary, a replica, and the Sentinels that watch them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .wait import wait_until
 
 PRIMARY = "mymaster"
 
-# Sentinel's own periods are seconds, up to ten. Its DEBUG makes them short. PUBLISH-PERIOD says how
-# soon Sentinels hear of each other; after four of it a primary that should be a replica is made
-# one, so it must be long again while a failover goes on.
+# Sentinel's own periods are seconds, up to ten. Its DEBUG makes them short. PUBLISH-PERIOD is how
+# soon Sentinels hear of each other. After four periods a primary that should be a replica is turned
+# into one, so the period must be long during a failover.
 PERIODS = ("INFO-PERIOD", 100, "ASK-PERIOD", 50)
 PUBLISH_FAST_MS, PUBLISH_MS = 100, 2000
 
 
 class Member(Redis):
-    """A Redis on a port that is a replica of another one, or none yet."""
+    """A Redis on a port that is a replica of another one, or not yet."""
 
     def __init__(self, tmp: Union[str, Path], of: Optional[Redis] = None, **login: str) -> None:
         super().__init__(tmp, tcp=True, **login)
@@ -39,8 +39,8 @@ class Member(Redis):
         return line + (["--replicaof", "127.0.0.1", str(self.of.port)] if self.of else [])
 
     def command(self, *words, db: int = 0):
-        """As of Redis. Sentinel closes all connections to one that it has made a replica or the
-        primary."""
+        """Repeats the command once: Sentinel closes all connections to a Redis that it makes a
+        replica or the primary."""
         try:
             return super().command(*words, db=db)
         except (EOFError, ConnectionError):
@@ -51,16 +51,16 @@ class Member(Redis):
         return self.command("ROLE")[0].decode()
 
     def in_sync(self) -> bool:
-        """Of a replica: whether it has all that its primary has."""
+        """Whether this replica has received everything from its primary."""
         return b"master_link_status:up" in self.command("INFO", "replication")
 
 
 class Sentinel(Redis):
     """A Sentinel that is told of the primary, and finds replicas and other Sentinels itself.
 
-    One that is hasty is the first to see that the primary is down, and by itself enough to begin a
-    failover (the majority must still vote for it). With more than one they may vote for themselves
-    at the same time, which costs them all some seconds."""
+    A hasty one is the first to see that the primary is down, and enough to begin a failover (the
+    majority must still vote for it). If there are several, they may vote for themselves at the same
+    time, which takes some seconds."""
 
     name = "sentinel"
 
@@ -94,7 +94,7 @@ class Sentinel(Redis):
         return dict(zip(words[::2], words[1::2]))
 
     def is_settled(self, others: int) -> bool:
-        """Whether it sees nothing wrong, the replica, and so many other Sentinels."""
+        """Whether it sees no failure, the replica, and so many other Sentinels."""
         seen = self.view()
         return (seen[b"flags"] == b"master" and seen[b"num-slaves"] == b"1"
                 and seen[b"num-other-sentinels"] == b"%d" % others)
@@ -111,7 +111,7 @@ class Sentinel(Redis):
 class Group:
     """A primary, its replica and three Sentinels. Use it as a context manager.
 
-    hasty: they are quick to fail over, be it only because the machine is slow."""
+    hasty: they fail over quickly, even if only the machine is slow."""
 
     def __init__(self, tmp: Union[str, Path], *, hasty: bool = False, **login: str) -> None:
         first = Member(tmp, **login)
@@ -159,7 +159,7 @@ class Group:
         return f"sentinel://{login}{hosts}/{name}"
 
     def primary(self) -> Member:
-        """The one that is the primary by its own word."""
+        """The member that says it is the primary."""
         return next(member for member in self.members
                     if member.running and member.role() == "master")
 
@@ -178,17 +178,17 @@ class Group:
         wait_until(begun, "a failover to begin")
 
     def failed_over(self, old: Member) -> bool:
-        """Whether all Sentinels tell of the other primary. If so, the old one (should it live) is
-        made a replica soon."""
+        """Whether all Sentinels name the other member as the primary. If so, the old one becomes a
+        replica soon, if it runs."""
         done = all(sentinel.place() != old.port for sentinel in self.sentinels)
         if done:
             self._publish_every(PUBLISH_FAST_MS)
         return done
 
     def is_settled(self) -> bool:
-        """Whether all Sentinels see nothing wrong with one and the same primary, and the other
-        member is its replica and has all that it has. Both must run. Ask again and again: once a
-        failover is over, this makes its news spread fast."""
+        """Whether all Sentinels see the same healthy primary, and the other member is its replica
+        and in sync. Both must run. Call it repeatedly: after a failover it makes the news spread
+        fast."""
         views = [sentinel.view() for sentinel in self.sentinels]
         epochs = [int(view[b"config-epoch"]) for view in views]
         ports = {int(view[b"port"]) for view in views}
@@ -210,7 +210,7 @@ class Group:
 
 
 class FakeSentinel:
-    """Says the same to everybody who asks anything: the given bytes of RESP. With None it closes
+    """Gives the same reply to any command: the given bytes of RESP. With None it closes
     the connection instead."""
 
     def __init__(self, reply: Optional[bytes], *, port: int = 0) -> None:
@@ -228,7 +228,7 @@ class FakeSentinel:
                         if fake.reply is None:
                             return
                         self.request.sendall(fake.reply)
-                except ConnectionError:  # it has heard enough
+                except ConnectionError:  # the peer has closed
                     pass
 
         class Listener(socketserver.ThreadingTCPServer):
@@ -254,7 +254,7 @@ class FakeSentinel:
 
 
 class Mute:
-    """Listens and accepts nobody: connections stand, and nothing is ever answered."""
+    """Listens but never accepts: connections are established, and nothing is ever answered."""
 
     def __enter__(self) -> int:
         """Returns its port."""

@@ -24,7 +24,7 @@ TOP = Path(__file__).resolve().parents[2]
 SHIM = Path(__file__).with_name("shim.py")
 SUPERVISE = Path(__file__).with_name("supervise.py")
 
-# Lets the tests, which all come from there, read the counters.
+# Lets the tests read the counters.
 READABLE = 'status = {"127.0.0.1"}'
 
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer",
@@ -178,7 +178,8 @@ class Workerless(Server):
 
     @property
     def memory_is_telling(self) -> bool:
-        """Whether its memory can be judged: sanitizers and valgrind keep what was freed."""
+        """Whether the size of its memory means something: sanitizers and valgrind keep what was
+        freed."""
         return not self.wrapper and b"__asan_init" not in Path(workerless_binary()).read_bytes()
 
     def descriptors(self) -> int:
@@ -261,7 +262,7 @@ class Redis(Server):
             self._client = None
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay, answers do not come."""
+        """SIGSTOP: connections stay open, and nothing is answered."""
         self.signal(signal.SIGSTOP)
         wait_until(lambda: _state(self.pid) == "T", "redis to be stopped")
 

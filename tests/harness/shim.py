@@ -1,4 +1,4 @@
-"""Runs a program with descriptors, environment and limits as asked; only exec, no new process.
+"""Runs a program with given descriptors, environment and limits; only exec, no new process.
 
     python3 shim.py [--fd FROM:TO] [--listen-fds N] [--nofile N] -- PROGRAM ARGUMENTS...
 

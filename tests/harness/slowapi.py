@@ -1,4 +1,4 @@
-"""An HTTP API that answers when the test says so, and remembers who called.
+"""An HTTP API that answers when the test says so, and remembers its calls.
 
     with SlowApi(tmp) as api:
         api.answer("a", body="<b>x</b>", type="text/html")   # what GET /a gets
@@ -94,7 +94,7 @@ class SlowApi:
         self._server: Optional[_Server] = None
         self._thread: Optional[threading.Thread] = None
 
-    # Life.
+    # Start and stop.
 
     def start(self) -> "SlowApi":
         self._server = _UnixServer(self.socket_path, _Handler) if self.socket_path \
@@ -169,7 +169,7 @@ class SlowApi:
             paths = [*self._gates, *self._closed_gates]
         self.release(*paths)
 
-    # Who called.
+    # Its calls.
 
     def calls(self, path: Optional[str] = None) -> int:
         """How many calls of the path came in, held ones included; without a path, of all."""

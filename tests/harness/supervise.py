@@ -1,11 +1,11 @@
-"""Keeps programs that turn themselves into daemons on a leash.
+"""Stops programs that turn themselves into daemons.
 
     python3 supervise.py PROGRAM ARGUMENTS...
 
 Runs the program and adopts whatever it leaves behind (PR_SET_CHILD_SUBREAPER). On SIGTERM or
 SIGUSR1, and when its own parent dies, passes the signal on to all of them and waits. Writes one
 line "PID STATUS" to stdout for each process that ended; STATUS is negative for a signal. Ends when
-the last one has ended: status 0 if all of them did well.
+the last one has ended: status 0 if all of them succeeded.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Redis with TLS, and the certificates that it takes. They are made by openssl for one test run."""
+"""Redis with TLS, and the certificates that it needs. openssl generates them for one test run."""
 
 from __future__ import annotations
 

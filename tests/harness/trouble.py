@@ -1,4 +1,4 @@
-"""What may happen to a Redis, one thing after the other, at random."""
+"""Random failures of a Redis, one after the other."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ FAILOVER_MS = 1500
 class Trouble:
     """Call step() again and again: it does the next thing when it is time, and never waits long.
 
-    write: writes values into the Redis by other ways than the daemons'.
-    redis: the one that they ought to use.
+    write: writes values into the Redis, bypassing the daemons.
+    redis: the one that they should use.
     count: how often each thing has been done."""
 
     kinds = ["kill", "restart", "stop", "flush", "drop", "scripts", "full", "late", "readonly",
@@ -55,7 +55,7 @@ class Trouble:
         return True
 
     def settled(self) -> bool:
-        """Whether all is well, nothing being under way. Not to be asked before mend()."""
+        """Whether everything is healthy again. Must not be called before mend()."""
         return True
 
     def mend(self) -> None:
@@ -64,7 +64,7 @@ class Trouble:
             self._mend.pop()()
 
     def begin(self, what: str) -> None:
-        """Does it; `_mend` is what ends it."""
+        """Begins it; `_mend` is what ends it."""
         redis = self.redis
         if what == "kill":
             redis.kill()
@@ -94,8 +94,8 @@ class Trouble:
 
 
 class GroupTrouble(Trouble):
-    """The same for a primary that Sentinels watch. It is failed over by command, and by themselves
-    if it was away for too long; every second time it stays away until they do.
+    """The same for a primary that Sentinels watch. It is failed over by command, and by them if it
+    was away for too long; every second time it stays away until they do that.
 
     failovers: how often the primary has moved."""
 
@@ -129,7 +129,7 @@ class GroupTrouble(Trouble):
 
     def begin(self, what: str) -> None:
         self._patient = what in ("kill", "stop") and self.chance.random() < 0.5
-        self.redis.of = None  # so it starts as what it was; Sentinel tells it if it is no longer
+        self.redis.of = None  # it starts as a primary; Sentinel may change that
         if what == "failover":
             self.group.fail_over()
         else:

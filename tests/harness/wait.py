@@ -13,7 +13,7 @@ T = TypeVar("T")
 SLOWNESS = float(os.environ.get("WORKERLESS_TEST_SLOWNESS")
                  or (10 if os.environ.get("WORKERLESS_WRAPPER") else 1))
 
-DEADLINE = 20.0  # seconds, before SLOWNESS; what no healthy step comes near
+DEADLINE = 20.0  # seconds, before SLOWNESS; far more than any healthy step takes
 
 
 def deadline(seconds: float = DEADLINE) -> float:
@@ -36,7 +36,7 @@ def wait_until(condition: Callable[[], T], what: str, timeout: float = DEADLINE)
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited in vain for: {what}")
+            raise AssertionError(f"timed out waiting for: {what}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
 
