@@ -1,5 +1,5 @@
-"""Attacks on what the daemon holds and looks for, each with numbers of one run: names that collide
-in a hash table, and clients that don't read."""
+"""Attacks on the memory and the lookups of the daemon, each measured within one run: names that
+collide in a hash table, and clients that don't read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEBIBYTE = 1 << 20
 
 @pytest.fixture
 def say(capsys):
-    """Tells what was measured, even if all is well."""
+    """Prints what was measured, even if the test passes."""
     def show(text: str) -> None:
         with capsys.disabled():
             print(f"\n  {text}")
@@ -35,14 +35,14 @@ HASH_CONFIG = """
 source "at once" { type = "simulated" delay = "0" }
 fragment "*" { source = "at once" ttl = "1h" }
 """
-TARGET = "news"  # whose hits the attack makes slow
+TARGET = "news"  # whose hits the attack slows down
 NAMES = scaled(60_000, 6_000)
 HITS = 2_000
 BATCH = 500
 
 
 def ask_all(connection: Connection, names: List[str]) -> None:
-    """Asks for them, many at a time, and looks at the answers."""
+    """Requests them, many at a time, and checks the answers."""
     for at in range(0, len(names), BATCH):
         part = names[at:at + BATCH]
         connection.send_raw(b"".join(
@@ -52,12 +52,12 @@ def ask_all(connection: Connection, names: List[str]) -> None:
 
 
 def cpu_ns(daemon: Workerless) -> int:
-    """Processor time of the daemon, which has one thread that does the work."""
+    """Processor time of the one thread that does the work of the daemon."""
     return int(Path(f"/proc/{daemon.pid}/schedstat").read_text("ascii").split()[0])
 
 
 def cpu_of_hits(daemon: Workerless, connection: Connection) -> int:
-    """Of a hit of the target, in ns: that of the quickest of some rounds."""
+    """Processor time of a hit of the target, in ns, in the fastest of several rounds."""
     costs = []
     for _ in range(5):
         before = cpu_ns(daemon)
@@ -67,7 +67,7 @@ def cpu_of_hits(daemon: Workerless, connection: Connection) -> int:
 
 
 def random_names(like: List[str]) -> List[str]:
-    """As many and as long, of the same letters."""
+    """As many names, as long, and of the same letters."""
     letters = sorted(set("".join(like)))
     return ["".join(random.choices(letters, k=len(name))) for name in like]
 
@@ -80,7 +80,7 @@ def test_crafted_names_do_not_slow_down_others(tmp, run, say):
     for connection in connections.values():
         ask_all(connection, [TARGET])
     done = 0
-    for count in (NAMES // 10, NAMES):  # where they do harm, the rest would take very long
+    for count in (NAMES // 10, NAMES):  # if they slow it down, the rest would take very long
         cost = {}
         for kind, names in kinds.items():
             ask_all(connections[kind], names[done:count])
@@ -98,7 +98,7 @@ MEMORY = 64 * MEBIBYTE
 MAX_UNSENT = 16 * MEBIBYTE
 CALLS = 8
 IDLERS = 60
-EACH = 64  # fragments that each of them asks for
+EACH = 64  # fragments that each of them requests
 SIZE = 256 * 1024  # of each
 
 IDLE_CONFIG = """
@@ -129,14 +129,14 @@ def ask_singly(connection: Connection, names: List[str]) -> None:
 
 
 def wait_quiet(daemon: Workerless, api: SlowApi) -> None:
-    """Until nothing changes any more: neither what the API is asked nor the daemon's time."""
+    """Waits until nothing changes any more: neither the calls of the API nor the processor time."""
     last = (-1, -1)
 
     def quiet() -> bool:
         nonlocal last
         before, last = last, (api.calls(), cpu_ns(daemon))
         if before[0] != last[0] or last[1] - before[1] > 2_000_000:
-            time.sleep(0.25)  # what is looked at is how much happens in a time
+            time.sleep(0.25)  # what counts is how much happens in a given time
             return False
         return True
 
@@ -160,7 +160,7 @@ def test_clients_that_do_not_read_have_a_budget(
     say(f"{ask.__name__}: {IDLERS} idle clients of {EACH} fragments: {held >> 20} MiB of memory, "
         f"{allowed >> 20} MiB are allowed")
     assert not daemon.memory_is_telling or held <= allowed
-    # Who reads is still served.
+    # Clients that read are still served.
     api.text = "result for {}".format
     with Connection(daemon.address) as connection:
         assert connection.request("/fragment/other").text == \

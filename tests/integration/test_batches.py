@@ -1,4 +1,5 @@
-"""Many connections that can be read at once: what they brought is answered in batches, each by itself."""
+"""Many connections that can be read at once: their requests are answered in batches, and each is
+independent."""
 
 import signal
 import time
@@ -112,7 +113,8 @@ def test_one_call_for_a_batch(peer):
 
 @pytest.mark.parametrize("transport", ["unix", "tcp"])
 def test_no_reading_after_the_end(daemon, api, transport):
-    """The peer sends no more on a connection that is to be closed already, but for what is parked."""
+    """On a connection that is about to be closed, the peer sends only responses to parked
+    requests."""
     server = daemon(extra="tcp_half_close = yes", listen=transport)
     api.hold("held")
     with Connection(server.address) as connection:

@@ -1,4 +1,4 @@
-"""The bench's own programs: they count right, and notice what is wrong. And all of make bench."""
+"""The bench's own programs: they count correctly, and notice errors. And make bench as a whole."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ STREAMS = "/fragments?name=a&name=b&name=c"
 
 @pytest.fixture
 def streaming(tmp, run):
-    """A Redis, and a daemon whose fragments come from nowhere else."""
+    """A Redis, and a daemon whose fragments come only from there."""
     redis = run(Redis(tmp))
     return redis, run(Workerless(tmp, 'shutdown_timeout = "0s"' + NEVER.format(redis=redis.url)))
 

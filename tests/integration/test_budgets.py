@@ -27,24 +27,24 @@ def finish(connection: Connection, request_id: int = 1):
 
 @pytest.mark.parametrize("transport", ["unix", "tcp"])
 def test_unfinished_requests(daemon, run, transport):
-    """PARAMS of many connections: those that are too many get 503, and nobody else suffers."""
+    """PARAMS of many connections: those over the limit get 503, and others are unaffected."""
     server = daemon(extra='max_unfinished = "256KiB"', listen=transport)
     held = [run(Connection(server.address)) for _ in range(12)]
     for connection in held:
         connection.send_raw(unfinished(60_000))
         connection.sync()
-    with Connection(server.address) as other:  # it comes in one piece, so nothing of it is kept
+    with Connection(server.address) as other:  # it arrives in one piece, so nothing of it is kept
         assert other.request("/fragment/a").status == 200
     statuses = [finish(connection).status for connection in held]
     assert statuses == [200] * 4 + [503] * 8
-    for connection in held:  # all is given back
+    for connection in held:  # all of it is released
         connection.send_raw(unfinished(60_000, 2))
         connection.sync()
         assert finish(connection, 2).status == 200
 
 
 def test_requests_that_only_begin(daemon, run):
-    """A BEGIN_REQUEST costs memory as well, and is answered at once when there is too much of it."""
+    """A BEGIN_REQUEST costs memory as well, and over the limit it is answered at once."""
     server = daemon(extra='max_unfinished = "64KiB"')
     count = 1000
     held = [run(Connection(server.address)) for _ in range(3)]
@@ -116,7 +116,7 @@ def large(daemon, api):
 
 
 def test_unread_answers(large, run):
-    """They are held up to max_unsent. Then others get 503, until somebody reads."""
+    """They are held up to max_unsent. Then others get 503, until a client reads."""
     server = large('memory = "0"')
     first = Idle(server, run, "a")
     with Connection(server.address) as other:
@@ -129,7 +129,7 @@ def test_unread_answers(large, run):
 
 
 def test_what_memory_keeps_is_free(large, run):
-    """Unread answers are no reason to refuse what the memory cache holds anyway."""
+    """Unread answers are no reason to reject hits in the memory cache."""
     server = large('memory = "16MiB"')
     idle = [Idle(server, run, name) for name in "abcdefgh"]
     for name, client in zip("abcdefgh", idle):
@@ -137,7 +137,7 @@ def test_what_memory_keeps_is_free(large, run):
 
 
 def test_the_longest_stuck_is_closed(large, run):
-    """What memory drops while it is being sent counts from then on."""
+    """An entry that memory drops while it is being sent counts from then on."""
     server = large('memory = "1MiB"')  # for one of them
     idle = {name: Idle(server, run, name) for name in "abc"}
     idle["a"].connection.expect_close()
@@ -147,8 +147,9 @@ def test_the_longest_stuck_is_closed(large, run):
 
 
 def test_the_one_that_holds_most_is_closed(daemon, run, api):
-    """Not one that was stuck before it, but holds next to nothing beyond the memory cache: else
-    whoever reads a byte now and then has the others closed, one after the other."""
+    """Not one that was stuck before it, but holds almost nothing beyond the memory cache. Otherwise
+    a client that reads a byte now and then would cause the others to be closed, one after the
+    other."""
     for name in ("kept", "held"):
         api.answer(name, body=b"x" * (900 << 10), type="text/html")
     server = daemon(f"""
@@ -170,7 +171,7 @@ def test_the_one_that_holds_most_is_closed(daemon, run, api):
 
 
 def test_parts_of_a_stream(large, api):
-    """A part that can't be held is an error there; the others come."""
+    """A part that can't be held is an error there; the others arrive."""
     server = large('memory = "0"')
     api.hold("a", "b", "c")
     with Connection(server.address) as connection:
@@ -215,7 +216,7 @@ def test_a_stream_without_room(daemon, run, api):
 
 
 def test_an_old_result_without_room(daemon, run, api, redis):
-    """It is held until there is a new one. If it can't be, the log says why."""
+    """The old value is held until there is a new one. If it can't be, the log says why."""
     for name in "ab":
         api.answer(name, body=name.encode() * BODY, type="text/html")
     server = daemon(f"""

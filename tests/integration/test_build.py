@@ -34,7 +34,7 @@ def run_in(place: Path, *command: str, **environment: str) -> str:
     return done.stdout
 
 
-# A part that shows the flags, since the whole takes long to compile.
+# A part that shows the flags, since compiling everything takes long.
 OBJECT = "fcgi/main.o"
 
 
@@ -59,8 +59,8 @@ def compiled(sources: Path, *settings: str) -> bool:
 
 @pytest.mark.seconds(180)
 def test_flags_that_change(sources):
-    """Whatever changes in the flags, objects made with the old ones are made again; with the same
-    ones they are kept."""
+    """If any flag changes, objects compiled with the old ones are compiled again; with the same
+    flags they are kept."""
     configure(sources, "--sysconfdir=/first")
     assert compiled(sources) and not compiled(sources)
     assert b"/first/workerless" in (sources / OBJECT).read_bytes()
@@ -92,7 +92,7 @@ def takes(sources: Path, flag: str, code: str = "int some;") -> bool:
 
 @pytest.mark.seconds(120)
 def test_hardening(sources):
-    """All that compiler and library know is used, and nothing else."""
+    """Every flag that compiler and library support is used, and nothing else."""
     configure(sources)
     used = variable(sources, "HARDENING_CFLAGS").split()
     for flag in ("-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection"):
@@ -107,8 +107,8 @@ def test_hardening(sources):
 
 # ---- ./autogen.sh --install-deps
 
-# Stand-ins for what would change this machine. What "sudo apt-get install" is given counts as
-# installed from then on.
+# Replacements for the commands that would change this machine. What "sudo apt-get install" is given
+# counts as installed from then on.
 FAKES = {
     "id": "echo 1000",
     "apt-cache": "echo Candidate: 1",
@@ -186,7 +186,7 @@ def test_wrong_purpose():
 
 
 def test_lock_file():
-    """It pins by checksum whatever package.json names, and names no host to load it from."""
+    """It pins everything in package.json by checksum, and names no host to load it from."""
     place = TOP / "tests/browser"
     text = (place / "package-lock.json").read_text("utf-8")
     assert "://" not in text

@@ -1,7 +1,7 @@
 """CHECKLIST.md, what a FastCGI responder must survive: at least one test for each of its numbers,
 which are in the tests' names.
 
-Connection (harness/fcgi.py) checks every record that comes: version, reserved and padding bytes,
+Connection (harness/fcgi.py) checks every record that arrives: version, reserved and padding bytes,
 known ids, STDOUT ended before END_REQUEST, exactly one END_REQUEST, no other types. So each test
 here also tests lines 49 and 50.
 """
@@ -557,8 +557,8 @@ def test_45_an_early_reply_to_a_body_that_is_too_large(daemon, transport):
     fcgi.environment("/fragment/a", extra={"HTTP_COOKIE": "x" * 5000}),
 ], ids=["404", "413", "400", "431"])
 def test_45_an_early_reply_when_nothing_is_left(daemon, values):
-    """All of the request has come, so the connection is closed, not kept for more input. (A closed
-    unix socket refuses what is sent to it.)"""
+    """The request has arrived completely, so the connection is closed, not kept for more input. (A
+    closed unix socket refuses what is sent to it.)"""
     with Connection(daemon(extra='max_params = "4KiB"').address) as connection:
         connection.send_raw(fcgi.request(params=values, body=b"abc", keep=False))
         assert connection.response().status in (400, 404, 413, 431)
@@ -761,8 +761,8 @@ def test_57_a_half_close(daemon, api, transport, tolerated):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_streams_that_are_out_of_order(peer, seed):
-    """Sound records in an arbitrary order, with arbitrary lengths and ids, some of them cut or
-    spoilt. Each may cost its connection; nothing else."""
+    """Valid records in any order, with any lengths and ids, some of them truncated or damaged. Each
+    may cost its connection; nothing else."""
     random = Random(seed)
     values = fcgi.pairs(fcgi.environment(f"/fragment/{peer.cached()}", body=b"abc"))
     contents = [b"", b"\0\1\1\0\0\0\0\0", b"\0\1\0\0\0\0\0\0", values, values[:40], b"abc",

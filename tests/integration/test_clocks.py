@@ -1,5 +1,5 @@
-"""Clocks that are wrong, or stepped: how fresh a result is goes by Redis' clock in the whole fleet,
-and within a process by a clock that nobody steps."""
+"""Clocks that are wrong, or stepped: freshness follows Redis' clock in the entire fleet, and within
+a process a clock that is never stepped."""
 
 import re
 import time
@@ -29,7 +29,7 @@ CONNECTED = "redis: connected"
 
 
 class ClockFleet(Fleet):
-    """Daemons whose wall clocks are off by so many seconds each."""
+    """Daemons whose wall clocks are each wrong by so many seconds."""
 
     def __init__(self, tmp, redis, api, offs, **options) -> None:
         super().__init__(tmp, redis, api, size=len(offs), routes=ROUTES, **options)
@@ -60,7 +60,7 @@ def assert_young(response) -> None:
 
 
 def assert_shared(fleet: Fleet, name: str, first: int, places=("redis", "memory")) -> None:
-    """What one daemon makes is fresh for all of them, wherever they have it from."""
+    """What one daemon generates is fresh for all of them, wherever they get it."""
     assert_young(fleet.ask(first, name))
     assert fleet.wait_value(name)
     for place in places:
@@ -72,7 +72,7 @@ def assert_shared(fleet: Fleet, name: str, first: int, places=("redis", "memory"
 
 
 def cut_off(redis: Redis) -> None:
-    """Closes all connections, so that everybody greets Redis again."""
+    """Closes all connections, so that all daemons connect to Redis again."""
     redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
@@ -81,7 +81,7 @@ def cut_off(redis: Redis) -> None:
 
 @OFF
 def test_one_clock_is_off(tmp, run, redis, api, name, off):
-    """Whoever makes it."""
+    """Whichever daemon generates it."""
     fleet = run(ClockFleet(tmp, redis, api, [0, off]))
     for first in (0, 1):
         assert_shared(fleet, f"{name}{first}", first)
@@ -93,7 +93,7 @@ def test_one_clock_is_off(tmp, run, redis, api, name, off):
 
 @OFF
 def test_redis_is_off(tmp, run, redis, api, name, off):
-    """And both daemons are right, which does not matter: they agree."""
+    """And both daemons are right, which does not matter here: they agree."""
     relay = run(Relay(tmp, redis))
     relay.set_clock(off)
     fleet = run(ClockFleet(tmp, redis, api, [0, 0], url=relay.url))
@@ -104,7 +104,7 @@ def test_redis_is_off(tmp, run, redis, api, name, off):
 
 @OFF
 def test_redis_clock_is_stepped(tmp, run, redis, api, name, off):
-    """The fleet follows, at the next question."""
+    """The fleet follows, when it asks for the time again."""
     relay = run(Relay(tmp, redis))
     fleet = run(ClockFleet(tmp, redis, api, [0, 0], url=relay.url))
     assert_shared(fleet, name, 0)
@@ -130,7 +130,7 @@ def test_plain_values(tmp, run, redis, api, name, off):
 
 @OFF
 def test_a_soft_purge(tmp, run, redis, api, name, off):
-    """By one whose clock is off: stale from now on for everybody, and no less than that."""
+    """By a daemon whose clock is wrong: stale from now on for all, and still usable as stale."""
     name = f"swr/{name}"
     fleet = run(ClockFleet(tmp, redis, api, [0, off]))
     fleet.ask(0, name)
@@ -160,8 +160,8 @@ def test_a_cluster(tmp, run, api, off):
 
 @OFF
 def test_before_the_first_request(tmp, run, redis, api, name, off):
-    """Nothing that Redis holds is judged before its time is known. Here the first request comes
-    before the first connection stands."""
+    """Nothing that Redis holds is judged before its time is known. Here the first request arrives
+    before the first connection is established."""
     now_ms = int(time.time() * 1000)
     for age in (10, 70):
         redis.command("SET", f"worker:{name}-{age}", f"workerless/1 made={now_ms - age * 1000} "
@@ -258,13 +258,13 @@ def test_a_suspended_machine(tmp, run, redis, api, name):
         assert api.calls(name) == 1 and "back in use" not in server.log()
 
 
-# What is said.
+# The log.
 
 
 @pytest.mark.parametrize("off, told", [
     (MINUTES, "300.0 s ahead of that of Redis"), (-MINUTES, "300.0 s behind that of Redis"), (0.3, ""), (0, "")])
 def test_said_once(tmp, run, redis, api, off, told):
-    """Not again with every connection, nor for a difference that does no harm."""
+    """Not again with every connection, nor for a harmless difference."""
     server = with_clock(Workerless(tmp, fleet_config(api, redis)), WrongClock(tmp, off))
     run(server)
     for again in range(3):
@@ -289,7 +289,7 @@ def test_said_again(tmp, run, redis, api):
 
 
 def test_without_permission(tmp, run, redis, api, name):
-    """A user that may not use TIME: our own clock, as it was; and said once."""
+    """A user that may not use TIME: our own clock is used, and that is logged once."""
     redis.command("ACL", "SETUSER", "default", "-time")
     fleet = run(ClockFleet(tmp, redis, api, [0, 0]))
     assert_shared(fleet, name, 0)
@@ -321,7 +321,7 @@ def test_the_permissions_that_the_config_names(tmp, run, api, name):
     b"*2\r\n*0\r\n$1\r\n0\r\n", b"-ERR unknown command 'TIME'\r\n", b"+OK\r\n",
     b"*3\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n"])
 def test_no_time(tmp, run, api, name, answer):
-    """What is no time changes nothing, and is said once."""
+    """An invalid time changes nothing, and is logged once."""
     with FakeRedis(tmp) as fake:
         fake.say("TIME", answer)
         server = run(Workerless(tmp, fleet_config(api, fake.url, routes=ROUTES)))
@@ -335,7 +335,7 @@ def test_no_time(tmp, run, api, name, answer):
 
 
 def test_any_time(tmp, run, api, name):
-    """From one end of what can be told to the other, and back."""
+    """From one extreme of valid times to the other, and back."""
     with FakeRedis(tmp) as fake:
         fake.say("TIME", tell_time(1_000_000))
         server = run(Workerless(tmp, fleet_config(api, fake.url, routes=ROUTES)))

@@ -24,7 +24,7 @@ BACK = "back in use"
 AWAY = "continuing without it"
 TIMEOUT_S = 0.25  # redis_timeout
 CACHE = f'redis_timeout = "{TIMEOUT_S * 1000:.0f}ms"'
-BUDGET_S = TIMEOUT_S * 20 * max(SLOWNESS, 1)  # for an answer, whatever has become of Redis
+BUDGET_S = TIMEOUT_S * 20 * max(SLOWNESS, 1)  # for an answer, whatever the state of Redis
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def park(fleet, number: int, name: str, ids=(1,)) -> None:
 
 
 def answered_at_once(fleet, names) -> None:
-    """Each daemon is asked for all, and answers all well within its budget."""
+    """Each daemon is asked for all, and answers them all within its budget."""
     began = time.monotonic()
     for number in fleet.running():
         fleet.connections[number].send_raw(b"".join(
@@ -112,7 +112,7 @@ def answered_at_once(fleet, names) -> None:
 
 
 def of_node(text: str, node) -> str:
-    """A pattern of a line of the log that says so of that node."""
+    """A pattern of a line in the log about that node."""
     return rf"127\.0\.0\.1:{node.port}\b.*{text}|{text}.*127\.0\.0\.1:{node.port}\b"
 
 
@@ -122,7 +122,7 @@ def wait_said(server, text: str, node) -> None:
 
 
 def assert_in_use(server, api, cluster) -> None:
-    """Values go to every primary, and its word of changes reaches the memory cache."""
+    """Values are stored on every primary, and its reports of changes reach the memory cache."""
     with Connection(server.address) as connection:
         for node in cluster.primaries():
             name, = cluster.names_on(node, 1)
@@ -137,7 +137,7 @@ def assert_in_use(server, api, cluster) -> None:
             assert api.calls(name) == 1
 
 
-# The harness: what a cluster does, so that the tests below test what they seem to.
+# The harness: how a cluster behaves, so that the tests below test what they claim to.
 
 
 def reply(node, *words, asking: bool = False):
@@ -166,7 +166,7 @@ def test_harness_slots(cluster):
 
 
 def test_harness_half_way(cluster):
-    """A key is found where it is; of two keys, neither here nor there, nobody says anything."""
+    """A key is found where it is; for two keys on different nodes, no node answers."""
     slot = 1
     there, missing = names_in(slot, 2)
     source = cluster.primary_of_slot(slot)
@@ -211,7 +211,7 @@ def test_harness_takeover(guarded):
     assert guarded.command("GET", f"worker:{mine}") is None
 
 
-# All is well.
+# Normal operation.
 
 
 def test_cold_keys(fleet, cluster):
@@ -296,7 +296,7 @@ def test_purge(fleet, cluster, soft):
 
 
 def test_purge_of_a_prefix(fleet, cluster):
-    """All primaries are looked through, several steps of SCAN each; leases go as well."""
+    """All primaries are scanned, in several steps each; leases are removed as well."""
     stem = new_name()
     count = scaled(1500, least=700)
     for number in range(count):
@@ -337,7 +337,7 @@ def test_script_flush(fleet, cluster):
 
 @contextmanager
 def load(fleet, names):
-    """Requests for the names, of each daemon all the time; each must be answered right."""
+    """Requests for the names, to each daemon all the time; each must be answered correctly."""
     over = threading.Event()
 
     def ask(server, first: int) -> int:
@@ -361,7 +361,7 @@ def load(fleet, names):
 
 
 def moves(cluster, slots):
-    """A place to go for each slot, so that they go from everywhere to everywhere."""
+    """A target for each slot, so that slots move between all nodes."""
     for number, slot in enumerate(slots):
         others = [node for node in cluster.primaries()
                   if node is not cluster.primary_of_slot(slot)]
@@ -369,7 +369,7 @@ def moves(cluster, slots):
 
 
 def test_slots_move_under_load(fleet, cluster):
-    """With keys that are there, and with keys that nobody has asked for before."""
+    """With keys that exist, and with keys that nobody has requested before."""
     slots = [slot for third in range(3) for slot in range(third * 6000, third * 6000 + 4)]
     there = [name for slot in slots for name in names_in(slot, 2)]
     cold = [name for slot in slots for name in names_in(slot, 2)]
@@ -387,7 +387,7 @@ def test_slots_move_under_load(fleet, cluster):
     assert {name: fleet.api.calls(name) for name in there + cold} == \
         {name: 1 for name in there + cold}
 
-    # The memories hear of changes from the new primaries now.
+    # Now the new primaries report changes to the memory caches.
     fleet.wait_armed()
     in_memory(fleet, *there, *cold)
     for name in there + cold:
@@ -400,7 +400,7 @@ def test_slots_move_under_load(fleet, cluster):
 
 
 def test_a_slot_moves_while_its_key_is_made(fleet, cluster):
-    """The lease moves with it, and what was made goes to the new primary. Who waits, waits on."""
+    """The lease moves with it, and the result goes to the new primary. Requests keep waiting."""
     slot = 2
     name, = names_in(slot, 1)
     source = cluster.primary_of_slot(slot)
@@ -417,11 +417,11 @@ def test_a_slot_moves_while_its_key_is_made(fleet, cluster):
     assert [fleet.response(number).text for number in fleet.running()] == [made(name)] * 3
     wait_until(lambda: f"worker:{name}" in target.keys(), "the result to be stored")
     assert fleet.api.calls(name) == 1
-    wait_until(lambda: not fleet.leases(), "the lease to be given up")
+    wait_until(lambda: not fleet.leases(), "the lease to be released")
 
 
 def test_half_way_with_a_key_that_is_there(fleet, cluster):
-    """It is a hit before it goes, and after it has gone ahead of its slot."""
+    """It is a hit before it moves, and after it has moved ahead of its slot."""
     slot = 3
     names = names_in(slot, 2)
     for name in names:
@@ -435,7 +435,7 @@ def test_half_way_with_a_key_that_is_there(fleet, cluster):
                 response = fleet.ask(number, name)
                 assert is_hit(response) and response.text == "by hand"
             assert fleet.api.calls(name) == 0
-        for name in names:  # the one who serves it tells of the change
+        for name in names:  # the node that serves it reports the change
             cluster.command("SET", f"worker:{name}", "changed", "EX", 60)
         fleet.hear()
         for name in names:
@@ -449,9 +449,9 @@ def test_half_way_with_a_key_that_is_there(fleet, cluster):
 
 
 def test_half_way_with_a_missing_key(fleet, cluster):
-    """Of a key and its lease, which are both missing, neither node says anything (TRYAGAIN) for as
-    long as that lasts: within the budget each daemon answers, at worst by a call of its own, and
-    one call for all its requests."""
+    """If a key and its lease are both missing, neither node accepts a script (TRYAGAIN) during the
+    move: each daemon still answers within the budget, at worst by one call of its own for all its
+    requests."""
     slot = 4
     name, purged, later = names_in(slot, 3)
     cluster.command("SET", f"worker:{purged}", "by hand", "EX", 60)
@@ -477,7 +477,7 @@ def test_half_way_with_a_missing_key(fleet, cluster):
 
 
 def test_a_node_loses_all_its_slots(tmp, run, api):
-    """They go elsewhere and come back: it is done without, and used again."""
+    """They move elsewhere and come back: the node is not used meanwhile, and then used again."""
     cluster = run(Cluster(tmp))
     fleet = run(ClusterFleet(tmp, cluster, api, size=2, cache=CACHE))
     target, _, node = cluster.nodes
@@ -515,11 +515,11 @@ def move_all(cluster, source, target) -> None:
     cluster.wait_settled()
 
 
-# A primary is gone.
+# A primary fails.
 
 
 def test_a_primary_is_killed(own, guarded, api):
-    """What others hold is served as ever. Its own keys are answered from memory or the source."""
+    """Keys of the others are served as usual. Its own are answered from memory or the source."""
     victim = guarded.nodes[1]
     rest = [node for node in guarded.primaries() if node is not victim]
     held = [name for node in rest for name in guarded.names_on(node, 3)]
@@ -530,7 +530,7 @@ def test_a_primary_is_killed(own, guarded, api):
     assert all(1 <= api.calls(name) <= 3 for name in cold)
     for server in own.servers:
         wait_said(server, AWAY, victim)
-    for name in held:  # still told of changes, each by its own primary
+    for name in held:  # changes are still reported, each by its own primary
         own.redis.command("SET", f"worker:{name}", "by hand", "EX", 60)
         for number in own.running():
             wait_until(lambda: own.ask(number, name).text == "by hand", "the change to be seen")
@@ -554,7 +554,7 @@ def test_a_primary_is_killed(own, guarded, api):
 
 
 def test_a_primary_hangs(fleet, cluster):
-    """Its connections stand; its keys are answered by the source, and others as ever."""
+    """Its connections stay open; its keys are answered by the source, and others as usual."""
     victim = cluster.nodes[1]
     mine = cluster.names_on(victim, 10)
     others = cluster.names_on(cluster.nodes[0], 10)
@@ -571,7 +571,7 @@ def test_a_primary_hangs(fleet, cluster):
 
 
 def test_failover_by_command(own, guarded, api):
-    """The replica has the keys; it is used, and tells of changes, as soon as it is the primary."""
+    """The replica has the keys; it is used, and reports changes, as soon as it is the primary."""
     old, new = guarded.nodes[0], guarded.nodes[3]
     names = guarded.names_on(old, 5)
     in_memory(own, *names)
@@ -611,7 +611,7 @@ def test_failover_by_death(own, guarded, api):
 
 
 def ask_until_tracked(fleet, cluster, node) -> None:
-    """Asks for new fragments of that primary until all daemons have found it."""
+    """Requests new fragments of that primary until all daemons have found it."""
     def step() -> bool:
         name, = cluster.names_on(node, 1)
         assert {response.text for response in fleet.ask_all(name)} == {made(name)}
@@ -647,15 +647,15 @@ def test_the_first_seed_hangs(tmp, run, cluster, api):
 
 
 def test_a_seed_by_its_name(tmp, run, cluster, api):
-    """The others are found by what it tells."""
+    """The others are found by its answer."""
     server = single(tmp, run, api, f"cluster://localhost:{cluster.nodes[0].port}/")
     server.wait_log(USED)
     assert_in_use(server, api, cluster)
 
 
 def test_all_seeds_are_dead_at_the_start(tmp, run, api):
-    """Said once, and requests are answered. Nodes that come up are no cluster yet, and serve no
-    slots; when they are one it is found."""
+    """It is logged once, and requests are answered. Nodes that start are not a cluster yet, and
+    serve no slots; once they are, it is found."""
     cluster = Cluster(tmp)
     server = single(tmp, run, api, cluster.url)
     server.wait_log(AWAY)
@@ -669,7 +669,7 @@ def test_all_seeds_are_dead_at_the_start(tmp, run, api):
 
 
 def test_a_seed_that_is_no_cluster(tmp, run, api):
-    """Said once, in the server's words, and it is not used as if it were one."""
+    """It is logged once, in the server's words, and the server is not used as a cluster."""
     alone = run(Redis(tmp, tcp=True))
     server = single(tmp, run, api, f"cluster://127.0.0.1:{alone.address[1]}")
     server.wait_log("cluster support disabled")
@@ -683,7 +683,7 @@ def test_a_seed_that_is_no_cluster(tmp, run, api):
 @pytest.mark.parametrize("login", [{"password": "secret"}, {"user": "me", "password": "secret"}],
                          ids=["password", "user"])
 def test_login(tmp, run, api, login):
-    """Of every node, by the seeds' URL. Nobody gets in without."""
+    """Every node uses those of the seeds' URL. Without them there is no access."""
     cluster = run(Cluster(tmp, **login))
     if "user" in login:
         for node in cluster.nodes:

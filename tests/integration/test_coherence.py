@@ -1,4 +1,4 @@
-"""Memory before Redis: it never holds what Redis does not, whatever is lost or late in between."""
+"""Memory before Redis: it never holds what Redis does not, whatever messages are lost or late."""
 
 import itertools
 import signal
@@ -35,7 +35,7 @@ def in_memory(fleet, *names: str) -> None:
 
 
 def assert_coherent(fleet, names) -> None:
-    """Every process answers with what Redis holds; what it does not hold is no hit."""
+    """Every process answers with what Redis holds; nothing else is a hit."""
     for name in names:
         held = fleet.value(name)
         for number in fleet.running():
@@ -47,7 +47,7 @@ def assert_coherent(fleet, names) -> None:
 
 
 def test_hits_come_from_memory(fleet, name):
-    """The first that finds it in Redis brings it into memory; then Redis is not asked."""
+    """The first lookup in Redis brings it into memory; then Redis is not asked."""
     fleet.redis.command("SET", f"worker:{name}", "by hand", "EX", 60)
     fleet.hear()  # or the change would be told between a lookup and its answer
     for number in fleet.running():
@@ -60,7 +60,7 @@ def test_hits_come_from_memory(fleet, name):
 
 
 def test_a_change_is_heard_before_the_next_request(fleet, name):
-    """Both wait in the sockets of a daemon that was busy: the change was there first."""
+    """Both wait in the sockets of a busy daemon: the change arrived first."""
     for _ in range(5):
         fleet.redis.command("SET", f"worker:{name}", "old", "EX", 60)
         in_memory(fleet, name)
@@ -121,7 +121,7 @@ def test_other_writers(fleet, name, command):
 
 
 def test_eviction(tmp, run, api):
-    """Redis is full and throws keys away: they leave every memory too."""
+    """Redis is full and evicts keys: they leave every memory cache too."""
     redis = run(Redis(tmp))
     redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     fleet = run(Fleet(tmp, redis, api, size=2))
@@ -185,7 +185,7 @@ def test_all_killed(fleet, name):
 
 
 def test_restarted(tmp, run, api):
-    """With nothing in it: what memory was allowed to serve meanwhile is forgotten."""
+    """Empty: what memory was allowed to serve meanwhile is forgotten."""
     redis = run(Redis(tmp))
     fleet = run(Fleet(tmp, redis, api, size=2))
     names = ["a", "b", "c"]
@@ -215,11 +215,11 @@ def test_a_large_change(fleet, name):
     fleet.redis.command("DEL", *(f"worker:{each}" for each in names))
 
 
-# Redis can't tell.
+# Redis can't report changes.
 
 
 def test_without_tracking(tmp, run, redis, api):
-    """A user that may not use CLIENT TRACKING: right all the same, and said once."""
+    """A user that may not use CLIENT TRACKING: answers are correct, and it is logged once."""
     redis.command("ACL", "SETUSER", "default", "-client|tracking")
     servers = [run(Workerless(tmp, fleet_config(api, redis))) for _ in range(2)]
     for server in servers:
@@ -232,7 +232,7 @@ def test_without_tracking(tmp, run, redis, api):
             for connection in (one, two):
                 response = connection.request("/fragment/a")
                 assert detail(response) == "redis" and response.text == f"text {number}"
-        api.hold("slow")  # who waits for another process looks again now and then
+        api.hold("slow")  # requests that wait for another process are looked up again now and then
         one.send_raw(fcgi.request("/fragment/slow"))
         api.wait_calls("slow", 1)
         two.send_raw(fcgi.request("/fragment/slow"))
@@ -266,15 +266,15 @@ def relayed(tmp, run, redis, api):
 
 
 def heard(relay, redis, connection) -> None:
-    """Waits until the daemon has handled what Redis has told."""
+    """Waits until the daemon has handled what Redis has reported."""
     redis.command("SET", "worker:warm", f"at {time.monotonic()}", "EX", 100)
     now = redis.command("GET", "worker:warm")
     wait_until(lambda: connection.request("/fragment/warm", 999).body == now, "changes to be heard")
 
 
 def wait_heard_while_held(redis, connection) -> None:
-    """The same while replies are held back: the fragment is out of memory then, so that a request
-    of it is not answered."""
+    """The same while replies are held back: then the fragment is no longer in memory, so that a
+    request for it is not answered."""
     redis.command("SET", "worker:warm", "y", "EX", 100)
     ids = itertools.count(1000)
 
@@ -288,7 +288,7 @@ def wait_heard_while_held(redis, connection) -> None:
 
 
 def test_change_overtakes_the_reply(relayed, redis, api):
-    """GET is answered, the value changes and that is told; then the old reply arrives."""
+    """GET is answered, the value changes and that is reported; then the old reply arrives."""
     relay, connection = relayed
     redis.command("SET", "worker:a", "old", "EX", 100)
     relay.hold("commands")
@@ -304,8 +304,8 @@ def test_change_overtakes_the_reply(relayed, redis, api):
 
 
 def test_reply_overtakes_the_change(relayed, redis):
-    """The value changes, and what tells of it is late: until then the old one may be served, but
-    not a moment longer."""
+    """The value changes, and the report is late: the old one may be served until it arrives, but no
+    longer."""
     relay, connection = relayed
     redis.command("SET", "worker:a", "old", "EX", 100)
     heard(relay, redis, connection)
@@ -321,7 +321,8 @@ def test_reply_overtakes_the_change(relayed, redis):
 
 
 def test_change_during_the_claim(relayed, redis, api):
-    """The value appears while the lease is being asked for, and is told before that is answered."""
+    """The value appears while the lease is being claimed, and is reported before the claim is
+    answered."""
     relay, connection = relayed
     api.hold("a")
     relay.hold("commands")
@@ -355,7 +356,7 @@ def test_change_during_the_store(relayed, redis, api):
 
 
 def test_change_while_the_lease_is_answered(relayed, redis, api):
-    """Another process holds the lease and stores; both are told before we know of the lease."""
+    """Another process takes the lease and stores; both are reported before we know of the lease."""
     relay, connection = relayed
     redis.command("SET", "lease:{worker:a}", "other", "PX", 30000)
     relay.hold("commands")
@@ -388,7 +389,7 @@ def test_tracking_lost_while_a_reply_is_late(relayed, redis):
 
 
 def test_no_connection_for_changes(relayed, redis):
-    """It can't be had for a while: every request asks Redis."""
+    """Tracking is not available for a while: every request asks Redis."""
     relay, connection = relayed
     redis.command("SET", "worker:a", "0", "EX", 100)
     wait_until(lambda: detail(connection.request("/fragment/a")) == "memory", "memory to be in use")
@@ -402,11 +403,11 @@ def test_no_connection_for_changes(relayed, redis):
     wait_until(lambda: detail(connection.request("/fragment/a")) == "memory", "memory to be in use")
 
 
-# Its bound.
+# Its limit.
 
 
 def test_bound(tmp, run, redis, api):
-    """Memory stays within its bound, and a scan of cold keys does not wash hot ones out."""
+    """Memory stays within its limit, and a scan of cold keys does not evict hot ones."""
     server = run(Workerless(tmp, fleet_config(api, redis, cache='memory = "4MiB"')))
     wait_armed(redis)
     count = scaled(600, least=600)

@@ -1,4 +1,4 @@
-"""The command line, and what is wrong with a config: FILE:LINE: what, status 1, nothing started."""
+"""The command line, and errors in a config: FILE:LINE: what, status 1, nothing started."""
 
 import os
 import re
@@ -110,7 +110,7 @@ def test_a_good_config_runs(tmp, run):
     (server.dir / "unavailable.html").write_text("<p>away</p>")
     run(server)
     with Connection(server.address) as connection:
-        response = connection.request("/fragment/user/7")  # nobody listens on port 9
+        response = connection.request("/fragment/user/7")  # nothing listens on port 9
         assert (response.status, response.text) == (502, "<p>away</p>")
 
 
@@ -124,7 +124,7 @@ def test_verbose_and_log_format(daemon):
                         r"(error|warning|info|debug) \w+: ", line) or line.startswith("=="), line
 
 
-# What is wrong. Each: the text, the line of the complaint, a word of it.
+# Errors. Each: the text, the line of the message, a word of it.
 
 BAD = {
     "unknown option": (SOURCE + ROUTE + "max_parkd = 5\n", 3, "max_parkd"),
@@ -200,7 +200,7 @@ def test_what_is_wrong(check, case):
 
 
 def test_all_that_is_wrong(check):
-    """Every problem is told, in the order of the lines."""
+    """Every problem is reported, in the order of the lines."""
     status, messages = check('max_parked = "x"\n' + SOURCE
                              + 'fragment "a" { source = "none" }\nmax_params = "1"\n')
     lines = [int(found) for found in re.findall(r"^FILE:(\d+):", messages, re.MULTILINE)]

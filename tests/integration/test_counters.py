@@ -1,4 +1,4 @@
-"""/workerless/counters: who may read them, and what makes each of them go up."""
+"""/workerless/counters: who may read them, and what increments each of them."""
 
 import pytest
 
@@ -30,8 +30,8 @@ def fleet(shared):
 
 
 def growth(server: Workerless, before: dict, *, but: str = "") -> dict:
-    """The counters that have changed since then, and by how much. What reading them adds, and what
-    `but` names, is left out."""
+    """The counters that have changed since then, and by how much, without those in `but` and what
+    reading them adds."""
     after = server.counters()
     changes = {name: after[name] - before[name] for name in after if after[name] != before[name]}
     changes["answers_2xx"] -= 1  # the reading before
@@ -73,17 +73,17 @@ def test_text(fleet):
 
 
 def test_a_fragment(fleet, name):
-    """Made, then in memory; of the other daemon first in Redis, then in memory."""
+    """Generated, then in memory; by the other daemon found first in Redis, then in memory."""
     first, second = fleet.servers
     before = first.counters()
     assert fleet.ask(0, name).status == 200
     first.wait_counter("stores", before["stores"] + 1)
     changes = growth(first, before, but="answers_2xx")
-    looks = changes.pop("wakeups", 0)  # Redis tells of our own lease too
+    looks = changes.pop("wakeups", 0)  # Redis reports our own lease too
     assert changes == {"lookups": 1, "claims": 1, "scripts": 2 + looks, "calls_started": 1,
                        "stores": 1}
     fleet.hear()
-    fleet.ask(0, name)  # Redis may have told of the new value after it went into memory
+    fleet.ask(0, name)  # Redis may have reported the new value after it was stored in memory
     before = first.counters()
     fleet.ask(0, name)
     fleet.ask(0, name, headers={"If-None-Match": "*"})
@@ -146,7 +146,7 @@ def test_a_purge(fleet, name):
 
 
 def test_a_wakeup(fleet, name):
-    """Who waits for another process looks again when its result is there."""
+    """A fragment that waits for another process is looked up again when the result is there."""
     fleet.api.hold(name)
     fleet.send(0, name, (1,))
     fleet.api.wait_calls(name, 1)
@@ -194,7 +194,7 @@ def test_unfinished(daemon):
 
 
 def test_pending(daemon, redis, api):
-    """A result that is larger than all that may be pending is not stored."""
+    """A result that is larger than max_pending is not stored."""
     api.answer("a", body=b"x" * (2 << 20), type="text/html")
     server = daemon(f"""
         cache {{ redis = "{redis.url}" max_pending = "1MiB" }}

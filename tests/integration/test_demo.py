@@ -1,4 +1,4 @@
-"""`make demo`: it shows what it should, and leaves nothing behind however it ends."""
+"""`make demo`: it shows the page, and leaves nothing behind however it ends."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Demo:
         return self.process.wait(DEADLINE * SLOWNESS)
 
     def processes(self) -> List[int]:
-        """Everything that runs below its directory, whoever its parent is by now."""
+        """Everything that runs below its directory, whatever its parent is now."""
         found = []
         for entry in Path("/proc").iterdir():
             try:
@@ -114,7 +114,7 @@ def test_port_in_use(tmp, run):
 
 
 def test_a_server_dies(tmp, run):
-    """The demo says so and ends the others."""
+    """The demo reports it and ends the others."""
     demo = run(Demo(tmp, PORT="0"))
     demo.address()
     processes = demo.processes()

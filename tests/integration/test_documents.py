@@ -1,4 +1,4 @@
-"""The files, functions and targets of make that README and its companions name are there."""
+"""The files, functions and targets of make that README and its companions name exist."""
 
 from __future__ import annotations
 

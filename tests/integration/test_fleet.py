@@ -1,5 +1,5 @@
-"""Many processes as one: one generation of a key anywhere, and who comes next when its maker dies,
-hangs, fails or is overtaken."""
+"""Many processes as one: one generation of a key anywhere, and which process takes over when the
+one that generates dies, hangs, fails or is overtaken."""
 
 import os
 import re
@@ -54,7 +54,7 @@ def park(fleet, number: int, name: str, ids=(1,)) -> None:
 
 
 def test_one_call_for_the_fleet(fleet, name):
-    """A cold key that all are asked for at once."""
+    """A cold key that is requested from all of them at once."""
     fleet.api.hold(name)
     count = scaled(300, least=30)
     for number in fleet.running():
@@ -115,14 +115,14 @@ def test_the_lease_is_renewed(tmp, run, redis, api):
     api.release("a")
     assert [fleet.response(number).status for number in (0, 1)] == [200, 200]
     assert api.calls("a") == 1
-    wait_until(lambda: not fleet.leases(), "the lease to be given up")
+    wait_until(lambda: not fleet.leases(), "the lease to be released")
 
 
-# The maker is lost.
+# The process that generates is lost.
 
 
 def test_a_killed_maker_is_replaced(tmp, run, redis, api):
-    """By one of those who wait, as soon as its lease is over; nobody goes without an answer."""
+    """By one of the waiting processes, as soon as the lease is over; every request is answered."""
     fleet = run(Fleet(tmp, redis, api, lease="400ms"))
     names = [f"k{number}" for number in range(20)]
     api.hold(*names)
@@ -151,7 +151,8 @@ def test_a_killed_maker_is_replaced(tmp, run, redis, api):
 
 @pytest.mark.parametrize("answered", ["before it goes on", "after it goes on"])
 def test_a_stopped_maker_does_not_overwrite(tmp, run, redis, api, answered):
-    """It is stopped past its lease, another one makes a newer value, and then it goes on."""
+    """It is stopped until its lease is over, another one generates a newer value, and then it
+    continues."""
     fleet = run(Fleet(tmp, redis, api, size=2, lease=f"{200 * max(SLOWNESS, 1):.0f}ms"))
     api.answer("a", body="<p>older</p>", type="text/html")
     api.hold("a")
@@ -176,7 +177,7 @@ def test_a_stopped_maker_does_not_overwrite(tmp, run, redis, api, answered):
 
 
 def test_a_maker_that_shuts_down(tmp, run, redis, api):
-    """Whoever waits elsewhere does not wait for its lease."""
+    """Requests that wait elsewhere do not wait until its lease ends."""
     fleet = run(Fleet(tmp, redis, api, size=2, lease="1h", extra='shutdown_timeout = "50ms"'))
     api.hold("a")
     fleet.send(0, "a")
@@ -192,7 +193,7 @@ def test_a_maker_that_shuts_down(tmp, run, redis, api):
 
 
 def test_a_failure_gives_the_lease_up(fleet, name):
-    """And one of those who wait elsewhere tries again."""
+    """And one of the processes that wait tries again."""
     fleet.api.answer(name, status=500)
     fleet.api.hold(name)
     fleet.send(0, name)
@@ -209,7 +210,7 @@ def test_a_failure_gives_the_lease_up(fleet, name):
 
 @pytest.mark.parametrize("status, seen", [(500, 502), (404, 404)])
 def test_a_failure_is_remembered(fleet, name, status, seen):
-    """A failing source is asked once in a period by all together."""
+    """A failing source is called once in a period by all processes together."""
     name = f"failing/{name}"
     fleet.api.answer(name, status=status)
     began = time.monotonic()
@@ -226,7 +227,7 @@ def test_a_failure_is_remembered(fleet, name, status, seen):
 
 
 def test_waiters_get_the_failure(fleet, name):
-    """Nobody of those who wait elsewhere calls again: what is remembered is found."""
+    """No process that waits calls again: they find the remembered failure."""
     name = f"failing/{name}"
     fleet.api.answer(name, status=500)
     fleet.api.hold(name)
@@ -255,11 +256,11 @@ def test_a_failure_is_remembered_behind_a_stale_entry(fleet, name):
                "the source to be asked again")
 
 
-# What others write wakes who waits.
+# What others write wakes the waiting requests.
 
 
 def test_set_wakes_everybody(fleet, name):
-    """Those who wait on their own process's call, and those who wait on another's."""
+    """Those that wait on their own process's call, and those that wait on another's."""
     fleet.api.hold(name)
     fleet.send(0, name, range(1, 11))
     fleet.api.wait_calls(name, 1)
@@ -271,7 +272,7 @@ def test_set_wakes_everybody(fleet, name):
             response = fleet.response(number, request_id)
             assert is_hit(response) and response.text == "<p>hi</p>"
     assert fleet.api.calls(name) == 1
-    wait_until(lambda: not fleet.leases(), "the lease to be given up")
+    wait_until(lambda: not fleet.leases(), "the lease to be released")
     fleet.api.release(name)
     fleet.hear()
     assert {response.text for response in fleet.ask_all(name)} == {"<p>hi</p>"}
@@ -311,7 +312,7 @@ def test_purge_is_seen_by_everybody(fleet, name):
 
 
 def test_a_lease_deleted_by_hand(fleet, name):
-    """One of those who wait takes over; both makers' waiters are answered."""
+    """One of the waiting processes takes over; the waiters of both are answered."""
     fleet.api.hold(name)
     fleet.send(0, name)
     fleet.api.wait_calls(name, 1)
@@ -343,7 +344,7 @@ def test_script_flush(fleet, name):
 
 
 def test_other_namespaces(tmp, run, fleet, name):
-    """Keys that are not ours neither answer nor disturb, even if they look alike."""
+    """Keys that are not ours are no answers and do no harm, even if they look similar."""
     other = run(Workerless(tmp, fleet_config(fleet.api, fleet.redis, cache='namespace = "work"')))
     with Connection(other.address) as connection:
         fleet.redis.command("SET", f"worke:{name}", "no", "EX", 60)
@@ -361,7 +362,7 @@ def test_other_namespaces(tmp, run, fleet, name):
 
 
 def test_a_waiter_that_leaves(fleet, name):
-    """Everybody leaves; the result is stored for those who come."""
+    """All clients leave; the result is stored for later requests."""
     fleet.api.hold(name)
     with Connection(fleet.servers[0].address) as connection:
         connection.send_raw(fcgi.request(f"/fragment/{name}"))
@@ -372,8 +373,8 @@ def test_a_waiter_that_leaves(fleet, name):
 
 
 def test_collapsed_is_said(fleet, name):
-    """Who waited on another request's call in the same process has collapsed; who got what another
-    process made has a hit."""
+    """A request that waited on a call in the same process has collapsed; one that got what another
+    process generated has a hit."""
     fleet.api.hold(name)
     fleet.send(0, name, (1, 2))
     fleet.api.wait_calls(name, 1)
@@ -387,7 +388,7 @@ def test_collapsed_is_said(fleet, name):
 
 
 def test_parked_requests_cost_no_polling(fleet, name):
-    """Those who wait for another process ask Redis nothing, but for a slow safety look."""
+    """Requests that wait for another process cause no commands, except for a slow safety lookup."""
     fleet.api.hold(name)
     fleet.send(0, name)
     fleet.api.wait_calls(name, 1)

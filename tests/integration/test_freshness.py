@@ -1,5 +1,5 @@
-"""What an entry is good for as it ages: fresh, early, stale, stale-if-error; and what clients are
-told of it (RFC 5861, RFC 9211)."""
+"""How an entry is used as it ages: fresh, early, stale, stale-if-error; and what clients are told
+about it (RFC 5861, RFC 9211)."""
 
 import re
 import time
@@ -65,7 +65,7 @@ def envelope_times(fleet, name: str):
         fleet.redis.command("PEXPIRETIME", f"worker:{name}")
 
 
-# What is told.
+# What clients are told.
 
 
 def test_cache_status(fleet, name):
@@ -95,7 +95,7 @@ def test_of_failures(fleet, name):
 
 
 def test_not_cached(fleet, name):
-    """ttl 0: nothing is kept, and nobody is told to."""
+    """ttl 0: nothing is kept, and clients are told not to keep it."""
     name = f"no/{name}"
     for count in (1, 2):
         response = fleet.ask(0, name)
@@ -123,7 +123,7 @@ def test_cache_control(fleet, name, route, told):
 @pytest.mark.parametrize("route, extra", [("plain", 0), ("swr", 120_000), ("sie", 300_000),
                                           ("both", 90_000), ("split", 2500)])
 def test_its_life_in_redis(fleet, name, route, extra):
-    """As long as it is of any use."""
+    """As long as it is usable."""
     name = f"{route}/{name}"
     fleet.ask(0, name)
     made, fresh, end = envelope_times(fleet, name)
@@ -131,12 +131,12 @@ def test_its_life_in_redis(fleet, name, route, extra):
     assert fresh + extra - 5 <= end <= fresh + extra + 2000
 
 
-# Stale while it is made anew.
+# Stale while it is refreshed.
 
 
 @pytest.mark.parametrize("where", ["redis", "memory"])
 def test_stale_is_served_at_once(fleet, name, where):
-    """By all, while one call of the fleet is under way; then all have the new one."""
+    """By all, during the one call of the fleet; then all have the new one."""
     name = f"swr/{name}"
     fleet.api.hold(name)
     html(fleet, name, "new")
@@ -165,7 +165,7 @@ def test_stale_is_served_at_once(fleet, name, where):
 
 
 def test_stale_and_the_source_fails(fleet, name):
-    """Within `stale` it goes on being served."""
+    """Within `stale` it is still served."""
     name = f"both/{name}"
     put(fleet, name, "old", made=-70, fresh=-5)
     fleet.api.answer(name, status=500)
@@ -173,7 +173,7 @@ def test_stale_and_the_source_fails(fleet, name):
     fleet.api.wait_calls(name, 1)
     assert {response.text for response in fleet.ask_all(name)} == {"old"}
     html(fleet, name, "new")
-    wait_until(lambda: fleet.ask(0, name).text == "new", "it to be made anew")
+    wait_until(lambda: fleet.ask(0, name).text == "new", "it to be refreshed")
 
 
 def test_past_stale_it_is_waited_for(fleet, name):
@@ -193,7 +193,7 @@ def test_without_stale_it_is_waited_for(fleet, name):
 
 
 def test_a_ttl_that_ends(fleet, name):
-    """In memory it is not served a moment longer than in Redis."""
+    """Memory does not serve it longer than Redis has it."""
     name = f"short/{name}"
     html(fleet, name, "old")
     fleet.ask_all(name)
@@ -201,7 +201,7 @@ def test_a_ttl_that_ends(fleet, name):
     wait_until(lambda: {response.text for response in fleet.ask_all(name)} == {"new"}, "the end")
 
 
-# Stale if making it anew fails.
+# Stale if the refresh fails.
 
 
 @pytest.mark.parametrize("failure", [{"status": 500}, {"type": "image/png", "body": "x"},
@@ -219,7 +219,7 @@ def test_stale_if_error(fleet, name, failure):
 
 
 def test_stale_if_error_waits_for_the_source(fleet, name):
-    """It is not served before the source has failed; and by all who waited then."""
+    """It is not served before the source has failed; then all waiting requests get it."""
     name = f"sie/{name}"
     put(fleet, name, "old", made=-70, fresh=-10)
     fleet.api.answer(name, status=503)
@@ -242,7 +242,7 @@ def test_past_stale_error_it_is_an_error(fleet, name):
 
 
 def test_what_is_gone_is_gone(fleet, name):
-    """A 404 of the source is an answer, not an error: nothing old is served."""
+    """A 404 of the source is an answer, not an error: no stale entry is served."""
     name = f"sie/{name}"
     put(fleet, name, "old", made=-70, fresh=-10)
     fleet.api.answer(name, status=404)
@@ -275,7 +275,7 @@ def test_jitter(fleet, name):
 
 
 def test_early(fleet, name):
-    """Before its end a costly entry is made anew by chance, while it is served."""
+    """Before it expires, a costly entry is refreshed by chance, while it is served."""
     early, late, cheap = f"early/{name}", f"late/{name}", f"early/{name}-cheap"
     for each in (early, late, cheap):
         html(fleet, each, "new")
@@ -283,7 +283,7 @@ def test_early(fleet, name):
     for each in (late, cheap):
         assert {fleet.ask(0, each).text for _ in range(50)} == {"old"}
     wait_until(lambda: [is_hit(fleet.ask(0, early)), fleet.api.calls(early)][1],
-               "it to be made anew")
+               "it to be refreshed")
     fleet.wait_value(early, lambda value: value == b"new")
     assert fleet.api.calls(early) == 1
     assert fleet.api.calls(late) == fleet.api.calls(cheap) == 0
@@ -308,7 +308,7 @@ def test_early_is_once_in_the_fleet(fleet, name):
 
 
 def test_negative(fleet, name):
-    """By the whole fleet, in Redis, and readably; a success by hand ends it."""
+    """By the entire fleet, in Redis, and readable; a value that is set by hand ends it."""
     name = f"neg/{name}"
     fleet.api.answer(name, status=500)
     assert cache_status(fleet.ask(0, name))[:2] == ["workerless", "fwd=miss"]
@@ -329,7 +329,7 @@ def test_without_negative_each_request_asks(fleet, name):
     stored = sum(server.counter("stores") for server in fleet.servers)
     fleet.ask_all(name)
     assert fleet.api.calls(name) == 3
-    fleet.hear()  # what Redis was told before that has arrived there
+    fleet.hear()  # what was sent to Redis before that has arrived there
     assert fleet.value(name) is None
     assert sum(server.counter("stores") for server in fleet.servers) == stored
 

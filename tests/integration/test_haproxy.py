@@ -17,7 +17,7 @@ NAMES = [f"menu/{number}" for number in range(8)]
 
 
 def test_page_and_fragments(tmp, run, api, redis, daemon):
-    """The page comes from a web server beside it, which is another of our examples."""
+    """The page comes from a web server, which runs another of our examples."""
     server = daemon(redis=redis.url)
     files = run(fronts.nginx(tmp, server.socket_path))
     front = run(fronts.haproxy(tmp, server.socket_path, skeleton=files.address))
@@ -45,7 +45,7 @@ def make_all(front, api) -> None:
 
 
 def test_one_request_at_a_time(tmp, run, api, daemon):
-    """Each connection carries one request at a time, and is used again."""
+    """Each connection carries one request at a time, and is reused."""
     relay = run(fronts.Relay(tmp, daemon().address))
     front = run(fronts.haproxy(tmp, relay.path))
     for number in range(20):
@@ -68,8 +68,8 @@ def test_two_requests_in_flight_on_one_connection(tmp, run, api, daemon):
 
 
 def ask_and_idle(front, name: str, times: int = 1) -> socket.socket:
-    """A client that asks so often, and reads nothing of the answers. Little of them is on the way:
-    it has a small buffer, and segments as small as a network's, not loopback's."""
+    """A client that sends so many requests and reads no answers. Little of them is in transit: its
+    buffer is small, and its segments are as small as on a network, not as on loopback."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
@@ -96,7 +96,7 @@ def check_others(front, idle, body: bytes, times: int = 1) -> None:
 
 @pytest.mark.parametrize("size_kib", [100, 256])
 def test_idle_readers(tmp, run, api, daemon, size_kib):
-    """Clients that do not read a large fragment delay nobody else. FastCGI can't hold back one
+    """Clients that do not read a large fragment delay no others. FastCGI can't hold back one
     request of a connection, so others must not share it."""
     relay = run(fronts.Relay(tmp, daemon().address))
     front = run(fronts.haproxy(tmp, relay.path))
@@ -111,8 +111,8 @@ def test_idle_readers(tmp, run, api, daemon, size_kib):
 
 
 def test_idle_readers_of_small_fragments(tmp, run, api, daemon):
-    """Those may share a connection, as the example says: the answer that HAProxy can't pass on fits
-    its buffer. (Each client asks for more than the kernel takes for it.)"""
+    """These may share a connection, as the example says: an answer that HAProxy can't pass on fits
+    its buffer. (Each client requests more than the kernel buffers for it.)"""
     relay = run(fronts.Relay(tmp, daemon().address))
     front = run(fronts.haproxy(tmp, relay.path, multiplexed=True))
     body = b"x" * (8 << 10)
@@ -128,8 +128,8 @@ def test_idle_readers_of_small_fragments(tmp, run, api, daemon):
 
 @pytest.mark.parametrize("multiplexed", [False, True])
 def test_client_abort(tmp, run, api, daemon, multiplexed):
-    """HAProxy drops the request without a word and goes on using the connection, even where it
-    carries one request at a time: what comes for it later must not disturb anybody."""
+    """HAProxy drops the request silently and keeps using the connection, even where it carries one
+    request at a time: a late answer must not disturb other requests."""
     relay = run(fronts.Relay(tmp, daemon().address))
     front = run(fronts.haproxy(tmp, relay.path, multiplexed=multiplexed))
     stay, leave = "menu/stays", "menu/left"
@@ -148,7 +148,7 @@ def test_client_abort(tmp, run, api, daemon, multiplexed):
 
 
 def test_health_check(tmp, run, daemon):
-    """HAProxy's own check sees the daemon go and come back."""
+    """HAProxy's own check notices that the daemon is down, and that it is back."""
     server = daemon()
     front = run(fronts.haproxy(tmp, server.socket_path))
     assert get(front.address, "/fragment/a").status == 200

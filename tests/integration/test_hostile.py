@@ -1,5 +1,5 @@
 """Hostile front servers by the hundred, while Redis is killed, stopped, flushed and filled with
-nonsense, and the API is slow, wrong or gone: the daemon goes on answering everybody else.
+nonsense, and the API is slow, wrong or gone: the daemon keeps answering everybody else.
 
 WORKERLESS_HOSTILE_SECONDS is for how long (default 20), WORKERLESS_HOSTILE_SEED repeats what the
 clients send and what happens to Redis."""
@@ -30,7 +30,7 @@ SEED = int(os.environ.get("WORKERLESS_HOSTILE_SEED") or random.randrange(1 << 32
 MEBIBYTE = 1 << 20
 MEMORY = MAX_UNSENT = 4 * MEBIBYTE
 MAX_UNFINISHED = 2 * MEBIBYTE
-MAX_PENDING = 4 * MEBIBYTE  # each of these bytes may take two: in the entry, and on its way
+MAX_PENDING = 4 * MEBIBYTE  # each of these bytes may take two: in the entry, and in transit
 MAX_PARAMS = 65536
 MAX_BODY = MEBIBYTE
 MAX_PARKED = 4000
@@ -97,7 +97,7 @@ def config(directory: Path, port: int, redis: Redis, api: HostileApi) -> str:
 
 
 def nonsense(chance: random.Random, name: str) -> bytes:
-    """A value as nobody ought to write it. Where it is taken for HTML it tells of whom it is."""
+    """A value that nobody should write. If it is taken for HTML, it names its fragment."""
     mark = f"nonsense for {name} ".encode()
     now = int(time.time() * 1000)
     return chance.choice([
@@ -111,8 +111,8 @@ def nonsense(chance: random.Random, name: str) -> bytes:
 
 
 def write_nonsense(redis: Redis, chance: random.Random) -> None:
-    """Values and leases of every kind, which last a moment. Leases that never end are for nobody
-    who is waited for."""
+    """Values and leases of every kind, which last a moment. Leases that never end are only for
+    fragments that no well-behaved client requests."""
     for name in chance.sample(VICTIMS + CONTROLS, 20):
         key, lease = f"worker:{name}", f"lease:{{worker:{name}}}"
         what = chance.randrange(8)
@@ -135,16 +135,16 @@ def write_nonsense(redis: Redis, chance: random.Random) -> None:
 
 
 class HostileTrouble(Trouble):
-    """As a soak's, with more nonsense in it."""
+    """The same as in a soak, with more nonsense."""
 
     kinds = Trouble.kinds + ["write", "write", "flush"]
 
 
-# Those who are well-behaved.
+# Well-behaved clients.
 
 
 class Control:
-    """Keeps sound requests going on one connection, and judges each answer."""
+    """Keeps valid requests in flight on one connection, and checks each answer."""
 
     def __init__(self, address, chance: random.Random) -> None:
         self.connection = Connection(address)
@@ -225,8 +225,8 @@ class Control:
 
 
 class Controls(threading.Thread):
-    """Some of them, in a thread of their own, so that they wait for nobody but the daemon. stop()
-    fails if one of them has, and look() as soon as that is known."""
+    """Several of them, in a thread of their own, so that they wait only for the daemon. stop()
+    fails if one of them has failed, and look() as soon as that is known."""
 
     def __init__(self, addresses, chance: random.Random) -> None:
         super().__init__(daemon=True)
@@ -265,34 +265,34 @@ class Controls(threading.Thread):
 
 
 def is_of(name: str, body: bytes) -> bool:
-    """Whether the body was made for that name, by whomever."""
+    """Whether the body was made for that name, no matter who wrote it."""
     if body.startswith(b"nonsense"):
         mark = f"nonsense for {name} ".encode()
         return re.fullmatch(b"(%s)+[\0-\xff]{0,256}" % re.escape(mark), body, re.DOTALL) is not None
     return body == f'<div id="{name}">result for {name}</div>'.encode()
 
 
-# What is to be seen afterwards.
+# What is checked afterwards.
 
 
 def peak_bytes(server: Workerless) -> int:
-    """The most resident memory that it has had."""
+    """The peak of its resident memory."""
     status = Path(f"/proc/{server.pid}/status").read_text("ascii")
     return int(re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE).group(1)) * 1024
 
 
 def allowed_bytes(before: int) -> int:
-    """All that peers can make the daemon hold. A parked request, its flight and its call take some
-    KiB; a connection that is not read from has up to 64 KiB of its own to send."""
+    """Everything that peers can make the daemon hold. A parked request, its flight and its call
+    take some KiB; a connection that is not read from has up to 64 KiB of its own to send."""
     budgets = MEMORY + MAX_UNSENT + MAX_UNFINISHED + 2 * MAX_PENDING
     parked = MAX_PARKED * 8192
     return before + int(1.25 * (budgets + parked + CALLS * MAX_BODY + CONNECTIONS * 65536))
 
 
 def assert_all_gone(daemon: Workerless, api: HostileApi, redis: Redis, descriptors: int) -> None:
-    """Of the hostile clients nothing is left: no connection, no request, no lease that is renewed.
-    What is still being made ends by the timeout of its source. Redis is connected again first: else
-    its two descriptors would stand for two connections that are still open."""
+    """Nothing of the hostile clients is left: no connection, no request, no lease that is renewed.
+    Fragments in progress end by the timeout of their source. Redis must be connected first: else
+    two connections that are still open would be taken for those to Redis."""
     wait_armed(redis)
     wait_until(lambda: daemon.descriptors_beside(api.port) == descriptors,
                "the connections to be closed")
@@ -320,7 +320,7 @@ def test_hostile_clients(tmp, run, redis, capsys):
     trouble = HostileTrouble(redis, random.Random(SEED),
                              lambda where: write_nonsense(where, chance))
     wait_armed(redis)
-    ask(addresses[0], "/fragment/checked/first")  # what is opened once is there
+    ask(addresses[0], "/fragment/checked/first")  # what is opened only once is open now
     descriptors, before = daemon.descriptors_beside(api.port), daemon.resident_bytes()
     controls = Controls(addresses, random.Random(SEED))
     local, remote = addresses
@@ -347,5 +347,5 @@ def test_hostile_clients(tmp, run, redis, capsys):
     assert clients.told["cut"] == 0 or "exceed max_unsent: closing" in daemon.log()
     assert answers.get(200, 0) > sum(answers.values()) / 4, answers
     assert_all_gone(daemon, api, redis, descriptors)
-    # Sanitizers keep what was freed, so that their memory says nothing.
+    # Sanitizers keep freed memory, so its size means nothing.
     assert not telling or peak <= allowed, f"{peak} bytes of memory, {allowed} are allowed"

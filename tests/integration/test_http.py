@@ -1,5 +1,5 @@
-"""What the front server's client sees: methods, names, statuses, headers, and what a source's
-answers become."""
+"""What the front server's client sees: methods, names, statuses, headers, and what it gets for each
+answer of a source."""
 
 import re
 
@@ -128,7 +128,7 @@ def test_bad_names(connection, name):
 @pytest.mark.parametrize("name", ["n" * 255, "n.", "n..", "n.html", "n/a/b", "n a", "n+a", "né",
                                   "n☃", "n%41", "n{x}", "n?q", "n#f", "n\"<&>'"])
 def test_good_names(connection, peer, name):
-    """They come decoded from the front server, and go percent-encoded to the API."""
+    """They arrive decoded from the front server, and are sent percent-encoded to the API."""
     response = connection.request(extra={"DOCUMENT_URI": f"/fragment/{name}"})
     assert response.status == 200
     escaped = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") \
@@ -272,7 +272,7 @@ def test_not_ready_within_the_hold(get, peer):
     assert peer.api.calls(name) == 1
 
 
-# What the API's answers become.
+# What clients get for the API's answers.
 
 
 @pytest.mark.parametrize("status, seen", [
@@ -439,7 +439,7 @@ def test_headers_of_the_api_stay_there(get, peer):
 
 
 def test_nothing_of_the_client_goes_to_the_api(get, peer):
-    """What is forwarded is what the key holds: the name."""
+    """What is forwarded is exactly what the key holds: the name."""
     name = new_name()
     assert get(name, query="q=secret", headers={
         "Cookie": "secret=1", "Authorization": "Basic secret", "User-Agent": "secret",
@@ -451,7 +451,7 @@ def test_nothing_of_the_client_goes_to_the_api(get, peer):
 
 @pytest.mark.parametrize("kind", ["text/html\x01x", "text/html; a=\"" + "y" * 9000 + '"'])
 def test_odd_types(get, peer, kind):
-    """Whatever it becomes, the response is sound (its headers are checked on the way)."""
+    """Whatever the status, the response is valid (fcgi.py checks its headers)."""
     name = new_name()
     peer.api.answer(name, type=kind, body="odd")
     response = get(name)
@@ -469,7 +469,7 @@ def test_a_response_of_a_connection_of_its_own(peer):
 
 
 def test_a_request_without_a_path(daemon):
-    """As by an nginx without fastcgi_param lines: said once."""
+    """As sent by an nginx without fastcgi_param lines: it is logged once."""
     server = daemon()
     with Connection(server.address) as connection:
         for _ in range(3):

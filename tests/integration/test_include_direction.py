@@ -125,7 +125,7 @@ def test_headers_form_no_cycle():
 
 
 def test_the_way_that_readme_names():
-    """To follow a request: every file is there, and below the one before it."""
+    """The walks of a request: every file exists, and is below the one before it."""
     way = re.findall(r"`(\w+/\w+\.c)`", (TOP / "README.md").read_text(encoding="utf-8"))
     assert len(way) > 5 and [path for path in way if path not in sources()] == []
     places = [place(path) for path in way]

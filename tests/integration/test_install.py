@@ -1,4 +1,4 @@
-"""What `make install` puts where, who may read it, and that it works as it is installed."""
+"""What `make install` puts where, who may read it, and that it works once installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SYSTEMD = shutil.which("systemd-sysusers") and shutil.which("systemd-analyze")
 
 
 def make(*arguments: str) -> str:
-    """make, as a user would call it: nothing of a make that has started the tests."""
+    """make, as a user would call it, without the environment of a make that runs the tests."""
     environment = {name: value for name, value in os.environ.items()
                    if name not in ("DESTDIR", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
     done = subprocess.run(["make", "-s", "-C", str(BUILD), *arguments], stdin=subprocess.DEVNULL,
@@ -81,7 +81,7 @@ def settings(unit: str) -> Dict[str, List[str]]:
 
 
 def test_modes(installed):
-    """What may hold passwords is not for everybody; the example beside it may be read."""
+    """What may hold passwords is not readable for everybody; the example beside it is."""
     assert installed.mode("etc/workerless/workerless.conf") == 0o640
     assert installed.mode("etc/workerless/environment") == 0o600
     for name in ("sysusers.d/workerless.conf", "share/workerless/conf/workerless.conf",
@@ -90,7 +90,7 @@ def test_modes(installed):
 
 
 def test_reinstall_and_uninstall(tmp, installed):
-    """What the administrator has changed stays as it is, its mode too. All else goes."""
+    """What the administrator has changed stays, with its mode. Everything else is removed."""
     config = installed.find("etc/workerless/workerless.conf")
     environment = installed.find("etc/workerless/environment")
     config.write_text("# mine\n")
@@ -183,7 +183,7 @@ def test_the_installed_config_reaches_redis(tmp, run, installed):
     wait_until(lambda: redis.keys() == ["worker:a"], "the result to be in Redis")
 
 
-# A password out of the environment, as systemd puts it there.
+# A password from the environment, as systemd sets it.
 
 PASSWORD_CONFIG = """cache { redis = "redis://:${REDIS_PASSWORD}@127.0.0.1:PORT" }
 source "s" { type = "simulated"  delay = "0" }
@@ -209,7 +209,7 @@ def test_password_of_the_environment(tmp, run, password, written):
 
 
 def test_password_that_is_refused(tmp):
-    """How it is to be written is said, and the password isn't."""
+    """The log says how to write it, but not the password."""
     config = tmp / "workerless.conf"
     config.write_text(PASSWORD_CONFIG.replace("PORT", "6379"))
     for password in ("s3cret%", "s3cret%zz"):

@@ -35,7 +35,7 @@ def test_connects(tmp, run, api, redis, daemon):
 @pytest.mark.parametrize("reset", [False, True])
 def test_client_abort(tmp, run, api, daemon, reset):
     """lighttpd takes a FIN for a half-close, and sees a RST only if it had not read the request at
-    once. So the request may stay parked, and its result is thrown away: no harm is done."""
+    once. So the request may stay parked, and its result is discarded, which does no harm."""
     front = run(fronts.lighttpd(tmp, daemon(extra="max_parked = 1").socket_path))
     fronts.ask_and_leave(front, api, "left", reset=reset)
     fronts.check_flight_goes_on(front, api, "left")
@@ -63,7 +63,7 @@ def test_spawned_client_abort(tmp, run, api):
 
 
 def test_spawns_again(tmp, run, api):
-    """A daemon that ended is started anew by lighttpd."""
+    """lighttpd restarts a daemon that has ended."""
     front = run(fronts.lighttpd_spawn(tmp, api_config(api)))
     assert get(front.address, "/fragment/a").status == 200
     [first] = children(front.pid)

@@ -1,4 +1,4 @@
-"""What peers can cause again and again does not fill the log, and is counted."""
+"""Messages that peers can cause again and again do not fill the log, and are counted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def left_out(found: List[str]) -> int:
 
 
 def fail_many(connection: Connection, count: int) -> None:
-    """Requests for fragments that all have another name, and all fail."""
+    """Requests for fragments with different names, which all fail."""
     for first in range(0, count, BATCH):
         numbers = range(first, min(first + BATCH, count))
         connection.send_raw(b"".join(fcgi.request(f"/fragment/down/{number}", 1 + number - first)
@@ -51,20 +51,20 @@ def fail_many(connection: Connection, count: int) -> None:
 
 @pytest.fixture
 def failing(daemon, api):
-    """A daemon whose sources all fail: nobody listens there any longer."""
+    """A daemon whose sources all fail: nothing listens there any more."""
     server = daemon(TWO_SOURCES.format(api=api.url))
     api.stop()
     return server
 
 
 def test_a_flood_of_failures(failing):
-    """A few lines, and one with the count; nothing else is hidden by them."""
+    """A few lines, and one with the count; they suppress nothing else."""
     count = scaled(3000, least=200)
     with Connection(failing.address) as connection:
         fail_many(connection, count)
         assert connection.request("/fragment/other/x").status == 502
     wait_until(lambda: lines(failing, "other/x"), "the other source's failure to be logged")
-    failing.stop()  # what was left out until now is told at the end
+    failing.stop()  # what was suppressed is counted at the end
     found = lines(failing, " flight: ", "down/")
     written = [line for line in found if "more in" not in line]
     assert len(found) <= 4 * BURST, f"{len(found)} lines for {count} failures"
@@ -94,7 +94,7 @@ def test_a_failure_that_repeats_itself(daemon, api):
 
 
 def test_each_bound_that_is_reached_is_told(daemon, api):
-    """One does not hide another, though all of them are refusals."""
+    """One does not suppress another, though all of them are rejections."""
     server = daemon(extra="max_parked = 5\nmax_flights = 2\nmax_connection_requests = 4")
     api.hold("a", "b")
 
@@ -124,7 +124,7 @@ def test_each_bound_that_is_reached_is_told(daemon, api):
 
 
 def test_a_redis_that_comes_and_goes(daemon, tmp, run, api):
-    """What is written last says whether it is in use now."""
+    """The last message says whether it is in use now."""
     redis = run(FakeRedis(tmp))
     redis.say("CLIENT TRACKING", CLOSE)
     server = daemon(api_config(api, redis=redis.url))

@@ -82,7 +82,7 @@ def test_warning_under_spawn_fcgi(tmp, run, syslog):
 
 @pytest.mark.skipif(bool(wrapper_command()), reason="the wrapper takes descriptors of its own")
 def test_closed_descriptors(tmp, run, syslog):
-    """None of our sockets becomes stderr, where a client would be sent the log."""
+    """None of our sockets becomes stderr, which would send the log to a client."""
     shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
     server = run(Workerless(tmp, CONFIG, args=["-v"], wrapper=[*shell, *wrapper_command()]))
     assert "result for a" in ask(server.address).text

@@ -82,8 +82,8 @@ def test_stampede_makes_one_call(tmp, run, api, redis, daemon):
 
 
 def test_new_names_are_limited(tmp, run, api, daemon):
-    """One client gets only so many names made that it has made up, by single requests and by
-    streams. What page-fragment.js does with a 429 is to try again a bit later."""
+    """One client can have only so many invented names generated, by single requests and by streams.
+    page-fragment.js retries a 429 a bit later."""
     front = run(fronts.nginx(tmp, daemon().socket_path))
     begin = time.monotonic()
     replies = get_many(front.address, [f"/fragment/user/{number}" for number in range(300)])
@@ -99,8 +99,8 @@ def test_new_names_are_limited(tmp, run, api, daemon):
 
 
 def test_fixed_names_are_not_limited(tmp, run, daemon):
-    """Those of workerless.conf can be asked for as often as a client wants, also by one that is
-    over the limit for others."""
+    """Those of workerless.conf can be requested as often as a client wants, even if it is over the
+    limit for others."""
     front = run(fronts.nginx(tmp, daemon().socket_path))
     text = (fronts.TOP / "conf/workerless.conf").read_text("utf-8")
     names = re.findall(r'^fragment "([^"*]+)"', text, re.MULTILINE)

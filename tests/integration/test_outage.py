@@ -1,5 +1,5 @@
-"""A Redis that is gone, hangs, is full, refuses, or says what no Redis says: every request is
-answered, nothing is lost or leaks, and all is as before once it is well again."""
+"""A Redis that is down, hangs, is full, refuses, or sends nonsense: every request is answered,
+nothing is lost or leaks, and everything works as before once Redis is back."""
 
 import os
 import re
@@ -46,8 +46,8 @@ def connection(server, run):
 
 
 def descriptors(server) -> int:
-    """How many it has open, connections to the API not counted: those are kept for the next call.
-    All else here is local."""
+    """How many it has open, without connections to the API, which are kept for the next call.
+    Everything else here is local."""
     of_api = {line.split()[9] for line in
               Path(f"/proc/{server.pid}/net/tcp").read_text("ascii").splitlines()[1:]}
     links = [os.readlink(path) for path in Path(f"/proc/{server.pid}/fd").iterdir()]
@@ -55,7 +55,7 @@ def descriptors(server) -> int:
 
 
 def answered(connection, names) -> None:
-    """All are asked at once, and answered by the source."""
+    """All are requested at once, and answered by the source."""
     names = list(names)
     connection.send_raw(b"".join(fcgi.request(f"/fragment/{name}", 100 + number)
                                  for number, name in enumerate(names)))
@@ -74,8 +74,8 @@ def stored(redis, connection, name: str) -> None:
 
 
 def test_hanging(server, connection, redis):
-    """It is answered within a few timeouts at first, and then at once: nobody waits for a Redis
-    that is known to hang."""
+    """It is answered within a few timeouts at first, and then at once: requests do not wait for a
+    Redis that is known to hang."""
     for number in range(3):
         stored(redis, connection, f"before{number}")
         open_before = descriptors(server)
@@ -92,12 +92,12 @@ def test_hanging(server, connection, redis):
         wait_until(lambda: server.log().count(BACK) == number + 1, "Redis to be back")
         wait_armed(redis)
         stored(redis, connection, f"after{number}")
-        wait_until(lambda: descriptors(server) <= open_before, "its descriptors to be given back")
+        wait_until(lambda: descriptors(server) <= open_before, "its descriptors to be closed")
         wait_until(lambda: redis.clients() == 2, "its connections to be closed")
 
 
 def test_stale_is_served_while_it_hangs(server, connection, redis, api):
-    """What memory has is served within its stale time, at once."""
+    """What memory holds is served within its stale time, at once."""
     assert connection.request("/fragment/sie/a").status == 200
     wait_until(lambda: detail(connection.request("/fragment/sie/a")) == "memory", "memory in use")
     redis.pause()
@@ -114,7 +114,7 @@ def test_stale_is_served_while_it_hangs(server, connection, redis, api):
 
 
 def test_away_while_others_are_waited_for(server, connection, redis, api):
-    """Another process holds the lease when Redis goes: who waits for it makes it alone."""
+    """Another process holds the lease when Redis fails: the one that waits generates by itself."""
     redis.command("SET", "lease:{worker:a}", "other", "PX", 600_000)
     connection.send_raw(fcgi.request("/fragment/a"))
     wait_until(lambda: redis.calls_of("evalsha") + redis.calls_of("eval") >= 1, "the claim")
@@ -127,7 +127,7 @@ def test_away_while_others_are_waited_for(server, connection, redis, api):
 
 
 def test_away_while_it_is_made(server, connection, redis, api):
-    """The lease is lost with Redis; what was made is served, and kept in memory."""
+    """The lease is lost with Redis; the result is served, and kept in memory."""
     api.hold("a")
     connection.send_raw(fcgi.request("/fragment/a"))
     api.wait_calls("a", 1)
@@ -151,7 +151,8 @@ def assert_said_once(server, why):
 
 
 def test_full(server, connection, redis):
-    """noeviction: reads go on, writes are refused; said now and then, not with every request."""
+    """noeviction: reads work, writes are refused; this is logged now and then, not for every
+    request."""
     redis.command("SET", "worker:there", "kept", "EX", 600)
     redis.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
     redis.command("CONFIG", "SET", "maxmemory", "1")
@@ -190,7 +191,8 @@ def test_readonly_replica(tmp, run, api):
 
 
 def test_damaged_and_readonly(tmp, run, api):
-    """A damaged entry that can't be removed: made anew, and Redis is not asked without end."""
+    """A damaged entry that can't be removed: it is regenerated, and Redis is not asked
+    endlessly."""
     server, replica = beside_a_replica(tmp, run, api, "a", "workerless/1 damaged")
     with Connection(server.address) as connection:
         for number in range(3):
@@ -199,7 +201,7 @@ def test_damaged_and_readonly(tmp, run, api):
 
 
 def test_a_lease_without_end(server, connection, redis, api):
-    """Somebody has set it by hand, without expiry: who waits does not ask again and again."""
+    """Somebody has set it by hand, without expiry: waiting requests do not ask again and again."""
     redis.command("SET", "lease:{worker:a}", "for ever")
     connection.send_raw(fcgi.request("/fragment/a"))
     wait_until(lambda: redis.calls_of("evalsha") + redis.calls_of("eval") >= 1, "the claim")
@@ -226,7 +228,7 @@ def test_auth_is_asked_for(tmp, run, api):
 
 
 def test_too_many_clients(tmp, run, redis, api):
-    """-ERR max number of clients reached, unasked, and the connection is closed."""
+    """-ERR max number of clients reached, before any command, and the connection is closed."""
     redis.command("CONFIG", "SET", "maxclients", "1")
     server = run(Workerless(tmp, config(api, redis.url)))
     server.wait_log(AWAY)
@@ -251,7 +253,7 @@ def test_a_user_without_scripts(tmp, run, redis, api):
         stored(redis, connection, "b")
 
 
-# Talking nonsense.
+# Nonsense.
 
 
 @pytest.fixture
@@ -268,7 +270,7 @@ def module_fake():
 
 @pytest.fixture(scope="module")
 def module_victim(module_fake):
-    """The daemon; its fragments are simulated, and at once."""
+    """The daemon; its fragments are simulated, without delay."""
     tmp, redis = module_fake
     text = (f'cache {{ redis = "{redis.url}" redis_timeout = "100ms" }}\n'
             'source "quick" { type = "simulated" delay = "0" }\n'
@@ -281,7 +283,7 @@ def module_victim(module_fake):
 
 @pytest.fixture
 def victim(module_victim):
-    """The same, started anew if a test has ended it, or made it hang."""
+    """The same, restarted if a test has ended it or made it hang."""
     server, redis = module_victim
     redis.normal()
     try:
@@ -324,8 +326,8 @@ NONSENSE = {
 
 
 def survives(server, redis, name: str) -> None:
-    """A few requests are answered, whatever becomes of Redis; and it is not asked without end. (A
-    Redis may well say that somebody else makes the fragment: 202.)"""
+    """A few requests are answered, whatever Redis does; and it is not asked endlessly. (A Redis may
+    well say that another process generates the fragment: 202.)"""
     asked = len(redis.commands)
     with Connection(server.address) as connection:
         for number in range(3):
@@ -345,12 +347,12 @@ ONLY_NEW = ("SCRIPT", "PING", "CLIENT ID", "SUBSCRIBE", "CLIENT TRACKING")  # co
     ("GETRANGE",), ("EVAL", "EVALSHA"), ("SCRIPT",), ("PING",), ("CLIENT ID",), ("SUBSCRIBE",),
     ("CLIENT TRACKING",), ("DEL", "SCAN", "SET", "PTTL")], ids=lambda each: each[0])
 def test_nonsense(victim, commands):
-    """Every kind of it as the answer to a command; then Redis is well again."""
+    """Every kind of it as the answer to a command; then Redis behaves again."""
     server, redis = victim
     try:
         for number, (case, saying) in enumerate(NONSENSE.items()):
             if commands[0] == "PING" and number % 5:
-                continue  # without a PONG, connecting anew takes longer and longer
+                continue  # without a PONG, reconnecting takes longer and longer
             for command in commands:
                 redis.say(command, saying)
             if commands[0] in ONLY_NEW:
@@ -398,7 +400,7 @@ def recovers(server, redis) -> None:
     b"*2\r\n$11\r\nunsubscribe\r\n$20\r\n__redis__:invalidate\r\n",
 ], ids=lambda data: data.decode().replace("\r\n", "|"))
 def test_unasked(victim, data):
-    """Said to both connections without being asked, alone and a thousand times."""
+    """Sent on both connections without a command, once and a thousand times."""
     server, redis = victim
     for each in (data, data * 1000):
         redis.interject(each)
@@ -437,7 +439,7 @@ def test_nothing_leaks(victim):
 
 
 def test_large_values(server, connection, redis, api):
-    """15 MiB by hand: answered whole; the connection to Redis is kept."""
+    """15 MiB by hand: answered completely; the connection to Redis is kept."""
     body = b"<p>" + b"large" * (3 << 20)
     redis.command("SET", "worker:large", body, "EX", 600)
     for _ in range(3):

@@ -1,5 +1,5 @@
 """Flights and waiters: one slow call for any number of requests, waiters that leave, and every
-bound at, below and above its value."""
+limit at, below and above its value."""
 
 from contextlib import ExitStack
 
@@ -17,7 +17,7 @@ def start(name: str, request_id: int = 1, **options) -> bytes:
 
 
 def assert_refused(response) -> None:
-    """Too much of something: 503, to be tried again."""
+    """Over a limit: 503, to be retried."""
     assert (response.status, response.protocol_status) == (503, fcgi.REQUEST_COMPLETE)
     assert int(response.headers["retry-after"]) > 0
     assert response.headers["cache-control"] == "no-store"
@@ -190,7 +190,7 @@ def test_leaving_and_coming_back(daemon, api):
     assert api.calls("a") == 1
 
 
-# Bounds.
+# Limits.
 
 
 def test_max_parked(daemon, api):
@@ -219,8 +219,7 @@ def test_max_parked(daemon, api):
 
 
 def test_max_parked_purges(tmp, run, daemon, api):
-    """A purge is parked too; and while it goes on, though its sender left, it takes a place among
-    the purges."""
+    """A purge is parked too. If its sender leaves while it goes on, it still counts as a purge."""
     redis = run(FakeRedis(tmp))
     redis.say("SCRIPT", b"-ERR no\r\n")  # so scripts come as EVAL
     redis.say("EVAL", SILENCE)
@@ -246,7 +245,7 @@ def test_max_parked_purges(tmp, run, daemon, api):
         assert not connection.responses[6].records
         redis.say("EVAL", b":1\r\n")
         redis.normal("GETRANGE")
-        redis.drop_all()  # which is the end of all that is under way
+        redis.drop_all()  # which ends everything in progress
         for number in (1, 6):
             assert connection.response(number).status == 200
         wait_until(lambda: connection.request("/fragment/e", 5, method="PURGE").status == 204,
@@ -291,7 +290,7 @@ def test_max_flights(daemon, api):
 
 @pytest.mark.parametrize("transport", ["unix", "tcp"])
 def test_max_connections(daemon, transport):
-    """The peer beyond it waits in the backlog."""
+    """The connection over the limit waits in the backlog."""
     server = daemon(extra="max_connections = 3", listen=transport)
     with ExitStack() as stack:
         opened = []
@@ -368,7 +367,7 @@ def test_max_params(daemon, size):
 
 @pytest.mark.parametrize("told", [True, False])
 def test_max_request_body(daemon, told):
-    """Too long by its CONTENT_LENGTH, or only by what comes."""
+    """Too long by its CONTENT_LENGTH, or only by what arrives."""
     server = daemon(extra='max_request_body = "2KiB"')
     extra = {} if told else {"CONTENT_LENGTH": "0"}
     with Connection(server.address) as connection:
@@ -390,7 +389,8 @@ def test_no_body_allowed(daemon):
 
 
 def test_receive_timeout(daemon, api):
-    """A request that does not arrive whole ends by 408; its siblings go on."""
+    """A request that does not arrive completely ends with 408; others on the connection
+    continue."""
     server = daemon(extra='receive_timeout = "150ms"')
     api.hold("a")
     with Connection(server.address) as connection:
@@ -416,11 +416,11 @@ def test_who_goes_on_sending_is_given_up(daemon, transport):
         connection.expect_close()  # of its side: it reads on
         connection.socket.send(fcgi.record(fcgi.STDIN, 1, bytes(100)))
         lingering = server.descriptors()
-        wait_until(lambda: server.descriptors() < lingering, "the connection to be given up")
+        wait_until(lambda: server.descriptors() < lingering, "the connection to be closed")
 
 
 def test_idle_timeout(daemon, api):
-    """Idle is a connection without requests, not one with a parked request."""
+    """A connection is idle if it has no requests, not if one is parked."""
     server = daemon(extra='idle_timeout = "150ms"')
     api.hold("a")
     with Connection(server.address) as idle, Connection(server.address) as used, \
@@ -437,7 +437,7 @@ def test_idle_timeout(daemon, api):
 
 
 def test_send_timeout(daemon, api):
-    """A peer that takes nothing loses its connection, not the daemon its memory."""
+    """A peer that reads nothing loses its connection, and the daemon loses no memory."""
     server = daemon(extra='send_timeout = "200ms"')
     api.answer("a", type="text/html", body="x" * (1 << 20))
     with Connection(server.address) as other:
@@ -445,7 +445,7 @@ def test_send_timeout(daemon, api):
         before = server.descriptors()
         with Connection(server.address) as connection:
             connection.send_only(b"".join(start("a", number) for number in range(1, 33)))
-            wait_until(lambda: server.descriptors() == before, "the connection to be given up")
+            wait_until(lambda: server.descriptors() == before, "the connection to be closed")
         assert other.request("/fragment/a").status == 200
 
 

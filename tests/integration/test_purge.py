@@ -1,4 +1,4 @@
-"""PURGE: who may, what goes away and where, and what becomes of a result that is being made."""
+"""PURGE: who may, what is removed and where, and what happens to a result in progress."""
 
 import re
 import signal
@@ -92,7 +92,7 @@ def test_a_204_has_no_body(fleet, name):
     assert "content-length" not in response.headers and "cache-status" not in response.headers
 
 
-# What goes away.
+# What is removed.
 
 
 def test_hard(fleet, name):
@@ -113,7 +113,7 @@ def test_hard(fleet, name):
     ("exact", 204, False), ("Exact, soft", 204, True), ("soft,exact", 204, True),
     ("hard", 400, True), ("soft, x", 400, True), ("softer", 400, True)])
 def test_how(fleet, name, value, status, kept):
-    """What is not understood does nothing, and says so."""
+    """An invalid purge does nothing, and the answer says so."""
     fleet.ask(0, name)
     fleet.wait_value(name)
     response = fleet.purge(0, name, headers={"Workerless-Purge": value})
@@ -122,7 +122,7 @@ def test_how(fleet, name, value, status, kept):
 
 
 def test_soft_with_stale(fleet, name):
-    """The old one is served at once while one flight makes a new one."""
+    """The old one is served at once while one flight generates a new one."""
     name = f"swr/{name}"
     html(fleet, name, "old")
     in_memory(fleet, name)
@@ -144,7 +144,7 @@ def test_soft_with_stale(fleet, name):
 
 
 def test_soft_with_stale_error(fleet, name):
-    """The old one is served if no new one can be made."""
+    """The old one is served if no new one can be generated."""
     name = f"sie/{name}"
     html(fleet, name, "old")
     in_memory(fleet, name)
@@ -167,7 +167,7 @@ def test_soft_without_either_is_a_miss(fleet, name):
 
 @pytest.mark.parametrize("headers", [{}, SOFT], ids=["hard", "soft"])
 def test_values_of_others(fleet, name, headers):
-    """A plain string can't be marked; it goes away. So does what is no string at all."""
+    """A plain string can't be marked; it is removed. So are other types."""
     fleet.redis.command("SET", f"worker:{name}", "by hand", "EX", 60)
     in_memory(fleet, name)
     assert fleet.purge(0, name, headers=headers).status == 204
@@ -182,7 +182,7 @@ def test_values_of_others(fleet, name, headers):
 
 @pytest.mark.parametrize("odd", ["a b", "a{b}c", "50%", "é", "x*y", "x?y", "x[y]", "x\\y"])
 def test_odd_names(fleet, name, odd):
-    """Only the fragment of just that name goes away."""
+    """Only the fragment of exactly that name is removed."""
     odd = f"{name}{odd}"
     other = odd.replace("*", "z").replace("?", "z").replace("[y]", "y").replace("\\", "") + "z"
     for each in (odd, other):
@@ -197,9 +197,9 @@ def test_odd_names(fleet, name, odd):
 
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
 def test_prefix(fleet, name, soft):
-    """Those that begin so, of thousands; in Redis and in every memory."""
+    """Those with the prefix, of thousands; in Redis and in every memory cache."""
     count = scaled(3000, least=300)
-    prefix = f"swr/{name}/user[1]*"  # nothing of it is a pattern
+    prefix = f"swr/{name}/user[1]*"  # no character of it is special
     inside = [f"{prefix}/{number}" for number in range(count)]
     outside = [f"swr/{name}/user1x{number}/1" for number in range(count // 4)] + \
         [f"swr/{name}/user[1]", f"swr/{name}", f"swr/{name}/user[1]z"]
@@ -239,7 +239,7 @@ def test_prefix(fleet, name, soft):
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_a_name_that_ends_in_an_asterisk(fleet, name, exact):
-    """With "exact" it stands for itself alone."""
+    """With "exact" it stands for itself."""
     inside = [f"{name}*", f"{name}*1", f"{name}1"]
     for each in inside:
         in_memory(fleet, each)
@@ -262,14 +262,14 @@ def test_everything(tmp, run, redis, api):
     assert not is_hit(fleet.ask(1, "a")) and not is_hit(fleet.ask(0, "b/c"))
 
 
-# While it is made.
+# While it is generated.
 
 
 @pytest.mark.parametrize("purger", [0, 1], ids=["own", "another's"])
 @pytest.mark.parametrize("what", ["name", "prefix"])
 @pytest.mark.parametrize("headers", [{}, SOFT], ids=["hard", "soft"])
 def test_during_generation(fleet, name, purger, what, headers):
-    """Who waits gets the result, nobody keeps it, who comes later gets a new one."""
+    """Waiting requests get the result, nobody keeps it, and later requests get a new one."""
     html(fleet, name, "first")
     fleet.api.hold(name)
     fleet.send(0, name, (1, 2, 3))
@@ -292,7 +292,7 @@ def test_during_generation(fleet, name, purger, what, headers):
 
 
 def test_during_generation_the_old_result_is_last(fleet, name):
-    """The result that was begun before the purge comes after the newer one."""
+    """The result that was begun before the purge arrives after the newer one."""
     html(fleet, name, "first")
     fleet.api.hold(name)
     fleet.send(0, name, (1,))
@@ -310,8 +310,8 @@ def test_during_generation_the_old_result_is_last(fleet, name):
 
 @pytest.mark.parametrize("purger", [0, 1], ids=["own", "another's"])
 def test_during_a_refresh(fleet, name, purger):
-    """An old entry is there, and being replaced, when the purge comes: neither is to be had by
-    those who come later."""
+    """An old entry exists and is being refreshed when the purge comes: later requests get
+    neither."""
     name = f"brief/{name}"
     html(fleet, name, "old")
     fleet.ask(0, name)
@@ -375,7 +375,7 @@ def scripts_of_purge(fleet, name: str, headers: dict) -> int:
 @pytest.mark.parametrize("headers", [{}, SOFT], ids=["hard", "soft"])
 @pytest.mark.parametrize("what", ["name", "prefix"])
 def test_cost_of_one_key(alone, name, what, headers):
-    """The fragment is being made: one script purges it, and nobody looks again."""
+    """The fragment is in progress: one script purges it, and it is not looked up again."""
     begin(alone, [name], 1000)
     assert scripts_of_purge(alone, name + ("*" if what == "prefix" else ""), headers) == 1
     alone.api.release(name)
@@ -384,7 +384,7 @@ def test_cost_of_one_key(alone, name, what, headers):
 
 @pytest.mark.parametrize("headers", [{}, SOFT], ids=["hard", "soft"])
 def test_cost_of_a_prefix(alone, name, headers):
-    """One script for each key that begins so, however many others are being made."""
+    """One script for each key with the prefix, however many others are in progress."""
     begin(alone, [f"other/{number}" for number in range(scaled(200, least=50))], 1000)
     assert scripts_of_purge(alone, f"{name}*", headers) == 0
     begin(alone, [f"{name}/{number}" for number in range(5)], 2000)
@@ -427,7 +427,7 @@ def test_memory_only(daemon, api):
         assert purge("swr/x", headers=SOFT) == 204
         assert is_hit(get("swr/x")) and get("swr/x").text == "old"
         api.release("swr/x")
-        wait_until(lambda: get("swr/x").text == "new", "it to be made anew")
+        wait_until(lambda: get("swr/x").text == "new", "it to be refreshed")
 
 
 def test_memory_only_during_generation(daemon, api):
@@ -448,7 +448,7 @@ def test_memory_only_during_generation(daemon, api):
 
 
 def test_one_of_many_fails(tmp, run, daemon):
-    """It is told, though Redis is there and did the others."""
+    """The failure is reported, though Redis is there and purged the others."""
     redis = run(FakeRedis(tmp))
     redis.say("SCRIPT", b"-ERR no\r\n")  # so scripts come as EVAL
     server = daemon(redis=redis.url, extra=OPEN)
@@ -465,7 +465,7 @@ def test_one_of_many_fails(tmp, run, daemon):
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_redis_is_away(tmp, run, daemon, api, how):
-    """Then nobody can say that it is gone everywhere: 503."""
+    """Then nobody knows whether it is removed everywhere: 503."""
     redis = run(Redis(tmp))
     server = daemon(redis=redis.url, extra=OPEN)
     server.wait_log("redis: connected")

@@ -1,5 +1,5 @@
-"""What comes in an unlucky order: a change behind a reply, Redis gone in the middle of it, a server that
-never ends what it says."""
+"""Events in an unlucky order: a change after a reply, a Redis that fails halfway, a server that
+never finishes a reply."""
 
 import os
 import signal
@@ -52,8 +52,8 @@ def test_result_too_large_for_redis(run, tmp, api, redis):
 
 
 def test_joins_after_the_change(run, tmp, api, redis):
-    """Redis has told of the change, and somebody asks after that: the reply from before is not for
-    them."""
+    """Redis has reported the change, and then a request arrives: it must not get the earlier
+    reply."""
     with Relay(tmp, redis) as relay:
         server = start(run, tmp, api, relay.url, redis=redis)
         redis.command("SET", "worker:a", "old", "EX", 600)
@@ -65,7 +65,7 @@ def test_joins_after_the_change(run, tmp, api, redis):
             relay.wait_held("commands", b"old")
             redis.command("SET", "worker:a", "new", "EX", 600)
             redis.command("DEL", "worker:mark1")
-            number = 10  # the change has been heard of when this one is out of memory
+            number = 10  # the change has arrived when this one is no longer in memory
             while True:
                 connection.send_raw(fcgi.request("/fragment/mark1", number))
                 connection.sync()
@@ -81,8 +81,8 @@ def test_joins_after_the_change(run, tmp, api, redis):
 
 
 def test_stale_is_kept_when_redis_goes(run, tmp, api, redis):
-    """Waiting for another process's result, with an old entry in hand, when Redis dies and the
-    source fails: the old entry is to be served."""
+    """A request waits for another process's result and has an old entry when Redis dies and the
+    source fails: the old entry must be served."""
     server = start(run, tmp, api, redis.url, redis=redis)
     put(redis, "sie/a", "old")
     redis.command("SET", "lease:{worker:sie/a}", "theirs", "PX", 60000)
@@ -98,7 +98,7 @@ def test_stale_is_kept_when_redis_goes(run, tmp, api, redis):
 
 
 def test_rounds(run, tmp, api, redis):
-    """Somebody else makes it; purges of other things are no reason to make it twice."""
+    """Another process generates it; purges of other fragments are no reason to do so twice."""
     server = start(run, tmp, api, redis.url, redis=redis)
     put(redis, "sie/a", "old")
     redis.command("SET", "lease:{worker:sie/a}", "theirs", "PX", 60000)
@@ -209,7 +209,7 @@ class FakeNode:
 
 @pytest.mark.parametrize("word", ["ASK", "MOVED"])
 def test_redirections_without_end(run, tmp, api, word):
-    """Each redirection leads to another place: what is kept of them has a bound."""
+    """Each redirection leads to another server: the number of servers is limited."""
     count = [0]
     made = []
 
@@ -236,7 +236,7 @@ def test_redirections_without_end(run, tmp, api, word):
 
 
 def test_early_refresh_that_fails(run, tmp, api, redis):
-    """The entry is fresh for 50 s more; that making it anew ahead of time fails takes nothing off."""
+    """The entry is fresh for 50 s more; an early refresh that fails does not change that."""
     server = start(run, tmp, api, redis.url, redis=redis)
     put(redis, "early/a", "old", made=-10, fresh=50, keep=50, cost=10**9)
     api.answer("early/a", 500)
@@ -262,7 +262,7 @@ def test_prefix_purge_that_is_refused(run, tmp, api, redis):
 
 
 def test_lease_of_what_ended_while_redis_hung(run, tmp, api, redis):
-    """We have made it, so nobody is to wait for us once Redis is back."""
+    """We have generated it, so nobody may wait for our lease once Redis is back."""
     server = start(run, tmp, api, redis.url, redis=redis)
     api.hold("a")
     with Connection(server.address) as connection:
@@ -284,7 +284,7 @@ def test_lease_of_what_ended_while_redis_hung(run, tmp, api, redis):
 
 
 def test_made_while_redis_hung(run, tmp, api, redis):
-    """What was made without a lease replaces the old entry that it was made for."""
+    """A result that was generated without a lease replaces the old entry."""
     server = start(run, tmp, api, redis.url, redis=redis)
     put(redis, "sie/a", "old")
     api.answer("sie/a", body="new", type="text/html")
@@ -297,7 +297,7 @@ def test_made_while_redis_hung(run, tmp, api, redis):
         redis.resume()
         server.wait_log("back in use")
         wait_armed(redis)
-        server.wait_counter("wakeups", wakeups + 1)  # it asks for the lease that it began without
+        server.wait_counter("wakeups", wakeups + 1)  # it claims the lease that it began without
         assert connection.request("/fragment/b", 3).status == 200  # asked after that
         api.release("sie/a")
         response = connection.response(1)
@@ -307,7 +307,7 @@ def test_made_while_redis_hung(run, tmp, api, redis):
 
 
 def test_lease_of_a_claim_without_answer(run, tmp, api, redis):
-    """Redis took the claim, and its answer was lost with the connection: nobody makes it."""
+    """Redis granted the claim, and the answer was lost with the connection: nobody generates it."""
     with Relay(tmp, redis) as relay:
         server = start(run, tmp, api, relay.url, redis=redis)
         redis.command("SET", "lease:{worker:a}", "theirs", "PX", 60000)
@@ -329,7 +329,8 @@ def test_lease_of_a_claim_without_answer(run, tmp, api, redis):
 
 
 def test_ending_while_another_makes_it(run, tmp, api, redis):
-    """Nobody waits here for what another process makes, so the end need not wait for it either."""
+    """No request here waits for what another process generates, so the shutdown does not wait
+    either."""
     text = fleet_config(api, redis.url, routes='fragment "*" { source = "api" hold = "100ms" }')
     server = run(Workerless(tmp, text))
     server.wait_log("redis: connected")

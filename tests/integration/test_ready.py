@@ -1,4 +1,4 @@
-"""/workerless/ready, and what is said of a Redis that the config is wrong about."""
+"""/workerless/ready, and what is logged if the config is wrong about Redis."""
 
 import re
 
@@ -88,7 +88,7 @@ def test_shutting_down(start, redis, api):
         assert connection.response(1).status == 200
 
 
-# What waiting does not mend.
+# What waiting does not fix.
 
 
 @pytest.mark.parametrize("login, url, why, said", [
@@ -100,7 +100,7 @@ def test_shutting_down(start, redis, api):
     ({}, "redis:///9999", "Redis does not have the database", "DB index"),
 ], ids=["password", "user", "none given", "none set", "database"])
 def test_a_wrong_setting(tmp, run, start, login, url, why, said):
-    """It is called what it is, with what to look at, and without the password."""
+    """The log names the problem and what to check, without the password."""
     redis = run(Redis(tmp, tcp=True, **login))
     server = start(with_place(url, redis))
     server.wait_log(why)
@@ -143,7 +143,7 @@ def test_the_password_is_put_right(tmp, run, start):
 
 
 def test_a_server_that_expects_tls(start):
-    """It closes the connection without a word, as Redis does when a plain client comes."""
+    """It closes the connection silently, as Redis does with a plain client."""
     with breaking_off() as place:
         server = start(f"redis://{place}")
         wait_state(server, 503, "Redis closes our connections")
@@ -181,7 +181,7 @@ def test_the_listed_permissions_are_enough(start, guarded):
 
 @pytest.mark.parametrize("denied", ["-getrange", "-strlen", "-set", "-del", "-pttl"])
 def test_a_permission_is_missing(start, guarded, denied):
-    """Known without a request; over as soon as it is granted."""
+    """Detected without a request; over as soon as it is granted."""
     redis, url = guarded
     redis.command("ACL", "SETUSER", "me", denied)
     server = start(url)
@@ -195,7 +195,7 @@ def test_a_permission_is_missing(start, guarded, denied):
 
 @pytest.mark.parametrize("denied", ["-get", "-evalsha", "-pexpire"])
 def test_a_permission_is_withdrawn(start, guarded, denied):
-    """A refusal makes it look; those of the commands that every fragment needs count."""
+    """A refusal causes a check; only the commands that every fragment needs count."""
     redis, url = guarded
     server = start(url, lease="300ms")
     wait_state(server, 200, "ready")
@@ -222,7 +222,7 @@ def test_keys_are_denied(start, guarded):
 
 
 def test_a_cluster(tmp, run, start):
-    """Ready while any of its servers is of use."""
+    """Ready while any of its servers is usable."""
     cluster = run(Cluster(tmp))
     server = start(cluster.url)
     wait_state(server, 200, "ready")

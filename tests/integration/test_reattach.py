@@ -1,5 +1,5 @@
-"""Work that takes longer than a request is held: asking again waits on the same call, whichever
-process is asked. (tests/browser/test_long.py does it for long, with a page.)"""
+"""A call that takes longer than a request is held: the next request waits on the same call, in any
+process. (tests/browser/test_long.py does it with a page, for longer.)"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHORT = 'fragment "report" { source = "api"  ttl = "60s"  hold = "200ms" }'
 
 
 def test_on_another_process(tmp, run, redis, api):
-    """Two processes are asked by turns; the one that is not asked first never calls."""
+    """Two processes are asked in turns; the one that is not asked first never calls."""
     fleet = run(Fleet(tmp, redis, api, size=2, routes=SHORT))
     api.hold("report")
     for connection in fleet.connections * 3:
@@ -30,7 +30,7 @@ def test_on_another_process(tmp, run, redis, api):
 
 
 def test_another_process_after_the_first_is_gone(tmp, run, redis, api):
-    """Those who ask again at another process are told too if the one that worked has died: it
+    """Clients that ask another process again get the result too if the one that worked has died: it
     takes over when the lease ends."""
     fleet = run(Fleet(tmp, redis, api, size=2, routes=SHORT, lease="1s"))
     api.hold("report")
@@ -63,7 +63,7 @@ class Follower(threading.Thread):
 
 
 def test_behind_nginx_that_goes_round(tmp, run, redis, api, daemon):
-    """nginx hands the requests of one client to two processes by turns."""
+    """nginx passes the requests of one client to two processes in turns."""
     relays = []
     for number in range(2):
         server = daemon(redis=redis.url, extra=SHORT)

@@ -33,7 +33,7 @@ def start(name: str, request_id: int = 1) -> bytes:
 
 @pytest.fixture(scope="module")
 def shared():
-    """A Redis and a Peer that uses it, for the tests that leave both in peace."""
+    """A Redis and a Peer that uses it, for the tests that leave both unchanged."""
     with tempfile.TemporaryDirectory(prefix="wl-") as tmp, Redis(tmp) as redis, \
             Peer(text=SHARED.replace("@REDIS@", redis.url)) as peer:
         yield redis, peer
@@ -123,7 +123,7 @@ def test_namespace(daemon, api, redis):
 
 
 def test_it_is_shared(daemon, redis, api):
-    """By processes, and by those that come later."""
+    """By processes, and by later ones."""
     one, two = daemon(redis=redis.url), daemon(redis=redis.url)
     for server in (one, two):
         server.wait_log(USED)
@@ -174,7 +174,7 @@ def test_failures_are_not_stored(peer, store, connection, name, status, seen):
 
 
 def test_coalescing_of_lookups(peer, store, connection, name):
-    """A thousand requests of a key are one lookup as well as one call."""
+    """A thousand requests for a key cause one lookup and one call."""
     store.command("CONFIG", "RESETSTAT")
     peer.api.hold(name)
     connection.send_raw(b"".join(start(name, number) for number in range(1, 1001)))
@@ -183,8 +183,8 @@ def test_coalescing_of_lookups(peer, store, connection, name):
     peer.api.release(name)
     assert {connection.response(number).status for number in range(1, 1001)} == {200}
     assert peer.api.calls(name) == 1
-    # The lookup, and the scripts' own: the store's look at the lease, and one each time that a
-    # change of the lease is told.
+    # The lookup, and those of the scripts: the store reads the lease, and each reported change of
+    # the lease causes one.
     wait_until(lambda: store.calls_of("getrange") >= 2, "the reads of one flight")
     assert store.calls_of("getrange") <= 5
 
@@ -230,7 +230,7 @@ def test_a_value_replaced_by_hand(peer, store, connection, name):
 
 
 def test_an_envelope_from_elsewhere(peer, store, connection, name):
-    """Its times are told to the client."""
+    """The client is told its times."""
     value = envelope("<i>x</i>", made=-30, fresh=40, kind="text/html")
     store.command("SET", f"worker:{name}", value)
     response = connection.request(f"/fragment/{name}")
@@ -293,7 +293,7 @@ def test_a_key_of_another_type(daemon, redis, api, command):
 
 
 def test_writes_are_refused(daemon, redis, api):
-    """Such as by a Redis that is full, or a replica. Said once, not once a request."""
+    """As by a Redis that is full, or a replica. Logged once, not for every request."""
     server = daemon(redis=redis.url)
     server.wait_log(USED)
     with Connection(server.address) as connection:
@@ -308,11 +308,11 @@ def test_writes_are_refused(daemon, redis, api):
     wait_until(lambda: "worker:again" in redis.keys(), "values to be stored again")
 
 
-# Away and back.
+# Down and back.
 
 
 def assert_coalesced(server, api, name: str, count: int = 100) -> None:
-    """Requests of a new key are answered from the source: by one call for all."""
+    """Requests for a new key are answered by one call of the source."""
     api.hold(name)
     with ExitStack() as stack:
         connections = [stack.enter_context(Connection(server.address)) for _ in range(4)]
@@ -349,7 +349,7 @@ def test_absent_at_the_start(tmp, run, daemon, api):
 
 
 def test_requests_before_it_is_connected(tmp, daemon, api):
-    """Right after the start, with a Redis that is away: answered all the same."""
+    """Right after the start, while Redis is down: answered all the same."""
     redis = Redis(tmp)
     server = daemon(redis=redis.url)
     with Connection(server.address) as connection:
@@ -376,7 +376,7 @@ def test_killed_and_back(tmp, run, daemon, api, tcp):
     redis.start()
     server.wait_log(BACK)
     assert_used(server, redis, "after")
-    with Connection(server.address) as connection:  # nothing of the outage is left over
+    with Connection(server.address) as connection:  # nothing of the outage is left
         redis.command("SET", "worker:n0", "newer", "EX", 60)
         assert connection.request("/fragment/n0").text == "newer"
 
@@ -436,7 +436,7 @@ def test_a_connection_that_redis_closes(daemon, redis):
         assert_used(server, redis, f"m{number}")
 
 
-# Who we are.
+# Login.
 
 
 @pytest.mark.parametrize("tcp", [True, False], ids=["tcp", "unix"])
@@ -456,7 +456,7 @@ def test_password_and_database(tmp, run, daemon, login, tcp):
 
 
 def test_a_wrong_password(tmp, run, daemon, api):
-    """As good as no Redis; said once, without the password."""
+    """The same as without Redis; logged once, without the password."""
     redis = run(Redis(tmp, tcp=True, password="right"))
     server = daemon(redis=redis.url.replace("right", "wr0ng"))
     server.wait_log(AWAY)

@@ -1,4 +1,4 @@
-"""What others put into Redis, or say in its place, costs only so much memory and time."""
+"""What others store in Redis, or send in its place, costs only so much memory and time."""
 
 import re
 
@@ -76,7 +76,7 @@ def test_max_value_is_the_largest(start, redis, head):
 
 
 def test_max_value_bounds_what_is_stored(start, redis, api):
-    """A larger result reaches those who ask for it, and is not stored; said now and then."""
+    """A larger result is sent to the requests for it, and is not stored; logged now and then."""
     server = start(redis, cache='max_value = "4KiB"')
     for number in range(3):
         api.answer(f"n{number}", type="text/html", body=b"x" * 4096)
@@ -105,14 +105,14 @@ def test_scripts_do_not_copy_huge_values(start, redis):
     assert info(redis, "memory", "used_memory_peak") < LARGE + 160 * MIB
 
 
-# Leases that are none.
+# Leases that are not ours.
 
 
 @pytest.mark.parametrize("command", [("SET", "foo"), ("RPUSH", "1"), ("SADD", "1"),
                                      ("HSET", "a", "1")], ids=lambda command: command[0])
 @pytest.mark.parametrize("tracked", [True, False], ids=["tracked", "untracked"])
 def test_a_lease_without_expiry_ends(start, run, redis, api, command, tracked):
-    """Of whatever type: it is taken over after the time of a lease, by those who wait."""
+    """Of any type: waiting processes take it over after the time of a lease."""
     if not tracked:
         redis.command("ACL", "SETUSER", "default", "-client|tracking")
     servers = [start(redis, lease="500ms", routes='fragment "*" { source = "api" hold = "6s" }\n')
@@ -125,7 +125,7 @@ def test_a_lease_without_expiry_ends(start, run, redis, api, command, tracked):
         response = connection.response()
         assert response.status == 200 and "result for a" in response.text
     assert api.calls("a") == 1
-    wait_until(lambda: redis.keys() == ["worker:a"], "the lease to be given up")
+    wait_until(lambda: redis.keys() == ["worker:a"], "the lease to be released")
 
 
 # Names that fail.
@@ -147,12 +147,12 @@ def test_made_up_names_do_not_fill_redis(start, redis, api):
                 == {404}
     assert [name for name in names if api.calls(name) != 1] == []
     wait_until(lambda: not [key for key in redis.keys() if key.startswith("lease:")],
-               "all leases to be given up")
+               "all leases to be released")
     assert len(redis.keys()) == 21 and "worker:exact" in redis.keys()
     assert "its section has reached max_negative (20)" in server.log()
 
 
-# A server that says more than it may.
+# A server that sends more than it may.
 
 
 @pytest.mark.parametrize("saying", [

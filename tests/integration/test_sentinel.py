@@ -1,4 +1,4 @@
-"""A primary that is found through Sentinel, with real Sentinels wherever they will do."""
+"""A primary that is found through Sentinel, with real Sentinels where possible."""
 
 import tempfile
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ AWAY = "continuing without it"
 
 @pytest.fixture(scope="module")
 def shared():
-    """A Group for the tests that leave it in peace."""
+    """A Group for the tests that leave it unchanged."""
     with tempfile.TemporaryDirectory(prefix="wl-") as tmp, Group(tmp) as group:
         yield group
 
@@ -40,7 +40,7 @@ def in_memory(response) -> bool:
 
 
 def assert_in_use(server, api, primary: Member, *, db: int = 0) -> None:
-    """Values go to that Redis, and its word of changes reaches the memory cache."""
+    """Values are stored in that Redis, and its reports of changes reach the memory cache."""
     name = new_name()
     with Connection(server.address) as connection:
         assert f"result for {name}" in connection.request(f"/fragment/{name}").text
@@ -52,12 +52,12 @@ def assert_in_use(server, api, primary: Member, *, db: int = 0) -> None:
         calls = api.calls(name)
         primary.command("DEL", f"worker:{name}", db=db)
         wait_until(lambda: "result for" in connection.request(f"/fragment/{name}").text,
-                   "the value to be made anew")
+                   "the value to be refreshed")
         assert api.calls(name) == calls + 1
 
 
 def ask_until(server, condition, what: str) -> None:
-    """Asks for new fragments all the time until then; each must be answered."""
+    """Requests new fragments all the time until then; each must be answered."""
     with Connection(server.address) as connection:
         def step() -> bool:
             name = new_name()
@@ -77,7 +77,7 @@ def test_it_is_used(daemon, shared, api):
     assert f"mymaster at 127.0.0.1:{primary.port}" in server.log()
     assert_in_use(server, api, primary)
     assert AWAY not in server.log()
-    # The question's own connection is closed again.
+    # The connection for the query is closed again.
     wait_until(lambda: all(b"cmd=sentinel|get-master" not in sentinel.command("CLIENT", "LIST")
                            for sentinel in shared.sentinels), "the Sentinels to be left")
     assert primary.calls_of("role") > 0
@@ -85,7 +85,7 @@ def test_it_is_used(daemon, shared, api):
 
 @pytest.mark.parametrize("login", [{"password": "p@ss"}, {"user": "me", "password": "pw"}])
 def test_password_and_database(tmp, run, daemon, api, login):
-    """They are those of the server; the Sentinels are asked without."""
+    """They are those of the server; the Sentinels are asked without them."""
     primary = run(Member(tmp, **login))
     with FakeSentinel(resp("127.0.0.1", str(primary.port))) as fake:
         user, password = login.get("user", ""), login["password"].replace("@", "%40")
@@ -103,7 +103,7 @@ def test_the_first_sentinel_is_dead(daemon, shared, api):
 
 
 def test_a_sentinel_hangs(daemon, shared, api):
-    """One is stopped, and one never accepts: they cost their time, and no request waits for it."""
+    """One is stopped, and one never accepts: that takes time, but no request waits for it."""
     stopped = shared.sentinels[0]
     stopped.pause()
     try:
@@ -144,7 +144,7 @@ def test_a_sentinel_whose_name_is_unknown(daemon, shared, api):
 
 
 def test_an_unknown_primary(daemon, shared):
-    """As good as no Redis; said once, with its name, whatever the others are up to."""
+    """The same as without Redis; logged once, with its name, whatever the others do."""
     dead = Port()
     with FakeSentinel(b"*-1\r\n") as fake:
         server = daemon(redis=shared.url([fake.port, dead.number], name="nobody"))
@@ -156,7 +156,7 @@ def test_an_unknown_primary(daemon, shared):
 
 
 def test_all_sentinels_are_dead_at_the_start(tmp, daemon, run, api):
-    """Said once. When they come the primary is found."""
+    """Logged once. When they start, the primary is found."""
     primary = run(Member(tmp))
     sentinels = [Sentinel(tmp, primary) for _ in range(2)]
     hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in sentinels)
@@ -172,7 +172,7 @@ def test_all_sentinels_are_dead_at_the_start(tmp, daemon, run, api):
     assert server.log().count(AWAY) == 1
 
 
-# What is said may be wrong.
+# Wrong answers.
 
 
 NONSENSE = {
@@ -205,7 +205,7 @@ NONSENSE = {
 
 
 def test_nonsense(daemon, shared, api):
-    """Half of it at a time before the real Sentinels, which are asked all the same."""
+    """Half of it at a time, listed before the real Sentinels, which are asked as well."""
     cases = list(NONSENSE)
     for part in (cases[:13], cases[13:]):
         with ExitStack() as stack:
@@ -280,7 +280,7 @@ def test_failover_by_death(daemon, group, api):
 
 
 def test_failover_by_hanging(daemon, group, api):
-    """The old primary keeps its connections, and says nothing."""
+    """The old primary keeps its connections, and answers nothing."""
     server = daemon(redis=group.url())
     server.wait_log(USED)
     old, new = group.primary(), group.replica()
@@ -295,7 +295,7 @@ def test_failover_by_hanging(daemon, group, api):
 
 
 def test_a_primary_that_becomes_a_replica(tmp, run, daemon, api):
-    """And keeps its connections, which Sentinel would not let it: a write tells."""
+    """And keeps its connections, which Sentinel would close: a refused write reveals it."""
     one, two = run(Member(tmp)), run(Member(tmp))
     with FakeSentinel(resp("127.0.0.1", str(one.port))) as fake:
         server = daemon(redis=f"sentinel://127.0.0.1:{fake.port}/mymaster")

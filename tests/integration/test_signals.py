@@ -20,7 +20,7 @@ def start(name: str, request_id: int = 1, **options) -> bytes:
     return fcgi.request(f"/fragment/{name}", request_id, **options)
 
 
-# The end.
+# Shutdown.
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -65,7 +65,7 @@ def test_idle_connections_do_not_keep_it(daemon, number):
 
 @pytest.mark.parametrize("role", [fcgi.RESPONDER, fcgi.AUTHORIZER])
 def test_a_kept_connection_after_an_early_reply(daemon, role):
-    """Once the rest has come, nothing is left to wait for at the end."""
+    """Once the rest has arrived, the shutdown has nothing left to wait for."""
     server = daemon(args=["-v"], extra="max_connection_requests = 1")
     with Connection(server.address) as connection:
         body = bytes(1000)
@@ -93,7 +93,7 @@ def test_a_socket_of_its_own_is_removed(daemon):
 
 
 def test_the_time_to_finish_is_bounded(daemon, api):
-    """What is still in flight after shutdown_timeout is answered by 503."""
+    """What is still in flight after shutdown_timeout is answered with 503."""
     server = daemon(extra='shutdown_timeout = "300ms"')
     api.hold("a")
     with Connection(server.address) as connection:
@@ -118,7 +118,7 @@ def test_a_peer_that_does_not_read_does_not_keep_it(daemon, api):
 
 
 def test_a_second_signal(daemon, api):
-    """Whatever it does, the daemon ends by itself and well."""
+    """Whatever it does, the daemon ends by itself, with status 0."""
     server = daemon(extra='shutdown_timeout = "500ms"')
     api.hold("a")
     with Connection(server.address) as connection:
@@ -145,7 +145,7 @@ def test_a_signal_right_after_the_start(tmp, api):
 
 
 def test_hangup(daemon):
-    """Of a terminal that is closed, or of somebody who wants the config to be read again."""
+    """From a terminal that is closed, or from somebody who wants a reload."""
     server = daemon()
     server.signal(signal.SIGHUP)
     server.wait_log("ignoring SIGHUP: restart to apply config changes")
@@ -153,7 +153,7 @@ def test_hangup(daemon):
 
 
 def test_other_signals(daemon):
-    """SIGPIPE ends nothing; SIGINT ends it as SIGTERM does."""
+    """SIGPIPE does nothing; SIGINT ends it like SIGTERM."""
     server = daemon()
     server.signal(signal.SIGPIPE)
     assert ask(server.address).status == 200
@@ -229,7 +229,7 @@ def test_no_such_directory(tmp, api):
 
 
 def test_all_or_nothing(tmp, daemon, api):
-    """One of two sockets can't be had: the other one is not left behind."""
+    """One of two sockets can't be opened: the other one is not left behind."""
     server = daemon()
     log = refused(tmp, api, f'unix:{tmp}/first", "unix:{server.socket_path}')
     assert server.socket_path in log
@@ -276,7 +276,7 @@ def test_an_inherited_socket(tmp, run, api, transport, way):
 
 
 def test_connections_that_came_before_the_daemon(tmp, run, api):
-    """systemd starts it upon the first one, which waits in the backlog."""
+    """systemd starts it for the first one, which waits in the backlog."""
     sock, address = listening(tmp, "unix")
     with Connection(address) as early:
         early.send_raw(start("a"))
@@ -286,7 +286,7 @@ def test_connections_that_came_before_the_daemon(tmp, run, api):
 
 
 def test_listen_fds_of_another_process(tmp, run, api):
-    """LISTEN_PID is not ours: the variables are none of our business."""
+    """LISTEN_PID is not ours: the variables are meant for another process."""
     server = Workerless(tmp, api_config(api))
     server.environment.update({"LISTEN_FDS": "1", "LISTEN_PID": "1"})
     run(server)
@@ -294,7 +294,7 @@ def test_listen_fds_of_another_process(tmp, run, api):
 
 
 def test_processes_of_spawn_fcgi(tmp, run, api):
-    """Two share one socket: all is answered, and both end well."""
+    """Two share one socket: everything is answered, and both end with status 0."""
     server = run(SpawnFcgi(tmp, api_config(api), processes=2))
     assert len(set(server.pids)) == 2
     with ExitStack() as stack:

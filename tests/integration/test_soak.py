@@ -28,12 +28,12 @@ SEED = int(os.environ.get("WORKERLESS_SOAK_SEED") or random.randrange(1 << 32))
 KEYS = 40
 BATCH = 64  # requests in flight on a connection
 SLOW = max(SLOWNESS, 1)
-DEADLINE_S = 5 * SLOW  # for a request: far beyond what redis_timeout and lease allow
-LATE_S = 2 * SLOW  # how late a busy machine may bring a result from the API to the one who judges
-# Bytes of memory, from the first half of a run to the second: in a short one not all that is
-# allocated once is there yet.
+DEADLINE_S = 5 * SLOW  # for a request: far more than redis_timeout and lease allow
+LATE_S = 2 * SLOW  # how late a result of the API may reach the check on a busy machine
+# Growth of memory from the first half of a run to the second, in bytes: in a short run, not
+# everything that is allocated once exists in the first half.
 GROWTH = (1 if SECONDS >= 30 else 4) << 20
-LOOK_S = 0.25  # how often memory is looked at
+LOOK_S = 0.25  # how often memory is measured
 
 # How old what is served may be, in seconds, since the API does not fail. What lasts is old only if
 # nobody writes or purges it, which shows at the end.
@@ -55,14 +55,14 @@ def text_of(name: str) -> str:
 
 
 def write(redis: Redis) -> None:
-    """As somebody else would write results."""
+    """Writes results, as somebody else would."""
     for name in LASTING:
         redis.command("SET", f"worker:{name}", f'<div id="{name}">{text_of(name)}</div>',
                       "EX", 3600)
 
 
 class Client:
-    """Keeps requests of random names going on one connection, and sometimes leaves."""
+    """Keeps requests for random names in flight on one connection, and sometimes leaves."""
 
     def __init__(self, address, chance: random.Random) -> None:
         self.address = address
@@ -73,7 +73,7 @@ class Client:
         self.slowest = 0.0
 
     def take(self) -> None:
-        """Takes what has come, and judges it."""
+        """Takes what has arrived, and checks it."""
         self.connection.pump(0)
         now = time.monotonic()
         for request_id, (name, began) in list(self.flying.items()):
@@ -107,7 +107,7 @@ class Client:
             self.connection.send_raw(b"".join(requests))
 
     def judge(self, name: str, began: float, response: Response) -> None:
-        """Right is only what was made of that name, and not long before it was asked for."""
+        """A result is correct if it was generated for that name, not long before the request."""
         if name == "ABORT":  # may have been answered before
             return
         self.answers[response.status] = self.answers.get(response.status, 0) + 1
@@ -150,7 +150,7 @@ class Told:
 
 
 def soak(fleet: Fleet, trouble: Trouble, seconds: float, chance: random.Random) -> Told:
-    """Load and trouble, until all is well again."""
+    """Load and failures, until everything is healthy again."""
     clients = [Client(server.address, chance) for server in fleet.servers for _ in range(2)]
     sizes: List[List[int]] = []
     try:
@@ -175,7 +175,7 @@ def soak(fleet: Fleet, trouble: Trouble, seconds: float, chance: random.Random) 
     return Told(clients, sizes)
 
 
-# What is to be seen afterwards.
+# What is checked afterwards.
 
 
 def ask_each(fleet: Fleet, names: List[str]) -> Iterator[Tuple[str, Response]]:
@@ -189,14 +189,14 @@ def ask_each(fleet: Fleet, names: List[str]) -> Iterator[Tuple[str, Response]]:
 
 
 def assert_nothing_left(fleet: Fleet) -> None:
-    """All that is in Redis ends, and leases do so as soon as nothing is made."""
+    """Everything in Redis expires, and leases do so as soon as nothing is in progress."""
     for key in fleet.redis.keys():
         assert fleet.redis.command("PTTL", key) != -1, f"{key} does not end"
     wait_until(lambda: not fleet.leases(), "the leases to end")
 
 
 def assert_like_redis(fleet: Fleet) -> None:
-    """What each daemon has is what Redis has, whoever wrote it; nothing is served for ever."""
+    """Each daemon has what Redis has, whoever wrote it; nothing is served for ever."""
     fleet.hear()
     for name, response in list(ask_each(fleet, LASTING)):
         assert response.body == fleet.value(name), f"{name} differs from Redis"
@@ -219,7 +219,7 @@ def assert_no_growth(server: Workerless, api: SlowApi, before: int, growth: int)
 
 
 def run_soak(fleet: Fleet, new_trouble: Callable[[random.Random], Trouble], say) -> Trouble:
-    """The whole of it; returns what happened to Redis."""
+    """An entire soak; returns what happened to Redis."""
     signal.setitimer(signal.ITIMER_REAL, (SECONDS + 60) * SLOW)  # of the test
     fleet.api.text = text_of
     fleet.api.delay = lambda: random.uniform(0, 0.05)
@@ -227,7 +227,7 @@ def run_soak(fleet: Fleet, new_trouble: Callable[[random.Random], Trouble], say)
         if name.startswith("failing/"):
             fleet.api.answer(name, status=500)
     print(f"seed {SEED}")  # pytest shows it when the test fails
-    trouble = new_trouble(random.Random(SEED))  # of its own: what it does hangs on the seed alone
+    trouble = new_trouble(random.Random(SEED))  # of its own: what it does depends only on the seed
     chance = random.Random(SEED)
     soak(fleet, trouble, min(2, SECONDS / 3), chance)  # first, all that is allocated once
     assert_nothing_left(fleet)
@@ -244,7 +244,7 @@ def run_soak(fleet: Fleet, new_trouble: Callable[[random.Random], Trouble], say)
 
 @pytest.fixture
 def say(capsys):
-    """Tells what happened, even if all is well."""
+    """Prints what happened, even if the test passes."""
     def show(text: str) -> None:
         with capsys.disabled():
             print(f"\n  soak, {text}")

@@ -1,5 +1,5 @@
-"""What a source is protected from, and what the log says when it fails: redirects to elsewhere, and
-requests that would take all its connections."""
+"""What a source is protected from, and what the log says when it fails: redirects to other hosts,
+and requests that would take all its connections."""
 
 import pytest
 
@@ -89,7 +89,7 @@ FLOOD = 500
 
 
 def flood(connection, api, **options) -> None:
-    """As many requests, each with a new name, which all wait for the API."""
+    """So many requests, each with a new name, which all wait for the API."""
     names = [f"flood/{number}" for number in range(FLOOD)]
     api.hold(*names)
     connection.send_raw(b"".join(
@@ -105,8 +105,8 @@ def order_of(api, name: str) -> int:
 
 @pytest.mark.parametrize("where", ["memory", "redis"])
 def test_who_does_not_wait_takes_no_place(request, daemon, api, where):
-    """A client that asks for new names and never waits gets the connections that are free, and no
-    more: nobody else queues behind it."""
+    """A client that requests new names and never waits gets the free connections, and no more:
+    others do not queue behind it."""
     redis = request.getfixturevalue("redis") if where == "redis" else None
     server = daemon(http(f"{api.url}/{{name}}", redis=redis.url if redis else "",
                          extra=f"connections = {CONNECTIONS}"))
@@ -126,7 +126,7 @@ def test_who_does_not_wait_takes_no_place(request, daemon, api, where):
         other.send_raw(fcgi.request("/fragment/other"))  # waits, so it queues: as the first one
         other.sync()
         other.expect_silence()
-        if redis:  # nobody holds a lease for what is not made
+        if redis:  # there is no lease for what is not generated
             wait_until(lambda: len(redis.command("KEYS", "lease:*")) <= CONNECTIONS + 1, "leases")
         api.release_all()
         assert other.response().status == 200
@@ -136,8 +136,8 @@ def test_who_does_not_wait_takes_no_place(request, daemon, api, where):
 
 
 def test_routes_take_turns(daemon, api):
-    """A route with many calls in the queue does not keep another one's waiting: that is called as
-    soon as any connection is free, though it came last."""
+    """A route with many queued calls does not delay another one: its call starts as soon as any
+    connection is free, though it came last."""
     server = daemon(http(f"{api.url}/{{name}}", extra=f"connections = {CONNECTIONS}"))
     with Connection(server.address) as attacker, Connection(server.address) as other:
         flood(attacker, api)

@@ -29,7 +29,7 @@ def www(tmp):
 
 @pytest.fixture
 def site(tmp, run, daemon, www):
-    """The daemon, an ear, and nginx; `site.daemon` and `site.relay` are the first two."""
+    """The daemon, a relay, and nginx; `site.daemon` and `site.relay` are the first two."""
     def start(**options) -> fronts.FrontServer:
         server = daemon(**options)
         relay = run(fronts.Relay(tmp, server.address))
@@ -41,7 +41,7 @@ def site(tmp, run, daemon, www):
 
 
 class Visit(threading.Thread):
-    """Asks for the page; `reply` is there after the join, and it took so many `seconds`."""
+    """Requests the page; `reply` is there after the join, and it took so many `seconds`."""
 
     def __init__(self, front: fronts.FrontServer) -> None:
         super().__init__(daemon=True)
@@ -61,18 +61,18 @@ class Visit(threading.Thread):
 
 
 def check_whole(reply: Reply) -> str:
-    """The page has its end, and none of the lines that nginx obeys; returns its body."""
+    """The page is complete, without the lines for nginx; returns its body."""
     assert reply.status == 200
     assert reply.headers["content-type"].startswith("text/html")
     assert reply.text.rstrip().endswith("</html>") and "That was all." in reply.text
     assert "<!--#" not in reply.text and "[an error occurred" not in reply.text
-    assert "refresh" not in reply.text  # else it would go round for ever
+    assert "refresh" not in reply.text  # otherwise it would loop for ever
     return reply.text.partition("<body>")[2]
 
 
 def test_same_file_without_assembly(site):
-    """At / it is the skeleton: the lines are comments, the placeholders are shown, and who has no
-    JavaScript is sent to the other one."""
+    """At / it is the skeleton: the lines are comments, the placeholders are shown, and browsers
+    without JavaScript are sent to the other page."""
     text = get(site().address, "/").text
     assert text.count(LOADING) == text.count('<!--# include virtual="fragment/') == 2
     assert '<noscript><meta http-equiv="refresh" content="0; url=/whole/"></noscript>' in text
@@ -86,7 +86,7 @@ def test_fragments_are_in_the_page_and_asked_for_at_the_same_time(site, api):
     assert front.relay.in_flight() == 2
     for name in "ba":
         api.wait_calls(name, 1)
-    for name in "ba":  # in the other order than the page has them
+    for name in "ba":  # in the opposite order of the page
         api.release(name)
     body = check_whole(visit.reply)
     a, b = (body.index(f'<div id="{name}">result for {name}</div>') for name in "ab")
@@ -116,8 +116,8 @@ def test_page_is_not_late(site, api):
 
 @pytest.mark.parametrize("first", "ab")
 def test_each_placeholder_is_there_once(site, api, first):
-    """In whichever order nginx hears that its fragments are not ready: the second one's answer has to
-    wait until the first one's place is filled, and is looked at again then."""
+    """In any order in which nginx learns that its fragments are not ready: the second answer has to
+    wait until the first placeholder is replaced, and is checked again then."""
     front = site(extra=f'fragment "{first}" {{ source = "api"  hold = "500ms" }}')
     api.hold("a", "b")
     body = check_whole(Visit(front).reply)
@@ -151,7 +151,7 @@ def test_other_requests_keep_their_own_preferences(site, api):
 
 
 def test_failure(site, api, tmp):
-    """The route's fallback, or a word of our own, stands in the fragment's place."""
+    """The route's fallback, or a message of ours, is shown in place of the fragment."""
     (tmp / "gone.html").write_text("<p>No a today.</p>", "utf-8")
     front = site(extra=f'fragment "a" {{ source = "api"  fallback = "{tmp}/gone.html" }}')
     for name in "ab":
@@ -187,7 +187,7 @@ def test_daemon_that_hangs(tmp, run, www):
 
 
 def test_headers_of_the_page_are_not_for_its_parts(site, api):
-    """A fragment in the page is never a 304, and the client has no say in how long it waits."""
+    """A fragment in the page is never a 304, and the client can't set how long it waits."""
     front = site()
     alone = get(front.address, "/fragment/a")
     api.hold("b")

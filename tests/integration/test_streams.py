@@ -1,5 +1,5 @@
-"""GET /fragments: many fragments down one response, each the moment it is ready. And the preference
-"wait", by which a request for a single one bounds its own hold."""
+"""GET /fragments: many fragments in one response, each as soon as it is ready. And the preference
+"wait", by which a request for a single one limits its own hold."""
 
 import array
 import fcntl
@@ -38,26 +38,26 @@ def made(name: str):
 
 
 def events(connection: Connection, request_id: int = 1):
-    """Those that have come so far."""
+    """The events that have arrived so far."""
     response = connection.responses[request_id]
     return parse(response.body) if b"\r\n\r\n" in response.stdout else []
 
 
 def wait_events(connection: Connection, *expected, request_id: int = 1) -> None:
-    """Exactly these come."""
+    """Exactly these events arrive."""
     connection.wait(lambda: len(events(connection, request_id)) >= len(expected),
                     f"{len(expected)} events")
     assert events(connection, request_id) == list(expected)
 
 
 def wait_head(connection: Connection, request_id: int = 1):
-    """The head comes at once."""
+    """The head arrives at once."""
     response = connection.responses[request_id]
     connection.wait(lambda: b"\r\n\r\n" in response.stdout, "the head")
     return response
 
 
-# Each the moment it is ready.
+# Each as soon as it is ready.
 
 
 @pytest.mark.parametrize("transport", ["unix", "tcp"])
@@ -186,7 +186,7 @@ fragment "fine"   {{ source = "api" stream = "yes" }}
 
 
 def test_stale_is_an_event_at_once(daemon, api):
-    """And it is made anew for those who come next."""
+    """And it is refreshed for later requests."""
     server = daemon(f"""
 source "api" {{ type = "http" url = "{api.url}/{{name}}" timeout = "60s" }}
 fragment "*" {{ source = "api" ttl = "50ms" stale = "600s" stale_error = "600s" stream = "yes" }}
@@ -202,7 +202,7 @@ fragment "*" {{ source = "api" ttl = "50ms" stale = "600s" stale_error = "600s" 
             assert parse(connection.response().body) == [("a", "old"), END]
             return api.calls("a") == 2
 
-        wait_until(stale, "it to be made anew")
+        wait_until(stale, "it to be refreshed")
         api.release("a")
 
         def fresh() -> bool:
@@ -213,7 +213,7 @@ fragment "*" {{ source = "api" ttl = "50ms" stale = "600s" stale_error = "600s" 
 
 
 def test_hold_is_no_bound(daemon, api):
-    """A stream stays for as long as its flights take."""
+    """A stream stays open as long as its flights take."""
     server = daemon(f"""
 source "api" {{ type = "http" url = "{api.url}/{{name}}" timeout = "60s" }}
 fragment "*" {{ source = "api" ttl = "60s" hold = "50ms" stream = "yes" }}
@@ -231,7 +231,7 @@ fragment "*" {{ source = "api" ttl = "60s" hold = "50ms" stream = "yes" }}
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 def test_large_fragments(daemon, api, ending):
-    """1 MiB of lines, several of them side by side: all comes, in records that take turns."""
+    """Several times 1 MiB of lines at once: everything arrives, in records that take turns."""
     server = daemon()
     names = ["l1", "l2", "l3"]
     texts = {}
@@ -254,7 +254,7 @@ def test_large_fragments(daemon, api, ending):
     assert [api.calls(name) for name in names] == [1, 1, 1]
 
 
-# Somebody else makes it.
+# Another process generates it.
 
 
 def test_woken_from_outside(daemon, api, redis):
@@ -289,7 +289,7 @@ def test_another_process_makes_it(tmp, api, redis):
         assert (api.calls("a"), api.calls("b")) == (1, 1)
 
 
-# What is refused.
+# What is rejected.
 
 
 def test_max_stream(daemon):
@@ -341,8 +341,8 @@ fragment "*"      {{ source = "api" ttl = "60s" stream = "yes" }}
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "text/html"])
 def test_closed_by_default(daemon, api, redis, accept):
-    """A route without `stream = "yes"` answers as if there were none: not from memory, not from
-    Redis, not by a call, not by joining one. The log names each such route once."""
+    """A route without `stream = "yes"` is treated as missing: it is not answered from memory, from
+    Redis, by a call, or by joining one. The log names each such route once."""
     server = daemon(CLOSED.format(api=api.url, redis=redis.url))
     wait_armed(redis)
     redis.command("SET", "worker:cart/redis", "secret of cart/redis", "EX", 60)
@@ -395,7 +395,7 @@ def test_methods(daemon, api):
 
 @pytest.mark.parametrize("bound", ["max_parked", "max_flights"])
 def test_no_room_for_all(daemon, api, bound):
-    """Those beyond a bound fail at once; the others do not."""
+    """Those over a limit fail at once; the others do not."""
     server = daemon(extra=f"{bound} = 2")
     api.hold("a", "b")
     with Connection(server.address) as connection:
@@ -417,7 +417,7 @@ def test_no_room_for_all(daemon, api, bound):
 
 @pytest.mark.parametrize("way", ["abort", "close", "half-close"])
 def test_leaving_in_the_middle(daemon, api, way):
-    """Its places are free, the flights go on, and nobody else is disturbed. (One that only ends its
+    """Its places are free, the flights go on, and others are not disturbed. (One that only ends its
     input still listens, on a unix socket.)"""
     server = daemon(extra="max_parked = 3")
     names = ["a", "b", "c"]
@@ -467,7 +467,7 @@ def test_leaving_in_the_middle(daemon, api, way):
 
 
 def test_leaving_and_coming_back(daemon, api):
-    """As an id is used again, what belongs to its last use is nobody's."""
+    """When an id is used again, nothing of its last use reaches the new request."""
     server = daemon(extra="max_parked = 4")
     api.hold("a", "b")
     with Connection(server.address) as connection:
@@ -484,7 +484,7 @@ def test_leaving_and_coming_back(daemon, api):
     assert (api.calls("a"), api.calls("b")) == (1, 1)
 
 
-# Who does not read.
+# Clients that do not read.
 
 
 def large_names(api, count: int):
@@ -504,8 +504,8 @@ def in_their_order(connection: Connection, names) -> bytes:
 
 
 def test_slow_readers(daemon, api):
-    """Many streams of megabytes that nobody reads: a bounded share of each is in memory, and others
-    are served as ever. Nothing is lost, if they read after all."""
+    """Many streams of megabytes that nobody reads: a limited part of each is in memory, and others
+    are served as usual. Nothing is lost if they read later."""
     server = daemon()
     names = large_names(api, 8)
     with Connection(server.address) as other, ExitStack() as stack:
@@ -517,7 +517,7 @@ def test_slow_readers(daemon, api):
         for connection in slow:
             connection.send_only(start(names))
             assert other.request("/fragment/a").status == 200
-        for connection in slow:  # what they were given until they were full
+        for connection in slow:  # what was sent to them until they were full
             connection.wait(lambda connection=connection: b"\r\n\r\n" in
                             connection.responses[1].stdout, "the head")
         if server.memory_is_telling:
@@ -561,7 +561,7 @@ def test_slow_reader_is_given_up(daemon, api):
         before = server.descriptors()
         with Connection(server.address) as slow:
             slow.send_only(start(names))
-            wait_until(lambda: server.descriptors() == before, "the connection to be given up")
+            wait_until(lambda: server.descriptors() == before, "the connection to be closed")
         api.release("held")
         wait_events(waits, made("held"), END)
 
@@ -570,7 +570,7 @@ def test_slow_reader_is_given_up(daemon, api):
 
 
 def test_heartbeats(daemon, api):
-    """After each silence of that length, and until the end; they are no events."""
+    """After each silence of that length, until the end; they are not events."""
     server = daemon(extra='heartbeat = "50ms"')
     api.hold("a", "b")
     with Connection(server.address) as connection:
@@ -594,7 +594,7 @@ def test_heartbeats(daemon, api):
 
 
 def test_heartbeats_of_a_request_in_pieces(daemon, api):
-    """What was kept of a request while it arrived leaves nothing behind in its stream."""
+    """What was kept of a request while it arrived is not seen in its stream."""
     server = daemon(extra='heartbeat = "50ms"')
     api.hold("a")
     with Connection(server.address) as connection:
@@ -669,7 +669,7 @@ def test_streams_are_finished_at_the_end(daemon, api):
 
 
 def test_streams_that_take_too_long_at_the_end(daemon, api):
-    """They break off without an end, for the client to ask somebody else: nothing has failed."""
+    """They break off without the `end` event, so that the client asks again: nothing has failed."""
     server = daemon(extra='shutdown_timeout = "300ms"')
     api.hold("a", "b", "c")
     with Connection(server.address) as connection:
@@ -754,7 +754,7 @@ def test_wait_is_acknowledged_with_what_is_there(daemon, api, prefer, name, appl
 
 
 def test_no_wait_finds_what_redis_has(daemon, api, redis):
-    """Who does not want to wait still gets what is made already."""
+    """A client that does not want to wait still gets what is cached."""
     server = daemon(HOLDS.format(api=api.url, redis=redis.url))
     wait_armed(redis)
     redis.command("SET", "worker:a", "from Redis", "EX", 60)

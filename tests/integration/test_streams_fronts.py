@@ -1,5 +1,5 @@
-"""GET /fragments through the front servers, as conf/ has them: each event reaches the client the
-moment it is ready."""
+"""GET /fragments through the front servers, as conf/ has them: each event reaches the client as
+soon as it is ready."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_spawned(tmp, run, api):
 
 
 def test_nginx_with_gzip(tmp, run, api, daemon):
-    """It compresses what has come, and passes that on."""
+    """It compresses what has arrived, and passes that on."""
     front = fronts.nginx(tmp, daemon().socket_path)
     front.conf_path.write_text(front.conf_text.replace(
         "server_tokens off;", "gzip on; gzip_types text/event-stream; gzip_min_length 0;"), "utf-8")
@@ -58,7 +58,7 @@ def test_nginx_with_gzip(tmp, run, api, daemon):
 
 @everywhere
 def test_begins_at_once(tmp, run, api, daemon, name):
-    """Though nothing is ready, and no heartbeat due for long."""
+    """Though nothing is ready, and no heartbeat is due soon."""
     front = run(FRONTS[name](tmp, daemon(extra='heartbeat = "1h"').socket_path))
     api.hold("a")
     for accept in ("text/event-stream", "text/html"):
@@ -69,7 +69,7 @@ def test_begins_at_once(tmp, run, api, daemon, name):
 
 @everywhere
 def test_heartbeats(tmp, run, api, daemon, name):
-    """They go all the way, before the first event and after it."""
+    """They reach the client, before the first event and after it."""
     front = run(FRONTS[name](tmp, daemon(extra='heartbeat = "50ms"').socket_path))
     api.hold("a", "b")
     with HttpStream(front.address, "/fragments?" + query(["a", "b"])) as stream:
@@ -108,7 +108,7 @@ def test_client_leaves(tmp, run, api, daemon, name, way):
 
 @everywhere
 def test_slow_reader(tmp, run, api, daemon, name):
-    """Clients that do not read hold back nobody: neither streams nor single fragments."""
+    """Clients that do not read delay no others, neither streams nor single fragments."""
     server = daemon()
     front = run(FRONTS[name](tmp, server.socket_path))
     names = [f"large{number}" for number in range(8)]

@@ -1,4 +1,4 @@
-"""TLS to Redis, where the build has it, and the word about it where it has not."""
+"""TLS to Redis, if it is built in, and the message if it is not."""
 
 import socket
 import subprocess
@@ -24,7 +24,7 @@ ROUTES = 'source "s" { type = "simulated" delay = "0" }\nfragment "*" { source =
 
 @pytest.fixture(scope="module")
 def built():
-    """Only where TLS is in."""
+    """Only if TLS is built in."""
     if not tls.is_built():
         pytest.skip("this build has no TLS to Redis")
 
@@ -69,7 +69,7 @@ def checked(tmp, cache: str) -> tuple:
 
 
 def make(server) -> str:
-    """Has a new fragment made; returns its name."""
+    """Has a new fragment generated; returns its name."""
     name = new_name()
     with Connection(server.address) as connection:
         assert f"result for {name}" in connection.request(f"/fragment/{name}").text
@@ -77,7 +77,7 @@ def make(server) -> str:
 
 
 def assert_in_use(server, redis) -> None:
-    """Values go to that Redis, and its word of changes reaches the memory cache."""
+    """Values are stored in that Redis, and its reports of changes reach the memory cache."""
     name = make(server)
     wait_until(lambda: f"worker:{name}" in redis.keys(), f"{name} to be stored")
     with Connection(server.address) as connection:
@@ -89,7 +89,7 @@ def assert_in_use(server, redis) -> None:
 
 
 def assert_useless(server, *words: str) -> None:
-    """It says why Redis is of no use, once, and does without."""
+    """It logs once why Redis is not usable, and works without it."""
     server.wait_log(AWAY)
     make(server)
     line, = [line for line in server.log().splitlines() if AWAY in line]
@@ -190,7 +190,7 @@ def test_a_sentinel_that_is_not_trusted(tmp, run, start, secure, papers):
 
 
 def test_a_cluster(tmp, run, start, papers):
-    """It tells an address, by which its certificate is not known: tls_name is its name."""
+    """It names an address, which is not in its certificate: tls_name is."""
     authority = papers[0]
     node = run(TlsRedis(tmp, authority, authority.issue("node", "DNS:node.example"), extra=[
         "--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-announce-ip", "127.0.0.1",
@@ -243,7 +243,7 @@ def test_a_server_that_says_nothing(start, authority):
 
 @pytest.mark.parametrize("answer", [b"", b"-ERR no TLS here\r\n", b"\x15\x03\x03\x00\x02\x02\x28"])
 def test_a_server_that_breaks_off(start, authority, answer):
-    """It closes the connection, at once or after a word, of TLS or not."""
+    """It closes the connection, at once or after some bytes, of TLS or not."""
     with breaking_off(answer) as place:
         server = start(f"rediss://{place}", tls_ca=authority.file)
         assert_useless(server, "over TLS: ")
