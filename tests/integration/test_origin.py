@@ -46,16 +46,18 @@ def test_the_next_visitor_does_not_get_it(daemon, api, redis, name):
     ("Surrogate-Control: no-store", {"Surrogate_Control": "no-store"}),
 ])
 def test_never_shared(daemon, api, redis, name, reason, headers):
-    """It reaches those who wait for it, is stored nowhere, and is logged once."""
+    """It reaches the request that it was made for, is stored nowhere, and is logged once."""
     server = daemon(redis=redis.url)
     html(api, name, "one", **headers)
     with Connection(server.address) as connection:
         for count in (1, 2, 3):
             response = connection.request(f"/fragment/{name}")
-            assert response.text == "one" and response.headers["cache-control"] == "no-store"
+            assert response.text == "one"
+            assert response.headers["cache-control"] == "private, no-store"
             assert "stored" not in response.headers["cache-status"]
             assert api.calls(name) == count
-    assert redis.keys() == []
+    assert redis.keys() == [f"worker:{name}"]  # the marker
+    assert b"one" not in redis.command("GET", f"worker:{name}")
     server.wait_log(f'fragment "{name}": the source forbids to cache and share its result by '
                     f"{reason}")
     assert server.log().count("forbids to cache") == 1
