@@ -18,35 +18,63 @@ static int hex_value(char digit)
                                           : -1;
 }
 
-static enum query_step decode(struct slice value, char *out, size_t size, size_t *len)
+/* Removes the next character from *rest and decodes it. *rest must not be empty. Returns false if
+ * the encoding is broken. */
+static bool decode_next(struct slice *rest, char *byte)
+{
+    size_t used = 1;
+    *byte = rest->data[0];
+    if (*byte == '+') {
+        *byte = ' ';
+    } else if (*byte == '%') {
+        int high = rest->len > 2 ? hex_value(rest->data[1]) : -1;
+        int low = high >= 0 ? hex_value(rest->data[2]) : -1;
+        if (low < 0)
+            return false;
+        *byte = (char)(high * 16 + low);
+        used = 3;
+    }
+    *rest = slice_from(*rest, used);
+    return true;
+}
+
+bool query_decode(struct slice encoded, char *out, size_t size, size_t *len)
 {
     *len = 0;
-    for (size_t i = 0; i < value.len; i++) {
-        char byte = value.data[i];
-        if (byte == '+') {
-            byte = ' ';
-        } else if (byte == '%') {
-            int high = value.len - i > 2 ? hex_value(value.data[i + 1]) : -1;
-            int low = high >= 0 ? hex_value(value.data[i + 2]) : -1;
-            if (low < 0)
-                return QUERY_BAD;
-            byte = (char)(high * 16 + low);
-            i += 2;
-        }
-        if (*len == size)
-            return QUERY_BAD;
+    while (encoded.len > 0) {
+        char byte;
+        if (!decode_next(&encoded, &byte) || *len == size)
+            return false;
         out[(*len)++] = byte;
     }
-    return QUERY_VALUE;
+    return true;
+}
+
+bool query_name_is(struct slice encoded, struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char byte;
+        if (encoded.len == 0 || !decode_next(&encoded, &byte) || byte != name.data[i])
+            return false;
+    }
+    return encoded.len == 0;
+}
+
+bool query_next_pair(struct slice *rest, struct slice *name, struct slice *value)
+{
+    if (rest->len == 0)
+        return false;
+    *value = take_until(rest, '&');
+    *name = take_until(value, '=');
+    return true;
 }
 
 enum query_step query_next(struct slice *rest, struct slice parameter, char *out, size_t size,
                            size_t *len)
 {
-    while (rest->len > 0) {
-        struct slice value = take_until(rest, '&');
-        if (slice_equal(take_until(&value, '='), parameter))
-            return decode(value, out, size, len);
-    }
+    struct slice name, value;
+    while (query_next_pair(rest, &name, &value))
+        if (slice_equal(name, parameter))
+            return query_decode(value, out, size, len) ? QUERY_VALUE : QUERY_BAD;
     return QUERY_END;
 }
