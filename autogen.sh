@@ -21,6 +21,7 @@ libcurl4-openssl-dev|libcurl4-gnutls-dev
 libconfuse-dev
 uthash-dev
 libxxhash-dev
+libsodium-dev
 '
 run_packages='
 python3

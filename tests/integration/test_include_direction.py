@@ -40,6 +40,7 @@ HOMES = {
     r"curl/.*": ["source/http_features.c", "source/http_multi.[ch]", "source/http_tls.[ch]",
                  "source/http_transfer.[ch]", "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
+    r"sodium.*": ["web/digest.c"],
     r"fcgi.*\.h": ["wire/listener.c"],
     r"fastcgi\.h": ["fastcgi/record.h", "wire/listener.c"],
 }
