@@ -18,6 +18,7 @@
 #include "conf/syntax.h"
 #include "conf/scan.h"
 #include "conf/units.h"
+#include "conf/vary.h"
 #include "redis/check.h"
 #include "source/source.h"
 
@@ -480,6 +481,15 @@ static void warn_of_fragment(const struct builder *builder, const struct place *
             problem_quote(quote, hold->text));
 }
 
+static void build_vary(const struct builder *builder, const struct place *place)
+{
+    char called[2 * QUOTE_ROOM], wrong[VARY_WRONG_ROOM];
+    const char *option = given_of(place, "vary")->bad ? NULL : vary_build(place->target, wrong);
+    if (option)
+        problems_add(builder->problems, line_of(place, option), "%s: %s", call(place, called),
+                     wrong);
+}
+
 static void build_fragment(struct builder *builder, struct place *place)
 {
     struct route *route = place->target;
@@ -493,6 +503,7 @@ static void build_fragment(struct builder *builder, struct place *place)
     route->recipe.number = (unsigned)(route - builder->conf->routes);
     find_source(builder, place, &route->recipe);
     read_fallback(builder, place, &route->fallback);
+    build_vary(builder, place);
     if (!wrong)
         warn_of_fragment(builder, place);
 }
@@ -564,6 +575,7 @@ void conf_free(struct conf *conf)
         free(conf->sources[i]);
     }
     for (size_t i = 0; i < conf->route_count; i++) {
+        vary_free(&conf->routes[i]);
         options_free(SECTION_FRAGMENT, NULL, &conf->routes[i]);
         free((char *)conf->routes[i].pattern);
         free((char *)conf->routes[i].fallback.data);

@@ -7,6 +7,7 @@
 
 #include "conf/conf.h"
 #include "conf/option_value.h"
+#include "conf/vary.h"
 #include "redis/check.h"
 #include "source/source.h"
 
@@ -217,6 +218,15 @@ static const struct option fragment_options[] = {
      .words = "no yes",
      .help = "Whether /fragments may serve the fragment. The front server's access rules for "
              "/fragment/NAME do not apply there."},
+    {"vary", OPTION_LIST, AT(struct route, vary_texts), .check = vary_check,
+     .help = "What the fragment depends on besides its name, and what its source gets: query:NAME, "
+             "cookie:NAME, header:NAME, language:TAGS (the best of these for the client; the first "
+             "is the default), host. Each combination of values is cached separately."},
+    {"private", OPTION_CHOICE, AT(struct route, recipe.rules.is_private), .preset = "no",
+     .words = "no yes",
+     .help = "Whether a result is for one user only, whom a cookie or header in vary identifies: "
+             "responses get Cache-Control: private. /fragments serves it only with stream = "
+             "\"yes\"."},
     {"fallback", OPTION_FILE,
      .help = "HTML file to serve when the source fails; the path is relative to this file."},
 };
@@ -227,6 +237,10 @@ _Static_assert(offsetof(struct client_list, count) ==
                "a list is followed by its count");
 _Static_assert(offsetof(struct listener_settings, count) ==
                    offsetof(struct listener_settings, addresses) + sizeof(char **),
+               "a list is followed by its count");
+
+_Static_assert(offsetof(struct route, vary_text_count) ==
+                   offsetof(struct route, vary_texts) + sizeof(char **),
                "a list is followed by its count");
 
 static const struct {

@@ -15,6 +15,10 @@ struct freshness;
  * is one page in nginx. */
 #define RESPONSE_HEAD_MAX 1024
 
+/* The maximum length of the list in a Vary header: of a fragment, and of a stream. */
+#define RESPONSE_VARY_MAX        300
+#define RESPONSE_STREAM_VARY_MAX 600
+
 /* Where it came from, for Cache-Status (RFC 9211). */
 enum response_origin {
     ORIGIN_NONE, /* not from the cache: no Cache-Status header */

@@ -18,6 +18,9 @@ struct route {
     struct recipe recipe;
     struct slice fallback; /* HTML shown if the source fails; data is NULL if there is none */
     bool stream;           /* /fragments may serve it */
+    const char *const *vary_texts; /* the entries of `vary`, to which recipe.rules.vary points */
+    size_t vary_text_count;
+    struct slice vary; /* for the Vary header: names with ", " between; empty: none */
 };
 
 /* Whether a fragment can have the name: 1 to ROUTE_NAME_MAX bytes of UTF-8 without control

@@ -94,6 +94,9 @@ static void test_defaults(void **state)
     assert_true(conf->routes[0].recipe.uncacheable == 120);
     assert_false(conf->routes[0].recipe.calls_apart);
     assert_false(conf->routes[0].stream);
+    assert_int_equal(conf->routes[0].recipe.rules.vary.count, 0);
+    assert_int_equal(conf->routes[0].vary.len, 0);
+    assert_false(conf->routes[0].recipe.rules.is_private);
     conf_free(conf);
 }
 
@@ -278,7 +281,9 @@ static void test_working_directory(void **state)
 
 static void test_no_memory(void **state)
 {
-    static const char *const texts[] = {sample, "foo = 1\nlog = x\n" SIMULATED FRAGMENT "bar = 2"};
+    static const char *const texts[] =
+        {sample, "foo = 1\nlog = x\n" SIMULATED FRAGMENT "bar = 2",
+         SIMULATED "fragment a { source = s vary = {cookie:a, header:b, query:c} }\n"};
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         bool enough = false;
