@@ -8,8 +8,8 @@
 
 #include "base/slice.h"
 
-/* The variables that we use. All others, such as HTTP_PROXY, are dropped. Slices point into the
- * PARAMS stream; a variable that is absent is an empty slice. */
+/* The variables that we use. All others, such as HTTP_PROXY, are ignored, unless a route names them
+ * as inputs. Slices point into the PARAMS stream; a variable that is absent is an empty slice. */
 struct web_request {
     struct slice method;
     struct slice document_uri;
@@ -17,10 +17,11 @@ struct web_request {
     struct slice content_length;
     struct slice if_none_match;
     struct slice remote_addr;
-    struct slice query;  /* QUERY_STRING */
-    struct slice accept; /* HTTP_ACCEPT */
-    struct slice prefer; /* HTTP_PREFER */
-    struct slice purge;  /* HTTP_WORKERLESS_PURGE */
+    struct slice query;     /* QUERY_STRING */
+    struct slice accept;    /* HTTP_ACCEPT */
+    struct slice prefer;    /* HTTP_PREFER */
+    struct slice purge;     /* HTTP_WORKERLESS_PURGE */
+    struct slice variables; /* the complete PARAMS stream, for inputs */
 };
 
 /* Makes all of them absent. A single memset would be slower: gcc turns it into `rep stos`, which is

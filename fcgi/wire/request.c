@@ -221,6 +221,7 @@ static bool read_params(struct slice params, struct web_request *web)
     enum params_step step;
     bool any = params.len > 0;
     web_request_clear(web);
+    web->variables = params;
     while ((step = params_next(&params, &name, &value)) == PARAMS_PAIR)
         web_request_set(web, name, value);
     return step == PARAMS_END && any;

@@ -19,7 +19,7 @@ ORDER = [
     ("conf", ["conf"]),
     ("wire", ["listener", "connection", "exchange", "inflight", "request", "output"]),
     ("web", ["service", "counters fragment fragments health purge", "endpoint", "answer", "feed",
-             "event", "query", "request", "route", "response", "method"]),
+             "event", "variant", "query", "request", "route", "response", "method"]),
     ("park", ["stream", "flights", "flight", "outcome", "purge", "fragment", "recipe", "waiter",
               "freshness"]),
     ("cache", ["cache", "purge", "lease", "store", "scripts", "memory", "changes", "names",
