@@ -34,7 +34,8 @@ struct service {
     struct flights *flights;
     bool draining;
     struct log_limit refusals[JOIN_NO_MEMORY + 1], pathless;
-    bool *hinted; /* owned; by route: it was logged that the route does not allow streams */
+    bool streams_vary; /* a route that allows streams has inputs */
+    bool *hinted;      /* owned; by route: it was logged that the route does not allow streams */
 };
 
 /* A request being routed to its endpoint. */

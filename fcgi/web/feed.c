@@ -20,6 +20,8 @@ struct feed {
     bool beat;          /* a heartbeat is due */
     bool ended;         /* the end has been written, or is in tail */
     bool cut;           /* there is no end event, so that the client requests the rest again */
+    struct slice vary;  /* in `text` */
+    char text[];
 };
 
 struct response feed_response(enum event_form form)
@@ -29,15 +31,20 @@ struct response feed_response(enum event_form form)
     return response;
 }
 
-struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form)
+struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form,
+                      struct slice vary)
 {
-    struct feed *feed = alloc_zeroed(sizeof *feed);
+    struct feed *feed = alloc_zeroed(sizeof *feed + vary.len);
     if (!feed)
         return NULL;
+    if (vary.len > 0)
+        memcpy(feed->text, vary.data, vary.len);
+    feed->vary = (struct slice){.data = feed->text, .len = vary.len};
     feed->stream = stream;
     feed->routes = routes;
     feed->form = form;
     feed->head = feed_response(form);
+    feed->head.vary = &feed->vary;
     feed->beat = true; /* nginx forwards a head only together with some of the body */
     return feed;
 }

@@ -16,9 +16,11 @@ struct feed;
 struct route;
 
 /* Takes the stream, to which fragments may still be added. `routes` are borrowed; a recipe's number
- * is the index of its route. The first bytes are a heartbeat, unless a fragment is ready. Returns
- * what the caller owns; or NULL when out of memory: then the stream is not taken. */
-struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form);
+ * is the index of its route. `vary` is copied: the names for the Vary header. The first bytes are a
+ * heartbeat, unless a fragment is ready. Returns what the caller owns; or NULL when out of memory:
+ * then the stream is not taken. */
+struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form,
+                      struct slice vary);
 
 /* The response whose head comes before the feed: it has a type but no length. feed_head returns
  * that of a feed, valid as long as the feed. */

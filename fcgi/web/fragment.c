@@ -1,7 +1,7 @@
 /* One fragment: served from memory immediately, or by its flight.
  *
- *     path --> name, route --> key --> in memory? --> answered
- *                                          `--> its flight --> parked --> settled --> answered
+ *     path --> name, route, inputs --> key --> in memory? --> answered
+ *                                                `--> its flight --> parked --> settled --> answered
  */
 #include "web/fragment.h"
 
@@ -11,26 +11,32 @@
 #include "base/budget.h"
 #include "cache/entry.h"
 #include "web/endpoint.h"
+#include "web/variant.h"
 
 #define BUSY_RETRY_S      1   /* Retry-After, if there is no flight to wait for */
 #define IF_NONE_MATCH_MAX 256 /* a longer header is ignored: no 304 then */
 
-/* Gets the name from the path, and its route. Returns 0, or the status of an error. */
-static int find_route(const struct service *service, struct slice path, struct slice *name,
+/* Gets the name from the path, and its route. Sets all of the fragment but its key and inputs.
+ * Returns 0, or the status of an error. */
+static int find_route(const struct service *service, struct slice path, struct fragment *fragment,
                       const struct route **route)
 {
-    *name = slice_from(path, SLICE(ROUTE_URL_PREFIX).len);
-    if (!route_name_valid(*name))
+    struct slice name = slice_from(path, SLICE(ROUTE_URL_PREFIX).len);
+    size_t rest_at;
+    if (!route_name_valid(name))
         return 400;
-    *route = route_find(service->routes, service->route_count, *name);
-    return *route ? 0 : 404;
+    *route = route_find(service->routes, service->route_count, name, &rest_at);
+    if (!*route)
+        return 404;
+    *fragment = (struct fragment){.recipe = &(*route)->recipe, .name = name, .rest_at = rest_at};
+    return 0;
 }
 
 int fragment_precheck(const struct service *service, const struct visit *visit)
 {
-    struct slice name;
+    struct fragment fragment;
     const struct route *route;
-    return find_route(service, visit->path, &name, &route);
+    return find_route(service, visit->path, &fragment, &route);
 }
 
 /* --- what a settlement is answered with --- */
@@ -44,6 +50,8 @@ static void answer_entry(struct entry *entry, const struct route *route, struct 
     if (if_none_match.len > 0 && web_request_etag_matches(if_none_match, etag))
         response->status = 304;
     response->terms = &route->recipe.freshness;
+    response->vary = &route->vary;
+    response->is_private = route->recipe.rules.is_private;
 }
 
 /* A limit that is reached says nothing about the cache, whatever was found there. */
@@ -103,31 +111,23 @@ static short preferred_hold(const struct web_request *request, const struct reci
                                                                            : HOLD_OF_ROUTE;
 }
 
-enum answer_kind fragment_start(struct service *service, const struct visit *visit,
-                                const struct waiter_address *who, union answer *answer)
+/* Serves the fragment from memory, or parks the request. */
+static inline enum answer_kind serve(struct service *service, const struct visit *visit,
+                                     const struct waiter_address *who, const struct route *route,
+                                     const struct fragment *fragment, union answer *answer)
 {
     const struct web_request *request = visit->request;
-    const struct route *route;
-    struct slice name;
-    int error = find_route(service, visit->path, &name, &route);
-    if (error)
-        return endpoint_fail(service, visit, error, answer);
-
-    char key[ROUTE_KEY_MAX];
-    struct fragment fragment = {.recipe = &route->recipe,
-                                .key = {.data = key, .len = route_key(name, key)},
-                                .name = name};
     short hold_s = preferred_hold(request, &route->recipe);
     bool head_only = visit->method == METHOD_HEAD;
     struct settlement settlement;
-    if (flights_serve(service->flights, &fragment, &settlement)) {
+    if (flights_serve(service->flights, fragment, &settlement)) {
         answer_settlement(&settlement, route, request->if_none_match, head_only, &answer->response);
         answer->response.granted_wait_s = hold_s;
         return ANSWER_RESPONSE;
     }
 
     enum join_refusal refusal;
-    struct waiter *waiter = flights_join(service->flights, &fragment, *who, hold_s, &refusal);
+    struct waiter *waiter = flights_join(service->flights, fragment, *who, hold_s, &refusal);
     if (!waiter)
         return endpoint_refuse(service, visit, refusal, answer);
     answer->wait = (struct wait){.waiter = waiter,
@@ -139,6 +139,37 @@ enum answer_kind fragment_start(struct service *service, const struct visit *vis
         answer->wait.if_none_match =
             alloc_copy(request->if_none_match.data, request->if_none_match.len);
     return ANSWER_WAIT;
+}
+
+/* Serves a fragment that has inputs. Not inline, since it needs kilobytes of stack. */
+__attribute__((noinline)) static enum answer_kind
+serve_variant(struct service *service, const struct visit *visit, const struct waiter_address *who,
+              const struct route *route, struct fragment *fragment, union answer *answer)
+{
+    char key[VARIANT_KEY_MAX];
+    struct variant variant;
+    fragment->key = (struct slice){.data = key, .len = route_key(fragment->name, key)};
+    if (!variant_read(&variant, &route->recipe.rules.vary, visit->request) ||
+        !variant_append(&variant, key, &fragment->key.len))
+        return endpoint_fail(service, visit, 400, answer);
+    fragment->inputs = variant_inputs(&variant);
+    return serve(service, visit, who, route, fragment, answer);
+}
+
+enum answer_kind fragment_start(struct service *service, const struct visit *visit,
+                                const struct waiter_address *who, union answer *answer)
+{
+    const struct route *route;
+    struct fragment fragment;
+    int error = find_route(service, visit->path, &fragment, &route);
+    if (error)
+        return endpoint_fail(service, visit, error, answer);
+    if (route->recipe.rules.vary.count > 0)
+        return serve_variant(service, visit, who, route, &fragment, answer);
+
+    char key[ROUTE_KEY_MAX];
+    fragment.key = (struct slice){.data = key, .len = route_key(fragment.name, key)};
+    return serve(service, visit, who, route, &fragment, answer);
 }
 
 void fragment_finish(const struct wait *wait, const struct settlement *settlement,

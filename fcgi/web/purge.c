@@ -8,6 +8,7 @@
 #include "park/outcome.h"
 #include "web/client_list.h"
 #include "web/endpoint.h"
+#include "web/variant.h"
 
 /* Reads the header Workerless-Purge: a list of "soft" and "exact". Returns false if it contains
  * anything else. */
@@ -29,10 +30,24 @@ static bool read_header(struct slice list, bool *soft, bool *exact)
     return true;
 }
 
+/* Sets the key of the variant that a GET of this request would get. Returns 0, or the status of an
+ * error. */
+static int set_variant(const struct web_request *request, const struct vary *vary, char *key,
+                       struct cache_purge *what)
+{
+    struct variant variant;
+    return variant_read(&variant, vary, request) && variant_append(&variant, key, &what->key.len)
+               ? 0
+               : 400;
+}
+
 /* Sets the key of the name; or, if the name ends in '*' and `exact` is not given, the prefix of the
- * keys. `key` has room for ROUTE_KEY_MAX bytes. Needs no route, so that fragments whose route was
- * removed from the config can be purged too. Returns 0, or the status of an error. */
-static int set_key(const struct visit *visit, bool exact, char *key, struct cache_purge *what)
+ * keys. If the fragment has inputs, that is the prefix of all its variants, or, if the request has
+ * a query, the key of one. `key` has room for VARIANT_KEY_MAX bytes. Needs no route, so that
+ * fragments whose route was removed from the config can be purged too. Returns 0, or the status of
+ * an error. */
+static int set_key(const struct service *service, const struct visit *visit, bool exact, char *key,
+                   struct cache_purge *what)
 {
     if (visit->path_too_long)
         return 400;
@@ -45,6 +60,16 @@ static int set_key(const struct visit *visit, bool exact, char *key, struct cach
     if (what->is_prefix)
         name.len--;
     what->key = (struct slice){.data = key, .len = route_key(name, key)};
+    if (what->is_prefix)
+        return 0;
+    size_t rest_at;
+    const struct route *route = route_find(service->routes, service->route_count, name, &rest_at);
+    if (!route || route->recipe.rules.vary.count == 0)
+        return 0;
+    if (visit->request->query.len > 0)
+        return set_variant(visit->request, &route->recipe.rules.vary, key, what);
+    what->is_prefix = true;
+    key[what->key.len++] = '?';
     return 0;
 }
 
@@ -60,12 +85,12 @@ static enum answer_kind answer_bad_header(const struct visit *visit, union answe
 enum answer_kind purge_start(struct service *service, const struct visit *visit,
                              const struct waiter_address *who, union answer *answer)
 {
-    char key[ROUTE_KEY_MAX];
+    char key[VARIANT_KEY_MAX];
     struct cache_purge what;
     enum join_refusal refusal;
     bool exact, readable = read_header(visit->request->purge, &what.soft, &exact);
     bool allowed = client_list_has(service->purge, visit->request->remote_addr);
-    int error = allowed ? set_key(visit, exact, key, &what) : 403;
+    int error = allowed ? set_key(service, visit, exact, key, &what) : 403;
     if (error)
         return endpoint_fail(service, visit, error, answer);
     if (!readable)

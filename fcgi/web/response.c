@@ -159,16 +159,21 @@ static char *put_freshness(char *at, const struct response *response, int64_t no
     at = put(at, (struct slice){entry->etag, ENTRY_ETAG_LEN});
     at = put(at, SLICE("\r\nAge: "));
     at = put_number(at, seconds(now_ms - entry->made_ms));
+    at = put(at, SLICE("\r\nCache-Control: "));
+    if (response->is_private)
+        at = put(at, SLICE("private, "));
     if (lifetime_ms >= 1000) {
-        at = put(at, SLICE("\r\nCache-Control: max-age="));
+        at = put(at, SLICE("max-age="));
         at = put_number(at, seconds(lifetime_ms));
         if (response->terms) {
             at = put_directive(at, SLICE(", stale-while-revalidate="), response->terms->stale);
             at = put_directive(at, SLICE(", stale-if-error="), response->terms->stale_error);
         }
     } else {
-        at = put(at, SLICE("\r\nCache-Control: no-cache"));
+        at = put(at, SLICE("no-cache"));
     }
+    if (response->vary && response->vary->len > 0)
+        at = put(put(at, SLICE("\r\nVary: ")), *response->vary);
     at = put(at, SLICE("\r\nServer-Timing: source;dur="));
     at = put_number(at, entry->cost_ms);
     return put(at, SLICE("\r\n"));
@@ -179,6 +184,16 @@ static char *put_unshared(char *at, const struct response *response)
 {
     at = put(at, SLICE("Cache-Control: private, no-store\r\nServer-Timing: source;dur="));
     at = put_number(at, response->entry->cost_ms);
+    return put(at, SLICE("\r\n"));
+}
+
+/* Whether it has events or templates depends on the Accept header, and its fragments depend on their
+ * inputs. */
+static char *put_stream_vary(char *at, const struct response *response)
+{
+    at = put(at, SLICE("Vary: Accept"));
+    if (response->vary && response->vary->len > 0)
+        at = put(put(at, SLICE(", ")), *response->vary);
     return put(at, SLICE("\r\n"));
 }
 
@@ -193,7 +208,7 @@ static char *put_type(char *at, const struct response *response)
     at = put(at, SLICE("Content-Type: "));
     at = put(at, response->entry ? response->entry->type : types[response->type]);
     if (response->type >= BODY_EVENTS) /* without it nginx buffers the stream */
-        return put(at, SLICE("\r\nX-Accel-Buffering: no\r\nVary: Accept\r\n"));
+        return put_stream_vary(put(at, SLICE("\r\nX-Accel-Buffering: no\r\n")), response);
     at = put(at, SLICE("\r\nContent-Length: "));
     at = put_number(at, (int64_t)full_body(response).len);
     return put(at, SLICE("\r\n"));

@@ -36,6 +36,7 @@ struct response {
     struct entry *entry; /* held; NULL: `body` is used, which is static or owned by the config */
     struct slice body;   /* empty if there is an entry, or for a stream */
     const struct freshness *terms; /* of the route, borrowed; NULL: no directives of RFC 5861 */
+    const struct slice *vary;      /* names for the Vary header, borrowed; NULL or empty: none */
     struct slice detail;           /* for Cache-Status; empty: none */
     short status;
     short retry_after;    /* seconds; negative: no such header */
@@ -44,10 +45,11 @@ struct response {
     unsigned char allow; /* methods for the Allow header, a set of enum method; 0: no such header */
     bool collapsed;      /* shared a flight that another request had started */
     bool stored;
-    bool head_only; /* the request was a HEAD */
-    bool no_store;  /* the entry is no fragment: only its type and body are used */
-    bool unshared;  /* the entry is for this request only: no other cache may keep it */
-    bool strict;    /* Preference-Applied: handling=strict */
+    bool head_only;  /* the request was a HEAD */
+    bool no_store;   /* the entry is no fragment: only its type and body are used */
+    bool unshared;   /* the entry is for this request only: no other cache may keep it */
+    bool strict;     /* Preference-Applied: handling=strict */
+    bool is_private; /* only the user who sent the request may have it */
 };
 
 /* The response for a status, with a short HTML text and a Retry-After if it has one. */

@@ -40,9 +40,10 @@ bool route_name_valid(struct slice name)
     return segments_valid(name);
 }
 
-static bool matches(const char *pattern, struct slice name)
+static bool matches(const char *pattern, struct slice name, size_t *rest_at)
 {
     for (size_t i = 0;; i++) {
+        *rest_at = i;
         if (pattern[i] == '*' && pattern[i + 1] == '\0')
             return true;
         if (i == name.len || pattern[i] == '\0')
@@ -52,10 +53,11 @@ static bool matches(const char *pattern, struct slice name)
     }
 }
 
-const struct route *route_find(const struct route *routes, size_t count, struct slice name)
+const struct route *route_find(const struct route *routes, size_t count, struct slice name,
+                               size_t *rest_at)
 {
     for (size_t i = 0; i < count; i++)
-        if (matches(routes[i].pattern, name))
+        if (matches(routes[i].pattern, name, rest_at))
             return &routes[i];
     return NULL;
 }
@@ -66,7 +68,7 @@ size_t route_key(struct slice name, char *key)
     size_t len = 0;
     for (size_t i = 0; i < name.len; i++) {
         unsigned char byte = (unsigned char)name.data[i];
-        if (byte == '%' || byte == '{' || byte == '}' || byte == ' ') {
+        if (byte == '%' || byte == '{' || byte == '}' || byte == '?' || byte == ' ') {
             key[len++] = '%';
             key[len++] = hex[byte >> 4];
             key[len++] = hex[byte & 15];

@@ -27,12 +27,15 @@ struct route {
  * characters. No segment may be "", "." or "..", since names become part of upstream URLs. */
 bool route_name_valid(struct slice name);
 
-/* The first route whose pattern matches, or NULL. */
-const struct route *route_find(const struct route *routes, size_t count, struct slice name);
+/* The first route whose pattern matches, or NULL. Sets *rest_at to the place in the name where the
+ * '*' of the pattern has matched; to the end of the name if it has none. */
+const struct route *route_find(const struct route *routes, size_t count, struct slice name,
+                               size_t *rest_at);
 
-/* Writes the fragment's key in the cache: its name, with '%', '{', '}' and space percent-encoded.
- * So the key is one word in redis-cli, and has no hash tag of a Cluster. `key` has room for
- * ROUTE_KEY_MAX bytes. Returns the length. */
+/* Writes the fragment's key in the cache: its name, with '%', '{', '}', '?' and space
+ * percent-encoded. So the key is one word in redis-cli, has no hash tag of a Cluster, and ends
+ * before the '?' that inputs begin with. `key` has room for ROUTE_KEY_MAX bytes. Returns the
+ * length. */
 size_t route_key(struct slice name, char *key);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "web/counters.h"
+#include "web/digest.h"
 #include "web/endpoint.h"
 #include "web/fragment.h"
 #include "web/fragments.h"
@@ -57,6 +58,9 @@ struct service *service_new(const struct route *routes, size_t route_count,
                                 .max_stream = max_stream,
                                 .flights = flights,
                                 .hinted = hinted};
+    for (size_t i = 0; i < route_count; i++)
+        service->streams_vary |= routes[i].stream && routes[i].recipe.rules.vary.count > 0;
+    digest_init();
     return service;
 }
 

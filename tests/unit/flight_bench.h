@@ -23,7 +23,8 @@ struct hand_call {
     source_done_fn *done;
     void *caller;
     struct hand_call *next;
-    char name[64];
+    char name[64], rest[64];
+    char inputs[400]; /* each as KIND:NAME=VALUE, or KIND:NAME if it is absent, and a space */
 };
 
 struct hand_source {
@@ -33,6 +34,20 @@ struct hand_source {
     bool refuses; /* as one without memory does */
     bool busy;
 };
+
+static inline void hand_note_inputs(char *out, size_t size, struct inputs inputs)
+{
+    struct inputs_reader reader = inputs_read(inputs);
+    const struct input *input;
+    struct slice value;
+    size_t len = 0;
+    while ((input = inputs_next(&reader, &value))) {
+        len += (size_t)snprintf(out + len, size - len, "%d:%.*s%s%.*s ", (int)input->kind,
+                                SLICE_ARGS(input->name), value.data ? "=" : "", (int)value.len,
+                                value.data ? value.data : "");
+        assert_true(len < size);
+    }
+}
 
 static inline struct source_call *hand_start(struct source *source,
                                              const struct source_request *request,
@@ -48,6 +63,8 @@ static inline struct source_call *hand_start(struct source *source,
                                .done = done,
                                .caller = caller};
     snprintf(call->name, sizeof call->name, "%.*s", SLICE_ARGS(request->name));
+    snprintf(call->rest, sizeof call->rest, "%.*s", SLICE_ARGS(request->rest));
+    hand_note_inputs(call->inputs, sizeof call->inputs, request->inputs);
     call->next = hand->calls;
     hand->calls = call;
     hand->started++;

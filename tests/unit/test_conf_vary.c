@@ -1,8 +1,6 @@
 /* conf/: what a fragment depends on. */
 #include "conf_bench.h"
 
-#include "base/alloc.h"
-
 struct bad {
     const char *text;
     const char *messages; /* see assert_messages */
@@ -207,34 +205,12 @@ static void test_bad_together(void **state)
     assert_bad(cases, COUNT(cases));
 }
 
-static void test_no_memory(void **state)
-{
-    static const char text[] =
-        SIMULATED "fragment a { source = s vary = {cookie:a, header:b, query:c} }\n";
-    bool enough = false;
-    (void)state;
-    write_text("t.conf", text);
-    for (long successes = 0; !enough && successes < 1000; successes++) {
-        char *messages;
-        alloc_fail_after(successes);
-        struct conf *conf = load_file(config, &messages);
-        alloc_fail_after(-1);
-        assert_true(!conf == (*messages != '\0'));
-        enough = conf != NULL;
-        assert_true(enough || strstr(messages, "memory"));
-        conf_free(conf);
-        free(messages);
-    }
-    assert_true(enough);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vary),
         cmocka_unit_test(test_bad_vary),
         cmocka_unit_test(test_bad_together),
-        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("conf_vary", tests, make_directory, remove_directory);
 }

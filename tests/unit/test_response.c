@@ -422,8 +422,11 @@ static void test_longest(void **state)
     static const char *const numbers[] = {"0", "1", "1700000000000", "999999999999999"};
     static const int64_t nows[] = {INT64_MIN / 2, 0, NOW_MS, INT64_MAX / 2};
     static const struct freshness longest_terms = {.stale = 1e18, .stale_error = 1e18};
+    char fields[RESPONSE_VARY_MAX];
+    const struct slice longest_vary = {.data = fields, .len = sizeof fields};
     size_t longest = 0;
     (void)state;
+    memset(fields, 'x', sizeof fields);
     for (int round = 0; round < 4 * 4 * 4 * 4; round++) {
         char envelope[400], type[128];
         memset(type, 'x', sizeof type - 1);
@@ -438,6 +441,8 @@ static void test_longest(void **state)
         response.origin = ORIGIN_STALE;
         response.detail = SLICE("memory");
         response.terms = &longest_terms;
+        response.vary = &longest_vary;
+        response.is_private = true;
         response.stored = response.collapsed = true;
         response.retry_after = 32767;
         response.status = 431; /* the longest reason */
@@ -450,7 +455,63 @@ static void test_longest(void **state)
         response_release(&response);
         entry_unref(entry);
     }
-    assert_true(longest > 500 && longest <= RESPONSE_HEAD_MAX);
+    assert_true(longest > 800 && longest <= RESPONSE_HEAD_MAX);
+}
+
+/* What a response depends on (RFC 9110 12.5.5), and who may keep it (RFC 9111 5.2.2.7). */
+static void test_inputs(void **state)
+{
+    static const struct {
+        const char *vary;
+        bool is_private;
+        int64_t lifetime_ms;
+        const char *lines;
+    } cases[] = {
+        {NULL, false, 60000, "Cache-Control: max-age=60"},
+        {"", false, 60000, "Cache-Control: max-age=60"},
+        {"Cookie", false, 60000, "Cache-Control: max-age=60\r\nVary: Cookie"},
+        {"Cookie", true, 60000, "Cache-Control: private, max-age=60\r\nVary: Cookie"},
+        {"Cookie, X-Y", true, 0, "Cache-Control: private, no-cache\r\nVary: Cookie, X-Y"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases) * 2; i++) {
+        struct slice vary = slice_of(cases[i / 2].vary);
+        char out[RESPONSE_HEAD_MAX], expected[200];
+        struct entry *entry =
+            entry_new(SLICE("text/x"), SLICE("body"), NOW_MS, cases[i / 2].lifetime_ms, 0);
+        assert_non_null(entry);
+        struct response response = response_of_entry(entry);
+        response.status = i % 2 ? 304 : 200; /* with the same fields: RFC 9110 15.4.5 */
+        response.vary = vary.data ? &vary : NULL;
+        response.is_private = cases[i / 2].is_private;
+        struct slice head = head_of(&response, NOW_MS, out);
+        check_shape(head);
+        int len =
+            snprintf(expected, sizeof expected, "\r\n%s\r\nServer-Timing", cases[i / 2].lines);
+        if (!memmem(head.data, head.len, expected, (size_t)len))
+            fail_msg("row %zu: no \"%s\" in \"%.*s\"", i / 2, expected, SLICE_ARGS(head));
+        response_release(&response);
+        entry_unref(entry);
+    }
+}
+
+/* A stream depends on the Accept header, too; and nobody keeps it. */
+static void test_stream_inputs(void **state)
+{
+    char fields[RESPONSE_STREAM_VARY_MAX], out[RESPONSE_HEAD_MAX];
+    struct slice vary = SLICE("Cookie, Accept-Language");
+    struct response response = response_of_status(200);
+    (void)state;
+    response.type = BODY_EVENTS;
+    response.vary = &vary;
+    struct slice head = head_of(&response, NOW_MS, out);
+    check_shape(head);
+    assert_non_null(
+        memmem(head.data, head.len, "\r\nVary: Accept, Cookie, Accept-Language\r\n", 41));
+    assert_non_null(memmem(head.data, head.len, "\r\nCache-Control: no-store\r\n", 27));
+    memset(fields, 'x', sizeof fields);
+    vary = (struct slice){.data = fields, .len = sizeof fields};
+    check_shape(head_of(&response, NOW_MS, out));
 }
 
 /* Every combination of what else there may be in a head. */
@@ -480,12 +541,13 @@ static void test_combinations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own),          cmocka_unit_test(test_allow),
-        cmocka_unit_test(test_plain),        cmocka_unit_test(test_no_content),
-        cmocka_unit_test(test_bodies),       cmocka_unit_test(test_entry),
-        cmocka_unit_test(test_unshared),     cmocka_unit_test(test_terms),
-        cmocka_unit_test(test_cache_status), cmocka_unit_test(test_longest),
-        cmocka_unit_test(test_combinations),
+        cmocka_unit_test(test_own),           cmocka_unit_test(test_allow),
+        cmocka_unit_test(test_plain),         cmocka_unit_test(test_no_content),
+        cmocka_unit_test(test_bodies),        cmocka_unit_test(test_entry),
+        cmocka_unit_test(test_unshared),      cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_cache_status),  cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_combinations),  cmocka_unit_test(test_inputs),
+        cmocka_unit_test(test_stream_inputs),
     };
     return cmocka_run_group_tests_name("response", tests, NULL, NULL);
 }

@@ -115,19 +115,24 @@ static void test_find(void **state)
         {SLICE_INIT("c"), -1},        {SLICE_INIT("\xc3\xbcx"), 7}, {SLICE_INIT("\xc3\xbc"), 7},
         {SLICE_INIT("\xc3"), -1},
     };
+    size_t rest_at;
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct slice exact = unit_exact(cases[i].name);
-        const struct route *found = route_find(routes, LENGTH(routes), exact);
+        const struct route *found = route_find(routes, LENGTH(routes), exact, &rest_at);
         assert_row(i, found == (cases[i].route < 0 ? NULL : &routes[cases[i].route]));
+        if (found)
+            assert_row(i, rest_at == (strcmp(found->pattern, "a*b") == 0 ? 3
+                                      : strchr(found->pattern, '*') ? strlen(found->pattern) - 1
+                                                                    : exact.len));
         unit_drop(exact);
     }
-    assert_null(route_find(routes, 0, SLICE("a")));
-    assert_null(route_find(NULL, 0, SLICE("a")));
+    assert_null(route_find(routes, 0, SLICE("a"), &rest_at));
+    assert_null(route_find(NULL, 0, SLICE("a"), &rest_at));
 
     static const struct route all[] = {{.pattern = "*"}};
-    assert_ptr_equal(route_find(all, 1, SLICE("x")), all);
-    assert_ptr_equal(route_find(all, 1, SLICE("x/y/z")), all);
+    assert_ptr_equal(route_find(all, 1, SLICE("x"), &rest_at), all);
+    assert_ptr_equal(route_find(all, 1, SLICE("x/y/z"), &rest_at), all);
 }
 
 static void test_keys(void **state)
@@ -143,7 +148,8 @@ static void test_keys(void **state)
         {SLICE_INIT("two words"), SLICE_INIT("two%20words")},
         {SLICE_INIT("  "), SLICE_INIT("%20%20")},
         {SLICE_INIT("gr\xc3\xbc\xc3\x9f"), SLICE_INIT("gr\xc3\xbc\xc3\x9f")},
-        {SLICE_INIT("a:b*c?"), SLICE_INIT("a:b*c?")},
+        {SLICE_INIT("a:b*c?"), SLICE_INIT("a:b*c%3F")},
+        {SLICE_INIT("a?x=1&y"), SLICE_INIT("a%3Fx=1&y")},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -156,7 +162,7 @@ static void test_keys(void **state)
 /* The longest key fits, whatever the name is made of. */
 static void test_longest_key(void **state)
 {
-    static const char makings[] = {'%', '{', '}', ' ', 'x'};
+    static const char makings[] = {'%', '{', '}', ' ', '?', 'x'};
     (void)state;
     for (size_t i = 0; i < sizeof makings; i++) {
         char name[ROUTE_NAME_MAX], *key = malloc(ROUTE_KEY_MAX);
@@ -171,7 +177,8 @@ static void test_longest_key(void **state)
 /* Two names never share a key: the key can be read back. */
 static void test_keys_differ(void **state)
 {
-    static const char makings[] = {'%', '{', '}', ' ', '2', '5', '7', 'B', 'D', '0', 'x'};
+    static const char makings[] = {'%', '{', '}', ' ', '?', '2', '3',
+                                   '5', '7', 'B', 'D', 'F', '0', 'x'};
     (void)state;
     for (int round = 0; round < 5000; round++) {
         char name[20], key[3 * sizeof name], back[3 * sizeof name];
@@ -181,7 +188,7 @@ static void test_keys_differ(void **state)
         size_t key_len = route_key((struct slice){name, len}, key);
         for (size_t i = 0; i < key_len; i++) {
             unsigned byte = (unsigned char)key[i];
-            assert_null(memchr("{} ", key[i], 3));
+            assert_null(memchr("{}? ", key[i], 4));
             if (key[i] == '%') {
                 char hex[] = {key[i + 1], key[i + 2], '\0'};
                 assert_int_equal(sscanf(hex, "%2X", &byte), 1);

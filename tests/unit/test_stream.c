@@ -329,7 +329,7 @@ static const struct route routes[RECIPES] = {[STALE_ERROR].fallback = SLICE_INIT
 static void feed_of(struct stream *of, enum event_form form)
 {
     stream = NULL;
-    feed = feed_new(of, routes, form);
+    feed = feed_new(of, routes, form, SLICE(""));
     assert_non_null(feed);
 }
 
@@ -502,7 +502,7 @@ static void test_feed_no_memory(void **state)
     (void)state;
     stream = stream_of(BY_HAND, "b");
     alloc_fail_after(0);
-    assert_null(feed_new(stream, routes, EVENT_STREAM));
+    assert_null(feed_new(stream, routes, EVENT_STREAM, SLICE("Cookie")));
     alloc_fail_after(-1);
     feed_free(NULL);
     stream_free(NULL); /* the one that was not taken is freed after the test */
