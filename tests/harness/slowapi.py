@@ -7,8 +7,8 @@
         api.release("a")                                      # ...until here
         assert api.calls("a") == 1
 
-A path that has no answer of its own gets api.text(NAME) as text/plain, after api.delay(). It is
-`result for NAME` unless the test says otherwise.
+A path that has no answer of its own gets api.text(NAME) as text/plain, after api.delay(), with the
+header fields api.headers. It is `result for NAME` unless the test says otherwise.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class SlowApi:
         self.socket_path = str(socket_path)
         self._tls = tls
         self.text: Callable[[str], str] = "result for {}".format
+        self.headers: Dict[str, str] = {}
         self.log_path = Path(tmp) / "api.log" if tmp else None
         self._lock = threading.Lock()
         self._answers: Dict[str, Answer] = {}
@@ -231,7 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.api._note(Call(self.command, self.path, headers, self.number, body))
         if answer is None:
             name = unquote(self.path.partition("?")[0].lstrip("/"))
-            answer = Answer(body=self.api.text(name).encode(), delay=self.api.delay())
+            answer = Answer(body=self.api.text(name).encode(), delay=self.api.delay(),
+                            headers=self.api.headers)
         if answer.delay:
             time.sleep(answer.delay)
         if gate and not answer.stall:

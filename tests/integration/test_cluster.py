@@ -322,6 +322,23 @@ def test_purge_of_a_prefix(fleet, cluster):
         assert fleet.api.calls(name) == 1
 
 
+def test_a_marker(fleet, cluster):
+    """Of a result that must not be shared; on each primary, one that may be shared replaces it."""
+    names = spread(cluster, 2)
+    for name in names:
+        fleet.api.answer(name, body="<p>private</p>", type="text/html",
+                         headers={"Cache-Control": "private"})
+        assert fleet.ask(0, name).headers["cache-control"] == "private, no-store"
+        wait_until(lambda key=f"worker:{name}": b"status=uncacheable" in
+                   (fleet.redis.command("GET", key) or b""),
+                   "the marker")
+        fleet.api.answer(name, body="<p>shared</p>", type="text/html")
+        assert fleet.ask(1, name).text == "<p>shared</p>"
+        fleet.wait_value(name, lambda value: value == b"<p>shared</p>")
+        wait_until(lambda each=name: is_hit(fleet.ask(2, each)), "the value to be found")
+        assert fleet.api.calls(name) == 2
+
+
 def test_script_flush(fleet, cluster):
     """One primary has forgotten the scripts."""
     for node in cluster.primaries():
