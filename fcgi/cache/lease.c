@@ -2,13 +2,14 @@
 #include "cache/lease.h"
 
 #include <ev.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "cache/store.h"
+
+#define TOKEN_BYTES (STORE_TOKEN_LEN / 2)
 
 struct lease {
     struct ev_loop *loop;
@@ -20,14 +21,30 @@ struct lease {
     char key[];
 };
 
+/* Returns the next random bytes; the kernel is asked for those of many tokens at once. */
+static const unsigned char *random_bytes(void)
+{
+    static unsigned char bytes[16 * TOKEN_BYTES];
+    static size_t left;
+    if (left == 0) {
+        if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes) /* at boot */
+            for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = (unsigned char)lrand48();
+        left = sizeof bytes;
+    }
+    left -= TOKEN_BYTES;
+    return bytes + left;
+}
+
 void lease_make_token(char *token)
 {
-    unsigned char bytes[STORE_TOKEN_LEN / 2];
-    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) != (ssize_t)sizeof bytes) /* early at boot */
-        for (size_t i = 0; i < sizeof bytes; i++)
-            bytes[i] = (unsigned char)lrand48();
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(token + 2 * i, 3, "%02x", bytes[i]);
+    static const char hex[] = "0123456789abcdef";
+    const unsigned char *bytes = random_bytes();
+    for (size_t i = 0; i < TOKEN_BYTES; i++) {
+        token[2 * i] = hex[bytes[i] >> 4];
+        token[2 * i + 1] = hex[bytes[i] & 15];
+    }
+    token[STORE_TOKEN_LEN] = '\0';
 }
 
 /* If the lease is no longer ours, the script does nothing; storing the result will fail then. */
