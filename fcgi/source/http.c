@@ -1,4 +1,4 @@
-/* The http source: GET with curl. This file has the calls: their states and their results.
+/* The http source: GET or POST with curl. This file has the calls: their states and their results.
  * http_transfer.c has the curl transfer of one call, http_multi.c connects curl and the loop.
  *
  *                 .--. redirect
@@ -26,6 +26,7 @@
 #include "base/container.h"
 #include "base/timeout.h"
 #include "render/text.h"
+#include "source/body.h"
 #include "source/http_multi.h"
 #include "source/http_options.h"
 #include "source/http_transfer.h"
@@ -318,6 +319,18 @@ static struct source *http_create(struct ev_loop *loop, const struct source_sett
     return NULL;
 }
 
+/* What is sent for the request. */
+static struct http_request request_of(const struct http_settings *settings,
+                                      const struct source_request *request)
+{
+    struct http_request sent = {.url = url_expand(settings->url, request->name)};
+    if (settings->method == METHOD_POST)
+        sent.body =
+            body_expand(settings->body ? settings->body : "", body_format(http_body_type(settings)),
+                        request->name, &sent.body_len);
+    return sent;
+}
+
 static struct source_call *http_start(struct source *source, const struct source_request *request,
                                       source_done_fn *done, void *caller)
 {
@@ -334,9 +347,8 @@ static struct source_call *http_start(struct source *source, const struct source
     call->state = CALL_RUNNING;
     DL_APPEND(http->calls[CALL_RUNNING], call);
     timeout_start_late(&http->deadlines, &call->deadline, request->waited);
-    call->transfer =
-        http_transfer_start(&http->transfers, call,
-                            url_expand(settings_of(source)->url, request->name), &code);
+    call->transfer = http_transfer_start(&http->transfers, call,
+                                         request_of(settings_of(source), request), &code);
     if (!call->transfer)
         call_finish(call, code);
     return &call->call;

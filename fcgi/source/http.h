@@ -14,6 +14,9 @@ enum http2_use {
     HTTP2_PRIOR_KNOWLEDGE, /* without TLS: the server has it */
 };
 
+/* In the order of the words of the option `method`. */
+enum http_method { METHOD_GET, METHOD_POST };
+
 struct http_settings {
     struct source_settings settings;
     const char *url;    /* with {name} where the fragment's name goes */
@@ -22,6 +25,8 @@ struct http_settings {
     double timeout;  /* seconds for the complete call, redirects included */
     size_t max_body; /* bytes, after content decoding */
 
+    enum http_method method;
+    const char *body;           /* of a POST; see body.h */
     const char *const *headers; /* of the requests; see http_headers.h */
     size_t header_count;
     const char *const *redirects; /* see redirect.h */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "source/body.h"
 #include "source/http.h"
 #include "source/http_features.h"
 #include "source/http_headers.h"
@@ -37,6 +38,14 @@ const struct option http_options[HTTP_OPTIONS] = {
      .help = "Headers of each request, as NAME: VALUE; they replace our own Accept and User-Agent. "
              "They are sent only to the scheme, host and port of the url, not to where it "
              "redirects to, and are never logged."},
+    {"method", OPTION_CHOICE, OPTION_AT(struct http_settings, method), .preset = "GET",
+     .words = "GET POST",
+     .help = "Request method. A POST must be one that may be repeated, since a call can be made "
+             "again at any time."},
+    {"body", OPTION_STRING, OPTION_AT(struct http_settings, body), .preset = "", .secret = true,
+     .help = "Body of a POST. {name} is replaced by the fragment's name: escaped for a string of "
+             "JSON, or percent-encoded if the Content-Type in headers is "
+             "application/x-www-form-urlencoded. The default type is application/json."},
     {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
      .min = "1ms", .max = "1d",
      .help = "Time limit for a complete call; over it, requests get 504."},
@@ -68,6 +77,23 @@ _Static_assert(offsetof(struct http_settings, redirect_count) ==
                    offsetof(struct http_settings, redirects) + sizeof(char **),
                "a list is followed by its count");
 
+struct slice http_body_type(const struct http_settings *settings)
+{
+    const char *given =
+        http_headers_find(settings->headers, settings->header_count, SLICE("Content-Type"));
+    return given ? http_header_value(given) : SLICE("application/json");
+}
+
+static const char *check_body(const struct http_settings *settings, const char **option)
+{
+    *option = "body";
+    if (!http_is_set(settings->body))
+        return NULL;
+    if (settings->method != METHOD_POST)
+        return "a body takes method = \"POST\"";
+    return body_check(settings->body, body_format(http_body_type(settings)));
+}
+
 const char *http_check(const struct source_settings *common, const char **option)
 {
     const struct http_settings *settings = (const struct http_settings *)common;
@@ -81,6 +107,9 @@ const char *http_check(const struct source_settings *common, const char **option
         *option = "headers";
         return "two of its headers have the same name";
     }
+    problem = check_body(settings, option);
+    if (problem)
+        return problem;
     if (settings->http2 == HTTP2_PRIOR_KNOWLEDGE) {
         *option = "http2";
         if (!http_features_has_http2())
@@ -97,8 +126,10 @@ const char *http_check(const struct source_settings *common, const char **option
 
 const char *http_lacks_name(const struct source_settings *settings)
 {
-    const char *url = ((const struct http_settings *)settings)->url;
-    return !url || url_has_name(url) ? NULL : "url";
+    const struct http_settings *http = (const struct http_settings *)settings;
+    bool has_name = !http->url || url_has_name(http->url) ||
+                    (http_is_set(http->body) && body_has_name(http->body));
+    return has_name ? NULL : "url";
 }
 
 size_t http_descriptors(const struct source_settings *settings)

@@ -5,8 +5,13 @@
 #include "base/option.h"
 #include "source/source.h"
 
-#define HTTP_OPTIONS 11
+struct http_settings;
+
+#define HTTP_OPTIONS 13
 extern const struct option http_options[HTTP_OPTIONS];
+
+/* The media type of the body of a POST. */
+struct slice http_body_type(const struct http_settings *settings);
 
 /* These are members of source_type_http, where source.h explains them. */
 const char *http_check(const struct source_settings *settings, const char **option);

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "source/http_features.h"
 #include "source/http_headers.h"
+#include "source/http_options.h"
 #include "source/http_tls.h"
 
 /* CURLOPT_QUICK_EXIT: without it, aborting a call waits for its name lookup. */
@@ -163,6 +164,7 @@ static void transfer_free(struct http_transfer *transfer)
 {
     buffer_free(&transfer->body);
     free(transfer->url);
+    free(transfer->sent);
     curl_easy_cleanup(transfer->easy);
     free(transfer);
 }
@@ -221,16 +223,38 @@ static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *tr
     return code;
 }
 
-struct http_transfer *http_transfer_start(struct http_transfers *transfers, void *call, char *url,
-                                          CURLcode *code)
+/* Makes it a POST of transfer->sent, or a GET. */
+static CURLcode set_method(struct http_transfer *transfer)
+{
+    if (transfer->settings->method == METHOD_GET)
+        return CURLE_OK;
+    if (!transfer->sent)
+        return curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
+    CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                                     (curl_off_t)transfer->sent_len);
+    if (!code)
+        code = curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, transfer->sent);
+    return code;
+}
+
+struct http_transfer *http_transfer_start(struct http_transfers *transfers, void *call,
+                                          struct http_request request, CURLcode *code)
 {
     struct http_transfer *transfer = take(transfers, code);
     if (!transfer) {
-        free(url);
+        free(request.url);
+        free(request.body);
         return NULL;
     }
     transfer->call = call;
-    *code = fetch(transfers, transfer, url, false);
+    transfer->sent = request.body;
+    transfer->sent_len = request.body_len;
+    *code = transfer->settings->method == METHOD_POST && !request.body ? CURLE_OUT_OF_MEMORY
+                                                                       : set_method(transfer);
+    if (*code)
+        free(request.url);
+    else
+        *code = fetch(transfers, transfer, request.url, false);
     if (!*code)
         return transfer;
     http_transfer_give_back(transfers, transfer);
@@ -247,6 +271,8 @@ void http_transfer_give_back(struct http_transfers *transfers, struct http_trans
     buffer_free(&transfer->body);
     free(transfer->url);
     transfer->url = NULL;
+    free(transfer->sent);
+    transfer->sent = NULL;
     transfer->call = NULL;
     transfer->ignored = 0;
     transfer->redirects = 0;
@@ -274,26 +300,43 @@ static bool is_redirect(long status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+/* Whether the redirect is followed with the same method, and not by a GET (RFC 9110 15.4). */
+static bool keeps_method(long status)
+{
+    return status == 307 || status == 308;
+}
+
 /* Returns the url to follow and sets *elsewhere, or NULL with the reason in `refusal`. */
 static char *redirect_of(struct http_transfer *transfer, bool *elsewhere)
 {
     struct slice location = http_transfer_header(transfer, "Location");
-    if (location.len == 0)
+    long status = http_transfer_status(transfer);
+    if (location.len == 0) {
         snprintf(transfer->refusal, sizeof transfer->refusal, "answered %ld without a Location",
-                 http_transfer_status(transfer));
-    else if (transfer->redirects == REDIRECTS_MAX)
+                 status);
+        return NULL;
+    }
+    if (transfer->redirects == REDIRECTS_MAX) {
         snprintf(transfer->refusal, sizeof transfer->refusal, "redirects again, after %d redirects",
                  REDIRECTS_MAX);
-    else
-        return redirect_target(transfer->settings, transfer->url, location.data, elsewhere,
-                               transfer->refusal);
-    return NULL;
+        return NULL;
+    }
+    char *url = redirect_target(transfer->settings, transfer->url, location.data, elsewhere,
+                                transfer->refusal);
+    if (url && *elsewhere && transfer->sent && keeps_method(status)) {
+        snprintf(transfer->refusal, sizeof transfer->refusal,
+                 "redirects the POST to another host, which does not get our body (%ld)", status);
+        free(url);
+        url = NULL;
+    }
+    return url;
 }
 
 bool http_transfer_redirected(struct http_transfers *transfers, struct http_transfer *transfer,
                               CURLcode *code)
 {
-    if ((*code && transfer->stop != STOP_IGNORED) || !is_redirect(http_transfer_status(transfer)))
+    long status = http_transfer_status(transfer);
+    if ((*code && transfer->stop != STOP_IGNORED) || !is_redirect(status))
         return false;
     bool elsewhere = false;
     char *url = redirect_of(transfer, &elsewhere);
@@ -305,38 +348,68 @@ bool http_transfer_redirected(struct http_transfers *transfers, struct http_tran
     transfer->redirects++;
     transfer->ignored = 0;
     transfer->stop = STOP_NOT;
-    *code = fetch(transfers, transfer, url, elsewhere);
+    *code = CURLE_OK;
+    if (transfer->sent && !keeps_method(status)) {
+        free(transfer->sent);
+        transfer->sent = NULL;
+        *code = set_method(transfer);
+    }
+    if (*code)
+        free(url);
+    else
+        *code = fetch(transfers, transfer, url, elsewhere);
     return !*code;
 }
 
 /* --- all of a source --- */
 
 /* Returns false when out of memory. */
-static bool append_header(struct curl_slist **list, const char *header)
+static bool append_line(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = line ? curl_slist_append(*list, line) : NULL;
+    if (longer)
+        *list = longer;
+    return longer != NULL;
+}
+
+static bool append_header(struct curl_slist **list, struct slice name, struct slice value)
 {
     struct buffer line = {0};
-    struct slice name = http_header_name(header), value = http_header_value(header);
     bool ok = buffer_append(&line, name.data, name.len, SIZE_MAX) &&
               buffer_append(&line, ": ", 2, SIZE_MAX) &&
               buffer_append(&line, value.data, value.len, SIZE_MAX) &&
-              buffer_append(&line, "", 1, SIZE_MAX);
-    struct curl_slist *longer = ok ? curl_slist_append(*list, line.data) : NULL;
-    if (longer)
-        *list = longer;
+              buffer_append(&line, "", 1, SIZE_MAX) && append_line(list, line.data);
     buffer_free(&line);
-    return longer != NULL;
+    return ok;
+}
+
+/* The headers of the config, and ours that they do not replace. */
+static bool append_headers(struct curl_slist **list, const struct http_settings *settings)
+{
+    struct slice type = SLICE("Content-Type");
+    bool ok = true;
+    for (size_t i = 0; ok && i < settings->header_count; i++) {
+        const char *header = settings->headers[i];
+        ok = append_header(list, http_header_name(header), http_header_value(header));
+    }
+    if (!http_headers_find(settings->headers, settings->header_count, SLICE("Accept")))
+        ok = ok && append_line(list, accept_preset);
+    if (settings->method != METHOD_POST)
+        return ok;
+    /* libcurl would add a type of its own, and ask before it sends a large body. */
+    if (!http_is_set(settings->body))
+        ok = ok && append_line(list, "Content-Type:");
+    else if (!http_headers_find(settings->headers, settings->header_count, type))
+        ok = ok && append_header(list, type, http_body_type(settings));
+    return ok && append_line(list, "Expect:");
 }
 
 bool http_transfers_init(struct http_transfers *transfers, const struct http_settings *settings,
                          CURLM *multi)
 {
     *transfers = (struct http_transfers){.settings = settings, .multi = multi};
-    bool ok = append_header(&transfers->headers_elsewhere, accept_preset);
-    if (!http_headers_find(settings->headers, settings->header_count, SLICE("Accept")))
-        ok = ok && append_header(&transfers->headers, accept_preset);
-    for (size_t i = 0; ok && i < settings->header_count; i++)
-        ok = append_header(&transfers->headers, settings->headers[i]);
-    return ok;
+    return append_line(&transfers->headers_elsewhere, accept_preset) &&
+           append_headers(&transfers->headers, settings);
 }
 
 void http_transfers_end(struct http_transfers *transfers)

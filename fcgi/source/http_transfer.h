@@ -18,11 +18,20 @@
 /* Why we have stopped curl within a body, or do not follow a redirect. */
 enum http_stop { STOP_NOT, STOP_TOO_LARGE, STOP_NO_MEMORY, STOP_IGNORED, STOP_REDIRECT };
 
+/* What is sent for a call. Its strings are owned by whoever has it. */
+struct http_request {
+    char *url;  /* NULL: there was no memory for it */
+    char *body; /* of a POST, likewise */
+    size_t body_len;
+};
+
 struct http_transfer {
     CURL *easy;
     const struct http_settings *settings; /* of its source */
     void *call;                           /* its owner; NULL while idle */
     char *url;                            /* owned: the url being fetched */
+    char *sent;                           /* owned: the body of a POST; else NULL */
+    size_t sent_len;
     struct buffer body;
     size_t ignored;
     enum http_stop stop;
@@ -50,10 +59,10 @@ bool http_transfers_init(struct http_transfers *transfers, const struct http_set
 /* Call it when all transfers have been given back. */
 void http_transfers_end(struct http_transfers *transfers);
 
-/* Starts to fetch the url for the call. Takes the url, which may be NULL if there was no memory for
- * it. Returns NULL and sets *code if it could not be started. */
-struct http_transfer *http_transfer_start(struct http_transfers *transfers, void *call, char *url,
-                                          CURLcode *code);
+/* Sends the request for the call. Takes its strings. Returns NULL and sets *code if it could not be
+ * started. */
+struct http_transfer *http_transfer_start(struct http_transfers *transfers, void *call,
+                                          struct http_request request, CURLcode *code);
 
 /* Removes it from curl, which may still call back within this call. Its result is kept. */
 void http_transfer_stop(struct http_transfers *transfers, struct http_transfer *transfer);

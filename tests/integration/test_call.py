@@ -26,8 +26,8 @@ fragment "*" {{ source = "api" ttl = "60s" }}
 
 @pytest.fixture
 def call(daemon):
-    """call(url, options, names...) has a new daemon make fragments; returns it and the responses, or
-    the one response if there is one name."""
+    """call(url, options, names...) has a new daemon make fragments; returns it and the responses,
+    or the one response if there is one name."""
     def made(url: str, options: str = "", *names: str) -> tuple:
         server = daemon(CONFIG.format(url=url, options=options))
         with Connection(server.address) as connection:
@@ -383,3 +383,67 @@ def test_headers_are_not_for_others(call, api, run):
         assert request.headers["authorization"] == "Bearer secret"
         assert request.headers["accept"] == "text/secret"
     assert "secret" not in server.log()
+
+
+# POST.
+
+NAME = 'n"\\ü&x=1'  # of a fragment
+
+
+@pytest.mark.parametrize("options, type_, body", [
+    ("body = '{\"id\": \"{name}\", \"x\": {\"y\": 1}}'", "application/json",
+     '{"id": "n\\"\\\\ü&x=1", "x": {"y": 1}}'),
+    ("headers = {\"content-type: application/vnd.api+json\"} body = '\"{name}\"'",
+     "application/vnd.api+json", '"n\\"\\\\ü&x=1"'),
+    ('headers = {"Content-Type: application/x-www-form-urlencoded"} body = "id={name}&x=2"',
+     "application/x-www-form-urlencoded", "id=n%22%5C%C3%BC%26x%3D1&x=2"),
+    ('headers = {"Content-Type: text/xml"} body = "<all/>"', "text/xml", "<all/>"),
+    ("", None, ""),
+])
+def test_post(call, api, options, type_, body):
+    server, response = call(f"{api.url}/x", f'method = "POST" {options}', NAME)
+    assert response.status == 200, server.log()
+    request, = api.requests("x")
+    assert request.method == "POST"
+    assert request.body.decode() == body
+    assert request.headers.get("content-type") == type_
+    assert request.headers["content-length"] == str(len(body.encode()))
+    assert "expect" not in request.headers
+
+
+def test_redirects_of_a_post(call, api):
+    """Within the url's host: 307 and 308 repeat it, the others are followed by a GET."""
+    for status in (301, 302, 303, 307, 308):
+        api.answer(f"r{status}", status=status, headers={"Location": f"/to{status}"})
+    names = [f"r{status}" for status in (301, 307, 302, 308, 303)]
+    _, responses = call(f"{api.url}/{{name}}", "method = POST body = '\"{name}\"'", *names)
+    assert [response.status for response in responses] == [200] * 5
+    for status in (301, 302, 303, 307, 308):
+        assert api.requests(f"r{status}")[0].method == "POST"
+        request, = api.requests(f"to{status}")
+        kept = status in (307, 308)
+        assert request.method == ("POST" if kept else "GET")
+        assert request.body.decode() == (f'"r{status}"' if kept else "")
+
+
+def test_the_body_of_a_post_is_not_for_others(call, api, run):
+    other = run(SlowApi())
+    api.answer("a", status=307, headers={"Location": f"{other.url}/a"})
+    api.answer("b", status=303, headers={"Location": f"{other.url}/b"})
+    server, responses = call(f"{api.url}/{{name}}", "method = POST body = '\"secret {name}\"' "
+                             f'redirects = "127.0.0.1:{other.port}"', "a", "b", "c")
+    assert [response.status for response in responses] == [502, 200, 200]
+    there, = other.requests()
+    assert (there.method, there.path, there.body) == ("GET", "/b", b"")
+    assert "content-type" not in there.headers
+    assert "redirects the POST to another host, which does not get our body (307)" in server.log()
+    assert "secret" not in server.log()
+
+
+def test_a_large_body_over_http2(call, api, before_api):
+    nginx = before_api("http2")
+    body = "x" * 4000
+    server, response = call(f"http://127.0.0.1:{nginx.port}/x", 'http2 = "prior-knowledge" '
+                            f"method = POST body = '\"{body}\"'", "a")
+    assert response.status == 200, server.log()
+    assert api.requests("x")[0].body.decode() == f'"{body}"'

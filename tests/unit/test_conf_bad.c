@@ -106,6 +106,15 @@ static void test_bad_values(void **state)
          "5: headers: the value of a header must not have line ends or other control characters"},
         {"source s { type = http url = 'http://h/'\n headers = {\"X: a\", \"x: b\"} }\n" FRAGMENT,
          "2: source \"s\": two of its headers have the same name"},
+        {"source s { type = http url = 'http://h/'\n body = 'x' }\n" FRAGMENT,
+         "2: source \"s\": a body takes method = \"POST\""},
+        {"source s { type = http url = 'http://h/' method = POST\n body = '{name}' }\n" FRAGMENT,
+         "2: source \"s\": {name} in body must be within quotes, since it is JSON"},
+        {"source s { type = http url = 'http://h/' method = POST\n body = '<a>{name}</a>'\n"
+         "headers = {\"content-type: text/xml\"} }\n" FRAGMENT,
+         "2: source \"s\": {name} in body takes a Content-Type *"},
+        {"source s { type = http url = 'http://h/' method = post }\n" FRAGMENT,
+         "1: method = \"post\": must be GET or POST"},
         {"source s { type = http url = 'http://h/'\n http2 = h2c }\n" FRAGMENT,
          "2: http2 = \"h2c\": must be no, yes or prior-knowledge"},
         {"source s { type = http url = 'HTTPS://h/'\n http2 = prior-knowledge }\n" FRAGMENT,
@@ -417,6 +426,9 @@ static void test_warnings(void **state)
          "8: warning: every name of \"*\" gets the same result, since the url of source \"one\" "
          "has no {name}; add it in line 4, where the name belongs"},
         {"source one { type = http url = \"http://h/?n={name}\" }\n"
+         "fragment \"user/*\" { source = one }\n",
+         ""},
+        {"source one { type = http url = \"http://h/\" method = POST body = '\"{name}\"' }\n"
          "fragment \"user/*\" { source = one }\n",
          ""},
         {SIMULATED "fragment \"user/*\" { source = s }\n", ""},
