@@ -25,10 +25,10 @@
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "cache/names.h"
+#include "cache/probes.h"
 #include "cache/scripts.h"
 #include "redis/clock.h"
 #include "redis/events.h"
-#include "redis/needs.h"
 #include "redis/reply.h"
 #include "redis/server.h"
 #include "redis/topology.h"
@@ -40,7 +40,6 @@
 #define REDIRECTIONS_MAX     5     /* in a row */
 #define TRIES_MAX            10    /* while a slot moves */
 #define TRY_AGAIN_S          0.05
-#define PROBES               8
 
 enum operation_kind {
     GET,
@@ -69,9 +68,7 @@ struct store {
     struct log_limit damaged;                 /* entries */
     struct log_limit too_long_there, too_long_to_store;
     struct names names;
-    struct redis_probe probes[PROBES];
-    char probe_lease[sizeof(struct names)];
-    struct redis_needs needs;
+    struct probes probes;
     size_t value_max; /* maximum bytes of a value that is read or stored */
     char value_max_text[24];
 };
@@ -634,31 +631,6 @@ static void on_moved(void *context)
     on_changed(store, (struct slice){0});
 }
 
-/* The commands that an ACL must permit are tried on the keys of a fragment with an empty name,
- * which can't exist. SET with XX does not create a missing key. */
-static void set_needs(struct store *store)
-{
-    const char *value = store->names.value_start, *lease = store->probe_lease;
-    const struct redis_probe probes[PROBES] = {
-        {{"GETRANGE", value, "0", "0"}, false},
-        {{"STRLEN", value}, false},
-        {{"PTTL", value}, false},
-        {{"SET", lease, "", "XX"}, false},
-        {{"DEL", lease}, false},
-        {{"GET", lease}, true},
-        {{"PEXPIRE", lease, "1"}, true},
-        {{"EVALSHA", "0000000000000000000000000000000000000000", "0"}, true},
-    };
-    snprintf(store->probe_lease, sizeof store->probe_lease, "%s}", store->names.lease_start);
-    memcpy(store->probes, probes, sizeof probes);
-    store->needs = (struct redis_needs){
-        .prefixes = {store->names.value_start, store->names.lease_start},
-        .value_max = store->value_max,
-        .probes = store->probes,
-        .probe_count = PROBES,
-    };
-}
-
 struct store *store_new(struct ev_loop *loop, const struct cache_settings *settings,
                         const struct store_events *events)
 {
@@ -669,11 +641,12 @@ struct store *store_new(struct ev_loop *loop, const struct cache_settings *setti
     names_init(&store->names, settings->name_space);
     store->value_max = settings->max_value;
     snprintf(store->value_max_text, sizeof store->value_max_text, "%zu", settings->max_value);
-    set_needs(store);
+    probes_init(&store->probes, store->names.value_start, store->names.lease_start,
+                settings->max_value);
     timeout_queue_init(&store->again, loop, TRY_AGAIN_S, on_again, store);
     store->clock = redis_clock_new(loop);
     if (store->clock)
-        store->topology = redis_topology_new(loop, &settings->redis, &store->needs,
+        store->topology = redis_topology_new(loop, &settings->redis, &store->probes.needs,
                                              &(struct redis_events){.context = store,
                                                                     .ready = on_ready,
                                                                     .lost = on_lost,
