@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/spelling.h"
 #include "conf/conf.h"
 #include "conf/option_value.h"
 #include "conf/vary.h"
@@ -307,37 +308,9 @@ void options_free(enum option_section section, const struct source_type *type, v
         option_free(&type->options[i], target);
 }
 
-/* Edit distance: letters to change, remove, insert or swap with their neighbour. */
-static unsigned distance(const char *a, const char *b)
-{
-    enum { LETTERS = 32 };
-    unsigned d[LETTERS + 1][LETTERS + 1];
-    size_t m = strlen(a), n = strlen(b);
-    if (m > LETTERS || n > LETTERS)
-        return LETTERS;
-    for (size_t i = 0; i <= m; i++) {
-        for (size_t j = 0; j <= n; j++) {
-            if (i == 0 || j == 0) {
-                d[i][j] = (unsigned)(i + j);
-                continue;
-            }
-            unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            if (d[i - 1][j] + 1 < best)
-                best = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < best)
-                best = d[i][j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                d[i - 2][j - 2] + 1 < best)
-                best = d[i - 2][j - 2] + 1;
-            d[i][j] = best;
-        }
-    }
-    return d[m][n];
-}
-
 void option_hint(enum option_section section, const char *name, char hint[OPTION_HINT_ROOM])
 {
-    unsigned nearest = strlen(name) < 4 ? 2 : 3; /* suggest only names closer than this */
+    unsigned nearest = spelling_limit(name);
     size_t count = options_count();
     hint[0] = '\0';
     for (size_t i = SECTION_CACHE; section != SECTION_TOP && i < SECTION_KINDS; i++) {
@@ -358,8 +331,8 @@ void option_hint(enum option_section section, const char *name, char hint[OPTION
         const char *candidate = i < count ? row.option->name : sections[i - count].name;
         if (section != (i < count ? row.section : SECTION_TOP))
             continue;
-        if (*candidate && distance(name, candidate) < nearest) {
-            nearest = distance(name, candidate);
+        if (*candidate && spelling_distance(name, candidate) < nearest) {
+            nearest = spelling_distance(name, candidate);
             snprintf(hint, OPTION_HINT_ROOM, "; did you mean \"%s\"?", candidate);
         }
     }
