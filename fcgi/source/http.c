@@ -45,6 +45,7 @@ struct http_call {
     struct timeout deadline;        /* active while RUNNING */
     struct http_transfer *transfer; /* NULL if it could not be started */
     CURLcode code;                  /* if FINISHED */
+    const char *refusal;            /* why it must not be started; NULL: it may */
     source_done_fn *done;
     void *caller;
     const struct source_rules *rules; /* of the route, which belong to the config; or NULL */
@@ -202,7 +203,9 @@ static void call_settle(struct http_call *call)
     struct source_result result = {.status = SOURCE_FAILED, .reason = room};
     enum http_stop stop = transfer ? transfer->stop : STOP_NOT;
 
-    if (stop == STOP_TOO_LARGE) {
+    if (call->refusal) {
+        call_reason(call, room, ": %s", call->refusal);
+    } else if (stop == STOP_TOO_LARGE) {
         call_reason(call, room, " answered with more than max_body = %zu bytes",
                     settings_of(call->call.source)->max_body);
     } else if (stop == STOP_NO_MEMORY) {
@@ -319,11 +322,13 @@ static struct source *http_create(struct ev_loop *loop, const struct source_sett
     return NULL;
 }
 
-/* What is sent for the request. */
+/* What is sent for the request. If it must not be sent, sets *refusal. */
 static struct http_request request_of(const struct http_settings *settings,
-                                      const struct source_request *request)
+                                      const struct source_request *request, const char **refusal)
 {
-    struct http_request sent = {.url = url_expand(settings->url, request->name)};
+    struct http_request sent = {.url = url_expand(settings->url, request)};
+    if (sent.url && url_has_dot_segment(sent.url))
+        *refusal = "a value of the request would make \".\" or \"..\" a part of the path";
     if (settings->method == METHOD_POST)
         sent.body =
             body_expand(settings->body ? settings->body : "", body_format(http_body_type(settings)),
@@ -336,7 +341,7 @@ static struct source_call *http_start(struct source *source, const struct source
 {
     struct http *http = (struct http *)source;
     struct http_call *call = alloc_zeroed(sizeof *call);
-    CURLcode code;
+    CURLcode code = CURLE_OK;
     if (!call)
         return NULL;
     call->call.source = source;
@@ -347,8 +352,11 @@ static struct source_call *http_start(struct source *source, const struct source
     call->state = CALL_RUNNING;
     DL_APPEND(http->calls[CALL_RUNNING], call);
     timeout_start_late(&http->deadlines, &call->deadline, request->waited);
-    call->transfer = http_transfer_start(&http->transfers, call,
-                                         request_of(settings_of(source), request), &code);
+    struct http_request sent = request_of(settings_of(source), request, &call->refusal);
+    if (call->refusal)
+        http_request_free(&sent);
+    else
+        call->transfer = http_transfer_start(&http->transfers, call, sent, &code);
     if (!call->transfer)
         call_finish(call, code);
     return &call->call;

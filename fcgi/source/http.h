@@ -19,7 +19,7 @@ enum http_method { METHOD_GET, METHOD_POST };
 
 struct http_settings {
     struct source_settings settings;
-    const char *url;    /* with {name} where the fragment's name goes */
+    const char *url;    /* a template, see url.h */
     const char *socket; /* path of the unix socket that all calls go through */
     enum http2_use http2;
     double timeout;  /* seconds for the complete call, redirects included */

@@ -11,6 +11,7 @@
 #include "source/http_headers.h"
 #include "source/http_tls.h"
 #include "source/redirect.h"
+#include "source/template.h"
 #include "source/url.h"
 
 static const char *check_socket(const char *text)
@@ -24,7 +25,11 @@ static const char *check_socket(const char *text)
 
 const struct option http_options[HTTP_OPTIONS] = {
     {"url", OPTION_STRING, OPTION_AT(struct http_settings, url), .required = true,
-     .help = "URL to call, http or https; {name} is replaced by the fragment's name."},
+     .help =
+         "URL to call, http or https. {name} is replaced by the fragment's name, {rest} by what "
+         "the * of its route matches, {query} by all query inputs in vary, {query:NAME}, "
+         "{language}, {host} and {header:NAME} by one input; all are percent-encoded. Query "
+         "inputs that it does not name are appended."},
     {"socket", OPTION_STRING, OPTION_AT(struct http_settings, socket), .preset = "",
      .check = check_socket,
      .help = "Path of a unix socket to call through; the host of the url is then only a name that "
@@ -127,7 +132,8 @@ const char *http_check(const struct source_settings *common, const char **option
 const char *http_lacks_name(const struct source_settings *settings)
 {
     const struct http_settings *http = (const struct http_settings *)settings;
-    bool has_name = !http->url || url_has_name(http->url) ||
+    bool has_name = !http->url || template_has(http->url, TEMPLATE_NAME) ||
+                    template_has(http->url, TEMPLATE_REST) ||
                     (http_is_set(http->body) && body_has_name(http->body));
     return has_name ? NULL : "url";
 }

@@ -193,6 +193,13 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     return NULL;
 }
 
+void http_request_free(struct http_request *request)
+{
+    free(request->url);
+    free(request->body);
+    *request = (struct http_request){0};
+}
+
 /* Lets the transfer show who we are only to the host of the source's url. */
 static CURLcode go_elsewhere(const struct http_transfers *transfers, struct http_transfer *transfer,
                              bool elsewhere)
@@ -242,8 +249,7 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
 {
     struct http_transfer *transfer = take(transfers, code);
     if (!transfer) {
-        free(request.url);
-        free(request.body);
+        http_request_free(&request);
         return NULL;
     }
     transfer->call = call;

@@ -52,6 +52,8 @@ struct http_transfers {
     unsigned idle_count;
 };
 
+void http_request_free(struct http_request *request);
+
 /* Returns false when out of memory; call http_transfers_end in that case too. */
 bool http_transfers_init(struct http_transfers *transfers, const struct http_settings *settings,
                          CURLM *multi);

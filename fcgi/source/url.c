@@ -1,4 +1,10 @@
-/* The url of a fragment: checks a template, and replaces {name} in it. */
+/* The url of a call: checks a template, and writes it with the values of a request.
+ *
+ *     http://host/path/{name}?key=1&town={query:city}&{query}
+ *     |--------- path ------||pair-|------ pair -----|-pair-|
+ *
+ * Here "path" is all before the '?'. Each pair of the query is written with the ? or & before it,
+ * or not at all. */
 #include "source/url.h"
 
 #include <stdint.h>
@@ -7,9 +13,9 @@
 #include <strings.h>
 #include <curl/curl.h>
 
-#include "base/buffer.h"
-
-#define PLACEHOLDER "{name}"
+#include "base/alloc.h"
+#include "source/source.h"
+#include "source/template.h"
 
 /* What follows "http://" or "https://"; NULL if the template begins otherwise. */
 static const char *after_scheme(const char *template)
@@ -21,66 +27,275 @@ static const char *after_scheme(const char *template)
     return NULL;
 }
 
-static const char *check_template(const char *template)
-{
-    const char *authority = after_scheme(template), *placeholder = strstr(template, PLACEHOLDER);
-    if (!authority)
-        return "url must begin with http:// or https://";
-    size_t authority_len = strcspn(authority, "/?#");
-    if (authority_len == 0) /* curl would take the host from the path */
-        return "url has no host";
-    /* With a name in the host, clients could choose the server. */
-    if (placeholder && placeholder < authority + authority_len)
-        return PLACEHOLDER " is allowed only in the path and in the query of url";
-
-    for (const char *brace = template; (brace = strpbrk(brace, "{}")); brace += strlen(PLACEHOLDER))
-        if (strncmp(brace, PLACEHOLDER, strlen(PLACEHOLDER)) != 0)
-            return "url may contain " PLACEHOLDER " but no other braces";
-    return NULL;
-}
-
 bool url_is_https(const char *url)
 {
     return strncasecmp(url, "https:", strlen("https:")) == 0;
 }
 
-bool url_has_name(const char *template)
+/* The number of bytes before the first `stop` that is not in braces. */
+static size_t span(struct slice text, char stop)
 {
-    return strstr(template, PLACEHOLDER) != NULL;
+    bool inside = false;
+    size_t len = 0;
+    for (; len < text.len && (inside || text.data[len] != stop); len++)
+        inside = text.data[len] == '{' || (inside && text.data[len] != '}');
+    return len;
 }
 
-static bool is_kept(char byte)
+/* Cuts the next pair off the query, with the & behind it. Returns false at the end; an empty query
+ * has one empty pair. */
+static bool next_pair(struct slice *query, struct slice *pair)
 {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9') || (byte != '\0' && strchr("-._~/", byte));
-}
-
-static bool append_encoded(struct buffer *url, struct slice name)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < name.len; i++) {
-        unsigned char byte = (unsigned char)name.data[i];
-        const char encoded[] = {'%', hex[byte >> 4], hex[byte & 15]};
-        bool kept = is_kept(name.data[i]);
-        if (!buffer_append(url, kept ? &name.data[i] : encoded, kept ? 1 : 3, SIZE_MAX))
-            return false;
-    }
+    if (!query->data)
+        return false;
+    *pair = (struct slice){.data = query->data, .len = span(*query, '&')};
+    *query = pair->len < query->len ? slice_from(*query, pair->len + 1) : (struct slice){0};
     return true;
 }
 
-char *url_expand(const char *template, struct slice name)
+/* Cuts the template at its '?'. The query's data is NULL if there is none. */
+static void split(const char *template, struct slice *path, struct slice *query)
 {
-    struct buffer url = {0};
-    const char *placeholder;
-    bool ok = true;
-    while (ok && (placeholder = strstr(template, PLACEHOLDER))) {
-        ok = buffer_append(&url, template, (size_t)(placeholder - template), SIZE_MAX) &&
-             append_encoded(&url, name);
-        template = placeholder + strlen(PLACEHOLDER);
+    struct slice whole = slice_of(template);
+    *path = (struct slice){.data = template, .len = span(whole, '?')};
+    *query = path->len < whole.len ? slice_from(whole, path->len + 1) : (struct slice){0};
+}
+
+/* --- values --- */
+
+/* Writes to `out`, or only counts if it is NULL. */
+struct writer {
+    char *out;
+    size_t len;
+    char last; /* the last byte */
+};
+
+static void put(struct writer *writer, struct slice text)
+{
+    if (text.len == 0)
+        return;
+    if (writer->out)
+        memcpy(writer->out + writer->len, text.data, text.len);
+    writer->len += text.len;
+    writer->last = text.data[text.len - 1];
+}
+
+static void put_byte(struct writer *writer, char byte)
+{
+    put(writer, (struct slice){.data = &byte, .len = 1});
+}
+
+/* RFC 3986 section 2.3. */
+static bool is_unreserved(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_' || byte == '~';
+}
+
+/* Writes the text percent-encoded, except for unreserved bytes and those that are `also` kept. */
+static void put_encoded(struct writer *writer, struct slice text, char also)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0, kept = 0; i <= text.len; i++) {
+        if (i < text.len && (is_unreserved(text.data[i]) || (also && text.data[i] == also)))
+            continue;
+        if (i > kept)
+            put(writer, (struct slice){.data = text.data + kept, .len = i - kept});
+        kept = i + 1;
+        if (i == text.len)
+            return;
+        unsigned char byte = (unsigned char)text.data[i];
+        const char encoded[] = {'%', hex[byte >> 4], hex[byte & 15]};
+        put(writer, (struct slice){.data = encoded, .len = sizeof encoded});
     }
-    if (ok && buffer_append(&url, template, strlen(template) + 1, SIZE_MAX))
-        return url.data;
-    buffer_free(&url);
+}
+
+/* What is written: a template, for a request. */
+struct expansion {
+    const char *template;
+    const struct source_request *request;
+};
+
+/* Returns the next query input that is there and not named in the template; NULL at the end. */
+static const struct input *next_query(const struct expansion *expansion,
+                                      struct inputs_reader *reader, struct slice *value)
+{
+    const struct input *input;
+    while ((input = inputs_next(reader, value)))
+        if (input->kind == INPUT_QUERY && value->data &&
+            !template_names(expansion->template, input))
+            return input;
+    return NULL;
+}
+
+static bool has_queries(const struct expansion *expansion)
+{
+    struct inputs_reader reader = inputs_read(expansion->request->inputs);
+    struct slice value;
+    return next_query(expansion, &reader, &value) != NULL;
+}
+
+/* The canonical query string: NAME=VALUE with & between, in the order of `vary`. */
+static void put_queries(struct writer *url, const struct expansion *expansion)
+{
+    struct inputs_reader reader = inputs_read(expansion->request->inputs);
+    const struct input *input;
+    struct slice value;
+    for (bool first = true; (input = next_query(expansion, &reader, &value)); first = false) {
+        if (!first)
+            put_byte(url, '&');
+        put_encoded(url, input->name, '\0');
+        put_byte(url, '=');
+        put_encoded(url, value, '\0');
+    }
+}
+
+static void put_parts(struct writer *url, const struct expansion *expansion, struct slice text)
+{
+    struct template_part part;
+    while (template_next(&text, &part)) {
+        if (part.kind == TEMPLATE_NAME || part.kind == TEMPLATE_REST)
+            put_encoded(url, template_value(&part, expansion->request), '/');
+        else if (part.kind == TEMPLATE_INPUT)
+            put_encoded(url, template_value(&part, expansion->request), '\0');
+        else if (part.kind == TEMPLATE_QUERY)
+            put_queries(url, expansion);
+        else
+            put(url, part.text);
+    }
+}
+
+/* Whether the pair stands for what is absent: {query} without any input, or KEY={query:NAME}, whose
+ * value is one input. */
+static bool is_left_out(const struct expansion *expansion, struct slice pair)
+{
+    struct template_part part;
+    if (!template_next(&pair, &part))
+        return false;
+    if (part.kind == TEMPLATE_QUERY)
+        return pair.len == 0 && !has_queries(expansion);
+    const char *equals = memchr(part.text.data, '=', part.text.len);
+    return part.kind == TEMPLATE_TEXT && equals == part.text.data + part.text.len - 1 &&
+           template_next(&pair, &part) && part.kind == TEMPLATE_INPUT && pair.len == 0 &&
+           !template_value(&part, expansion->request).data;
+}
+
+static void put_url(struct writer *url, const struct expansion *expansion)
+{
+    struct slice path, query, pair;
+    split(expansion->template, &path, &query);
+    put_parts(url, expansion, path);
+    char separator = '?';
+    while (next_pair(&query, &pair)) {
+        if (is_left_out(expansion, pair))
+            continue;
+        put_byte(url, separator);
+        put_parts(url, expansion, pair);
+        separator = '&';
+    }
+    if (!has_queries(expansion) || template_has(expansion->template, TEMPLATE_QUERY))
+        return;
+    if (separator == '?' || (url->last != '?' && url->last != '&'))
+        put_byte(url, separator);
+    put_queries(url, expansion);
+}
+
+char *url_expand(const char *template, const struct source_request *request)
+{
+    struct expansion expansion = {.template = template, .request = request};
+    struct writer url = {0};
+    put_url(&url, &expansion);
+    url.out = alloc_bytes(url.len + 1);
+    if (!url.out)
+        return NULL;
+    url.len = 0;
+    put_url(&url, &expansion);
+    url.out[url.len] = '\0';
+    return url.out;
+}
+
+/* --- checks --- */
+
+/* Decodes the byte at *at if it is percent-encoded. Returns it, and moves *at past it. */
+static char next_byte(const char **at, const char *end)
+{
+    const char *from = *at;
+    if (*from == '%' && end - from >= 3) {
+        const char digits[] = {from[1], from[2], '\0'};
+        if (strspn(digits, "0123456789ABCDEFabcdef") == 2) {
+            *at = from + 3;
+            return (char)strtol(digits, NULL, 16);
+        }
+    }
+    *at = from + 1;
+    return *from;
+}
+
+/* Servers differ in what they decode before they remove such segments (RFC 3986 section 5.2.4), and
+ * some ignore what comes after a semicolon. So any of them counts here. */
+bool url_has_dot_segment(const char *url)
+{
+    const char *authority = after_scheme(url), *at = authority ? authority : url;
+    at += strcspn(at, "/?#");
+    const char *end = at + strcspn(at, "?#");
+    unsigned dots = 0;
+    bool dotted = false;     /* the segment has only dots so far */
+    bool parameters = false; /* a semicolon has ended its name */
+    while (at < end) {
+        char byte = next_byte(&at, end);
+        if (byte == '/' || byte == '\\') {
+            if (dotted && (dots == 1 || dots == 2))
+                return true;
+            dots = 0;
+            dotted = true;
+            parameters = false;
+        } else if (byte == ';') {
+            parameters = true;
+        } else if (!parameters) {
+            dotted = dotted && byte == '.';
+            dots++;
+        }
+    }
+    return dotted && (dots == 1 || dots == 2);
+}
+
+/* {query} in the midst of a pair would end that pair. */
+static bool has_embedded_query(const char *template)
+{
+    struct slice path, query, pair;
+    struct template_part part;
+    split(template, &path, &query);
+    while (template_next(&path, &part))
+        if (part.kind == TEMPLATE_QUERY)
+            return true;
+    while (next_pair(&query, &pair))
+        for (struct slice rest = pair; template_next(&rest, &part);)
+            if (part.kind == TEMPLATE_QUERY && part.text.len != pair.len)
+                return true;
+    return false;
+}
+
+/* `room` is for a message. */
+static const char *check_template(const char *template, char room[TEMPLATE_WHY_ROOM + 4])
+{
+    const char *authority = after_scheme(template), *brace = strpbrk(template, "{}");
+    if (!authority)
+        return "url must begin with http:// or https://";
+    size_t authority_len = strcspn(authority, "/?#");
+    if (authority_len == 0) /* curl would take the host from the path */
+        return "url has no host";
+    /* With a value in the host, clients could choose the server. */
+    if (brace && brace < authority + authority_len)
+        return "braces are allowed only in the path and in the query of url";
+    memcpy(room, "url ", 4);
+    if (template_check(template, room + 4))
+        return room;
+    if (span(slice_of(template), '#') < strlen(template))
+        return "url has a # part, which is never sent";
+    if (has_embedded_query(template))
+        return "in url, {query} must stand alone after the ? or between two &";
+    if (url_has_dot_segment(template))
+        return "url must not have \".\" or \"..\" between its slashes";
     return NULL;
 }
 
@@ -104,26 +319,24 @@ static const char *url_problem(CURLUcode code)
     }
 }
 
-/* `url` is that of a fragment named "x". */
+/* `url` is that of a request whose values are all "x" or absent. */
 static const char *check_expanded(const char *url)
 {
     CURLU *parts = curl_url();
-    char *fragment = NULL;
     const char *problem =
         url_problem(parts ? curl_url_set(parts, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY);
-    if (!problem && curl_url_get(parts, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_OK)
-        problem = "url has a # part, which is never sent";
-    curl_free(fragment);
     curl_url_cleanup(parts);
     return problem;
 }
 
 const char *url_check(const char *template)
 {
-    const char *problem = check_template(template);
+    static char room[TEMPLATE_WHY_ROOM + 4];
+    const char *problem = check_template(template, room);
     if (problem)
         return problem;
-    char *url = url_expand(template, SLICE("x"));
+    char *url =
+        url_expand(template, &(struct source_request){.name = SLICE("x"), .rest = SLICE("x")});
     problem = url ? check_expanded(url) : "out of memory";
     free(url);
     return problem;

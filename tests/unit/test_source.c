@@ -341,12 +341,9 @@ static void test_simulated_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_check_delay),
-        cmocka_unit_test(test_check_redirects),
-        cmocka_unit_test(test_redirects),
-        cmocka_unit_test(test_simulated),
-        cmocka_unit_test(test_simulated_at_once),
-        cmocka_unit_test(test_simulated_cancel),
+        cmocka_unit_test(test_check_delay),         cmocka_unit_test(test_check_redirects),
+        cmocka_unit_test(test_redirects),           cmocka_unit_test(test_simulated),
+        cmocka_unit_test(test_simulated_at_once),   cmocka_unit_test(test_simulated_cancel),
         cmocka_unit_test(test_simulated_no_memory),
     };
     int failed = cmocka_run_group_tests_name("source", tests, NULL, NULL);
