@@ -10,6 +10,11 @@ static bool take(struct slice *text, struct slice literal)
     return true;
 }
 
+static bool is_letter(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
 /* Reads exactly `digits` digits. */
 static bool take_digits(struct slice *text, size_t digits, int *number)
 {
@@ -97,11 +102,13 @@ bool date_read(struct slice text, int64_t now_s, int64_t *seconds)
     struct civil at = {0};
     size_t day_name = 0;
     text = slice_trim(text);
-    while (day_name < text.len && text.data[day_name] != ',' && text.data[day_name] != ' ')
+    while (day_name < text.len && is_letter(text.data[day_name]))
         day_name++;
     if (day_name < 3 || text.len - day_name < 2)
         return false;
     bool comma = text.data[day_name] == ',';
+    if (!comma && text.data[day_name] != ' ')
+        return false;
     text = slice_from(text, day_name + (comma && text.data[day_name + 1] == ' ' ? 2 : 1));
     bool two_digits = comma && !read_fixdate(text, &at);
     if ((two_digits && !read_rfc850(text, &at)) || (!comma && !read_asctime(text, &at)))

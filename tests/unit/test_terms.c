@@ -491,6 +491,8 @@ static void test_dates(void **state)
         {"Sun, 06 Nov 1994 08:60:37 GMT", -1},
         {"Sun, 06 Nov 1969 08:49:37 GMT", -1},
         {"06 Nov 1994 08:49:37 GMT", -1},
+        {"\x19un Nov  6 08:49:37 1994", -1},
+        {"S1n, 06 Nov 1994 08:49:37 GMT", -1},
         {"784111777", -1},
     };
     (void)state;
