@@ -1,4 +1,5 @@
-/* The entry and its envelope: one allocation holds the struct, the header line and the body. */
+/* The entry and its envelope: one allocation holds the struct, the header line, the header fields of
+ * the source and the body. */
 #include "cache/entry.h"
 
 #include <inttypes.h>
@@ -7,13 +8,16 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 
-#define TYPE_MAX     127 /* bytes of a media type */
-#define HEADER_MAX   300
+#define TYPE_MAX     127                                 /* bytes of a media type */
+#define LINE_MAX     400                                 /* bytes of the header line */
 #define FRESH_MAX_MS ((int64_t)100 * 365 * 86400 * 1000) /* effectively for ever */
 #define DEFAULT_TYPE SLICE("text/html; charset=utf-8")
 #define MARKER_TYPE  SLICE("text/plain")
 #define MARKER_WORD  "uncacheable" /* in the place of a status */
+
+#define MUST_REVALIDATE " must-revalidate"
 
 /* The type becomes a response header, so it must not be able to end it. */
 static bool type_valid(struct slice type)
@@ -34,53 +38,182 @@ static void set_etag(struct entry *entry)
              (uint64_t)hash.high64, (uint64_t)hash.low64);
 }
 
-/* Builds an entry from the body and the header, whose last bytes are the type and a newline. */
-static struct entry *build(const struct entry *meta, struct slice header, struct slice body)
+/* Builds an entry from the header line, whose last bytes are the type and a newline, the fields and
+ * the body. The lengths of the fields are those in `meta`. */
+static struct entry *build(const struct entry *meta, struct slice line, struct slice fields,
+                           struct slice body)
 {
-    if (body.len > SIZE_MAX - sizeof(struct entry) - HEADER_MAX)
+    if (body.len > SIZE_MAX - sizeof(struct entry) - LINE_MAX - ENTRY_FIELDS_MAX)
         return NULL;
-    struct entry *entry = alloc_bytes(sizeof *entry + header.len + body.len);
+    struct entry *entry = alloc_bytes(sizeof *entry + line.len + fields.len + body.len);
     if (!entry)
         return NULL;
     char *bytes = (char *)(entry + 1);
-    memcpy(bytes, header.data, header.len);
+    memcpy(bytes, line.data, line.len);
+    if (fields.len > 0)
+        memcpy(bytes + line.len, fields.data, fields.len);
     if (body.len > 0)
-        memcpy(bytes + header.len, body.data, body.len);
+        memcpy(bytes + line.len + fields.len, body.data, body.len);
 
     *entry = *meta;
     entry->references = 1;
     entry->holders = entry->keepers = 0; /* entry_with_freshness passes another entry */
-    entry->encoded = (struct slice){.data = bytes, .len = header.len + body.len};
-    entry->body = slice_from(entry->encoded, header.len);
-    entry->type.data = bytes + header.len - 1 - entry->type.len;
+    entry->encoded = (struct slice){.data = bytes, .len = line.len + fields.len + body.len};
+    entry->body = slice_from(entry->encoded, line.len + fields.len);
+    entry->type.data = bytes + line.len - 1 - entry->type.len;
     set_etag(entry);
     return entry;
 }
 
-static struct entry *build_from(const struct entry *meta, struct slice body)
+static struct entry *build_from(const struct entry *meta, struct slice fields, struct slice body)
 {
-    char header[HEADER_MAX], status[] = MARKER_WORD;
+    char line[LINE_MAX], status[] = MARKER_WORD, stale[60] = "", length[32] = "";
     if (!entry_is_marker(meta))
         snprintf(status, sizeof status, "%d", meta->status);
+    if (meta->has_stale)
+        snprintf(stale, sizeof stale, " stale=%" PRId64 " error=%" PRId64, meta->stale_ms,
+                 meta->stale_error_ms);
+    if (fields.len > 0)
+        snprintf(length, sizeof length, " fields=%zu", fields.len);
     int len =
-        snprintf(header, sizeof header,
-                 ENTRY_START "%" PRId64 " fresh=%" PRId64 " cost=%" PRId64 " status=%s type=%.*s\n",
-                 meta->made_ms, meta->fresh_until_ms, meta->cost_ms, status,
-                 SLICE_ARGS(meta->type));
-    return build(meta, (struct slice){.data = header, .len = (size_t)len}, body);
+        snprintf(line, sizeof line,
+                 ENTRY_START "%" PRId64 " fresh=%" PRId64 " cost=%" PRId64
+                             " status=%s%s%s%s type=%.*s\n",
+                 meta->made_ms, meta->fresh_until_ms, meta->cost_ms, status, stale,
+                 meta->must_revalidate ? MUST_REVALIDATE : "", length, SLICE_ARGS(meta->type));
+    return build(meta, (struct slice){.data = line, .len = (size_t)len}, fields, body);
 }
 
-struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, int64_t fresh_ms,
-                        int64_t cost_ms)
+/* --- the source's header fields --- */
+
+#define ETAG_START          SLICE("etag: ")
+#define LAST_MODIFIED_START SLICE("last-modified: ")
+
+/* Bytes of the field with a value of that length; 0: there is none. */
+static size_t field_len(struct slice start, size_t value_len)
 {
+    return value_len > 0 ? start.len + value_len + 1 : 0;
+}
+
+/* All fields of the entry. */
+static struct slice fields_of(const struct entry *entry)
+{
+    size_t len = field_len(ETAG_START, entry->source_etag_len) +
+                 field_len(LAST_MODIFIED_START, entry->last_modified_len) + entry->kept_len;
+    return (struct slice){.data = entry->body.data - len, .len = len};
+}
+
+struct entry_terms entry_terms_of(const struct entry *entry)
+{
+    const char *etag = fields_of(entry).data;
+    const char *last_modified = etag + field_len(ETAG_START, entry->source_etag_len);
+    return (struct entry_terms){
+        .has_stale = entry->has_stale,
+        .stale_ms = entry->stale_ms,
+        .stale_error_ms = entry->stale_error_ms,
+        .must_revalidate = entry->must_revalidate,
+        .etag = {.data = etag + ETAG_START.len, .len = entry->source_etag_len},
+        .last_modified = {.data = last_modified + LAST_MODIFIED_START.len,
+                          .len = entry->last_modified_len},
+        .kept = entry_kept(entry),
+    };
+}
+
+/* Takes the next line from *lines, without its newline; false: there is none. */
+static bool take_line(struct slice *lines, struct slice *line)
+{
+    const char *end = lines->len > 0 ? memchr(lines->data, '\n', lines->len) : NULL;
+    if (!end)
+        return false;
+    *line = (struct slice){.data = lines->data, .len = (size_t)(end - lines->data)};
+    *lines = slice_from(*lines, line->len + 1);
+    return true;
+}
+
+/* Whether all of it is lines with fields that may be kept. */
+static bool kept_valid(struct slice kept)
+{
+    struct slice line;
+    while (kept.len > 0) {
+        if (!take_line(&kept, &line))
+            return false;
+        const char *colon = memchr(line.data, ':', line.len);
+        size_t name_len = colon ? (size_t)(colon - line.data) : 0;
+        if (!colon || line.len - name_len < 2 || colon[1] != ' ' ||
+            !keep_allows((struct slice){.data = line.data, .len = name_len}) ||
+            !keep_value_valid(slice_from(line, name_len + 2)))
+            return false;
+    }
+    return true;
+}
+
+/* If the fields begin with that one, takes it and sets the length of its value. */
+static bool take_validator(struct slice *fields, struct slice start, size_t most, uint16_t *len)
+{
+    struct slice line;
+    if (!slice_starts(*fields, start))
+        return true;
+    if (!take_line(fields, &line))
+        return false;
+    line = slice_from(line, start.len);
+    *len = (uint16_t)line.len;
+    return line.len > 0 && line.len <= most && keep_value_valid(line);
+}
+
+/* Sets the lengths. Returns false if these are not the fields of an entry. */
+static bool read_fields(struct slice fields, struct entry *meta)
+{
+    if (!take_validator(&fields, ETAG_START, TERMS_ETAG_MAX, &meta->source_etag_len) ||
+        !take_validator(&fields, LAST_MODIFIED_START, TERMS_DATE_MAX, &meta->last_modified_len) ||
+        fields.len > KEEP_MAX)
+        return false;
+    meta->kept_len = (uint16_t)fields.len;
+    return kept_valid(fields);
+}
+
+static char *put(char *at, struct slice text)
+{
+    if (text.len > 0)
+        memcpy(at, text.data, text.len);
+    return at + text.len;
+}
+
+static char *put_validator(char *at, struct slice start, struct slice value, size_t most)
+{
+    if (value.len == 0 || value.len > most || !keep_value_valid(value))
+        return at;
+    return put(put(put(at, start), value), SLICE("\n"));
+}
+
+struct entry *entry_new_on_terms(struct slice type, struct slice body, int64_t made_ms,
+                                 int64_t fresh_ms, int64_t cost_ms, const struct entry_terms *terms)
+{
+    char fields[ENTRY_FIELDS_MAX], *at = fields;
     struct entry meta = {
         .status = 200,
         .made_ms = made_ms,
         .fresh_until_ms = made_ms + (fresh_ms < FRESH_MAX_MS ? fresh_ms : FRESH_MAX_MS),
         .cost_ms = cost_ms,
+        .stale_ms = terms->stale_ms,
+        .stale_error_ms = terms->stale_error_ms,
+        .has_stale = terms->has_stale,
+        .must_revalidate = terms->must_revalidate,
         .type = type_valid(type) ? type : DEFAULT_TYPE,
     };
-    return build_from(&meta, body);
+    at = put_validator(at, ETAG_START, terms->etag, TERMS_ETAG_MAX);
+    at = put_validator(at, LAST_MODIFIED_START, terms->last_modified, TERMS_DATE_MAX);
+    if (terms->kept.len <= KEEP_MAX && kept_valid(terms->kept))
+        at = put(at, terms->kept);
+    struct slice all = {.data = fields, .len = (size_t)(at - fields)};
+    check(read_fields(all, &meta));
+    return build_from(&meta, all, body);
+}
+
+struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, int64_t fresh_ms,
+                        int64_t cost_ms)
+{
+    static const struct entry_terms none;
+    return entry_new_on_terms(type, body, made_ms, fresh_ms, cost_ms, &none);
 }
 
 struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms)
@@ -96,7 +229,7 @@ struct entry *entry_of_failure(int status, int64_t now_ms, int64_t fresh_ms)
         .fresh_until_ms = now_ms + fresh_ms,
         .type = DEFAULT_TYPE,
     };
-    return build_from(&meta, SLICE(""));
+    return build_from(&meta, SLICE(""), SLICE(""));
 }
 
 struct entry *entry_of_uncacheable(struct slice why, int64_t now_ms, int64_t life_ms)
@@ -107,14 +240,24 @@ struct entry *entry_of_uncacheable(struct slice why, int64_t now_ms, int64_t lif
         .fresh_until_ms = now_ms + life_ms,
         .type = MARKER_TYPE,
     };
-    return build_from(&meta, why);
+    return build_from(&meta, SLICE(""), why);
 }
 
 struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_until_ms)
 {
     struct entry meta = *entry;
     meta.fresh_until_ms = fresh_until_ms;
-    return build_from(&meta, entry->body);
+    return build_from(&meta, fields_of(entry), entry->body);
+}
+
+struct entry *entry_prolonged(const struct entry *entry, int64_t fresh_until_ms)
+{
+    struct entry meta = *entry;
+    int64_t later_ms = fresh_until_ms - entry->fresh_until_ms;
+    meta.fresh_until_ms = fresh_until_ms;
+    meta.stale_ms = meta.stale_ms > later_ms ? meta.stale_ms - later_ms : 0;
+    meta.stale_error_ms = meta.stale_error_ms > later_ms ? meta.stale_error_ms - later_ms : 0;
+    return build_from(&meta, fields_of(entry), entry->body);
 }
 
 bool entry_is_envelope(struct slice bytes)
@@ -158,25 +301,45 @@ static bool take_status(struct slice *text, int *status)
     return true;
 }
 
+/* Reads the parts between the status and the type, each of which may be missing. */
+static bool take_terms(struct slice *line, struct entry *meta, int64_t *fields_len)
+{
+    *fields_len = 0;
+    meta->has_stale = take_literal(line, SLICE(" stale="));
+    if (meta->has_stale &&
+        (!take_number(line, &meta->stale_ms) || !take_literal(line, SLICE(" error=")) ||
+         !take_number(line, &meta->stale_error_ms)))
+        return false;
+    meta->must_revalidate = take_literal(line, SLICE(MUST_REVALIDATE));
+    return !take_literal(line, SLICE(" fields=")) || take_number(line, fields_len);
+}
+
 struct entry *entry_decode(struct slice encoded)
 {
     const char *end = encoded.len > 0 ? memchr(encoded.data, '\n',
-                                               encoded.len < HEADER_MAX ? encoded.len : HEADER_MAX)
+                                               encoded.len < LINE_MAX ? encoded.len : LINE_MAX)
                                       : NULL;
     if (!end)
         return NULL;
     struct slice line = {.data = encoded.data, .len = (size_t)(end - encoded.data)};
     struct slice header = {.data = encoded.data, .len = line.len + 1};
+    struct slice rest = slice_from(encoded, header.len);
 
     struct entry meta = {0};
+    int64_t fields_len;
     if (!take_literal(&line, SLICE(ENTRY_START)) || !take_number(&line, &meta.made_ms) ||
         !take_literal(&line, SLICE(" fresh=")) || !take_number(&line, &meta.fresh_until_ms) ||
         !take_literal(&line, SLICE(" cost=")) || !take_number(&line, &meta.cost_ms) ||
         !take_literal(&line, SLICE(" status=")) || !take_status(&line, &meta.status) ||
-        !take_literal(&line, SLICE(" type=")) || !type_valid(line))
+        !take_terms(&line, &meta, &fields_len) || !take_literal(&line, SLICE(" type=")) ||
+        !type_valid(line))
         return NULL;
+    if ((uint64_t)fields_len > rest.len || fields_len > ENTRY_FIELDS_MAX)
+        return NULL;
+    struct slice fields = {.data = rest.data, .len = (size_t)fields_len};
     meta.type = line;
-    return build(&meta, header, slice_from(encoded, header.len));
+    return read_fields(fields, &meta) ? build(&meta, header, fields, slice_from(rest, fields.len))
+                                      : NULL;
 }
 
 void entry_free(struct entry *entry)

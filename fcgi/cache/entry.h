@@ -6,8 +6,20 @@
  *     <div id="a">...</div>
  *
  * made and fresh are milliseconds since 1970 by the fleet's clock, cost is the milliseconds that
- * the source took; type is last and runs to the end of the line. A string without that magic is an
- * entry too: all of it is a text/html body (see entry_from_plain).
+ * the source took; type is last and runs to the end of the line. What the source has said of its
+ * result comes before the type, and header fields of its response follow the line:
+ *
+ *     workerless/1 made=... status=200 stale=30000 error=0 fields=44 type=text/html\n
+ *     etag: "v1"\n
+ *     link: </style.css>; rel=preload\n
+ *     <div id="a">...</div>
+ *
+ * stale and error are the milliseconds after its fresh time in which it may be used: while it is
+ * refreshed, and if that fails; without both, the route's times count. The word must-revalidate
+ * after them is passed on to clients. fields is the number of bytes of the header fields: first
+ * etag and last-modified, by which the source is asked whether the result has changed, then those
+ * that clients get. Each of these parts may be missing. A string without that magic is an entry
+ * too: all of it is a text/html body (see entry_from_plain).
  *
  * A marker stands in the place of a result that its source forbids to share. Its status is a word,
  * which no process that does not know it takes for a result; its body says why.
@@ -23,6 +35,8 @@
 
 #include "base/budget.h"
 #include "base/slice.h"
+#include "source/keep.h"
+#include "source/terms.h"
 
 #define ENTRY_ETAG_LEN 34 /* two quotes around 32 hex digits */
 
@@ -31,6 +45,18 @@
 
 #define ENTRY_UNCACHEABLE 0 /* the status of a marker */
 
+/* More than all fields of one entry. */
+#define ENTRY_FIELDS_MAX (KEEP_MAX + TERMS_ETAG_MAX + TERMS_DATE_MAX + 32)
+
+/* What the source has said of a result. All zero: nothing. */
+struct entry_terms {
+    bool has_stale; /* the next two count instead of the route's */
+    int64_t stale_ms, stale_error_ms;
+    bool must_revalidate;
+    struct slice etag, last_modified; /* empty: none */
+    struct slice kept;                /* header fields for clients, each "name: value\n" */
+};
+
 struct entry { /* immutable and shared; freed with its last reference */
     unsigned references;
     unsigned holders; /* of the references: those of responses that are not sent yet */
@@ -38,6 +64,10 @@ struct entry { /* immutable and shared; freed with its last reference */
     int status;       /* 200, that of a cached failure: 404, 502, 504; or ENTRY_UNCACHEABLE */
     int64_t made_ms, fresh_until_ms; /* by clock_fleet_ms() */
     int64_t cost_ms;
+    int64_t stale_ms, stale_error_ms; /* if has_stale: see entry_terms */
+    bool has_stale, must_revalidate;
+    /* Bytes of the values and of the fields that stand before the body, in this order. */
+    uint16_t source_etag_len, last_modified_len, kept_len;
     char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */
     struct slice type, body;       /* point into encoded */
     struct slice encoded;          /* the complete envelope */
@@ -52,6 +82,12 @@ struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, i
 struct entry *entry_decode(struct slice encoded);
 struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms);
 
+/* The same as entry_new, with what the source has said. Invalid terms, and those for which there is
+ * no room, are left out. */
+struct entry *entry_new_on_terms(struct slice type, struct slice body, int64_t made_ms,
+                                 int64_t fresh_ms, int64_t cost_ms,
+                                 const struct entry_terms *terms);
+
 /* A failure to be cached: no body, and the status of its response. */
 struct entry *entry_of_failure(int status, int64_t now_ms, int64_t fresh_ms);
 
@@ -60,6 +96,12 @@ struct entry *entry_of_uncacheable(struct slice why, int64_t now_ms, int64_t lif
 
 /* The same result, fresh until fresh_until_ms. */
 struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_until_ms);
+
+/* The same; but the end of its own stale times, if it has some, stays where it is. */
+struct entry *entry_prolonged(const struct entry *entry, int64_t fresh_until_ms);
+
+/* What the source has said of it; points into the entry. */
+struct entry_terms entry_terms_of(const struct entry *entry);
 
 /* Whether the bytes claim to be an envelope of any version. */
 bool entry_is_envelope(struct slice bytes);
@@ -76,6 +118,27 @@ static inline bool entry_is_same(const struct entry *one, const struct entry *ot
 {
     return one == other || (one && other && one->made_ms == other->made_ms &&
                             one->fresh_until_ms == other->fresh_until_ms);
+}
+
+/* Whether the source can be asked if the result has changed. */
+static inline bool entry_has_validator(const struct entry *entry)
+{
+    return entry->source_etag_len > 0 || entry->last_modified_len > 0;
+}
+
+/* The header fields for clients. */
+static inline struct slice entry_kept(const struct entry *entry)
+{
+    return (struct slice){.data = entry->body.data - entry->kept_len, .len = entry->kept_len};
+}
+
+/* How long after its fresh time it may still be used, if that is `route_extra_ms` for the entries
+ * of its route. */
+static inline int64_t entry_extra_ms(const struct entry *entry, int64_t route_extra_ms)
+{
+    if (!entry->has_stale)
+        return route_extra_ms;
+    return entry->stale_ms > entry->stale_error_ms ? entry->stale_ms : entry->stale_error_ms;
 }
 
 /* Only for entry_unref. */

@@ -3,8 +3,22 @@
 
 #include "fuzz.h"
 
+static void check_fields(const struct entry *entry)
+{
+    struct entry_terms terms = entry_terms_of(entry);
+    FUZZ_CHECK(!terms.has_stale || (terms.stale_ms >= 0 && terms.stale_error_ms >= 0));
+    FUZZ_CHECK(terms.etag.len == 0 || fuzz_within(terms.etag, entry->encoded));
+    FUZZ_CHECK(terms.last_modified.len == 0 || fuzz_within(terms.last_modified, entry->encoded));
+    FUZZ_CHECK(terms.kept.len == 0 || fuzz_within(terms.kept, entry->encoded));
+    FUZZ_CHECK(keep_value_valid(terms.etag) && keep_value_valid(terms.last_modified));
+    for (size_t i = 0; i < terms.kept.len; i++)
+        FUZZ_CHECK(terms.kept.data[i] == '\n' ||
+                   keep_value_valid((struct slice){terms.kept.data + i, 1}));
+}
+
 static void check(const struct entry *entry)
 {
+    check_fields(entry);
     FUZZ_CHECK(fuzz_within(entry->body, entry->encoded));
     FUZZ_CHECK(fuzz_within(entry->type, entry->encoded));
     FUZZ_CHECK(entry->type.len > 0);

@@ -183,6 +183,181 @@ static void test_envelopes(void **state)
     assert_null(entry_decode((struct slice){0}));
 }
 
+#define HEAD "workerless/1 made=1 fresh=2 cost=3 status=200"
+
+/* What the source has said, and its header fields; each part may be missing, in this order. */
+static void test_terms(void **state)
+{
+    static const struct {
+        struct slice bytes;
+        bool sound;
+        int64_t stale_ms, stale_error_ms; /* negative: it has none */
+        bool must_revalidate;
+        const char *etag, *last_modified, *kept, *body;
+    } cases[] = {
+        {SLICE_INIT(HEAD " stale=30000 error=0 type=x\nbody"), true, 30000, 0, false, "", "", "",
+         "body"},
+        {SLICE_INIT(HEAD " stale=0 error=999999999999999 must-revalidate type=x\nbody"), true, 0,
+         999999999999999, true, "", "", "", "body"},
+        {SLICE_INIT(HEAD " must-revalidate type=x\n"), true, -1, -1, true, "", "", "", ""},
+        {SLICE_INIT(HEAD " fields=10 type=x\netag: \"1\"\nbody"), true, -1, -1, false, "\"1\"", "",
+         "", "body"},
+        {SLICE_INIT(HEAD " fields=23 type=x\nlast-modified: Sun, 06\nbody"), true, -1, -1, false,
+         "", "Sun, 06", "", "body"},
+        {SLICE_INIT(HEAD " fields=32 type=x\netag: x\nlast-modified: y\nlink: \nbody"), true, -1,
+         -1, false, "x", "y", "link: \n", "body"},
+        {SLICE_INIT(HEAD " stale=1 error=2 must-revalidate fields=19 type=x\nlink: a\n"
+                         "x: b\nlink: c\netag: d"),
+         false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " stale=1 error=2 must-revalidate fields=21 type=x\nlink: a\n"
+                         "x: b\nlink: c\n"),
+         true, 1, 2, true, "", "", "link: a\nx: b\nlink: c\n", ""},
+        {SLICE_INIT(HEAD " fields=0 type=x\netag: x\n"), true, -1, -1, false, "", "", "",
+         "etag: x\n"},
+        {SLICE_INIT(HEAD " type=x fields=8\netag: x\n"), true, -1, -1, false, "", "", "",
+         "etag: x\n"},
+
+        {SLICE_INIT(HEAD " stale=1 type=x\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " error=1 stale=1 type=x\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " stale=-1 error=1 type=x\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " must-revalidate stale=1 error=1 type=x\n"), false, 0, 0, false, "", "",
+         "", ""},
+        {SLICE_INIT(HEAD " fields= type=x\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " fields=9 type=x\netag: x\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " fields=7 type=x\netag: x\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " fields=999999999999999 type=x\netag: x\n"), false, 0, 0, false, "", "",
+         "", ""},
+        {SLICE_INIT(HEAD " fields=7 type=x\netag: \nbody"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " fields=14 type=x\netag: \r\nx: y\r\n\r\n"), false, 0, 0, false, "", "",
+         "", ""},
+        {SLICE_INIT(HEAD " fields=16 type=x\netag: x\netag: x\n"), false, 0, 0, false, "", "", "",
+         ""},
+        {SLICE_INIT(HEAD " fields=16 type=x\nset-cookie: a=1\n"), false, 0, 0, false, "", "", "",
+         ""},
+        {SLICE_INIT(HEAD " fields=6 type=x\nlink:\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " fields=5 type=x\nlink\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " fields=4 type=x\n: x\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " fields=1 type=x\n\n"), false, 0, 0, false, "", "", "", ""},
+        {SLICE_INIT(HEAD " fields=8 type=x\nx y: z\n\n"), false, 0, 0, false, "", "", "", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact = unit_exact(cases[i].bytes);
+        struct entry *entry = entry_decode(exact);
+        unit_drop(exact);
+        assert_row(i, (entry != NULL) == cases[i].sound);
+        if (!entry)
+            continue;
+        check_shape(entry);
+        for (int again = 0; again < 2; again++) { /* the same if only its freshness changes */
+            struct entry_terms terms = entry_terms_of(entry);
+            assert_row(i, terms.has_stale == (cases[i].stale_ms >= 0));
+            assert_row(i, !terms.has_stale || (terms.stale_ms == cases[i].stale_ms &&
+                                               terms.stale_error_ms == cases[i].stale_error_ms));
+            assert_row(i, terms.must_revalidate == cases[i].must_revalidate);
+            assert_slice(i, terms.etag, slice_of(cases[i].etag));
+            assert_slice(i, terms.last_modified, slice_of(cases[i].last_modified));
+            assert_slice(i, terms.kept, slice_of(cases[i].kept));
+            assert_slice(i, entry->body, slice_of(cases[i].body));
+            assert_row(i, entry_has_validator(entry) ==
+                              (cases[i].etag[0] || cases[i].last_modified[0]));
+            struct entry *other = entry_with_freshness(entry, 77);
+            assert_non_null(other);
+            entry_unref(entry);
+            entry = entry_decode(other->encoded);
+            assert_non_null(entry);
+            entry_unref(other);
+        }
+        entry_unref(entry);
+    }
+}
+
+/* An entry on terms, and the text of its envelope. */
+static void test_new_on_terms(void **state)
+{
+    static char large[2 * KEEP_MAX];
+    (void)state;
+    struct entry_terms terms = {.has_stale = true,
+                                .stale_ms = 30000,
+                                .stale_error_ms = 5,
+                                .must_revalidate = true,
+                                .etag = SLICE("W/\"a\""),
+                                .last_modified = SLICE("Sun, 06 Nov 1994 08:49:37 GMT"),
+                                .kept = SLICE("link: <a>\n")};
+    struct entry *entry =
+        entry_new_on_terms(SLICE("text/html"), SLICE("body"), 1000, 500, 7, &terms);
+    assert_non_null(entry);
+    check_shape(entry);
+    assert_slice(0, entry->encoded,
+                 SLICE("workerless/1 made=1000 fresh=1500 cost=7 status=200 stale=30000 error=5 "
+                       "must-revalidate fields=67 type=text/html\netag: W/\"a\"\n"
+                       "last-modified: Sun, 06 Nov 1994 08:49:37 GMT\nlink: <a>\nbody"));
+    assert_slice(0, entry_kept(entry), terms.kept);
+
+    /* A failed refresh prolongs it; the end of its stale times stays. */
+    static const struct {
+        int64_t until_ms, stale_ms, stale_error_ms;
+    } cases[] = {{1500, 30000, 5}, {1504, 29996, 1}, {1505, 29995, 0},
+                 {9999, 21501, 0}, {31500, 0, 0},    {99999, 0, 0}};
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct entry *prolonged = entry_prolonged(entry, cases[i].until_ms);
+        assert_non_null(prolonged);
+        assert_row(i, prolonged->fresh_until_ms == cases[i].until_ms);
+        assert_row(i, prolonged->stale_ms == cases[i].stale_ms);
+        assert_row(i, prolonged->stale_error_ms == cases[i].stale_error_ms);
+        assert_slice(i, entry_terms_of(prolonged).etag, terms.etag);
+        struct entry *back = entry_decode(prolonged->encoded);
+        assert_non_null(back);
+        assert_row(i, back->stale_ms == cases[i].stale_ms);
+        entry_unref(back);
+        entry_unref(prolonged);
+    }
+    entry_unref(entry);
+
+    /* What is invalid or has no room is left out; the most that there may be is read again. */
+    memset(large, 'x', sizeof large);
+    for (size_t over = 0; over < 2; over++) {
+        char type[127];
+        memset(type, 't', sizeof type);
+        memcpy(large, "x: ", 3);
+        large[KEEP_MAX + over - 1] = '\n';
+        struct entry_terms most = {
+            .has_stale = true,
+            .stale_ms = 999999999999999,
+            .stale_error_ms = 999999999999999,
+            .must_revalidate = true,
+            .etag = {large + KEEP_MAX + 100, TERMS_ETAG_MAX + over},
+            .last_modified = {large + KEEP_MAX + 100, TERMS_DATE_MAX + over},
+            .kept = {large, KEEP_MAX + over},
+        };
+        entry = entry_new_on_terms((struct slice){type, sizeof type}, SLICE("b"), 999999999999,
+                                   999999999999, 999999999999999, &most);
+        assert_non_null(entry);
+        large[KEEP_MAX + over - 1] = 'x';
+        struct entry_terms kept = entry_terms_of(entry);
+        assert_int_equal(kept.etag.len, over ? 0 : TERMS_ETAG_MAX);
+        assert_int_equal(kept.last_modified.len, over ? 0 : TERMS_DATE_MAX);
+        assert_int_equal(kept.kept.len, over ? 0 : KEEP_MAX);
+        struct entry *back = entry_decode(entry->encoded);
+        assert_non_null(back);
+        assert_slice(over, back->encoded, entry->encoded);
+        entry_unref(back);
+        entry_unref(entry);
+    }
+    static const struct slice bad[] = {SLICE_INIT("link: a\r\n"), SLICE_INIT("set-cookie: a\n"),
+                                       SLICE_INIT("link: a"), SLICE_INIT("\n")};
+    for (size_t i = 0; i < LENGTH(bad); i++) {
+        struct entry_terms wrong = {.kept = bad[i],
+                                    .etag = SLICE("a\nb"),
+                                    .last_modified = SLICE("\r")};
+        entry = entry_new_on_terms(SLICE("text/html"), SLICE("b"), 1, 1, 0, &wrong);
+        assert_non_null(entry);
+        assert_slice(i, entry->encoded,
+                     SLICE("workerless/1 made=1 fresh=2 cost=0 status=200 type=text/html\nb"));
+        entry_unref(entry);
+    }
+}
+
 /* Every cut; every byte made another one: what is not refused is whole, and harmless. */
 static void test_damage(void **state)
 {
@@ -540,6 +715,8 @@ int main(void)
         cmocka_unit_test(test_large_body),
         cmocka_unit_test(test_envelopes),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_new_on_terms),
         cmocka_unit_test(test_type_length),
         cmocka_unit_test(test_header_injection),
         cmocka_unit_test(test_plain),
