@@ -235,6 +235,14 @@ static enum cache_outcome outcome_of(const struct question *question, enum store
     return outcomes[outcome];
 }
 
+/* An entry that is only good for a comparison with the source's does not take up memory. */
+static void keep_found(struct question *question, struct entry *entry)
+{
+    int64_t until_ms = entry->fresh_until_ms + entry_extra_ms(entry, question->extra_ms);
+    if (until_ms > clock_fleet_ms())
+        keep_in_memory(question->cache, key_of(question), entry, until_ms);
+}
+
 static void conclude(struct question *question, const struct store_answer *answer)
 {
     struct cache *cache = question->cache;
@@ -247,8 +255,7 @@ static void conclude(struct question *question, const struct store_answer *answe
     };
     if (answer->entry && !answer->untracked &&
         question->changes == changes_count(&cache->changes, key_of(question)))
-        keep_in_memory(cache, key_of(question), answer->entry,
-                       answer->entry->fresh_until_ms + question->extra_ms);
+        keep_found(question, answer->entry);
     if (answer->outcome == STORE_GONE && question->claims &&
         !store_is_there(cache, key_of(question)))
         orphan_add(cache, key_of(question), question->token);
@@ -323,6 +330,12 @@ bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
 
 /* --- storing --- */
 
+static void keep_stored(struct question *question)
+{
+    if (question->until_ms > clock_fleet_ms())
+        keep_in_memory(question->cache, key_of(question), question->entry, question->until_ms);
+}
+
 static void on_stored(void *caller, const struct store_answer *answer)
 {
     struct question *question = caller;
@@ -331,14 +344,14 @@ static void on_stored(void *caller, const struct store_answer *answer)
     if (answer->outcome == STORE_DONE) {
         counter_add(COUNTER_STORES, 1);
         if (!answer->untracked && question->changes == changes_count(&cache->changes, key))
-            keep_in_memory(cache, key, question->entry, question->until_ms);
+            keep_stored(question);
     } else if (answer->outcome == STORE_NONE) {
         log_debug("cache", "%.*s: not stored: purged, or stored by another process meanwhile",
                   SLICE_ARGS(key));
     } else if (!store_is_there(cache, key)) {
         if (question->token[0])
             orphan_add(cache, key, question->token);
-        keep_in_memory(cache, key, question->entry, question->until_ms);
+        keep_stored(question);
     } else if (question->token[0]) { /* refused: nobody must wait for the lease to end */
         store_release(cache->store, key, question->token);
     }
@@ -347,7 +360,8 @@ static void on_stored(void *caller, const struct store_answer *answer)
 
 /* Returns whether it was sent; then on_stored sees to it that the lease, which is borrowed, ends. */
 static bool store_entry(struct cache *cache, struct slice key, const struct lease *lease,
-                        const struct entry *known, struct entry *entry, int64_t until_ms)
+                        const struct entry *known, struct entry *entry, int64_t until_ms,
+                        int64_t compare_ms)
 {
     struct question *question = question_new(cache, key, 0, NULL, NULL);
     if (!question)
@@ -357,22 +371,22 @@ static bool store_entry(struct cache *cache, struct slice key, const struct leas
     question->entry = entry_ref(entry);
     question->until_ms = until_ms;
     bool sent = store_put(cache->store, key, lease ? question->token : NULL, known, entry,
-                          until_ms - clock_fleet_ms(), on_stored, question);
+                          until_ms + compare_ms - clock_fleet_ms(), on_stored, question);
     if (!sent)
         question_free(question);
     return sent;
 }
 
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
-                 int64_t until_ms)
+                 int64_t until_ms, int64_t compare_ms)
 {
     if (!store_is_there(cache, key)) {
         if (lease)
             orphan_add(cache, key, lease_token(lease));
         lease_free(lease);
-        return keep_in_memory(cache, key, entry, until_ms);
+        return until_ms > clock_fleet_ms() && keep_in_memory(cache, key, entry, until_ms);
     }
-    bool sent = store_entry(cache, key, lease, NULL, entry, until_ms);
+    bool sent = store_entry(cache, key, lease, NULL, entry, until_ms, compare_ms);
     if (sent)
         lease_free(lease);
     else
@@ -381,10 +395,10 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
 }
 
 bool cache_replace(struct cache *cache, struct slice key, const struct entry *known,
-                   struct entry *entry, int64_t until_ms)
+                   struct entry *entry, int64_t until_ms, int64_t compare_ms)
 {
     if (store_is_there(cache, key))
-        return store_entry(cache, key, NULL, known, entry, until_ms);
+        return store_entry(cache, key, NULL, known, entry, until_ms, compare_ms);
     return entry_is_same(known, cache_peek(cache, key)) &&
            keep_in_memory(cache, key, entry, until_ms);
 }

@@ -108,16 +108,17 @@ bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
 bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller);
 
-/* Stores the entry until `until_ms`, by clock_fleet_ms(). Takes the lease (NULL: generated without
+/* Stores the entry until `until_ms`, by clock_fleet_ms(). Redis keeps it `compare_ms` longer, so
+ * that it can be compared with what the source has then. Takes the lease (NULL: generated without
  * one). The entry is not stored if the lease is no longer ours, or, with a Redis, if it is larger
  * than `max_value`. Best effort: returns false if it is certain that it is not stored. */
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
-                 int64_t until_ms);
+                 int64_t until_ms, int64_t compare_ms);
 
 /* The same without a lease, if `known` is still there and is not another entry by then. Neither a
  * purge nor an entry that came meanwhile is undone. */
 bool cache_replace(struct cache *cache, struct slice key, const struct entry *known,
-                   struct entry *entry, int64_t until_ms);
+                   struct entry *entry, int64_t until_ms, int64_t compare_ms);
 
 /* As cache_store, for this process's memory only: nothing is written to Redis, and the lease is released.
  * Call it only if no change of the key is possibly unseen. */

@@ -490,6 +490,31 @@ static void build_vary(const struct builder *builder, const struct place *place)
                      wrong);
 }
 
+/* Where the config does not say for how long a result is good, the source may. */
+static void build_freshness(struct builder *builder, const struct place *place)
+{
+    static const char *const without_ttl[] = {"default_ttl", "ttl_min", "ttl_max"};
+    struct route *route = place->target;
+    struct freshness *freshness = &route->recipe.freshness;
+    freshness->stale_by_source = !given(place, "stale");
+    freshness->error_by_source = !given(place, "stale_error");
+    freshness->browser_ttl_is_set = given(place, "browser_ttl") != NULL;
+    freshness->ttl_by_source = !given(place, "ttl");
+    if (freshness->ttl_by_source) {
+        freshness->ttl = freshness->default_ttl;
+        if (freshness->ttl_min > freshness->ttl_max)
+            problems_add(builder->problems, line_of(place, "ttl_min"),
+                         "ttl_min is more than ttl_max");
+        return;
+    }
+    for (size_t i = 0; i < sizeof without_ttl / sizeof *without_ttl; i++)
+        if (given(place, without_ttl[i]))
+            problems_warn(builder->problems, line_of(place, without_ttl[i]),
+                          "%s has no effect, since ttl is set: then what the source says does not "
+                          "count",
+                          without_ttl[i]);
+}
+
 static void build_fragment(struct builder *builder, struct place *place)
 {
     struct route *route = place->target;
@@ -502,6 +527,7 @@ static void build_fragment(struct builder *builder, struct place *place)
         problems_add(builder->problems, place->section->line, "%s: %s", call(place, called), wrong);
     route->recipe.number = (unsigned)(route - builder->conf->routes);
     find_source(builder, place, &route->recipe);
+    build_freshness(builder, place);
     read_fallback(builder, place, &route->fallback);
     build_vary(builder, place);
     if (!wrong)

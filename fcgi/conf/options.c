@@ -177,18 +177,34 @@ static const struct option fragment_options[] = {
     {"source", OPTION_SOURCE, .required = true,
      .help = "Name of the source that generates the fragment."},
     {"ttl", OPTION_DURATION, AT(struct route, recipe.freshness.ttl),
+     .min = "0", .max = "365d",
+     .help = "How long a result stays fresh in the cache; 0: do not cache. If it is not set: as "
+             "long as the source says (Cache-Control, Expires), or default_ttl."},
+    {"default_ttl", OPTION_DURATION, AT(struct route, recipe.freshness.default_ttl),
      .preset = "60s", .min = "0", .max = "365d",
-     .help = "How long a result stays fresh in the cache; 0: do not cache."},
+     .help = "How long a result stays fresh if neither ttl nor the source says so."},
+    {"ttl_min", OPTION_DURATION, AT(struct route, recipe.freshness.ttl_min),
+     .preset = "0", .min = "0", .max = "365d",
+     .help = "The least time that a result stays fresh, if the source says how long."},
+    {"ttl_max", OPTION_DURATION, AT(struct route, recipe.freshness.ttl_max),
+     .preset = "365d", .min = "0", .max = "365d",
+     .help = "The most time that a result stays fresh, if the source says how long."},
+    {"browser_ttl", OPTION_DURATION, AT(struct route, recipe.freshness.browser_ttl),
+     .min = "0", .max = "365d",
+     .help = "How long browsers may use a response without asking again; 0: they always ask. If it "
+             "is not set: as long as the result is still fresh."},
     {"jitter", OPTION_DURATION, AT(struct route, recipe.freshness.jitter),
      .preset = "0", .min = "0", .max = "365d",
      .help = "Shortens the ttl of each result by a random time up to this, so that results do not "
              "all expire at once."},
     {"stale", OPTION_DURATION, AT(struct route, recipe.freshness.stale),
      .preset = "0", .min = "0", .max = "365d",
-     .help = "How long after its ttl a result is still served while it is refreshed."},
+     .help = "How long after its ttl a result is still served while it is refreshed. If it is not "
+             "set, the source's stale-while-revalidate counts."},
     {"stale_error", OPTION_DURATION,
      AT(struct route, recipe.freshness.stale_error), .preset = "0", .min = "0", .max = "365d",
-     .help = "How long after its ttl a result is still served if refreshing it fails."},
+     .help = "How long after its ttl a result is still served if refreshing it fails. If it is "
+             "not set, the source's stale-if-error counts."},
     {"early", OPTION_CHOICE, AT(struct route, recipe.freshness.early),
      .preset = "no", .words = "no yes",
      .help = "Whether a requested result is refreshed at a random time before its ttl ends, costly "

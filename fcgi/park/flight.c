@@ -176,9 +176,10 @@ static bool flight_store(struct flight *flight, struct entry *entry, int64_t unt
 {
     struct cache *cache = flight->shared->cache;
     struct slice key = flight->fragment.key;
+    int64_t compare_ms = outcome_compare_ms(terms_of(flight), entry);
     if (flight->known && !flight->lease && (flight->solo || entry_is_marker(entry)))
-        return cache_replace(cache, key, flight->known, entry, until_ms);
-    return cache_store(cache, key, take_lease(flight), entry, until_ms);
+        return cache_replace(cache, key, flight->known, entry, until_ms, compare_ms);
+    return cache_store(cache, key, take_lease(flight), entry, until_ms, compare_ms);
 }
 
 /* Whether one more failure may be stored in Redis. One that only prolongs an old entry adds no
@@ -332,10 +333,11 @@ static void on_source_done(void *caller, const struct source_result *result)
         return;
     }
     log_terms(flight, result->terms);
-    if (entry->fresh_until_ms > entry->made_ms && !flight->detached)
+    const struct freshness *terms = terms_of(flight);
+    if (!flight->detached && outcome_is_stored(terms, entry))
         flight->settlement.stored =
             flight_store(flight, entry,
-                         entry->fresh_until_ms + freshness_extra_ms(terms_of(flight)));
+                         entry->fresh_until_ms + entry_extra_ms(entry, freshness_extra_ms(terms)));
     else
         cache_release(flight->shared->cache, take_lease(flight));
     flight->settlement.replaced = flight->known && !knows_marker(flight);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct entry;
+struct source_terms;
 
 /* The terms of one route, in seconds. */
 struct freshness {
@@ -16,6 +17,17 @@ struct freshness {
     double stale_error; /* how long after the ttl (not after stale) if the refresh fails */
     double negative;    /* how long a failure is cached; 0: not at all */
     bool early;         /* refresh at a random time before the end of the ttl (XFetch) */
+
+    /* What the source says of its results. All false and 0: it does not count. */
+    bool ttl_by_source;      /* its lifetime counts; `ttl` is for results without one */
+    bool stale_by_source;    /* its stale-while-revalidate counts, if there is one */
+    bool error_by_source;    /* its stale-if-error counts, if there is one */
+    double ttl_min, ttl_max; /* bounds of its lifetime */
+    double revalidate;       /* how long a result is kept beyond use to be compared with it */
+
+    double default_ttl;      /* only for the config, which makes it `ttl` */
+    double browser_ttl;      /* how long browsers may use an answer, if the next one is true */
+    bool browser_ttl_is_set; /* else as long as it is fresh */
 };
 
 enum usability {
@@ -36,10 +48,18 @@ static inline bool usability_serves(enum usability usability)
 enum usability freshness_judge(const struct freshness *terms, const struct entry *entry,
                                int64_t now_ms, double random);
 
-/* How long a new result is fresh, in milliseconds. `random` is in (0, 1]. */
-int64_t freshness_ttl_ms(const struct freshness *terms, double random);
+/* How long a new result is fresh, in milliseconds. `said` is what the source says of it; NULL:
+ * nothing. `random` is in (0, 1]. */
+int64_t freshness_ttl_ms(const struct freshness *terms, const struct source_terms *said,
+                         double random);
 
-/* How long after its fresh time an entry may still be used, in milliseconds. */
+/* Whether what the source says changes for how long a stale result may be used. If so, sets the two
+ * times, in milliseconds after its fresh time. */
+bool freshness_stale_ms(const struct freshness *terms, const struct source_terms *said,
+                        int64_t *stale_ms, int64_t *stale_error_ms);
+
+/* How long after its fresh time an entry without stale times of its own may still be used, in
+ * milliseconds. */
 int64_t freshness_extra_ms(const struct freshness *terms);
 
 #endif

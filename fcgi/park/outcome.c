@@ -108,23 +108,44 @@ enum usability outcome_usability(const struct freshness *terms, const struct ent
     return freshness_judge(terms, entry, clock_fleet_ms(), terms->early ? random_share() : 1);
 }
 
+/* What the entry takes over of the source's terms. */
+static struct entry_terms entry_terms_by(const struct freshness *freshness,
+                                         const struct source_terms *said)
+{
+    struct entry_terms terms = {0};
+    if (!said)
+        return terms;
+    terms.has_stale = freshness_stale_ms(freshness, said, &terms.stale_ms, &terms.stale_error_ms);
+    terms.must_revalidate = said->must_revalidate;
+    terms.kept = said->kept;
+    if (freshness->revalidate > 0) {
+        terms.etag = said->etag;
+        terms.last_modified = said->last_modified;
+    }
+    return terms;
+}
+
 struct entry *outcome_make_entry(const struct fragment *fragment,
                                  const struct source_result *result, double started,
                                  const char **reason)
 {
-    int64_t fresh_ms = freshness_ttl_ms(&fragment->recipe->freshness, random_share());
+    int64_t fresh_ms =
+        freshness_ttl_ms(&fragment->recipe->freshness, result->terms, random_share());
     int64_t cost_ms = (int64_t)((clock_monotonic() - started) * 1000);
     int64_t now_ms = clock_fleet_ms();
+    struct entry_terms terms = entry_terms_by(&fragment->recipe->freshness, result->terms);
+    struct slice type = result->type, body = result->body;
     struct buffer html = {0};
     struct entry *entry = NULL;
 
     *reason = "not enough memory for the result, or too much text to escape";
-    if (text_is_html(result->type)) {
-        entry = entry_new(result->type, result->body, now_ms, fresh_ms, cost_ms);
-    } else if (!text_is_text(result->type)) {
+    bool is_html = text_is_html(type);
+    if (!is_html && !text_is_text(type)) {
         *reason = "the result is neither HTML nor text";
-    } else if (text_render(&html, fragment->name, result->body, RENDERED_MAX)) {
-        entry = entry_new(RENDERED_TYPE, buffer_slice(&html), now_ms, fresh_ms, cost_ms);
+    } else if (is_html || text_render(&html, fragment->name, body, RENDERED_MAX)) {
+        entry =
+            entry_new_on_terms(is_html ? type : RENDERED_TYPE, is_html ? body : buffer_slice(&html),
+                               now_ms, fresh_ms, cost_ms, &terms);
     }
     buffer_free(&html);
     return entry;
@@ -147,6 +168,18 @@ bool outcome_marker_ends(const struct entry *marker)
     return marker->fresh_until_ms - clock_fleet_ms() < life_ms / 4;
 }
 
+bool outcome_is_stored(const struct freshness *terms, const struct entry *entry)
+{
+    return entry->fresh_until_ms > entry->made_ms ||
+           (entry->has_stale &&
+            (entry_extra_ms(entry, 0) > 0 || outcome_compare_ms(terms, entry) > 0));
+}
+
+int64_t outcome_compare_ms(const struct freshness *terms, const struct entry *entry)
+{
+    return entry_has_validator(entry) ? (int64_t)(terms->revalidate * 1000) : 0;
+}
+
 bool outcome_serves_stale(const struct freshness *terms, const struct entry *old,
                           enum settlement_kind failure)
 {
@@ -166,10 +199,11 @@ struct entry *outcome_to_remember(const struct freshness *terms, const struct en
     if (old->fresh_until_ms > until_ms)
         return NULL; /* this was an early refresh: the old entry is still fresh */
 
-    /* The original end of its ttl, before any failure prolonged it. */
+    /* The original end of its ttl, before any failure prolonged it. (With stale times of its own,
+     * their end has stayed where it was.) */
     int64_t ttl_end_ms = old->made_ms + (int64_t)(terms->ttl * 1000);
-    if (ttl_end_ms > old->fresh_until_ms)
+    if (old->has_stale || ttl_end_ms > old->fresh_until_ms)
         ttl_end_ms = old->fresh_until_ms;
-    *keep_until_ms = ttl_end_ms + freshness_extra_ms(terms);
-    return entry_with_freshness(old, until_ms < *keep_until_ms ? until_ms : *keep_until_ms);
+    *keep_until_ms = ttl_end_ms + entry_extra_ms(old, freshness_extra_ms(terms));
+    return entry_prolonged(old, until_ms < *keep_until_ms ? until_ms : *keep_until_ms);
 }

@@ -77,6 +77,14 @@ struct entry *outcome_make_marker(const struct recipe *recipe, const struct sour
 /* Whether the marker ends soon, so that it is worth renewing. */
 bool outcome_marker_ends(const struct entry *marker);
 
+/* Whether a new entry is worth storing: it is fresh for a while, or the source lets it be used when
+ * it is stale, or be compared. */
+bool outcome_is_stored(const struct freshness *terms, const struct entry *entry);
+
+/* How long the entry is kept beyond use, in milliseconds, to be compared with what the source has
+ * then. */
+int64_t outcome_compare_ms(const struct freshness *terms, const struct entry *entry);
+
 /* Whether an old entry may be served because of that failure. */
 bool outcome_serves_stale(const struct freshness *terms, const struct entry *old,
                           enum settlement_kind failure);

@@ -301,7 +301,7 @@ struct source_terms terms_end(struct terms_reader *reader)
         .fresh_ms = left_ms(lifetime_s, age_s),
         .stale_ms = left_ms(stale_s, late_s),
         .stale_error_ms = left_ms(said->stale_error_s, late_s),
-        .must_revalidate = said->must_revalidate,
+        .must_revalidate = said->must_revalidate && !reader->rules->ignores_origin,
         .etag = {.data = reader->etag, .len = reader->etag_len},
         .last_modified = {.data = reader->last_modified, .len = reader->last_modified_len},
         .kept = {.data = reader->kept, .len = reader->kept_len},

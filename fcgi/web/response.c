@@ -149,8 +149,30 @@ static char *put_directive(char *at, struct slice name, double value_s)
     return put_number(at, (int64_t)value_s);
 }
 
-/* max-age is the full lifetime, as Age says how much of it has passed (RFC 9111 4.2). The other
- * directives are those of RFC 5861. */
+/* The directives of RFC 5861. */
+static char *put_stale(char *at, const struct response *response)
+{
+    const struct entry *entry = response->entry;
+    double stale = response->terms->stale, stale_error = response->terms->stale_error;
+    if (entry->has_stale) {
+        stale = (double)entry->stale_ms / 1000;
+        stale_error = (double)entry->stale_error_ms / 1000;
+    }
+    at = put_directive(at, SLICE(", stale-while-revalidate="), stale);
+    return put_directive(at, SLICE(", stale-if-error="), stale_error);
+}
+
+/* The route says how long browsers may use the response from now on. Age counts there, too. */
+static char *put_browser_ttl(char *at, const struct response *response, int64_t age_s)
+{
+    int64_t browser_ttl_s = (int64_t)response->terms->browser_ttl;
+    if (browser_ttl_s == 0)
+        return put(at, SLICE("no-cache"));
+    at = put(at, SLICE("max-age="));
+    return put_number(at, age_s + browser_ttl_s);
+}
+
+/* max-age is the full lifetime, as Age says how much of it has passed (RFC 9111 4.2). */
 static char *put_freshness(char *at, const struct response *response, int64_t now_ms)
 {
     const struct entry *entry = response->entry;
@@ -162,16 +184,18 @@ static char *put_freshness(char *at, const struct response *response, int64_t no
     at = put(at, SLICE("\r\nCache-Control: "));
     if (response->is_private)
         at = put(at, SLICE("private, "));
-    if (lifetime_ms >= 1000) {
+    if (response->terms && response->terms->browser_ttl_is_set) {
+        at = put_browser_ttl(at, response, seconds(now_ms - entry->made_ms));
+    } else if (lifetime_ms >= 1000) {
         at = put(at, SLICE("max-age="));
         at = put_number(at, seconds(lifetime_ms));
-        if (response->terms) {
-            at = put_directive(at, SLICE(", stale-while-revalidate="), response->terms->stale);
-            at = put_directive(at, SLICE(", stale-if-error="), response->terms->stale_error);
-        }
+        if (response->terms)
+            at = put_stale(at, response);
     } else {
         at = put(at, SLICE("no-cache"));
     }
+    if (entry->must_revalidate)
+        at = put(at, SLICE(", must-revalidate"));
     if (response->vary && response->vary->len > 0)
         at = put(put(at, SLICE("\r\nVary: ")), *response->vary);
     at = put(at, SLICE("\r\nServer-Timing: source;dur="));

@@ -4,9 +4,14 @@ every rule. Here each kind of rule meets a real upstream and a real Redis.)"""
 
 from __future__ import annotations
 
+import re
+import time
+from email.utils import formatdate
+
 import pytest
 
 from harness.fcgi import Connection
+from harness.wait import wait_until
 
 
 def html(api, name: str, body: str, **headers: str) -> None:
@@ -107,3 +112,171 @@ def test_what_the_client_says_is_ignored(daemon, api, name, headers):
             assert response.status == 200 and response.text == "one result"
     assert api.calls(name) == 1
     assert not {key.lower() for key in headers} & set(api.requests(name)[0].headers)
+
+
+# For how long it is fresh (RFC 9111 4.2).
+
+def fresh_for(redis, name: str) -> float:
+    """The lifetime in the envelope, in seconds."""
+    value = wait_until(lambda: redis.command("GET", f"worker:{name}"), "the value")
+    made, fresh = re.match(rb"workerless/1 made=(\d+) fresh=(\d+) ", value).groups()
+    return (int(fresh) - int(made)) / 1000
+
+
+def envelope(redis, name: str) -> bytes:
+    """The header line, without its times and its type."""
+    value = wait_until(lambda: redis.command("GET", f"worker:{name}"), "the value")
+    return re.match(rb"[^\n]* cost=\d+ status=\d+(.*) type=[^\n]*\n", value).group(1).strip()
+
+
+FRESHNESS = [
+    ({}, 60),
+    ({"Cache_Control": "max-age=600"}, 600),
+    ({"Cache_Control": "max-age=600, s-maxage=300"}, 300),
+    ({"Cache_Control": "max-age=600", "Age": "100"}, 500),
+    ({"Cache_Control": "max-age=nonsense, stale-if-error=9"}, 0),
+    ({"Expires": "Fri, 01 Jan 2100 00:00:00 GMT", "Cache_Control": "s-maxage=30"}, 30),
+    ({"Surrogate_Control": "max-age=700", "Cache_Control": "max-age=60"}, 700),
+    ({"CDN_Cache_Control": "max-age=800", "Surrogate_Control": "max-age=700"}, 800),
+    ({"CDN_Cache_Control": "max-age=800,", "Cache_Control": "max-age=90"}, 90),
+    ({"CDN_Cache_Control": "public", "Cache_Control": "max-age=90"}, 60),
+]
+
+
+@pytest.mark.parametrize("headers, seconds", FRESHNESS)
+def test_freshness(daemon, api, redis, name, headers, seconds):
+    """A route without a ttl takes the source's; `default_ttl` is for those without one."""
+    server = daemon(redis=redis.url, extra=f'fragment "{name}" {{ source = "api" }}')
+    html(api, name, "one", **headers)
+    with Connection(server.address) as connection:
+        response = connection.request(f"/fragment/{name}")
+        assert fresh_for(redis, name) == seconds
+        assert f"ttl={max(seconds - 1, 0)}" in response.headers["cache-status"] or \
+            f"ttl={seconds}" in response.headers["cache-status"]
+        told = response.headers["cache-control"].split(",")[0]
+        assert told == (f"max-age={seconds}" if seconds else "no-cache")
+
+
+def test_expires(daemon, api, redis, name):
+    """Expires - Date (RFC 9111 4.2.1), and an Expires that is no date (5.3)."""
+    server = daemon(redis=redis.url, extra=f'fragment "{name}*" {{ source = "api" }}')
+    with Connection(server.address) as connection:
+        html(api, name, "one", Expires=formatdate(time.time() + 3600, usegmt=True))
+        connection.request(f"/fragment/{name}")
+        assert 3598 <= fresh_for(redis, name) <= 3602
+        html(api, f"{name}-0", "one", Expires="0")
+        assert connection.request(f"/fragment/{name}-0").headers["cache-control"] == "no-cache"
+        connection.request(f"/fragment/{name}-0")
+        assert api.calls(f"{name}-0") == 2
+
+
+@pytest.mark.parametrize("options, control, seconds", [
+    ('ttl = "20s"', "max-age=600", 20),  # ours counts
+    ('ttl = "20s"', "max-age=0", 20),
+    ('ttl_max = "1m"', "max-age=600", 60),
+    ('ttl_min = "5s"', "max-age=0", 5),
+    ('ttl_min = "5s"  default_ttl = "2s"', "public", 2),
+    ('default_ttl = "2m"', "", 120),
+])
+def test_bounds(daemon, api, redis, name, options, control, seconds):
+    server = daemon(redis=redis.url, extra=f'fragment "{name}" {{ source = "api"  {options} }}')
+    html(api, name, "one", Cache_Control=control)
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+    assert fresh_for(redis, name) == seconds
+
+
+@pytest.mark.parametrize("options, control, written, told", [
+    ('ttl = "60s"', "max-age=600", b"", "max-age=60"),
+    ("", "max-age=600", b"stale=0 error=0", "max-age=600"),
+    ("", "max-age=600, stale-while-revalidate=30, stale-if-error=90",
+     b"stale=30000 error=90000", "max-age=600, stale-while-revalidate=30, stale-if-error=90"),
+    ('stale = "5s"', "max-age=600, stale-while-revalidate=30, stale-if-error=90",
+     b"stale=5000 error=90000", "max-age=600, stale-while-revalidate=5, stale-if-error=90"),
+    ('ttl = "60s"', "stale-while-revalidate=30",
+     b"stale=30000 error=0", "max-age=60, stale-while-revalidate=30"),
+    ('stale = "5s"  stale_error = "7s"', "max-age=600, must-revalidate",
+     b"stale=0 error=0 must-revalidate", "max-age=600, must-revalidate"),
+    ('ttl = "60s"  stale = "5s"', "proxy-revalidate",
+     b"stale=0 error=0 must-revalidate", "max-age=60, must-revalidate"),
+    ('browser_ttl = "10s"', "max-age=600", b"stale=0 error=0", "max-age=10"),
+    ('browser_ttl = "0"', "max-age=600, must-revalidate",
+     b"stale=0 error=0 must-revalidate", "no-cache, must-revalidate"),
+])
+def test_stale_times(daemon, api, redis, name, options, control, written, told):
+    """RFC 5861: the source's count where the route has none; RFC 9111 5.2.2.2 forbids both."""
+    server = daemon(redis=redis.url, extra=f'fragment "{name}" {{ source = "api"  {options} }}')
+    html(api, name, "one", Cache_Control=control)
+    with Connection(server.address) as connection:
+        assert connection.request(f"/fragment/{name}").headers["cache-control"] == told
+    assert envelope(redis, name) == written
+
+
+def age(redis, name: str, seconds: int) -> None:
+    """Makes the entry in Redis so much older."""
+    value = redis.command("GET", f"worker:{name}")
+    older = re.sub(rb"(made|fresh)=(\d+)",
+                   lambda found: b"%s=%d" % (found[1], int(found[2]) - seconds * 1000), value,
+                   count=2)
+    redis.command("SET", f"worker:{name}", older, "KEEPTTL")
+
+
+def test_stale_while_revalidate_of_the_source(daemon, api, redis, name):
+    """What is stale is served, and refreshed; a failure of that is hidden by stale-if-error."""
+    server = daemon(redis=redis.url, extra=f'fragment "{name}*" {{ source = "api" }}')
+    html(api, name, "one", Cache_Control="max-age=100, stale-while-revalidate=50, "
+                                         "stale-if-error=90")
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+        fresh_for(redis, name)
+        assert 180_000 <= redis.command("PTTL", f"worker:{name}") <= 190_000
+        age(redis, name, 120)
+        html(api, name, "two", Cache_Control="max-age=100, stale-while-revalidate=50, "
+                                             "stale-if-error=90")
+        stale = wait_until(lambda: cache_status(connection, name, "hit"), "the older entry")
+        assert stale.text == "one" and "hit; ttl=-2" in stale.headers["cache-status"]
+        wait_until(lambda: connection.request(f"/fragment/{name}").text == "two", "the refresh")
+        wait_until(lambda: b"two" in redis.command("GET", f"worker:{name}"), "the store")
+        age(redis, name, 170)
+        api.answer(name, status=500)
+        failed = wait_until(lambda: cache_status(connection, name, "fwd=stale"), "the failure")
+        assert failed.status == 200 and failed.text == "two"
+
+
+def cache_status(connection, name: str, what: str):
+    """The response, if its Cache-Status says that of an entry that is stale."""
+    response = connection.request(f"/fragment/{name}")
+    told = response.headers["cache-status"]
+    return response if f"{what}; ttl=-" in told else None
+
+
+def test_must_revalidate_forbids_stale(daemon, api, redis, name):
+    """RFC 9111 5.2.2.2: rather a failure than what is stale, whatever the route says."""
+    server = daemon(redis=redis.url, extra=f"""
+        fragment "{name}" {{ source = "api"  stale = "1h"  stale_error = "2h" }}""")
+    html(api, name, "one", Cache_Control="max-age=100, must-revalidate")
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+        fresh_for(redis, name)
+        api.answer(name, status=500)
+        age(redis, name, 110)
+        wait_until(lambda: connection.request(f"/fragment/{name}").status == 502, "the failure")
+
+
+def test_soft_purge(daemon, api, redis, name):
+    """It shortens the freshness of an entry on terms as well, and leaves the terms alone."""
+    server = daemon(redis=redis.url, extra=f"""
+        purge = {{"127.0.0.1"}}
+        fragment "{name}" {{ source = "api" }}""")
+    html(api, name, "one", Cache_Control="max-age=100, stale-while-revalidate=50")
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+        before = envelope(redis, name)
+        assert fresh_for(redis, name) == 100 and before == b"stale=50000 error=0"
+        assert connection.request(f"/fragment/{name}", method="PURGE",
+                                  headers={"Workerless-Purge": "soft"}).status == 204
+        assert fresh_for(redis, name) < 100 and envelope(redis, name) == before
+        html(api, name, "two")
+        stale = connection.request(f"/fragment/{name}")
+        assert stale.text == "one" and "hit" in stale.headers["cache-status"]
+        wait_until(lambda: connection.request(f"/fragment/{name}").text == "two", "the refresh")

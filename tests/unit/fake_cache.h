@@ -41,7 +41,7 @@ struct cache {
     struct {                  /* the last time */
         bool leased;
         int status;
-        int64_t made_ms, fresh_until_ms, until_ms, known_made_ms;
+        int64_t made_ms, fresh_until_ms, until_ms, known_made_ms, compare_ms;
         char key[32], body[64];
     } stored;
 };
@@ -140,11 +140,12 @@ static void note_stored(struct cache *of, struct slice key, const struct entry *
 }
 
 bool cache_store(struct cache *of, struct slice key, struct lease *lease, struct entry *entry,
-                 int64_t until_ms)
+                 int64_t until_ms, int64_t compare_ms)
 {
     assert_non_null(entry);
     of->stores++;
     note_stored(of, key, entry, until_ms);
+    of->stored.compare_ms = compare_ms;
     of->stored.leased = lease != NULL;
     of->stored.known_made_ms = -1;
     if (lease)
@@ -153,11 +154,12 @@ bool cache_store(struct cache *of, struct slice key, struct lease *lease, struct
 }
 
 bool cache_replace(struct cache *of, struct slice key, const struct entry *known,
-                   struct entry *entry, int64_t until_ms)
+                   struct entry *entry, int64_t until_ms, int64_t compare_ms)
 {
     assert_non_null(known);
     of->replaces++;
     note_stored(of, key, entry, until_ms);
+    of->stored.compare_ms = compare_ms;
     of->stored.leased = false;
     of->stored.known_made_ms = known->made_ms;
     return !of->refuses;

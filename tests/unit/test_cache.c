@@ -461,7 +461,7 @@ static void test_when_memory_answers(void **state)
     assert_int_equal(answers, before + 3);
     assert_int_equal(last.outcome, CACHE_ALONE);
     struct entry *entry = make_entry(30000);
-    assert_true(cache_store(cache, SLICE("b"), NULL, entry, clock_fleet_ms() + 1000));
+    assert_true(cache_store(cache, SLICE("b"), NULL, entry, clock_fleet_ms() + 1000, 0));
     entry_unref(entry);
     assert_true(in_memory("b"));
     assert_int_equal(store.count, 0);
@@ -578,8 +578,8 @@ static void test_store(void **state)
         tell("a", false);
         if (i % 2)
             claim_ours();
-        assert_true(
-            cache_store(cache, SLICE("a"), i % 2 ? lease : NULL, entry, clock_fleet_ms() + 40000));
+        assert_true(cache_store(cache, SLICE("a"), i % 2 ? lease : NULL, entry,
+                                clock_fleet_ms() + 40000, 0));
         assert_int_equal(strlen(store.commands[0].token), i % 2 ? STORE_TOKEN_LEN : 0);
         assert_row(i, store.commands[0].known_made_ms == -1);
         assert_in_range(store.commands[0].keep_ms, 39000, 40000);
@@ -618,9 +618,9 @@ static void test_replace(void **state)
         cache_purge(cache, &(struct cache_purge){.key = SLICE("a")}, on_answer, &answers);
         ev_run(loop, EVRUN_NOWAIT);
         if (cases[i].there)
-            assert_true(cache_store(cache, SLICE("a"), NULL, copy, until_ms));
+            assert_true(cache_store(cache, SLICE("a"), NULL, copy, until_ms, 0));
         store.usable = store.tracking = cases[i].usable;
-        assert_row(i, cache_replace(cache, SLICE("a"), known, entry, until_ms) == cases[i].sent);
+        assert_row(i, cache_replace(cache, SLICE("a"), known, entry, until_ms, 0) == cases[i].sent);
         if (cases[i].usable) {
             assert_string_equal(store.commands[0].token, "");
             assert_row(i, store.commands[0].known_made_ms == known->made_ms);
@@ -643,8 +643,8 @@ static void test_store_not_sent(void **state)
         if (leased)
             claim_ours();
         store.refuses = true;
-        assert_false(
-            cache_store(cache, SLICE("a"), leased ? lease : NULL, entry, clock_fleet_ms() + 40000));
+        assert_false(cache_store(cache, SLICE("a"), leased ? lease : NULL, entry,
+                                 clock_fleet_ms() + 40000, 0));
         assert_int_equal(entry->references, 1);
         assert_false(in_memory("a"));
         store.refuses = false;
@@ -765,7 +765,7 @@ static void test_no_memory(void **state)
     alloc_fail_after(0);
     assert_false(lookup("a") || claim("a") || look_at_lease("a"));
     assert_false(purge("a", false) || purge("a*", false));
-    assert_false(cache_store(cache, SLICE("a"), NULL, entry, clock_fleet_ms() + 1000));
+    assert_false(cache_store(cache, SLICE("a"), NULL, entry, clock_fleet_ms() + 1000, 0));
     alloc_fail_after(-1);
     turn();
     assert_int_equal(answers + changes, 0);
@@ -785,7 +785,7 @@ static void test_no_memory(void **state)
     /* What can't be stored for want of memory does not keep its lease for good. */
     claim_ours();
     alloc_fail_after(0);
-    assert_false(cache_store(cache, SLICE("a"), lease, entry, clock_fleet_ms() + 1000));
+    assert_false(cache_store(cache, SLICE("a"), lease, entry, clock_fleet_ms() + 1000, 0));
     alloc_fail_after(-1);
     assert_int_equal(store.count, 1);
     reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
@@ -798,7 +798,7 @@ static void test_end(void **state)
     struct entry *entry = make_entry(30000);
     (void)state;
     claim_ours();
-    assert_true(cache_store(cache, SLICE("a"), lease, entry, clock_fleet_ms() + 1000));
+    assert_true(cache_store(cache, SLICE("a"), lease, entry, clock_fleet_ms() + 1000, 0));
     entry_unref(entry);
     lookup("a");
     cache_claim(cache, SLICE("b"), 0, NULL, on_answer, &answers);

@@ -166,7 +166,33 @@ static void test_freshness(void **state)
     const struct freshness *a = &conf->routes[0].recipe.freshness;
     assert_true(a->ttl == 60 && a->jitter == 5 && a->stale == 600 && a->stale_error == 3600);
     assert_true(a->negative == 2 && a->early);
+    assert_true(!a->ttl_by_source && !a->stale_by_source && !a->error_by_source);
+    assert_true(!a->browser_ttl_is_set);
     assert_true(conf->routes[0].stream && !conf->routes[0].recipe.rules.ignores_origin);
+    conf_free(conf);
+}
+
+/* What the config leaves to the source. */
+static void test_source_freshness(void **state)
+{
+    static const char text[] =
+        SIMULATED "fragment a { source = s }\n"
+                  "fragment b { source = s default_ttl = 5s ttl_min = 1s ttl_max = 1h stale = 0 "
+                  "browser_ttl = 0 }\n"
+                  "fragment c { source = s stale_error = 1m browser_ttl = 90s }\n";
+    struct conf *conf = load_good(text);
+    (void)state;
+    const struct freshness *a = &conf->routes[0].recipe.freshness;
+    assert_true(a->ttl_by_source && a->stale_by_source && a->error_by_source);
+    assert_true(a->ttl == 60 && a->ttl_min == 0 && a->ttl_max == 31536000);
+    assert_true(a->stale == 0 && a->stale_error == 0 && !a->browser_ttl_is_set);
+    const struct freshness *b = &conf->routes[1].recipe.freshness;
+    assert_true(b->ttl_by_source && !b->stale_by_source && b->error_by_source);
+    assert_true(b->ttl == 5 && b->ttl_min == 1 && b->ttl_max == 3600);
+    assert_true(b->browser_ttl_is_set && b->browser_ttl == 0);
+    const struct freshness *c = &conf->routes[2].recipe.freshness;
+    assert_true(c->stale_by_source && !c->error_by_source);
+    assert_true(c->browser_ttl_is_set && c->browser_ttl == 90);
     conf_free(conf);
 }
 
@@ -371,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_written_otherwise),
         cmocka_unit_test(test_freshness),
+        cmocka_unit_test(test_source_freshness),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_files_of_values),

@@ -469,6 +469,9 @@ static void test_warnings(void **state)
         {SIMULATED "fragment \"fragment/news\" { source = s }\n",
          "2: warning: the URL of fragment \"fragment/news\" is /fragment/fragment/news; for "
          "/fragment/news write \"news\""},
+        {SIMULATED "fragment a {\n source = s\n ttl = 1s\n ttl_max = 2s\n default_ttl = 1s\n}\n",
+         "5: warning: ttl_max has no effect, since ttl is set: then what the source says does not "
+         "count\n6: warning: default_ttl has no effect, *"},
         {SIMULATED "fragment a {\n source = s\n origin = ignore\n}\n",
          "4: warning: fragment \"a\" caches results that its source forbids to share, and every "
          "visitor gets them (origin = \"ignore\")"},

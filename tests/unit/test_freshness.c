@@ -2,9 +2,11 @@
 #include "park/freshness.h"
 
 #include "cache/entry.h"
+#include "source/source.h"
 #include "unit.h"
 
 #define NOW_MS 1700000000000
+#define NS     SOURCE_NOT_SAID
 
 static const char *const names[] = {"USABLE", "USABLE_REFRESH", "USABLE_ON_FAILURE", "UNUSABLE",
                                     "UNSHARED"};
@@ -161,18 +163,144 @@ static void test_ttl(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct freshness terms = {.ttl = cases[i].ttl, .jitter = cases[i].jitter};
-        assert_row(i, freshness_ttl_ms(&terms, cases[i].random) == cases[i].ttl_ms);
+        assert_row(i, freshness_ttl_ms(&terms, NULL, cases[i].random) == cases[i].ttl_ms);
     }
     /* Within its bounds whatever the chance, and not always the same. */
     struct freshness terms = {.ttl = 10, .jitter = 4};
     int64_t least = INT64_MAX, most = 0;
     for (int i = 0; i < 10000; i++) {
-        int64_t ttl_ms = freshness_ttl_ms(&terms, (double)(1 + unit_random(1000000)) / 1000000);
+        int64_t ttl_ms =
+            freshness_ttl_ms(&terms, NULL, (double)(1 + unit_random(1000000)) / 1000000);
         assert_true(ttl_ms >= 6000 && ttl_ms <= 10000);
         least = ttl_ms < least ? ttl_ms : least;
         most = ttl_ms > most ? ttl_ms : most;
     }
     assert_true(least < 6100 && most > 9900);
+}
+
+/* The source's lifetime counts where the route has no ttl, within the route's bounds. */
+static void test_source_ttl(void **state)
+{
+    static const struct freshness own = {.ttl = 60, .ttl_max = 600};
+    static const struct freshness source = {.ttl = 60, .ttl_by_source = true, .ttl_max = 600};
+    static const struct freshness bound = {.ttl = 1,
+                                           .ttl_by_source = true,
+                                           .ttl_min = 5,
+                                           .ttl_max = 10,
+                                           .jitter = 4};
+    static const struct {
+        const struct freshness *terms;
+        int64_t said_ms;
+        double random;
+        int64_t ttl_ms;
+    } cases[] = {
+        {&own, 10000, 1, 60000},
+        {&own, 0, 1, 60000},
+        {&own, SOURCE_NOT_SAID, 1, 60000},
+        {&source, 10000, 1, 10000},
+        {&source, 10500, 1, 10500},
+        {&source, 0, 1, 0},
+        {&source, 600000, 1, 600000},
+        {&source, 600001, 1, 600000},
+        {&source, 2147483648000, 1, 600000},
+        {&source, SOURCE_NOT_SAID, 1, 60000},
+        {&bound, 4999, 1, 5000},
+        {&bound, 7000, 1, 7000},
+        {&bound, 7000, 0.5, 5000}, /* jitter applies to it as to a ttl */
+        {&bound, 99000, 1, 10000},
+        {&bound, SOURCE_NOT_SAID, 1, 1000}, /* the bounds are not for the default */
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct source_terms said = SOURCE_TERMS_NONE;
+        said.fresh_ms = cases[i].said_ms;
+        assert_row(i, freshness_ttl_ms(cases[i].terms, &said, cases[i].random) == cases[i].ttl_ms);
+    }
+    assert_int_equal(freshness_ttl_ms(&source, NULL, 1), 60000);
+}
+
+/* RFC 5861, RFC 9111 5.2.2.2: whose stale times count. */
+static void test_source_stale(void **state)
+{
+    enum { OWN, STALE = 1, ERROR = 2, TTL = 4 }; /* what is the source's */
+    static const struct {
+        unsigned by_source;
+        int64_t fresh_ms, stale_ms, error_ms;
+        bool must_revalidate;
+        int64_t expected_stale_ms, expected_error_ms; /* negative: those of the route count */
+    } cases[] = {
+        {OWN, NS, NS, NS, false, -1, -1},
+        {OWN, 1000, 5000, 6000, false, -1, -1},
+        {STALE | ERROR | TTL, NS, NS, NS, false, -1, -1},
+        {STALE | ERROR, 1000, NS, NS, false, -1, -1},
+        {STALE | ERROR, NS, 5000, NS, false, 5000, 20000},
+        {STALE | ERROR, NS, NS, 6000, false, 10000, 6000},
+        {STALE | ERROR, NS, 0, 0, false, 0, 0},
+        {STALE, NS, 5000, 6000, false, 5000, 20000},
+        {ERROR, NS, 5000, 6000, false, 10000, 6000},
+        {TTL, 1000, NS, NS, false, 10000, 20000},
+        {TTL, 1000, 5000, 6000, false, 10000, 20000},
+        {STALE | ERROR | TTL, 1000, 5000, 6000, false, 5000, 6000},
+        {OWN, NS, NS, NS, true, 0, 0},
+        {STALE | ERROR | TTL, 1000, 5000, 6000, true, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct freshness terms = {.ttl = 60,
+                                  .stale = 10,
+                                  .stale_error = 20,
+                                  .ttl_max = 600,
+                                  .stale_by_source = cases[i].by_source & STALE,
+                                  .error_by_source = cases[i].by_source & ERROR,
+                                  .ttl_by_source = cases[i].by_source & TTL};
+        struct source_terms said = {.fresh_ms = cases[i].fresh_ms,
+                                    .stale_ms = cases[i].stale_ms,
+                                    .stale_error_ms = cases[i].error_ms,
+                                    .must_revalidate = cases[i].must_revalidate};
+        int64_t stale_ms, error_ms;
+        bool own = freshness_stale_ms(&terms, &said, &stale_ms, &error_ms);
+        assert_row(i, own == (cases[i].expected_stale_ms >= 0));
+        assert_row(i, !own || stale_ms == cases[i].expected_stale_ms);
+        assert_row(i, !own || error_ms == cases[i].expected_error_ms);
+        assert_row(i, !freshness_stale_ms(&terms, NULL, &stale_ms, &error_ms));
+    }
+}
+
+/* An entry's own stale times replace those of the route. */
+static void test_own_stale(void **state)
+{
+    static const struct freshness route = {.ttl = 60, .stale = 1000, .stale_error = 2000};
+    static const struct {
+        int64_t stale_ms, error_ms, since_ms;
+        enum usability usability;
+    } cases[] = {
+        {0, 0, -1, USABLE},
+        {0, 0, 0, UNUSABLE},
+        {10, 0, 0, USABLE_REFRESH},
+        {10, 0, 9, USABLE_REFRESH},
+        {10, 0, 10, UNUSABLE},
+        {10, 30, 10, USABLE_ON_FAILURE},
+        {10, 30, 29, USABLE_ON_FAILURE},
+        {10, 30, 30, UNUSABLE},
+        {30, 10, 29, USABLE_REFRESH},
+        {30, 10, 30, UNUSABLE},
+        {0, 10, 0, USABLE_ON_FAILURE},
+        {5000000, 0, 4999999, USABLE_REFRESH},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct entry entry = {.status = 200,
+                              .fresh_until_ms = NOW_MS - cases[i].since_ms,
+                              .has_stale = true,
+                              .stale_ms = cases[i].stale_ms,
+                              .stale_error_ms = cases[i].error_ms};
+        check(i, &route, &entry, 1, cases[i].usability);
+        int64_t longest =
+            cases[i].stale_ms > cases[i].error_ms ? cases[i].stale_ms : cases[i].error_ms;
+        assert_row(i, entry_extra_ms(&entry, freshness_extra_ms(&route)) == longest);
+        entry.has_stale = false;
+        assert_row(i, entry_extra_ms(&entry, freshness_extra_ms(&route)) == 2000000);
+    }
 }
 
 static void test_extra(void **state)
@@ -218,9 +346,11 @@ static void test_marker(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_marker),   cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_failures), cmocka_unit_test(test_early),
-        cmocka_unit_test(test_ttl),      cmocka_unit_test(test_extra),
+        cmocka_unit_test(test_edges),        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_early),        cmocka_unit_test(test_ttl),
+        cmocka_unit_test(test_extra),        cmocka_unit_test(test_source_ttl),
+        cmocka_unit_test(test_source_stale), cmocka_unit_test(test_own_stale),
+        cmocka_unit_test(test_marker),
     };
     return cmocka_run_group_tests_name("freshness", tests, NULL, NULL);
 }

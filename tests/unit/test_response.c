@@ -148,6 +148,61 @@ static void test_bodies(void **state)
 
 /* --- fragments --- */
 
+/* Cache-Control as the source's terms and the route's browser_ttl make it (RFC 9111 5.2.2, 5861). */
+static void test_source_terms(void **state)
+{
+    static const struct freshness route = {.stale = 7, .stale_error = 8};
+    static const struct freshness browser = {.stale = 7,
+                                             .browser_ttl = 10,
+                                             .browser_ttl_is_set = true};
+    static const struct freshness none = {.stale = 7, .browser_ttl_is_set = true};
+    static const struct {
+        const struct freshness *terms;
+        struct entry_terms said;
+        int64_t ttl_ms;
+        const char *control; /* of an entry that is 5.9s old */
+    } cases[] = {
+        {&route,
+         {.etag = SLICE_INIT("x")},
+         60000,
+         "max-age=60, stale-while-revalidate=7, stale-if-error=8"},
+        {&route, {.has_stale = true}, 60000, "max-age=60"},
+        {&route,
+         {.has_stale = true, .stale_ms = 2500, .stale_error_ms = 999},
+         60000,
+         "max-age=60, stale-while-revalidate=2"},
+        {&route,
+         {.has_stale = true, .must_revalidate = true},
+         60000,
+         "max-age=60, must-revalidate"},
+        {&route, {.has_stale = true, .must_revalidate = true}, 0, "no-cache, must-revalidate"},
+        {&browser, {.etag = SLICE_INIT("x")}, 60000, "max-age=15"}, /* Age: 5 */
+        {&browser, {.etag = SLICE_INIT("x")}, 1000, "max-age=15"},
+        {&browser,
+         {.has_stale = true, .must_revalidate = true},
+         60000,
+         "max-age=15, must-revalidate"},
+        {&none, {.etag = SLICE_INIT("x")}, 60000, "no-cache"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char out[RESPONSE_HEAD_MAX], expected[200];
+        struct entry *entry = entry_new_on_terms(SLICE("text/x"), SLICE("b"), NOW_MS - 5900,
+                                                 cases[i].ttl_ms, 1, &cases[i].said);
+        assert_non_null(entry);
+        struct response response = response_of_entry(entry);
+        response.terms = cases[i].terms;
+        struct slice head = head_of(&response, NOW_MS, out);
+        check_shape(head);
+        snprintf(expected, sizeof expected, "Age: 5\r\nCache-Control: %s\r\nServer-Timing",
+                 cases[i].control);
+        if (!memmem(head.data, head.len, expected, strlen(expected)))
+            fail_msg("row %zu: %.*s", i, SLICE_ARGS(head));
+        response_release(&response);
+        entry_unref(entry);
+    }
+}
+
 static void test_entry(void **state)
 {
     static const struct {
@@ -541,13 +596,13 @@ static void test_combinations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own),           cmocka_unit_test(test_allow),
-        cmocka_unit_test(test_plain),         cmocka_unit_test(test_no_content),
-        cmocka_unit_test(test_bodies),        cmocka_unit_test(test_entry),
-        cmocka_unit_test(test_unshared),      cmocka_unit_test(test_terms),
-        cmocka_unit_test(test_cache_status),  cmocka_unit_test(test_longest),
-        cmocka_unit_test(test_combinations),  cmocka_unit_test(test_inputs),
-        cmocka_unit_test(test_stream_inputs),
+        cmocka_unit_test(test_own),          cmocka_unit_test(test_allow),
+        cmocka_unit_test(test_plain),        cmocka_unit_test(test_no_content),
+        cmocka_unit_test(test_bodies),       cmocka_unit_test(test_entry),
+        cmocka_unit_test(test_unshared),     cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_source_terms), cmocka_unit_test(test_cache_status),
+        cmocka_unit_test(test_longest),      cmocka_unit_test(test_combinations),
+        cmocka_unit_test(test_inputs),       cmocka_unit_test(test_stream_inputs),
     };
     return cmocka_run_group_tests_name("response", tests, NULL, NULL);
 }
