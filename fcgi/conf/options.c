@@ -201,6 +201,10 @@ static const struct option fragment_options[] = {
      .preset = "0", .min = "0", .max = "365d",
      .help = "How long after its ttl a result is still served while it is refreshed. If it is not "
              "set, the source's stale-while-revalidate counts."},
+    {"stale_wait", OPTION_DURATION, AT(struct route, recipe.stale_wait),
+     .preset = "0", .min = "0", .max = "1h",
+     .help = "How long requests wait for that refresh before they get the stale result; 0: they do "
+             "not wait."},
     {"stale_error", OPTION_DURATION,
      AT(struct route, recipe.freshness.stale_error), .preset = "0", .min = "0", .max = "365d",
      .help = "How long after its ttl a result is still served if refreshing it fails. If it is "

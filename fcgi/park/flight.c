@@ -67,6 +67,7 @@ static void flight_set_state(struct flight *flight, enum flight_state state)
     if (flight->state == FLIGHT_WAITING)
         ev_timer_stop(shared->loop, &flight->look_again);
     if (state == FLIGHT_LANDED) {
+        timeout_stop(&flight->stale_wait);
         if (flight->solo || flight->detached)
             DL_DELETE(shared->apart, flight);
         DL_APPEND(shared->landed, flight);
@@ -95,6 +96,7 @@ static struct source *source_of(const struct flight *flight)
 void flight_set_known(struct flight *flight, struct entry *entry)
 {
     flight->known = entry_hold(entry);
+    flight->from = FROM_MEMORY;
     flight->known_as_of = flight->asked.value;
 }
 
@@ -387,16 +389,48 @@ void flight_go_solo(struct flight *flight)
 
 /* --- looking --- */
 
+/* Whether its waiters wait for a refresh of the entry, which could be served. If none of them wants
+ * to wait, or the entry can't be held, it is served immediately. */
+static bool waits_for_refresh(const struct flight *flight, const struct entry *entry)
+{
+    const struct recipe *recipe = flight->fragment.recipe;
+    return recipe->stale_wait > 0 && flight->waiters && !flight->optional && !recipe->calls_apart &&
+           !flight_has_begun(flight) && outcome_is_stale(entry) && entry_can_hold(entry);
+}
+
+bool flight_serves_stale(const struct flight *flight, struct settlement *settlement)
+{
+    struct entry *old = flight_old_entry(flight);
+    if (!old || !usability_serves(outcome_usability(terms_of(flight), old)))
+        return false;
+    *settlement = (struct settlement){.kind = outcome_of_entry(old),
+                                      .entry = old,
+                                      .detail = flight->from,
+                                      .hit = true};
+    return true;
+}
+
+void flight_limit_wait(struct flight *flight)
+{
+    const struct recipe *recipe = flight->fragment.recipe;
+    struct settlement settlement;
+    if (recipe->stale_wait > 0 && !flight->stale_served && !timeout_active(&flight->stale_wait) &&
+        flight->state < FLIGHT_LANDED && flight_serves_stale(flight, &settlement))
+        timeout_start(&flight->shared->stale_waits[recipe->number], &flight->stale_wait);
+}
+
 /* Handles an entry from the cache: the flight lands with it (true), or because it is a marker
- * (true), or keeps it as the entry to replace. Such an entry is held, so if BUDGET_UNSENT has no room for it, the flight lands as well:
- * there may be any number of flights. */
+ * (true), or keeps it as the entry to replace. Such an entry is held, so if BUDGET_UNSENT has no
+ * room for it, the flight lands as well: there may be any number of flights. */
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;
     enum usability usability = outcome_usability(terms_of(flight), entry);
-    if (usability_serves(usability)) {
+    enum settlement_detail from = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
+    bool waits = usability == USABLE_REFRESH && waits_for_refresh(flight, entry);
+    if (usability_serves(usability) && !waits) {
         flight->settlement.hit = true;
-        flight->settlement.detail = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
+        flight->settlement.detail = from;
         flight->refresh_next = usability == USABLE_REFRESH;
         flight_land(flight, outcome_of_entry(entry), entry_ref(entry));
         return true;
@@ -408,6 +442,9 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
     forget_known(flight);
     if (entry_can_hold(entry)) {
         flight_set_known(flight, entry);
+        flight->from = from;
+        if (waits)
+            flight_limit_wait(flight);
     } else if (!flight_has_begun(flight)) {
         budget_log_refusal(BUDGET_UNSENT);
         flight_land(flight, SETTLED_REFUSED, NULL);

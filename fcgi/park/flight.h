@@ -15,7 +15,7 @@
  * an event does in each state (capitals: the next state; blank: it can't happen):
  *
  *                      LOOKING    CLAIMING     WAITING    GENERATING    FAILING
- *     found, usable    LANDED     LANDED                  LANDED        LANDED
+ *     found, usable    LANDED (9) LANDED (9)              LANDED        LANDED
  *     found a marker   LANDED (8) LANDED (8)              LANDED (8)    LANDED (8)
  *     found, too old   CLAIMING*  CLAIMING (5,6)          stays         LANDED
  *     not there        CLAIMING*                          stays         LANDED
@@ -42,11 +42,14 @@
  *     (6) also in LOOKING: LANDED, refused, if BUDGET_UNSENT has no room to hold the old entry
  *     (7) immediately, if no Redis is configured
  *     (8) for a marker, and a result that must not be shared: its waiters get solo flights
+ *     (9) as if it were too old, if it is stale and its waiters wait for a refresh (stale_wait)
  *     *   LANDED on a route whose calls are not shared, and its waiters get solo flights
  *
- * A refresh knows the old entry, which is served meanwhile. A flight that is purged after its
- * source was called is detached: it is removed from the table, and continues for its waiters. An
- * optional one is declined if it would have to queue at its source.
+ * A refresh knows the old entry, which is served meanwhile. On a route with stale_wait, requests
+ * wait for the refresh first; when that time is over, they get the old entry, and the flight goes
+ * on. A flight that is purged after its source was called is detached: it is removed from the
+ * table, and continues for its waiters. An optional one is declined if it would have to queue at
+ * its source.
  *
  * A result that its source forbids to share (RFC 9111 3, 5.2.2) is only for the request that it was
  * made for: the waiter that started the flight. If that one has left, nobody gets it. In Redis a
@@ -79,6 +82,7 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "base/table.h"
+#include "base/timeout.h"
 #include "cache/cache.h"
 #include "park/fragment.h"
 #include "park/waiter.h"
@@ -107,9 +111,10 @@ struct flight_shared {
     struct ev_loop *loop;
     struct cache *cache;
     struct source *const *sources;
-    struct failure_log *logs;     /* by source */
-    struct terms_log *terms_logs; /* by recipe number */
-    struct negatives **negatives; /* by recipe number; NULL: its failures are not cached */
+    struct failure_log *logs;          /* by source */
+    struct terms_log *terms_logs;      /* by recipe number */
+    struct negatives **negatives;      /* by recipe number; NULL: its failures are not cached */
+    struct timeout_queue *stale_waits; /* by recipe number */
     struct log_limit too_many_negatives;
     struct flight *table;  /* by key */
     struct flight *landed; /* to be settled by the runner */
@@ -144,11 +149,14 @@ struct flight {
     struct source_call *call;      /* while GENERATING */
     double started;                /* start of GENERATING, by clock_monotonic() */
     ev_timer look_again;           /* while WAITING */
+    struct timeout stale_wait;     /* active while requests wait for the refresh of `known` */
+    enum settlement_detail from;   /* where `known` was found */
     enum settlement_kind failure;  /* the outcome of its source, if that is not a result */
     struct settlement settlement;  /* once LANDED; its entry is an owned reference */
     enum flight_audience audience; /* once LANDED */
     enum flight_state state;       /* set only by flight_set_state */
     unsigned rounds;               /* claims that found an unusable entry; see ROUNDS_MAX */
+    bool stale_served;             /* stale_wait is over: the old entry is served meanwhile */
     bool asking;       /* an answer of the cache is pending, so the flight can't be freed */
     bool refresh_next; /* the entry is served, and another flight will refresh it */
     bool listed;       /* in the table: requests for the key join it */
@@ -176,6 +184,14 @@ static inline struct entry *flight_old_entry(const struct flight *flight)
 {
     return flight->known_as_of == flight->told.value ? flight->known : NULL;
 }
+
+/* Sets the settlement with the old entry, if that certainly still exists, and may be served while
+ * the flight goes on; else returns false. The entry is borrowed. */
+bool flight_serves_stale(const struct flight *flight, struct settlement *settlement);
+
+/* From now on a request waits for the refresh of the old entry, if there is one that may be served:
+ * starts its stale_wait, unless that was started before. */
+void flight_limit_wait(struct flight *flight);
 
 /* Makes the flight refresh that entry, which it holds. Call it before flight_claim. */
 void flight_set_known(struct flight *flight, struct entry *entry);

@@ -38,11 +38,34 @@ struct flights {
     struct timeout_queue holds[]; /* by recipe number */
 };
 
+/* A request that waits for a refresh has a stale entry. */
 static void on_hold_over(void *context, struct timeout *hold)
 {
     struct held_waiter *held = container_of(hold, struct held_waiter, hold);
+    const struct flight *flight = container_of(held->waiter.list, struct flight, waiters);
+    struct settlement settlement = {.kind = SETTLED_NOT_READY};
     (void)context;
-    waiter_settle(&held->waiter, (struct settlement){.kind = SETTLED_NOT_READY});
+    if (timeout_active(&flight->stale_wait) || flight->stale_served)
+        flight_serves_stale(flight, &settlement);
+    waiter_settle(&held->waiter, settlement);
+}
+
+/* The waiters have waited long enough for the refresh, which goes on. If it is not known at the
+ * moment whether the stale entry still exists, they wait once more. */
+static void on_stale_wait_over(void *context, struct timeout *wait)
+{
+    struct flights *flights = context;
+    struct flight *flight = container_of(wait, struct flight, stale_wait);
+    struct settlement settlement;
+    if (!flight_serves_stale(flight, &settlement)) {
+        timeout_start(&flights->shared.stale_waits[flight->fragment.recipe->number], wait);
+        return;
+    }
+    flight->stale_served = true;
+    entry_ref(settlement.entry);
+    while (flight->waiters)
+        waiter_settle(flight->waiters, settlement);
+    entry_unref(settlement.entry);
 }
 
 /* --- flights --- */
@@ -217,7 +240,10 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     flights->shared.logs = alloc_zeroed((flights->source_count + 1) * sizeof(struct failure_log));
     flights->shared.terms_logs = alloc_zeroed((recipe_count + 1) * sizeof(struct terms_log));
     flights->shared.negatives = negatives_of_recipes(recipes, recipe_count);
-    if (!flights->shared.logs || !flights->shared.terms_logs || !flights->shared.negatives) {
+    flights->shared.stale_waits = alloc_zeroed((recipe_count + 1) * sizeof(struct timeout_queue));
+    if (!flights->shared.logs || !flights->shared.terms_logs || !flights->shared.negatives ||
+        !flights->shared.stale_waits) {
+        free(flights->shared.stale_waits);
         negatives_of_recipes_free(flights->shared.negatives, recipe_count);
         free(flights->shared.terms_logs);
         free(flights->shared.logs);
@@ -231,8 +257,11 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     flights->recipe_count = recipe_count;
     flights->parking.gone = on_alone_gone;
     flights->purges = (struct purges){.parking = &flights->parking, .cache = cache};
-    for (size_t i = 0; i < recipe_count; i++)
+    for (size_t i = 0; i < recipe_count; i++) {
         timeout_queue_init(&flights->holds[i], loop, recipes[i]->hold, on_hold_over, flights);
+        timeout_queue_init(&flights->shared.stale_waits[i], loop, recipes[i]->stale_wait,
+                           on_stale_wait_over, flights);
+    }
     for (unsigned i = 0; i <= HOLD_MAX_S; i++)
         timeout_queue_init(&flights->brief_holds[i], loop, i > 0 ? i : NO_HOLD_S, on_hold_over,
                            flights);
@@ -252,6 +281,17 @@ void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, voi
     flights->parking.context = context;
 }
 
+/* Whether a request waits for the refresh of the stale entry, and can be parked for that. It does
+ * until stale_wait is over for the flight that refreshes it. */
+static bool waits_for_refresh(struct flights *flights, const struct fragment *fragment,
+                              const struct entry *entry)
+{
+    const struct flight *flight = flights_find(flights, fragment->key);
+    return outcome_is_stale(entry) && !(flight && flight->stale_served) &&
+           !fragment->recipe->calls_apart && flights->parking.parked < flights->limits.max_parked &&
+           (flight || flights->count < flights->limits.max_flights);
+}
+
 bool flights_serve(struct flights *flights, const struct fragment *fragment,
                    struct settlement *settlement)
 {
@@ -264,6 +304,9 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
         return false;
     enum usability usability = outcome_usability(&fragment->recipe->freshness, entry);
     if (!usability_serves(usability))
+        return false;
+    if (usability == USABLE_REFRESH && fragment->recipe->stale_wait > 0 &&
+        waits_for_refresh(flights, fragment, entry))
         return false;
     *settlement = (struct settlement){.kind = outcome_of_entry(entry),
                                       .entry = entry,
@@ -334,6 +377,8 @@ static void flight_joined(struct flight *flight, struct waiter *waiter, bool wai
         waiter->collapsed = !first;
     if (first)
         flight_look(flight);
+    else if (waits)
+        flight_limit_wait(flight); /* it may have been a refresh that nobody waited for */
 }
 
 struct waiter *flights_join(struct flights *flights, const struct fragment *fragment,
@@ -427,8 +472,11 @@ void flights_free(struct flights *flights)
     if (!flights)
         return;
     purges_run(&flights->purges);
-    for (size_t i = 0; i < flights->recipe_count; i++)
+    for (size_t i = 0; i < flights->recipe_count; i++) {
         timeout_queue_stop(&flights->holds[i]);
+        timeout_queue_stop(&flights->shared.stale_waits[i]);
+    }
+    free(flights->shared.stale_waits);
     for (unsigned i = 0; i <= HOLD_MAX_S; i++)
         timeout_queue_stop(&flights->brief_holds[i]);
     ev_prepare_stop(flights->shared.loop, &flights->runner);

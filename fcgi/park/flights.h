@@ -46,8 +46,9 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
 void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, void *context);
 
 /* Serves what needs no waiting: an entry from memory, or the stale entry that a flight is about to
- * replace. Starts a refresh if one is due. The settlement is SETTLED_ENTRY or a cached failure; its
- * entry is valid until the next call. Returns false if there is nothing to serve. */
+ * replace (on a route with stale_wait, not before that is over). Starts a refresh if one is due.
+ * The settlement is SETTLED_ENTRY or a cached failure; its entry is valid until the next call.
+ * Returns false if there is nothing to serve. */
 bool flights_serve(struct flights *flights, const struct fragment *fragment,
                    struct settlement *settlement);
 

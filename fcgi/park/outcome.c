@@ -125,6 +125,11 @@ static struct entry_terms entry_terms_by(const struct freshness *freshness,
     return terms;
 }
 
+bool outcome_is_stale(const struct entry *entry)
+{
+    return entry->fresh_until_ms <= clock_fleet_ms();
+}
+
 struct entry *outcome_make_entry(const struct fragment *fragment,
                                  const struct source_result *result, double started,
                                  const char **reason)

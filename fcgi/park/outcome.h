@@ -61,6 +61,9 @@ static inline bool outcome_is_shared(const struct source_result *result)
 /* freshness_judge for the current time and a random number. */
 enum usability outcome_usability(const struct freshness *terms, const struct entry *entry);
 
+/* Whether its fresh time is over. */
+bool outcome_is_stale(const struct entry *entry);
+
 /* Makes an entry of the source's result: the HTML that is cached and sent. `started` is when the
  * source was called, by clock_monotonic(). Returns an entry that the caller owns, or NULL with the
  * reason (static). */

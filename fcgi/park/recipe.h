@@ -10,11 +10,13 @@
 
 /* Belongs to the config. */
 struct recipe {
-    unsigned source;     /* index into the sources given to flights_new */
-    unsigned number;     /* of this recipe: the index of its route */
-    double hold;         /* maximum seconds that a request is parked */
-    double uncacheable;  /* seconds that it is remembered that a source forbids to share; 0: not */
-    bool calls_apart;    /* each request that finds nothing in the cache gets a call of its own */
+    unsigned source;    /* index into the sources given to flights_new */
+    unsigned number;    /* of this recipe: the index of its route */
+    double hold;        /* maximum seconds that a request is parked */
+    double stale_wait;  /* seconds that requests wait for a refresh before they get the stale entry;
+                            0: none waits for it */
+    double uncacheable; /* seconds that it is remembered that a source forbids to share; 0: not */
+    bool calls_apart;   /* each request that finds nothing in the cache gets a call of its own */
     size_t max_negative; /* failures that one process caches in Redis at a time; at least 1 */
     struct freshness freshness;
     struct source_rules rules;

@@ -14,6 +14,8 @@ ROUTES = """
 fragment "plain/*"  { source = "api" ttl = "60s" }
 fragment "short/*"  { source = "api" ttl = "150ms" }
 fragment "swr/*"    { source = "api" ttl = "60s" stale = "120s" }
+fragment "wait/*"   { source = "api" ttl = "60s" stale = "120s" stale_wait = "200ms" }
+fragment "long/*"   { source = "api" ttl = "60s" stale = "120s" stale_wait = "50s" }
 fragment "sie/*"    { source = "api" ttl = "60s" stale_error = "300s" }
 fragment "both/*"   { source = "api" ttl = "60s" stale = "30s" stale_error = "90s" }
 fragment "split/*"  { source = "api" ttl = "60s" stale = "1500ms" stale_error = "2500ms" }
@@ -162,6 +164,63 @@ def test_stale_is_served_at_once(fleet, name, where):
     for response in fleet.ask_all(name):
         assert is_hit(response) and response.text == "new" and ttl(response) > 50
     assert fleet.api.calls(name) == 1
+
+
+def test_stale_wait(fleet, name):
+    """All wait for the refresh, but no longer than that; whoever comes later does not wait for it."""
+    name = f"wait/{name}"
+    fleet.api.hold(name)
+    html(fleet, name, "new")
+    put(fleet, name, "old", made=-70, fresh=-10)
+    begin = time.monotonic()
+    for number in fleet.running():
+        fleet.send(number, name, ids=(1, 2))
+    fleet.api.wait_calls(name, 1)
+    for number in fleet.running():
+        for response in (fleet.response(number, 1), fleet.response(number, 2)):
+            assert is_hit(response) and response.text == "old" and ttl(response) < 0
+    assert time.monotonic() - begin >= 0.2
+    begin = time.monotonic()
+    for _ in range(20):
+        for response in fleet.ask_all(name):
+            assert is_hit(response) and response.text == "old" and ttl(response) < 0
+    assert time.monotonic() - begin < 60 * 0.2
+    assert fleet.api.calls(name) == 1
+    fleet.api.release(name)
+    fleet.wait_value(name, lambda value: value == b"new")
+    fleet.hear()
+    for response in fleet.ask_all(name):
+        assert is_hit(response) and response.text == "new" and ttl(response) > 50
+    assert fleet.api.calls(name) == 1
+
+
+def test_refresh_within_stale_wait(fleet, name):
+    """Nobody gets the old one."""
+    name = f"long/{name}"
+    html(fleet, name, "new")
+    put(fleet, name, "old", made=-70, fresh=-10)
+    for response in fleet.ask_all(name):
+        assert response.text == "new"
+    assert fleet.api.calls(name) == 1
+
+
+def test_failure_within_stale_wait(fleet, name):
+    name = f"long/{name}"
+    fleet.api.answer(name, status=500)
+    put(fleet, name, "old", made=-70, fresh=-10)
+    response = fleet.ask(0, name)
+    assert response.text == "old" and "fwd=stale" in cache_status(response)
+
+
+def test_no_wait_within_stale_wait(fleet, name):
+    """A request that does not wait gets what there is."""
+    name = f"long/{name}"
+    fleet.api.hold(name)
+    put(fleet, name, "old", made=-70, fresh=-10)
+    response = fleet.ask(0, name, headers={"Prefer": "wait=0"})
+    assert is_hit(response) and response.text == "old"
+    fleet.api.wait_calls(name, 1)
+    fleet.api.release(name)
 
 
 def test_stale_and_the_source_fails(fleet, name):

@@ -154,11 +154,14 @@ enum {
     NEGATIVE,
     APART,
     UNMARKED,
+    STALE_WAIT,
+    LONG_WAIT,
     RECIPES
 };
 
 #define TTL_S         60
-#define STALE_S       20  /* of STALE */
+#define STALE_S       20 /* of STALE, STALE_WAIT and LONG_WAIT */
+#define STALE_WAIT_S  0.02
 #define STALE_ERROR_S 40  /* of STALE_ERROR and NEGATIVE */
 #define NEGATIVE_S    2   /* of NEGATIVE and APART */
 #define UNCACHEABLE_S 120 /* of all but UNMARKED, which has no marker */
@@ -250,6 +253,11 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     bench->recipes[APART].freshness.negative = NEGATIVE_S;
     bench->recipes[UNMARKED].uncacheable = 0;
     bench->recipes[UNMARKED].freshness.stale = STALE_S;
+    bench->recipes[STALE_WAIT].stale_wait = STALE_WAIT_S;
+    bench->recipes[STALE_WAIT].freshness.stale = STALE_S;
+    bench->recipes[LONG_WAIT].stale_wait = 60;
+    bench->recipes[LONG_WAIT].freshness.stale = STALE_S;
+    bench->recipes[LONG_WAIT].hold = 0.005;
     for (unsigned i = 0; i < RECIPES; i++) {
         bench->recipes[i].number = i;
         bench->recipe_list[i] = &bench->recipes[i];

@@ -92,6 +92,7 @@ static void test_defaults(void **state)
     assert_true(freshness->jitter == 0 && freshness->stale == 0 && freshness->stale_error == 0);
     assert_true(freshness->negative == 0 && !freshness->early);
     assert_true(conf->routes[0].recipe.uncacheable == 120);
+    assert_true(conf->routes[0].recipe.stale_wait == 0);
     assert_false(conf->routes[0].recipe.calls_apart);
     assert_false(conf->routes[0].stream);
     assert_int_equal(conf->routes[0].recipe.rules.vary.count, 0);
@@ -155,6 +156,7 @@ static void test_freshness(void **state)
         "purge = {'::1'}\npurge += {192.0.2.7}\nstatus = {\"::2\"}\n"
         "cache { lease = 1500ms }\n" SIMULATED
         "fragment \"a\" { source = \"s\" ttl = 1m jitter = 5s stale = 10m stale_error = 1h\n"
+        "  stale_wait = 200ms\n"
         "  early = yes negative = \"2s\" stream = yes origin = respect }\n";
     struct conf *conf = load_good(text);
     (void)state;
@@ -165,6 +167,7 @@ static void test_freshness(void **state)
     assert_true(conf->cache.lease == 1.5);
     const struct freshness *a = &conf->routes[0].recipe.freshness;
     assert_true(a->ttl == 60 && a->jitter == 5 && a->stale == 600 && a->stale_error == 3600);
+    assert_true(conf->routes[0].recipe.stale_wait == 0.2);
     assert_true(a->negative == 2 && a->early);
     assert_true(!a->ttl_by_source && !a->stale_by_source && !a->error_by_source);
     assert_true(!a->browser_ttl_is_set);
