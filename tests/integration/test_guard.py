@@ -163,6 +163,41 @@ def test_breaker(guarded, api):
         'source "api" is called again']
 
 
+@pytest.mark.parametrize("status", [503, 429])
+def test_retry_after(guarded, api, status):
+    """RFC 9110 10.2.3, RFC 6585 4: a source that wants to be left alone is, whatever is requested."""
+    server = guarded("")
+    api.answer("a", status=status, headers={"Retry-After": "100"})
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/a").status == 502
+        for name in ("a", "b"):
+            response = connection.request(f"/fragment/{name}")
+            assert response.status == 503
+            assert 90 <= int(response.headers["retry-after"]) <= 100
+    assert api.calls() == 1
+    assert (f'warning source: source "api" is not called for 100s; the last failure: source "api": '
+            f"{api.url}/a answered {status}\n") in server.log()
+
+
+def test_retry_after_is_bounded(guarded, api):
+    server = guarded('max_retry_after = "200ms"')
+    api.answer("a", status=503, headers={"Retry-After": "1000000"})
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/a").status == 502
+        assert_busy(connection.request("/fragment/b"))
+        wait_until(lambda: connection.request("/fragment/b").status == 200, "the end of the pause")
+    server.wait_log('source "api" is called again')
+
+
+def test_retry_after_is_ignored(guarded, api):
+    server = guarded('max_retry_after = "0"')
+    api.answer("a", status=503, headers={"Retry-After": "100"})
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/a").status == 502
+        assert connection.request("/fragment/b").status == 200
+    assert "not called" not in server.log()
+
+
 @pytest.mark.parametrize("where", ["memory", "redis"])
 def test_stale_while_open(request, guarded, api, where):
     """Whoever has an old result is served at once."""
