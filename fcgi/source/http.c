@@ -326,7 +326,9 @@ static struct source *http_create(struct ev_loop *loop, const struct source_sett
 static struct http_request request_of(const struct http_settings *settings,
                                       const struct source_request *request, const char **refusal)
 {
-    struct http_request sent = {.url = url_expand(settings->url, request)};
+    struct http_request sent = {.url = url_expand(settings->url, request),
+                                .request_id = request->request_id,
+                                .traceparent = request->traceparent};
     if (sent.url && url_has_dot_segment(sent.url))
         *refusal = "a value of the request would make \".\" or \"..\" a part of the path";
     if (settings->method == METHOD_POST)

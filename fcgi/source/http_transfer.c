@@ -5,9 +5,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <utlist.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "source/http_features.h"
 #include "source/http_headers.h"
 #include "source/http_options.h"
@@ -109,7 +111,7 @@ static CURLcode set_version(const struct http_transfer *transfer, bool elsewhere
 }
 
 /* Options that are the same for all calls. curl uses cookies and .netrc only on request. */
-static CURLcode set_up(struct http_transfer *transfer, struct curl_slist *headers)
+static CURLcode set_up(struct http_transfer *transfer)
 {
     static const struct {
         CURLoption option;
@@ -148,7 +150,7 @@ static CURLcode set_up(struct http_transfer *transfer, struct curl_slist *header
     if (!code)
         code = http_tls_show(easy, transfer->settings, true);
     if (!code)
-        code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+        code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->own_headers);
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     if (!code)
@@ -184,9 +186,13 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     if (!transfer)
         return NULL;
     transfer->settings = transfers->settings;
+    transfer->own_headers[0] =
+        (struct curl_slist){.data = transfer->request_id, .next = &transfer->own_headers[1]};
+    transfer->own_headers[1] =
+        (struct curl_slist){.data = transfer->traceparent, .next = transfers->headers};
     transfer->easy = curl_easy_init();
     if (transfer->easy)
-        *code = set_up(transfer, transfers->headers);
+        *code = set_up(transfer);
     if (!*code)
         return transfer;
     transfer_free(transfer);
@@ -207,8 +213,9 @@ static CURLcode go_elsewhere(const struct http_transfers *transfers, struct http
     if (transfer->elsewhere == elsewhere)
         return CURLE_OK;
     transfer->elsewhere = elsewhere;
-    CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
-                                     elsewhere ? transfers->headers_elsewhere : transfers->headers);
+    CURLcode code =
+        curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
+                         elsewhere ? transfers->headers_elsewhere : transfer->own_headers);
     if (!code)
         code = set_version(transfer, elsewhere);
     if (!code)
@@ -255,6 +262,8 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
     transfer->call = call;
     transfer->sent = request.body;
     transfer->sent_len = request.body_len;
+    trace_write_id(request.request_id, &transfers->random, transfer->request_id);
+    trace_write_parent(request.traceparent, &transfers->random, transfer->traceparent);
     *code = transfer->settings->method == METHOD_POST && !request.body ? CURLE_OUT_OF_MEMORY
                                                                        : set_method(transfer);
     if (*code)
@@ -414,6 +423,8 @@ bool http_transfers_init(struct http_transfers *transfers, const struct http_set
                          CURLM *multi)
 {
     *transfers = (struct http_transfers){.settings = settings, .multi = multi};
+    if (getrandom(&transfers->random, sizeof transfers->random, GRND_NONBLOCK) < 0) /* early */
+        transfers->random = (uint64_t)clock_boot_us();
     return append_line(&transfers->headers_elsewhere, accept_preset) &&
            append_headers(&transfers->headers, settings);
 }

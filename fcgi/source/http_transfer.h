@@ -14,6 +14,7 @@
 #include "base/slice.h"
 #include "source/http.h"
 #include "source/redirect.h"
+#include "source/trace.h"
 
 /* Why we have stopped curl within a body, or do not follow a redirect. */
 enum http_stop { STOP_NOT, STOP_TOO_LARGE, STOP_NO_MEMORY, STOP_IGNORED, STOP_REDIRECT };
@@ -23,6 +24,7 @@ struct http_request {
     char *url;  /* NULL: there was no memory for it */
     char *body; /* of a POST, likewise */
     size_t body_len;
+    struct slice request_id, traceparent; /* see trace.h; borrowed */
 };
 
 struct http_transfer {
@@ -36,7 +38,9 @@ struct http_transfer {
     size_t ignored;
     enum http_stop stop;
     unsigned redirects; /* followed so far */
-    bool elsewhere;     /* the url is that of another host: none of our secrets are for it */
+    char request_id[TRACE_ID_ROOM], traceparent[TRACE_PARENT_ROOM];
+    struct curl_slist own_headers[2]; /* the two above, before those of the source */
+    bool elsewhere; /* the url is that of another host: none of our secrets are for it */
     struct http_transfer *next; /* in the list of idle transfers */
     char error[CURL_ERROR_SIZE];
     char refusal[REDIRECT_WHY_ROOM]; /* of STOP_REDIRECT */
@@ -50,6 +54,7 @@ struct http_transfers {
     struct curl_slist *headers_elsewhere; /* ...and to others */
     struct http_transfer *idle;           /* kept for the next calls */
     unsigned idle_count;
+    uint64_t random; /* state of a generator of ids */
 };
 
 void http_request_free(struct http_request *request);

@@ -308,6 +308,30 @@ static void test_request(void **state)
     }
 }
 
+/* What identifies the request is passed on; else it begins. A redirect to another host ends it. */
+static void test_trace(void **state)
+{
+    static const char parent[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 3; i++) { /* the same handle serves them all */
+        struct seen seen = {0};
+        struct source_request request = {.name = SLICE("html")};
+        if (i != 1) {
+            request.request_id = SLICE("request-7");
+            request.traceparent = slice_of(parent);
+        }
+        seen.fixture = fixture;
+        seen.call = source_start(fixture->source, &request, on_done, &seen);
+        assert_non_null(seen.call);
+        run_until(is_done, &seen);
+        assert_true(upstream_saw(fixture->upstream, "\r\nX-Request-Id: "));
+        assert_true(upstream_saw(fixture->upstream, "\r\ntraceparent: 00-"));
+        assert_int_equal(upstream_saw(fixture->upstream, "\r\nX-Request-Id: request-7\r\n"),
+                         i != 1);
+        assert_int_equal(upstream_saw(fixture->upstream, parent), i != 1);
+    }
+}
+
 static void test_refused_connection(void **state)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -767,6 +791,7 @@ int main(void)
         TEST(test_retry_after),
         TEST(test_body_at_bound),
         TEST(test_request),
+        TEST(test_trace),
         TEST(test_refused_connection),
         TEST(test_reasons),
         TEST(test_redirects),

@@ -1,0 +1,74 @@
+/* Reads, passes on and begins ids. Random numbers are those of splitmix64: they have to differ, but
+ * need not be secret. */
+#include "source/trace.h"
+
+#include <stdio.h>
+
+#define PARENT_LEN 55 /* "00-" 32 digits "-" 16 digits "-" 2 digits */
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t number = *state += 0x9e3779b97f4a7c15;
+    number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9;
+    number = (number ^ (number >> 27)) * 0x94d049bb133111eb;
+    number ^= number >> 31;
+    return number ? number : 1; /* an id must not be zero */
+}
+
+/* Letters, digits and what UUIDs, paths and Base64 have: nothing that a log or a header treats as
+ * special. */
+static bool is_id(struct slice id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        char byte = id.data[i];
+        if (!((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+              (byte >= '0' && byte <= '9') || (byte != '\0' && strchr("-._~:/+=@", byte))))
+            return false;
+    }
+    return id.len > 0 && id.len <= TRACE_ID_MAX;
+}
+
+void trace_write_id(struct slice id, uint64_t *random, char out[TRACE_ID_ROOM])
+{
+    if (is_id(id)) {
+        snprintf(out, TRACE_ID_ROOM, "X-Request-Id: %.*s", SLICE_ARGS(id));
+        return;
+    }
+    uint64_t high = next_random(random), low = next_random(random);
+    snprintf(out, TRACE_ID_ROOM, "X-Request-Id: %016llx%016llx", (unsigned long long)high,
+             (unsigned long long)low);
+}
+
+/* Whether there are so many hexadecimal digits, in lower case; `nonzero`: and not only zeros. */
+static bool is_hex(const char *text, size_t len, bool nonzero)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f')))
+            return false;
+        nonzero = nonzero && text[i] == '0';
+    }
+    return !nonzero;
+}
+
+static bool is_parent(struct slice parent)
+{
+    const char *text = parent.data;
+    if (parent.len < PARENT_LEN || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
+        !is_hex(text, 2, false) || !is_hex(text + 3, 32, true) || !is_hex(text + 36, 16, true) ||
+        !is_hex(text + 53, 2, false) || memcmp(text, "ff", 2) == 0)
+        return false;
+    if (memcmp(text, "00", 2) == 0)
+        return parent.len == PARENT_LEN;
+    return parent.len == PARENT_LEN || text[PARENT_LEN] == '-';
+}
+
+void trace_write_parent(struct slice parent, uint64_t *random, char out[TRACE_PARENT_ROOM])
+{
+    if (is_parent(parent)) {
+        snprintf(out, TRACE_PARENT_ROOM, "traceparent: 00%.*s", PARENT_LEN - 2, parent.data + 2);
+        return;
+    }
+    uint64_t high = next_random(random), low = next_random(random), span = next_random(random);
+    snprintf(out, TRACE_PARENT_ROOM, "traceparent: 00-%016llx%016llx-%016llx-01",
+             (unsigned long long)high, (unsigned long long)low, (unsigned long long)span);
+}

@@ -1,0 +1,26 @@
+/* What identifies a request on its way through several services: X-Request-Id, and traceparent of
+ * W3C Trace Context. A call gets those of the request that it is made for. If they are absent or
+ * malformed, both begin with the call. Pure. */
+#ifndef WORKERLESS_SOURCE_TRACE_H
+#define WORKERLESS_SOURCE_TRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+#define TRACE_ID_MAX 128 /* bytes of an X-Request-Id; a longer one is malformed */
+
+/* Header fields, terminated. */
+#define TRACE_ID_ROOM     (sizeof "X-Request-Id: " + TRACE_ID_MAX)
+#define TRACE_PARENT_ROOM (sizeof "traceparent: " + 55)
+
+/* Writes the field with the id of the request, or with a new one of 32 hexadecimal digits. */
+void trace_write_id(struct slice id, uint64_t *random, char out[TRACE_ID_ROOM]);
+
+/* Writes the field with the request's own traceparent: we have no span of our own, and a new parent
+ * would be one that nobody knows. A later version is cut to version 00 (W3C Trace Context 3.2). A
+ * new one is marked as sampled: otherwise no trace would ever begin here. */
+void trace_write_parent(struct slice parent, uint64_t *random, char out[TRACE_PARENT_ROOM]);
+
+#endif

@@ -1,0 +1,108 @@
+/* source/trace: ids that are passed on, and ids that begin. */
+#include "source/trace.h"
+
+#include <stdio.h>
+
+#include "unit.h"
+
+#define ID     "4bf92f3577b34da6a3ce929d0e0e4736"
+#define PARENT "00f067aa0ba902b7"
+
+static bool all_hex(const char *text, size_t len)
+{
+    return strspn(text, "0123456789abcdef") >= len;
+}
+
+static void test_id(void **state)
+{
+    static const struct {
+        const char *id;
+        bool kept;
+    } cases[] = {
+        {"1", true},
+        {"7c1c1f52-6ce8-4f2b-9f0a-3d0e2a9c1b7d", true},
+        {"a/b:c@d+e=f.g_h~i", true},
+        {"", false},
+        {"a b", false},
+        {"a,b", false},
+        {"a;b", false},
+        {"a\"b", false},
+        {"a\r\nX: y", false},
+        {"a\n", false},
+        {"\xc3\xbc", false},
+        {"a\x7f", false},
+    };
+    char long_id[TRACE_ID_MAX + 2], out[TRACE_ID_ROOM], expected[TRACE_ID_ROOM];
+    uint64_t random = 1;
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        trace_write_id(unit_exact(slice_of(cases[i].id)), &random, out);
+        snprintf(expected, sizeof expected, "X-Request-Id: %s", cases[i].id);
+        assert_row(i, (strcmp(out, expected) == 0) == cases[i].kept);
+        assert_row(i, cases[i].kept || (strlen(out) == strlen("X-Request-Id: ") + 32 &&
+                                        all_hex(out + strlen("X-Request-Id: "), 32)));
+    }
+    memset(long_id, 'x', sizeof long_id);
+    for (size_t len = TRACE_ID_MAX; len <= TRACE_ID_MAX + 1; len++) {
+        trace_write_id((struct slice){.data = long_id, .len = len}, &random, out);
+        assert_int_equal(strlen(out), strlen("X-Request-Id: ") + (len > TRACE_ID_MAX ? 32 : len));
+    }
+}
+
+static void test_parent(void **state)
+{
+    static const struct {
+        const char *parent, *passed; /* without the name; NULL: a new one begins */
+    } cases[] = {
+        {"00-" ID "-" PARENT "-01", "00-" ID "-" PARENT "-01"}, /* W3C Trace Context 3.2 */
+        {"00-" ID "-" PARENT "-00", "00-" ID "-" PARENT "-00"},
+        {"00-" ID "-" PARENT "-ff", "00-" ID "-" PARENT "-ff"},
+        /* A later version may have more behind another hyphen. */
+        {"cc-" ID "-" PARENT "-01", "00-" ID "-" PARENT "-01"},
+        {"cc-" ID "-" PARENT "-01-what-the-future-has", "00-" ID "-" PARENT "-01"},
+        {"cc-" ID "-" PARENT "-01.what", NULL},
+        {"00-" ID "-" PARENT "-01-what", NULL},
+        {"ff-" ID "-" PARENT "-01", NULL},
+        {"0-" ID "-" PARENT "-01", NULL},
+        {"00-00000000000000000000000000000000-" PARENT "-01", NULL},
+        {"00-" ID "-0000000000000000-01", NULL},
+        {"00-4BF92F3577B34DA6A3CE929D0E0E4736-" PARENT "-01", NULL},
+        {"00-" ID "-00F067AA0BA902B7-01", NULL},
+        {"00-" ID "-" PARENT "-0G", NULL},
+        {"00-" ID "-" PARENT "-1", NULL},
+        {"00-" ID "-" PARENT, NULL},
+        {"00_" ID "-" PARENT "-01", NULL},
+        {"00-" ID "_" PARENT "-01", NULL},
+        {"00-" ID "-" PARENT "_01", NULL},
+        {"00-" ID "-" PARENT "-01 ", NULL},
+        {"00-" ID "-" PARENT "-01, 00-" ID "-" PARENT "-01", NULL},
+        {"", NULL},
+        {"-", NULL},
+    };
+    static const size_t name = sizeof "traceparent: " - 1;
+    char out[TRACE_PARENT_ROOM], last[TRACE_PARENT_ROOM] = "";
+    uint64_t random = 2;
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        trace_write_parent(unit_exact(slice_of(cases[i].parent)), &random, out);
+        assert_row(i, strncmp(out, "traceparent: ", name) == 0);
+        if (cases[i].passed) {
+            assert_row(i, strcmp(out + name, cases[i].passed) == 0);
+            continue;
+        }
+        assert_row(i, strlen(out + name) == 55 && strcmp(out, last) != 0);
+        assert_row(i, strncmp(out + name, "00-", 3) == 0 && all_hex(out + name + 3, 32) &&
+                          out[name + 35] == '-' && all_hex(out + name + 36, 16) &&
+                          strcmp(out + name + 52, "-01") == 0);
+        memcpy(last, out, sizeof last);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_id),
+        cmocka_unit_test(test_parent),
+    };
+    return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
+}
