@@ -311,21 +311,41 @@ bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
     return true;
 }
 
-bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
-                 cache_answer_fn *answered, void *caller)
+/* Claims the question's key. Returns false if the answer will not come from Redis. */
+static bool send_claim(struct question *question, bool missing, const struct entry *known)
 {
-    struct question *question = question_new(cache, key, extra_ms, answered, caller);
+    struct cache *cache = question->cache;
+    struct slice key = key_of(question);
+    int64_t lease_ms = (int64_t)(cache->settings->lease * 1000);
+    if (!store_is_there(cache, key))
+        return false;
+    lease_make_token(question->token);
+    return missing ? store_claim_missing(cache->store, key, question->token, lease_ms, on_answer,
+                                         question)
+                   : store_claim(cache->store, key, question->token, lease_ms, known, on_answer,
+                                 question);
+}
+
+static bool claim(struct question *question, bool missing, const struct entry *known)
+{
     if (!question)
         return false;
-    if (store_is_there(cache, key)) {
-        lease_make_token(question->token);
-        question->claims =
-            store_claim(cache->store, key, question->token,
-                        (int64_t)(cache->settings->lease * 1000), known, on_answer, question);
-    }
+    question->claims = send_claim(question, missing, known);
     if (!question->claims)
         answer_later(question, on_gone);
     return true;
+}
+
+bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
+                 cache_answer_fn *answered, void *caller)
+{
+    return claim(question_new(cache, key, extra_ms, answered, caller), false, known);
+}
+
+bool cache_claim_missing(struct cache *cache, struct slice key, int64_t extra_ms,
+                         cache_answer_fn *answered, void *caller)
+{
+    return claim(question_new(cache, key, extra_ms, answered, caller), true, NULL);
 }
 
 /* --- storing --- */

@@ -3,6 +3,7 @@
  *     cache_peek ----> memory                                   at once
  *     cache_lookup --> GETRANGE                                 later
  *     cache_claim ---> GET again, else the lease (one script)   later
+ *        ..._missing   the lease, unless there is a value now   later
  *     cache_store ---> SET if the lease is still ours           in the background
  *     cache_replace -> SET if the known entry is still there    in the background
  *
@@ -107,6 +108,10 @@ bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
  * FOUND, UNREADABLE, OURS, THEIRS or ALONE. `known` is an entry that counts as missing, or NULL. */
 bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller);
+
+/* The same, right after a lookup whose outcome was NONE: cheaper if there is still no entry. */
+bool cache_claim_missing(struct cache *cache, struct slice key, int64_t extra_ms,
+                         cache_answer_fn *answered, void *caller);
 
 /* Stores the entry until `until_ms`, by clock_fleet_ms(). Redis keeps it `compare_ms` longer, so
  * that it can be compared with what the source has then. Takes the lease (NULL: generated without

@@ -5,6 +5,11 @@
  *                     |          |---- MOVED, ASK: once more, to another server
  *                     '----------'---- TRYAGAIN: once more, with one key; and a little later
  *
+ * TAKE is a claim of a key that had no value a moment ago. It takes the lease first, by SET with
+ * NX, and then asks by PTTL whether there is a value: who stores one releases the lease in the same
+ * step, so it can't be missed. Both are plain commands, sent together, which costs Redis far less
+ * than a script. Whatever else they find, the lease is given up, and the script claims the key.
+ *
  * An operation holds everything that is needed to send it again.
  */
 #include "cache/store.h"
@@ -22,6 +27,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/timeout.h"
+#include "cache/arguments.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "cache/names.h"
@@ -35,6 +41,7 @@
 #include "redis/trouble.h"
 
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
+#define NO_SUCH_KEY          (-2)  /* in place of a PTTL */
 #define CLAIMED              (-3)  /* the script's answer in place of a PTTL */
 #define LEASE_WITHOUT_END_MS 60000 /* for a lease of unknown end; waiters look again anyway */
 #define REDIRECTIONS_MAX     5     /* in a row */
@@ -44,6 +51,7 @@
 enum operation_kind {
     GET,
     PTTL,
+    TAKE,
     CLAIM,
     STORE,
     STORE_NEW,
@@ -83,16 +91,18 @@ struct operation {
     char milliseconds[24]; /* of the lease, of the value's life, or the fleet's clock */
     char known[80];        /* how the value begins that counts as missing or is discarded */
     size_t known_len;
-    bool by_text;    /* sends the script's text, as the server does not know its hash */
-    bool lease_lost; /* CHECK: from its reply */
+    bool by_text;     /* sends the script's text, as the server does not know its hash */
+    bool lease_lost;  /* CHECK: from its reply */
+    bool lease_taken; /* TAKE: from the reply to SET */
+    bool taken_only;  /* TAKE: PTTL could not be sent, so the reply to SET ends it */
 
     struct redis_server *server; /* the target; NULL: the server of its key */
     bool asking;                 /* send ASKING first: the server does not own the key yet */
     enum declared_keys declared;
     unsigned redirections, tries; /* REDIRECTIONS_MAX, TRIES_MAX */
     struct timeout again;
-    size_t key_len, lease_len;
-    char *lease_key; /* in the memory after value_key */
+    size_t key_len, lease_len; /* of the names in Redis */
+    char *lease_key;           /* in the memory after value_key */
     char value_key[];
 };
 
@@ -120,12 +130,19 @@ static void operation_end(struct operation *operation, struct store_answer answe
     operation_free(operation);
 }
 
+/* Copies the text to so many bytes behind `out`. Returns where it ends there. */
+static size_t append(char *out, size_t at, struct slice text)
+{
+    memcpy(out + at, text.data, text.len);
+    return at + text.len;
+}
+
 /* NULL when out of memory. */
 static struct operation *operation_new(struct store *store, enum operation_kind kind,
                                        struct slice key, store_answer_fn *answered, void *caller)
 {
     size_t size = strlen(store->names.value_start) + key.len + 1;
-    size_t lease_size = size + sizeof("lease:{}");
+    size_t lease_size = size + strlen("lease:{}");
     struct operation *operation = alloc_zeroed(sizeof *operation + size + lease_size);
     if (!operation)
         return NULL;
@@ -134,11 +151,20 @@ static struct operation *operation_new(struct store *store, enum operation_kind 
     operation->answered = answered;
     operation->caller = caller;
     operation->lease_key = operation->value_key + size;
-    operation->key_len = (size_t)snprintf(operation->value_key, size, "%s%.*s",
-                                          store->names.value_start, SLICE_ARGS(key));
-    operation->lease_len =
-        (size_t)snprintf(operation->lease_key, lease_size, "lease:{%s}", operation->value_key);
+    operation->key_len = append(operation->value_key, 0, slice_of(store->names.value_start));
+    operation->key_len = append(operation->value_key, operation->key_len, key);
+    operation->lease_len = append(operation->lease_key, 0, SLICE("lease:{"));
+    operation->lease_len = append(operation->lease_key, operation->lease_len,
+                                  (struct slice){operation->value_key, operation->key_len});
+    operation->lease_len = append(operation->lease_key, operation->lease_len, SLICE("}"));
     return operation;
+}
+
+/* Without the namespace. */
+static struct slice key_of(const struct operation *operation)
+{
+    return slice_from((struct slice){operation->value_key, operation->key_len},
+                      strlen(operation->store->names.value_start));
 }
 
 /* Sends it for the first time. Returns false if it was not sent; then it is freed without an
@@ -201,8 +227,7 @@ static void answer_envelope(struct operation *operation, struct slice value)
 {
     struct entry *entry = entry_decode(value);
     if (!entry) {
-        size_t start_len = strlen(operation->store->names.value_start);
-        struct slice key = {operation->value_key + start_len, operation->key_len - start_len};
+        struct slice key = key_of(operation);
         log_limited(&operation->store->damaged, LOG_LEVEL_WARNING, "redis",
                     "%s holds a corrupt cache entry; regenerating", operation->value_key);
         struct operation *discard = operation_new(operation->store, DISCARD, key, NULL, NULL);
@@ -287,6 +312,30 @@ static void on_claim(struct operation *operation, struct redisReply *reply)
                                  });
 }
 
+static void give_up_taken(struct operation *operation)
+{
+    if (operation->lease_taken)
+        store_release(operation->store, key_of(operation), operation->token);
+}
+
+/* Next, the script is sent, in whose place the two commands were. */
+static void claim_by_script(struct operation *operation)
+{
+    give_up_taken(operation);
+    operation->kind = CLAIM;
+}
+
+/* The reply to PTTL. */
+static void on_take(struct operation *operation, struct redisReply *reply)
+{
+    if (operation->lease_taken && redis_reply_number(reply) == NO_SUCH_KEY) {
+        operation_end(operation, (struct store_answer){.outcome = STORE_OURS, .known_gone = true});
+        return;
+    }
+    claim_by_script(operation);
+    operation_go_on(operation);
+}
+
 /* For operations whose reply is 1 or OK for yes, 0 or nil for no. */
 static void on_yes_or_no(struct operation *operation, struct redisReply *reply)
 {
@@ -334,6 +383,7 @@ static const struct {
 } kinds[] = {
     [GET] = {"GETRANGE", NO_SCRIPT, on_get},
     [PTTL] = {"PTTL", NO_SCRIPT, on_pttl},
+    [TAKE] = {"taking a lease", NO_SCRIPT, on_take},
     [CLAIM] = {"taking a lease", SCRIPT_CLAIM, on_claim},
     [STORE] = {"storing a result", SCRIPT_STORE, on_yes_or_no},
     [STORE_NEW] = {"storing a result", NO_SCRIPT, on_yes_or_no},
@@ -386,6 +436,8 @@ static void on_again(void *context, struct timeout *again)
  * the operation ends as if Redis were unavailable. */
 static void on_error(struct operation *operation, const char *error)
 {
+    if (operation->kind == TAKE)
+        claim_by_script(operation);
     if (strncmp(error, "NOSCRIPT", 8) == 0 && !operation->by_text) {
         operation->by_text = true;
         operation_go_on(operation);
@@ -417,29 +469,6 @@ static void on_reply(void *caller, struct redisReply *reply)
 
 /* --- sending --- */
 
-#define ARGS_MAX 10
-
-struct arguments {
-    int count;
-    const char *words[ARGS_MAX];
-    size_t lens[ARGS_MAX];
-};
-
-static void add(struct arguments *arguments, struct slice word)
-{
-    check(arguments->count < ARGS_MAX);
-    arguments->words[arguments->count] = word.data;
-    arguments->lens[arguments->count++] = word.len;
-}
-
-static void add_words(struct arguments *arguments, const char *first, const char *second,
-                      const char *third)
-{
-    const char *words[] = {first, second, third};
-    for (int i = 0; i < 3 && words[i]; i++)
-        add(arguments, slice_of(words[i]));
-}
-
 static void add_script(struct arguments *arguments, const struct operation *operation)
 {
     enum script script = kinds[operation->kind].script;
@@ -447,20 +476,21 @@ static void add_script(struct arguments *arguments, const struct operation *oper
     struct slice lease_key = {operation->lease_key, operation->lease_len};
     struct slice value_key = {operation->value_key, operation->key_len};
 
-    add_words(arguments, hash ? "EVALSHA" : "EVAL", hash ? hash : scripts_text(script),
-              operation->declared == BOTH_KEYS ? "2" : "1");
+    arguments_add_words(arguments, hash ? "EVALSHA" : "EVAL", hash ? hash : scripts_text(script),
+                        operation->declared == BOTH_KEYS ? "2" : "1");
     if (operation->declared != VALUE_ONLY)
-        add(arguments, lease_key);
+        arguments_add(arguments, lease_key);
     if (operation->declared != LEASE_ONLY)
-        add(arguments, value_key);
+        arguments_add(arguments, value_key);
     for (const char *what = scripts_arguments(script); *what; what++)
-        add(arguments, *what == 't'   ? slice_of(operation->token)
-                       : *what == 'm' ? slice_of(operation->milliseconds)
-                       : *what == 'k' ? (struct slice){operation->known, operation->known_len}
-                       : *what == 'l' ? slice_of(operation->store->value_max_text)
-                                      : operation->entry->encoded);
+        arguments_add(arguments, *what == 't'   ? slice_of(operation->token)
+                                 : *what == 'm' ? slice_of(operation->milliseconds)
+                                 : *what == 'k'
+                                     ? (struct slice){operation->known, operation->known_len}
+                                 : *what == 'l' ? slice_of(operation->store->value_max_text)
+                                                : operation->entry->encoded);
     if (operation->declared != BOTH_KEYS)
-        add(arguments, operation->declared == LEASE_ONLY ? value_key : lease_key);
+        arguments_add(arguments, operation->declared == LEASE_ONLY ? value_key : lease_key);
 }
 
 static void arguments_of(const struct operation *operation, struct arguments *arguments)
@@ -469,23 +499,46 @@ static void arguments_of(const struct operation *operation, struct arguments *ar
         add_script(arguments, operation);
         return;
     }
-    add_words(arguments,
-              operation->kind == GET    ? "GETRANGE"
-              : operation->kind == PTTL ? "PTTL"
-                                        : "SET",
-              NULL, NULL);
-    add(arguments, (struct slice){operation->value_key, operation->key_len});
+    arguments_add_words(arguments,
+                        operation->kind == GET                               ? "GETRANGE"
+                        : operation->kind == PTTL || operation->kind == TAKE ? "PTTL"
+                                                                             : "SET",
+                        NULL, NULL);
+    arguments_add(arguments, (struct slice){operation->value_key, operation->key_len});
     if (operation->kind == GET) /* reads one byte more than the limit, to notice a larger value */
-        add_words(arguments, "0", operation->store->value_max_text, NULL);
+        arguments_add_words(arguments, "0", operation->store->value_max_text, NULL);
     if (operation->kind == STORE_NEW) {
-        add(arguments, operation->entry->encoded);
-        add_words(arguments, "PX", operation->milliseconds, "NX");
+        arguments_add(arguments, operation->entry->encoded);
+        arguments_add_words(arguments, "PX", operation->milliseconds, "NX");
     }
 }
 
 static void on_ignored(void *caller, struct redisReply *reply)
 {
     (void)caller, (void)reply;
+}
+
+/* The reply to the SET of a TAKE. */
+static void on_taken(void *caller, struct redisReply *reply)
+{
+    struct operation *operation = caller;
+    operation->lease_taken = reply && redis_reply_is_status(reply);
+    if (!operation->taken_only)
+        return;
+    give_up_taken(operation);
+    operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
+}
+
+/* Sends the first command of a TAKE; arguments_of has the second one. */
+static bool send_set(struct operation *operation)
+{
+    struct arguments arguments = {0};
+    arguments_add_words(&arguments, "SET", NULL, NULL);
+    arguments_add(&arguments, (struct slice){operation->lease_key, operation->lease_len});
+    arguments_add(&arguments, slice_of(operation->token));
+    arguments_add_words(&arguments, "NX", "PX", operation->milliseconds);
+    return redis_server_send(operation->server, arguments.count, arguments.words, arguments.lens,
+                             on_taken, operation);
 }
 
 static bool operation_send(struct operation *operation)
@@ -502,10 +555,13 @@ static bool operation_send(struct operation *operation)
         return false;
     if (operation->asking && !redis_server_send(server, 1, asking, asking_len, on_ignored, NULL))
         return false;
+    bool takes = operation->kind == TAKE;
+    if (takes && !send_set(operation))
+        return false;
     arguments_of(operation, &arguments);
     if (!redis_server_send(server, arguments.count, arguments.words, arguments.lens, on_reply,
                            operation))
-        return false;
+        return operation->taken_only = takes;
     if (kinds[operation->kind].script != NO_SCRIPT)
         counter_add(COUNTER_SCRIPTS, 1);
     return true;
@@ -518,10 +574,9 @@ bool store_get(struct store *store, struct slice key, store_answer_fn *answered,
     return operation && operation_start(operation);
 }
 
-bool store_claim(struct store *store, struct slice key, const char *token, int64_t lease_ms,
-                 const struct entry *known, store_answer_fn *answered, void *caller)
+static bool claim(struct operation *operation, const char *token, int64_t lease_ms,
+                  const struct entry *known)
 {
-    struct operation *operation = operation_new(store, CLAIM, key, answered, caller);
     counter_add(COUNTER_CLAIMS, 1);
     if (!operation)
         return false;
@@ -529,6 +584,18 @@ bool store_claim(struct store *store, struct slice key, const char *token, int64
     set_milliseconds(operation, lease_ms);
     set_known(operation, known);
     return operation_start(operation);
+}
+
+bool store_claim(struct store *store, struct slice key, const char *token, int64_t lease_ms,
+                 const struct entry *known, store_answer_fn *answered, void *caller)
+{
+    return claim(operation_new(store, CLAIM, key, answered, caller), token, lease_ms, known);
+}
+
+bool store_claim_missing(struct store *store, struct slice key, const char *token, int64_t lease_ms,
+                         store_answer_fn *answered, void *caller)
+{
+    return claim(operation_new(store, TAKE, key, answered, caller), token, lease_ms, NULL);
 }
 
 bool store_put(struct store *store, struct slice key, const char *token, const struct entry *known,

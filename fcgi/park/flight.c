@@ -527,8 +527,20 @@ static void on_claimed(void *caller, const struct cache_answer *answer)
         cache_release(cache, answer->lease);
 }
 
+/* Sends the claim. `missing`: the cache has just said that there is no entry. */
+static bool send_claim(struct flight *flight, bool missing)
+{
+    struct cache *cache = flight->shared->cache;
+    struct slice key = flight->fragment.key;
+    int64_t extra_ms = freshness_extra_ms(terms_of(flight));
+    return missing ? cache_claim_missing(cache, key, extra_ms, on_claimed, flight)
+                   : cache_claim(cache, key, extra_ms, flight->known, on_claimed, flight);
+}
+
 void flight_claim(struct flight *flight)
 {
+    bool missing =
+        flight->state == FLIGHT_LOOKING && !flight->known && !changed_since_asked(flight);
     if (flight_declined(flight))
         return;
     flight_set_state(flight, FLIGHT_CLAIMING);
@@ -537,8 +549,7 @@ void flight_claim(struct flight *flight)
         return;
     }
     begin_question(flight);
-    if (!cache_claim(flight->shared->cache, flight->fragment.key,
-                     freshness_extra_ms(terms_of(flight)), flight->known, on_claimed, flight))
+    if (!send_claim(flight, missing))
         on_claimed(flight, &nobody_asked);
 }
 

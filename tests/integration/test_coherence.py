@@ -337,6 +337,41 @@ def test_change_during_the_claim(relayed, redis, api):
     assert connection.request("/fragment/a", 2).text == "by hand"
 
 
+def test_change_between_lookup_and_claim(relayed, redis, api):
+    """The value appears after the lookup has missed it, and nobody tells: the claim finds it, and gives
+    up the lease that it has taken."""
+    relay, connection = relayed
+    relay.hold("commands")
+    relay.hold("changes")
+    connection.send_raw(fcgi.request("/fragment/a", 1))
+    relay.wait_held("commands", b"$0\r\n\r\n")
+    redis.command("SET", "worker:a", "by hand", "EX", 100)
+    relay.release("commands")
+    assert connection.response(1).text == "by hand"
+    assert api.calls("a") == 0
+    wait_until(lambda: "lease:{worker:a}" not in redis.keys(), "the lease to be given up")
+    relay.release("changes")
+
+
+def test_the_lease_is_taken_without_a_script(relayed, redis, api):
+    """Of the commands for a cold miss only the last one is a script, and what the process itself writes
+    makes it ask for nothing more."""
+    relay, connection = relayed
+    def scripts() -> int:
+        return redis.calls_of("eval") + redis.calls_of("evalsha")
+
+    before = scripts()
+    api.hold("a")
+    connection.send_raw(fcgi.request("/fragment/a", 1))
+    api.wait_calls("a", 1)
+    heard(relay, redis, connection)
+    asked = scripts() - before
+    api.release("a")
+    assert "result for a" in connection.response(1).text
+    assert asked == 0
+    wait_until(lambda: scripts() == before + 1, "the result to be stored")
+
+
 def test_change_during_the_store(relayed, redis, api):
     """The result is stored, and replaced by hand before the daemon knows that it was stored."""
     relay, connection = relayed

@@ -121,6 +121,12 @@ bool cache_claim(struct cache *of, struct slice key, int64_t extra_ms, const str
     return true;
 }
 
+bool cache_claim_missing(struct cache *of, struct slice key, int64_t extra_ms,
+                         cache_answer_fn *answered, void *caller)
+{
+    return cache_claim(of, key, extra_ms, NULL, answered, caller);
+}
+
 static void lease_end(struct lease *lease, struct slice key)
 {
     assert_slice(0, slice_of(lease->key), key); /* each is given back for its own key */

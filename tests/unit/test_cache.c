@@ -132,6 +132,12 @@ bool store_claim(struct store *of, struct slice key, const char *token, int64_t 
     return true;
 }
 
+bool store_claim_missing(struct store *of, struct slice key, const char *token, int64_t lease_ms,
+                         store_answer_fn *answered, void *caller)
+{
+    return store_claim(of, key, token, lease_ms, NULL, answered, caller);
+}
+
 bool store_put(struct store *of, struct slice key, const char *token, const struct entry *known,
                struct entry *entry, int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
