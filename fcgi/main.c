@@ -10,6 +10,7 @@
  *         highest  later        deferred callbacks are called
  *         normal   flights      landed flights settle their waiters
  *         lowest   connection   marked connections write, doomed ones are freed
+ *         lowest   conn         to a Redis: the commands of this turn are sent
  *     the loop sleeps until something happens
  *         highest  conn         of the tracker: changes of keys, before requests for them are read
  *         normal                timers, sockets, signals: their callbacks start calls, record

@@ -1,5 +1,9 @@
 /* A hiredis context, from the host lookup to its end.
  *
+ * hiredis waits for the socket to be writable before it sends anything, which takes another turn of
+ * the loop and two system calls. What is queued when the loop is about to sleep is sent at once; if
+ * the socket does not take all of it, hiredis waits as usual.
+ *
  * The context's `data` points to the connection while both are in use. When the connection ends, it
  * sets `data` to NULL, since hiredis frees a context only after the callbacks in which it ended.
  */
@@ -26,6 +30,9 @@ struct redis_conn {
     struct resolve *resolve;    /* during the host lookup */
     redisAsyncContext *context; /* after that */
     struct redis_guard guard;
+    ev_prepare sender; /* active with the context, for plain connections for commands */
+    bool is_blocked;   /* the socket has not taken all that it was given */
+    bool *detached; /* to be set when the context is detached, while something is sent; or NULL */
     char literal[REDIS_HOST_MAX + 1];
 };
 
@@ -34,6 +41,9 @@ static redisAsyncContext *detach(struct redis_conn *conn)
 {
     redisAsyncContext *context = conn->context;
     conn->context = NULL;
+    ev_prepare_stop(conn->loop, &conn->sender);
+    if (conn->detached)
+        *conn->detached = true;
     if (context) {
         context->data = NULL;
         redis_guard_release(context);
@@ -61,6 +71,31 @@ void redis_conn_close(struct redis_conn *conn)
     if (context)
         redisAsyncFree(context);
     free(conn);
+}
+
+static redisLibevEvents *adapter_of(const struct redis_conn *conn)
+{
+    return conn->context->ev.data;
+}
+
+/* Sending may end the connection, and free it. */
+static void on_prepare(struct ev_loop *loop, ev_prepare *sender, int events)
+{
+    struct redis_conn *conn = sender->data;
+    (void)loop, (void)events;
+    if (!adapter_of(conn)->writing) {
+        conn->is_blocked = false;
+        return;
+    }
+    if (conn->is_blocked || !(conn->context->c.flags & REDIS_CONNECTED))
+        return;
+    bool detached = false;
+    conn->detached = &detached;
+    redisAsyncHandleWrite(conn->context);
+    if (detached)
+        return;
+    conn->detached = NULL;
+    conn->is_blocked = adapter_of(conn)->writing;
 }
 
 static void on_connect(const redisAsyncContext *context, int status)
@@ -129,10 +164,12 @@ static const char *start(struct redis_conn *conn, char why[REDIS_CONN_WHY_MAX])
         redisAsyncFree(context);
         return "out of memory";
     }
-    if (conn->target.is_urgent)
-        ev_set_priority(&((redisLibevEvents *)context->ev.data)->rev, EV_MAXPRI);
     context->data = conn;
     conn->context = context;
+    if (conn->target.is_urgent)
+        ev_set_priority(&adapter_of(conn)->rev, EV_MAXPRI);
+    else if (!conn->target.tls)
+        ev_prepare_start(conn->loop, &conn->sender);
     redisAsyncSetConnectCallback(context, on_connect);
     redisAsyncSetDisconnectCallback(context, on_disconnect);
     if (send_auth(conn) == REDIS_OK)
@@ -171,6 +208,9 @@ struct redis_conn *redis_conn_open(struct ev_loop *loop, const struct redis_conn
     conn->events = events;
     conn->user = user;
     conn->guard = (struct redis_guard){.rule = target->rule, .most = target->reply_max};
+    ev_prepare_init(&conn->sender, on_prepare);
+    conn->sender.data = conn;
+    ev_set_priority(&conn->sender, EV_MINPRI); /* after the flights' runner */
     if (!target->path && !literal && redis_address_is_literal(target->host))
         literal = target->host;
     if (target->path || literal) {
