@@ -1,4 +1,4 @@
-/* Config files made of text, and what is said of them. */
+/* Config files from text, and the messages about them. */
 #ifndef WORKERLESS_TESTS_CONF_BENCH_H
 #define WORKERLESS_TESTS_CONF_BENCH_H
 
@@ -18,7 +18,7 @@
 #define SIMULATED    "source \"s\" { type = \"simulated\" }\n"
 #define FRAGMENT     "fragment \"a\" { source = \"s\" }\n"
 
-/* The promised syntax, as it was promised. */
+/* The documented syntax. */
 static const char sample[] =
     "listen = {\"unix:/run/workerless/workerless.sock\"}   # also tcp:127.0.0.1:9000, "
     "tcp:[::1]:9000, fd:0\n"
@@ -104,7 +104,7 @@ static inline void hide_directory(char *text)
     }
 }
 
-/* Loads the file. `*messages` is what it wrote, with DIR for the directory; the caller's to free. */
+/* Loads the file. `*messages` is what it wrote, with DIR for the directory; the caller frees it. */
 static inline struct conf *load_file(const char *file, char **messages)
 {
     size_t len;
@@ -122,7 +122,7 @@ static inline struct conf *load_bytes(const void *bytes, size_t len, char **mess
     return load_file(config, messages);
 }
 
-/* Fails the test if the text is refused. */
+/* Fails the test if the text is rejected. */
 static inline struct conf *load_good(const char *text)
 {
     char *messages;

@@ -1,5 +1,5 @@
-/* A cache that answers when the test says so, and what it says, as Redis might: its functions stand
- * in the place of those of cache/cache.c. One test program has one of it. */
+/* A cache that answers when and what the test says, as Redis might: its functions replace those of
+ * cache/cache.c. A test program has one of it. */
 #ifndef WORKERLESS_TESTS_FAKE_CACHE_H
 #define WORKERLESS_TESTS_FAKE_CACHE_H
 
@@ -60,7 +60,7 @@ struct entry *cache_peek(struct cache *of, struct slice key)
     return slice_equal(key, SLICE("a")) ? of->remembered : NULL;
 }
 
-/* As the cache tells it. */
+/* As the cache reports it. */
 static void tell(enum cache_change_kind kind, struct slice key, bool is_prefix)
 {
     struct slice exact = unit_exact(key);
@@ -237,7 +237,7 @@ static inline struct entry *entry_left(const char *body, int64_t left_ms)
     return entry;
 }
 
-/* The oldest question, which is of that kind and key, is answered. */
+/* Answers the oldest command, which must be of that kind and key. */
 static inline void answer(enum question_kind kind, const char *key, struct cache_answer told)
 {
     assert_true(cache.count > 0);
@@ -260,7 +260,7 @@ static inline void answer_found(enum question_kind kind, const char *key, const 
     entry_unref(entry);
 }
 
-/* Whatever is asked is answered: there is nothing, and the lease is ours. */
+/* Answers every command: there is nothing, and the lease is ours. */
 static inline void answer_all(void)
 {
     while (cache.count > 0)
@@ -268,7 +268,7 @@ static inline void answer_all(void)
                          .outcome = cache.questions[0].kind == CLAIM ? CACHE_OURS : CACHE_NONE});
 }
 
-/* Of an entry that is being made: it was purged. */
+/* For an entry in progress: it was purged. */
 static inline void answer_purged(const char *key)
 {
     answer(CHECK, key, (struct cache_answer){.outcome = CACHE_NONE, .lease_lost = true});
@@ -318,7 +318,7 @@ static inline void check_settled(uint32_t number, enum settlement_kind kind, con
     assert_slice(number, slice_of(note->body), slice_of(body));
 }
 
-/* What the cache owes is answered as it may be at the very end. */
+/* Answers all pending commands, as it may happen at the very end. */
 static inline void fake_gone(void)
 {
     while (cache.count > 0)
@@ -326,7 +326,7 @@ static inline void fake_gone(void)
                                                cache.questions[0].kind == CLAIM && cache.count % 2
                                                    ? CACHE_OURS
                                                    : CACHE_ALONE});
-    assert_int_equal(cache.leases, 0); /* each was stored with, or given up */
+    assert_int_equal(cache.leases, 0); /* each was used to store, or released */
     remember(NULL);
 }
 

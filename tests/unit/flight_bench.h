@@ -1,5 +1,5 @@
-/* Flights on a loop of their own, a source that answers when the test says so, and notes of who was
- * settled, how, and how often. */
+/* Flights on a loop of their own, a source that answers when the test says so, and notes of which
+ * waiters were settled, how, and how often. */
 #ifndef WORKERLESS_TESTS_FLIGHT_BENCH_H
 #define WORKERLESS_TESTS_FLIGHT_BENCH_H
 
@@ -13,7 +13,7 @@
 #include "source/source.h"
 #include "unit.h"
 
-#define WATCHDOG_S 20.0 /* a test that waits so long has failed */
+#define WATCHDOG_S 20.0 /* a test that waits that long has failed */
 
 /* --- a source by hand --- */
 
@@ -110,7 +110,7 @@ static inline struct hand_call *hand_find(const struct hand_source *hand, const 
     return call;
 }
 
-/* It completes with an HTML body. */
+/* Completes it with an HTML body. */
 static inline void hand_give(struct hand_source *hand, const char *name, const char *html)
 {
     hand_complete(hand, hand_find(hand, name),
@@ -134,7 +134,7 @@ static inline void hand_give_unshared(struct hand_source *hand, struct hand_call
                                           .terms = &terms});
 }
 
-/* It completes without one. */
+/* Completes it without one. */
 static inline void hand_fail(struct hand_source *hand, const char *name, enum source_status status)
 {
     hand_complete(hand, hand_find(hand, name),
@@ -268,8 +268,8 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     return bench;
 }
 
-/* The flights' end, in the order that they ask for: `cache_gone` makes the cache answer what it
- * owes, and frees it. */
+/* Ends the flights, in the order that they require: `cache_gone` makes the cache answer all pending
+ * commands, and frees it. */
 static inline void bench_free(struct flight_bench *bench, void (*cache_gone)(void))
 {
     flights_cancel_all(bench->flights);
@@ -307,8 +307,8 @@ static inline enum join_refusal bench_join(struct flight_bench *bench, unsigned 
     return bench_join_for(bench, recipe, name, HOLD_OF_ROUTE);
 }
 
-/* A request's purge of a key, or with a '*' behind it of all that begin so. It takes a number as well
- * if it is parked. */
+/* A request's purge of a key, or, if it ends with '*', of a prefix. It takes a number as well if it
+ * is parked. */
 static inline enum join_refusal bench_purge(struct flight_bench *bench, const char *key, bool soft)
 {
     enum join_refusal refusal = JOIN_NO_MEMORY;
@@ -328,7 +328,7 @@ static inline enum join_refusal bench_purge(struct flight_bench *bench, const ch
     return refusal;
 }
 
-/* What is served at once: the body ("" for a failure that is remembered), or NULL. */
+/* What is served at once: the body ("" for a remembered failure), or NULL. */
 static inline const char *bench_serve(struct flight_bench *bench, unsigned recipe, const char *name,
                                       struct settlement *how)
 {
@@ -354,7 +354,7 @@ static inline void bench_leave(struct flight_bench *bench, uint32_t number)
     waiter_leave(waiter);
 }
 
-/* Any one of those that have joined leaves, if it still waits; it must not be settled then. */
+/* The waiter of that number leaves, if it still waits; it must not be settled then. */
 static inline void bench_leave_any(struct flight_bench *bench)
 {
     uint32_t number = bench->joined > 0 ? (uint32_t)unit_random(bench->joined) : 0;
@@ -376,7 +376,7 @@ static inline void bench_watchdog(struct ev_loop *loop, ev_timer *timer, int eve
     ev_break(loop, EVBREAK_ONE);
 }
 
-/* Runs the loop until so many have been settled, of all since the beginning. */
+/* Runs the loop until so many have been settled since the beginning. */
 static inline void bench_run(struct flight_bench *bench, uint32_t settled)
 {
     ev_timer watchdog;

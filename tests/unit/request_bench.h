@@ -1,4 +1,4 @@
-/* A service, and the one request that is asked of it: for the tests of wire/request. Its first user
+/* A service, and the one request to it, for the tests of wire/request. Its first user
  * includes wire/request.h before it. */
 #ifndef WORKERLESS_TESTS_REQUEST_BENCH_H
 #define WORKERLESS_TESTS_REQUEST_BENCH_H
@@ -125,7 +125,7 @@ static inline void feed(struct request *request, struct slice params, size_t bod
         request_end_input(request);
 }
 
-/* Asks with a new request in the place of the last one. */
+/* Sends a new request, which replaces the last one. */
 static inline void ask(const char *method, const char *path, const char *if_none_match)
 {
     struct buffer params = {0};

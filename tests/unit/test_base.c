@@ -126,7 +126,7 @@ static void test_buffer_limits(void **state)
     }
 }
 
-/* A limit that is now lower than what is there. */
+/* A limit that is now lower than the current length. */
 static void test_buffer_lower_limit(void **state)
 {
     struct buffer buffer = {0};
@@ -263,7 +263,7 @@ static void test_utf8_forms(void **state)
             encode(code, len, bytes);
             size_t expected = exists && len == shortest ? len : 0;
             assert_row(code, sequence(bytes, len) == expected);
-            bytes[len] = 0x80; /* what follows is another matter */
+            bytes[len] = 0x80; /* what follows does not matter */
             assert_row(code, sequence(bytes, len + 1) == expected);
         }
     }
@@ -274,7 +274,7 @@ static void test_utf8_forms(void **state)
     }
 }
 
-/* Cut short, and with each byte after the first made another one. */
+/* Truncated, and with each byte after the first replaced. */
 static void test_utf8_damage(void **state)
 {
     static const uint32_t codes[] = {0x80,   0x7ff,   0x800,   0x20ac,
@@ -461,7 +461,8 @@ static unsigned count_lines(int pipe_end, char *out, size_t size)
     return lines;
 }
 
-/* Nobody reads: nothing is waited for, and what was lost is told when somebody does. */
+/* Nobody reads stderr: writing does not block, and the number of lost lines is logged when somebody
+ * reads. */
 static void test_log_lost(void **state)
 {
     enum { LINES = 2000 };
@@ -492,7 +493,7 @@ static void test_log_lost(void **state)
     assert_true(complete);
     assert_int_equal(found, 2);
     assert_int_equal(seen + thousands * 1000 + rest, LINES);
-    assert_int_equal(again, 1); /* told once */
+    assert_int_equal(again, 1); /* logged once */
 }
 
 static int evaluations;
@@ -560,7 +561,7 @@ static const char *captured_lines(void)
 #define BURST                                                                                      \
     FIRST "warning room: text2|warning room: text3|warning room: text4|warning room: text5|"
 
-/* What is written in a row of periods, in each of which so many messages come. */
+/* What is written in several periods, each with so many messages. */
 static void test_log_limited(void **state)
 {
     static const struct {
@@ -612,7 +613,7 @@ static void test_log_limit_repeats(void **state)
         const char *text, *line;
     } messages[] = {
         {"a", "warning room: a|"}, {"a", ""}, {"b", "warning room: b|"},
-        {"", "warning room: |"},   {"", ""},  {"c", ""}, /* no more are looked at */
+        {"", "warning room: |"},   {"", ""},  {"c", ""}, /* no more are compared */
     };
     struct log_limit limit = {0};
     (void)state;
@@ -630,7 +631,7 @@ static void test_log_limit_repeats(void **state)
     log_limited(&limit, LOG_LEVEL_WARNING, "room", "d");
     assert_string_equal(captured_lines(),
                         "warning room: … and 1 more in 10 s like this one: |warning room: d|");
-    for (int i = 0; i < 2; i++) { /* after a quiet period it is news again */
+    for (int i = 0; i < 2; i++) { /* after a quiet period it is written again */
         limit.since = limit.since > 0 ? limit.since - LOG_LIMIT_S : 0;
         capture_start();
         log_limited(&limit, LOG_LEVEL_WARNING, "room", "d");
@@ -639,7 +640,7 @@ static void test_log_limit_repeats(void **state)
     log_limit_end(&limit);
 }
 
-/* The summary says how things stand, although most of what led there was left out. */
+/* The summary has the latest message, although most messages before it were suppressed. */
 static void test_log_state(void **state)
 {
     struct log_limit limit = {0};
@@ -666,7 +667,7 @@ static void test_log_state(void **state)
                         "info room: … and 2 more in 1 s, the last one: back for good|");
 }
 
-/* One that is flooded hides no other; each repeats its own message, though not at any length. */
+/* A flood of one hides no other; each repeats its own message, up to a limited length. */
 static void test_log_limits_apart(void **state)
 {
     static char longer[400], expected[2000];
@@ -721,7 +722,7 @@ static void test_log_limit_numbers(void **state)
     }
 }
 
-/* What is not written anyway is not counted; with debug messages everything is. */
+/* What is below the log level is not counted; with debug messages everything is written. */
 static void test_log_limit_levels(void **state)
 {
     struct log_limit limit = {0};

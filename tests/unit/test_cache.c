@@ -21,7 +21,7 @@ enum command_kind { GET, CLAIM, STORE, RENEW, CHECK, RELEASE, PURGE, PURGE_PREFI
 
 struct command {
     enum command_kind kind;
-    store_answer_fn *answered; /* NULL: nobody wants to know */
+    store_answer_fn *answered; /* NULL: not watched */
     void *caller;
     char key[32], token[STORE_TOKEN_LEN + 1];
     int64_t known_made_ms, keep_ms;
@@ -37,7 +37,7 @@ struct store {
     bool refuses; /* to send anything */
 };
 
-/* Nothing may wait for the kernel to have random bytes. */
+/* Nothing may block until the kernel has random bytes. */
 ssize_t getrandom(void *bytes, size_t len, unsigned flags)
 {
     assert_true(flags & GRND_NONBLOCK);
@@ -197,7 +197,7 @@ bool purge_prefix(struct store *of, struct slice prefix, bool soft, store_answer
 
 /* --- the bench --- */
 
-static struct cache_answer last; /* entry and lease not to be used */
+static struct cache_answer last; /* entry and lease must not be used */
 static struct lease *lease;
 static unsigned answers, changes;
 static bool calling;                    /* the cache */
@@ -222,7 +222,7 @@ static void on_changed(void *context, const struct cache_change *change)
     changes++;
 }
 
-/* So many have been told of, the last one being that. */
+/* So many changes have been reported, the last one being that. */
 static void check_change(unsigned count, enum cache_change_kind kind, const char *key,
                          bool is_prefix)
 {
@@ -304,7 +304,7 @@ static bool look_at_lease(const char *key)
     return asked;
 }
 
-/* A key, or with a '*' behind it how keys begin. */
+/* A key, or, if it ends with '*', a prefix. */
 static bool purge(const char *key, bool soft)
 {
     struct cache_purge what = {.key = slice_of(key), .soft = soft};
@@ -316,13 +316,13 @@ static bool purge(const char *key, bool soft)
     return asked;
 }
 
-/* What is known without Redis is told. */
+/* Reports what is known without Redis. */
 static void turn(void)
 {
     ev_run(loop, EVRUN_NOWAIT);
 }
 
-/* Into memory, by way of Redis. */
+/* Puts it into memory, by a lookup in Redis. */
 static void fill(const char *key)
 {
     lookup(key);
@@ -337,7 +337,7 @@ static void tell(const char *key, bool lease_only)
 
 /* --- memory --- */
 
-/* What is found is kept, for its fresh time and what the caller adds to it. */
+/* An entry that is found is kept for its fresh time, and the time that the caller adds. */
 static void test_fill(void **state)
 {
     static const struct {
@@ -379,13 +379,13 @@ static void test_race(void **state)
             lookup("a");
         tell(cases[i / 2].key, cases[i / 2].lease_only);
         reply_found(i % 2 ? CLAIM : GET, 30000);
-        assert_row(i, last.outcome == CACHE_FOUND); /* whoever asked has it all the same */
+        assert_row(i, last.outcome == CACHE_FOUND); /* the requester gets it all the same */
         assert_row(i, in_memory("a") == cases[i / 2].kept);
     }
 }
 
-/* Where Redis is away, or nothing can be sent, the answer is known at once; it comes later all the
- * same, once, and before the loop sleeps. The same holds without a Redis. */
+/* If Redis is down, or nothing can be sent, the answer is known at once. It still comes later,
+ * once, and before the loop sleeps. The same holds without a Redis. */
 static void test_never_at_once(void **state)
 {
     static const struct cache_settings no_redis = {.redis.address = "", .memory_bytes = 100000};
@@ -419,8 +419,8 @@ static void test_never_at_once(void **state)
     cache = with_redis;
 }
 
-/* Whoever has to know of changes is told what Redis tells, and that any key may have changed when
- * Redis comes or goes. */
+/* The listener learns of changes that Redis reports, and, when Redis connects or fails, that any
+ * key may have changed. */
 static void test_told(void **state)
 {
     (void)state;
@@ -436,7 +436,7 @@ static void test_told(void **state)
     check_change(5, CHANGED_VALUE, "", true);
 }
 
-/* Without tracking memory is not asked; without Redis it is all there is. */
+/* Without tracking memory is not used; without Redis it is the only cache. */
 static void test_when_memory_answers(void **state)
 {
     (void)state;
@@ -500,7 +500,7 @@ static void test_claim(void **state)
     assert_int_equal(last.outcome, CACHE_THEIRS);
     assert_true(last.wait_s >= 0.5 && last.wait_s < 0.6);
 
-    /* Each claim has a token of its own, which is the one that is given back. */
+    /* Each claim has its own token, which is used again for the release. */
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
     assert_int_equal(store.commands[0].known_made_ms, -1);
     strcpy(token, store.commands[0].token);
@@ -523,7 +523,7 @@ static void test_claim(void **state)
     cache_release(cache, NULL);
 }
 
-/* What has become of what is being made, and of its lease, if there is one. */
+/* What has happened to an entry in progress, and to its lease, if it has one. */
 static void test_check(void **state)
 {
     static const struct {
@@ -549,7 +549,7 @@ static void test_check(void **state)
         assert_row(i, last.outcome == cases[i].outcome && last.lease_lost == cases[i].lost);
     }
 
-    /* Another one is there: memory has it too. */
+    /* Another entry is there: memory has it too. */
     cache_check(cache, SLICE("a"), 1000, lease, NULL, on_answer, &answers);
     reply_found(CHECK, 30000);
     assert_true(last.outcome == CACHE_FOUND && in_memory("a"));
@@ -564,7 +564,7 @@ static void test_check(void **state)
     entry_unref(known);
 }
 
-/* What Redis says to a store, and whether memory has the entry then. */
+/* The reply of Redis to a store, and whether memory has the entry afterwards. */
 static void test_store(void **state)
 {
     static const struct {
@@ -572,10 +572,10 @@ static void test_store(void **state)
         bool changed, lost, kept;
     } cases[] = {
         {STORE_DONE, false, false, true},
-        {STORE_DONE, true, false, false},  /* somebody was there after us */
-        {STORE_NONE, false, false, false}, /* purged: the lease was not ours any longer */
-        {STORE_GONE, false, false, false}, /* refused: memory would differ from Redis for good */
-        {STORE_GONE, false, true, true},   /* memory is all there is */
+        {STORE_DONE, true, false, false},  /* somebody has stored after us */
+        {STORE_NONE, false, false, false}, /* purged: the lease was no longer ours */
+        {STORE_GONE, false, false, false}, /* refused: memory would differ from Redis permanently */
+        {STORE_GONE, false, true, true},   /* memory is the only cache */
     };
     (void)state;
     for (size_t i = 0; i < 2 * LENGTH(cases); i++) {
@@ -597,7 +597,7 @@ static void test_store(void **state)
         reply(STORE, (struct store_answer){.outcome = cases[i / 2].outcome});
         assert_row(i, in_memory("a") == cases[i / 2].kept);
         if (i % 2 && cases[i / 2].outcome == STORE_GONE && !cases[i / 2].lost)
-            reply(RELEASE, (struct store_answer){.outcome = STORE_DONE}); /* the next may try */
+            reply(RELEASE, (struct store_answer){.outcome = STORE_DONE}); /* the next one may try */
         assert_false(cache_busy(cache));
         entry_unref(entry);
     }
@@ -639,7 +639,8 @@ static void test_replace(void **state)
     }
 }
 
-/* What is not sent (it is too large, say) is not kept, and gives its lease up. */
+/* An entry that is not sent (it is too large, for example) is not kept, and its lease is released.
+ * */
 static void test_store_not_sent(void **state)
 {
     struct entry *entry = make_entry(30000);
@@ -660,7 +661,7 @@ static void test_store_not_sent(void **state)
 
 /* --- purging --- */
 
-/* What a key ends in has no meaning. */
+/* The last character of a key has no special meaning. */
 static void test_purge_of_an_asterisk(void **state)
 {
     (void)state;
@@ -681,7 +682,7 @@ static void test_purge(void **state)
     purge("a", false);
     assert_false(in_memory("a"));
     assert_true(in_memory("user/1"));
-    /* Redis does not tell us of what we do ourselves. */
+    /* Redis does not report our own changes to us. */
     check_change(1, CHANGED_BY_PURGE, "a", false);
     reply(PURGE, (struct store_answer){.outcome = STORE_DONE});
     assert_int_equal(last.outcome, CACHE_PURGED);
@@ -691,7 +692,7 @@ static void test_purge(void **state)
     check_change(2, CHANGED_BY_PURGE, "user/", true);
     reply(PURGE_PREFIX, (struct store_answer){.outcome = STORE_GONE});
     assert_int_equal(last.outcome, CACHE_NOT_PURGED);
-    check_change(3, CHANGED_VALUE, "user/", true); /* for who looked between two steps */
+    check_change(3, CHANGED_VALUE, "user/", true); /* for a lookup between two steps */
 
     store.usable = store.tracking = false;
     purge("a", false);
@@ -700,7 +701,7 @@ static void test_purge(void **state)
     assert_int_equal(store.count, 0);
 }
 
-/* What was asked for before a purge is not kept after it. */
+/* An entry that was requested before a purge is not kept after it. */
 static void test_purge_race(void **state)
 {
     (void)state;
@@ -713,8 +714,9 @@ static void test_purge_race(void **state)
     }
 }
 
-/* A purge of many takes steps; who looks between two of them may find what is removed later, of
- * which Redis does not tell us. When the purge is over, memory has none of it. */
+/* A purge of many keys takes several steps. A lookup between two of them may find an entry that is
+ * removed later, which Redis does not report to us. When the purge is over, memory has none of
+ * them. */
 static void test_purge_steps(void **state)
 {
     (void)state;
@@ -735,7 +737,7 @@ static void look_when_changed(void *context, const struct cache_change *change)
         lookup("a");
 }
 
-/* Who looks because of the purge must see what it leaves: the purge is sent first. */
+/* A lookup that the purge causes must see its result: the purge is sent first. */
 static void test_purge_first(void **state)
 {
     (void)state;
@@ -752,7 +754,7 @@ static void answer_done(const void *key)
     reply(GET, (struct store_answer){.outcome = STORE_DONE});
 }
 
-/* What is no answer to a lookup is never taken for an entry that was found. */
+/* A reply that is not an answer to a lookup is never taken for an entry. */
 static void test_wrong_outcome(void **state)
 {
     char said[1000];
@@ -777,7 +779,7 @@ static void test_no_memory(void **state)
     assert_int_equal(answers + changes, 0);
     assert_int_equal(store.count, 0);
 
-    /* A lease without memory for it is given up, with its token. */
+    /* A lease that there is no memory for is released, with its token. */
     cache_claim(cache, SLICE("a"), 0, NULL, on_answer, &answers);
     char token[STORE_TOKEN_LEN + 1];
     strcpy(token, store.commands[0].token);
@@ -788,7 +790,7 @@ static void test_no_memory(void **state)
     assert_string_equal(store.commands[0].token, token);
     reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
 
-    /* What can't be stored for want of memory does not keep its lease for good. */
+    /* An entry that can't be stored when out of memory does not keep its lease. */
     claim_ours();
     alloc_fail_after(0);
     assert_false(cache_store(cache, SLICE("a"), lease, entry, clock_fleet_ms() + 1000, 0));
@@ -798,7 +800,7 @@ static void test_no_memory(void **state)
     entry_unref(entry);
 }
 
-/* All that is under way is answered once, and nothing is left on the loop: see teardown. */
+/* Everything in progress is answered once, and nothing is left on the loop: see teardown. */
 static void test_end(void **state)
 {
     struct entry *entry = make_entry(30000);

@@ -1,4 +1,5 @@
-/* base/check: what does not hold ends the process, and says what and where. */
+/* base/check: a condition that does not hold ends the process, with a message about what and where.
+ * */
 #include "base/check.h"
 
 #include "base/log.h"
@@ -15,7 +16,7 @@ static void check_one(const void *argument)
 static void check_percent(const void *argument)
 {
     int value = *(const int *)argument;
-    check(value % 2 == 1); /* a condition is no format */
+    check(value % 2 == 1); /* a condition is not a format */
 }
 
 static void check_once(const void *argument)
@@ -55,7 +56,7 @@ static void test_check(void **state)
         assert_row(row, atoi(file + strlen("test_check.c:")) > 0);
         assert_row(row, strlen(text) > strlen(where) &&
                             strcmp(text + strlen(text) - strlen(where), where) == 0);
-        assert_null(strstr(file + 1, "test_check.c:")); /* it is said once */
+        assert_null(strstr(file + 1, "test_check.c:")); /* it is logged once */
     }
 }
 

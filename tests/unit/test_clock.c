@@ -1,4 +1,4 @@
-/* base/clock: what another clock's answer is good for, and that the time is held. */
+/* base/clock: how another clock's answer is used, and that the time is held during a turn. */
 #include "base/clock.h"
 
 #include "unit.h"
@@ -27,11 +27,11 @@ static void test_follow(void **state)
         {300 * SECOND, -100, 100, 300 * SECOND},
         {-300 * SECOND, -100, 100, -300 * SECOND},
         {300 * SECOND, 0, 0, 300 * SECOND},
-        /* It may be right: nobody knows when on the way they looked at their clock. */
+        /* It may be right: at what time they read their clock is unknown. */
         {100000, -150000, 150000, 0},
         {-100000, -150000, 150000, 0},
         {400 * SECOND, -500 * SECOND, 500 * SECOND, 0},
-        /* It can't be: the middle is the best guess. */
+        /* It can't be right: the middle is the best guess. */
         {200000, -150000, 150000, 200000},
         {-200000, -150000, 150000, -200000},
         {300 * SECOND, -SECOND, SECOND, 300 * SECOND},
@@ -60,7 +60,7 @@ static void test_follow(void **state)
     }
 }
 
-/* A quick answer corrects what a slow one has left open, and no slow one undoes that. */
+/* A quick answer improves on a slow one, and a slow one never undoes that. */
 static void test_quick_and_slow(void **state)
 {
     int64_t boot = clock_boot_us();

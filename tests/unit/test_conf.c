@@ -1,4 +1,4 @@
-/* conf/: good files, files that are none, and what damage and lack of memory do. */
+/* conf/: good files, missing files, and damaged files and lack of memory. */
 #include "conf_bench.h"
 
 #include "base/alloc.h"
@@ -331,7 +331,7 @@ static void test_no_memory(void **state)
     }
 }
 
-/* Damaged samples: they load, or there is an error for each, in a line that the file has. */
+/* Damaged samples: each loads, or has an error in a line that exists in the file. */
 static void test_damage(void **state)
 {
     static const char bytes[] = "{}\"'=,+*#/\\${:-|\n\0 \x80"

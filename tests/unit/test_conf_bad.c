@@ -1,4 +1,4 @@
-/* conf/: bad and doubtful files, with the exact messages that they get. */
+/* conf/: bad and dubious files, with their exact messages. */
 #include "conf_bench.h"
 
 struct bad {
@@ -131,14 +131,14 @@ static void test_bad_values(void **state)
          "1: delay = \"3s-1s\": the start of the range is above its end"},
         {"source s { type = simulated delay = 0-25h }\n" FRAGMENT,
          "1: delay = \"0-25h\": must be from 0 to 1d"},
-        /* A value may hold anything: it can't break out of its line, nor fill the log. */
+        /* A value may hold anything: it can't add lines to the log, nor fill it. */
         {SIMULATED FRAGMENT "log = \"a\\nb\\e[0m\\\"\"",
          "3: log = \"a\\x0Ab\\x1B[0m\"\": must be stderr or syslog"},
         {SIMULATED FRAGMENT
          "log = 1234567890123456789012345678901234567890123456789012345678901234567890",
          "3: log = \"123456789012345678901234567890123456789012345678901234567890123456...\": must "
          "be stderr or syslog"},
-        /* All of them, in order, though the sections come to be checked in another one. */
+        /* All of them, in the order of lines, though the sections are checked in another order. */
         {"fragment a { source = s ttl = 1 }\ncache { memory = 1 }\nlog = x\nmax_flights = -1\n"
          "source s { type = simulated delay = 1 }\nhold = 1s\nmax_parked = y\n",
          "1: ttl = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
@@ -401,7 +401,7 @@ static void test_bad_syntax(void **state)
         {"{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{", "1: a { that is not closed by }"},
         {"{{{{{{{{{{{{{{{{{}}}}}}}}}}}}}}}}}", "1: unexpected token '{'"},
         {"a{a{a{a{a{a{a{}}}}}}}", "1: no option \"a\" at the top level"},
-        /* What was understood before is checked, but nothing is missed that may follow. */
+        /* What was parsed before is checked, but nothing that may follow is reported as missing. */
         {"log = x\nsource s {\n delay = 1\n = }\n",
          "1: log = \"x\": must be stderr or syslog\n"
          "3: delay = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
@@ -413,7 +413,7 @@ static void test_bad_syntax(void **state)
 
 #define HTTP "source \"api\" { type = http url = \"http://h/{name}\" }\n"
 
-/* Files that are doubtful, but good. */
+/* Files that are dubious, but valid. */
 static void test_warnings(void **state)
 {
     static const struct {
@@ -494,7 +494,7 @@ static void test_warnings(void **state)
     }
 }
 
-/* With errors, warnings are there too, in the order of the lines. */
+/* Warnings are shown with the errors, in the order of the lines. */
 static void test_warnings_and_errors(void **state)
 {
     static const struct bad cases[] = {
@@ -528,7 +528,7 @@ static void test_bytes(void **state)
 
 #define TOO_LONG "a name or value of more than 4096 bytes"
 
-/* Files of nearly 1 MiB that are all one thing. */
+/* Files of nearly 1 MiB that repeat one thing. */
 static void test_huge(void **state)
 {
     static const struct {
@@ -597,7 +597,7 @@ static void test_many_problems(void **state)
     assert_non_null(strstr(messages, "DIR/t.conf:100: "));
     assert_non_null(strstr(messages, "\nDIR/t.conf: 51 more problems\n"));
     free(messages);
-    /* Warnings are counted apart: they push no error out. */
+    /* Warnings are counted separately: they never replace an error. */
     strcpy(text, SIMULATED);
     for (int i = 0; i < 150; i++)
         sprintf(text + strlen(text), "fragment n%d { source = s hold = 1h }\n", i);

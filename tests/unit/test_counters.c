@@ -1,4 +1,4 @@
-/* base/counters: what the table says, and that each counter counts for itself. */
+/* base/counters: what the table says, and that each counter is independent. */
 #include "base/counters.h"
 
 #include "unit.h"

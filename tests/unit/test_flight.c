@@ -1,4 +1,4 @@
-/* park/flights: one call for all who wait, and for each of them exactly one settlement. The cache is
+/* park/flights: one call for all waiters, and exactly one settlement for each of them. The cache is
  * the real one, in memory only; one that answers later is in test_flight_cache.c. */
 #include "park/flights.h"
 
@@ -65,13 +65,13 @@ static void check_entry(uint32_t number, const char *body, bool hit, bool collap
     assert_row(number, note->how.stored == stored);
 }
 
-/* Joins; what the cache has to say is not told yet. */
+/* Joins; the answer of the cache is still pending. */
 static void join_only(unsigned recipe, const char *name)
 {
     assert_int_equal(bench_join(bench, recipe, name), JOIN_OK);
 }
 
-/* Joins, and what the cache has to say is told. */
+/* Joins, and the cache answers. */
 static void join(unsigned recipe, const char *name)
 {
     join_only(recipe, name);
@@ -98,7 +98,7 @@ static void test_coalescing(void **state)
     for (uint32_t i = 0; i < 150; i++)
         check_entry(i, i % 3 ? "<p>A</p>" : "<p>B</p>", false, i > 1, true);
 
-    /* What was stored is found, and no call is made. */
+    /* A stored result is found, without a call. */
     join_only(BY_HAND, "a");
     join_only(BY_HAND, "a");
     check_counts(1, 2);
@@ -130,7 +130,7 @@ static void test_simulated(void **state)
     check_counts(0, 0);
 }
 
-/* The key tells flights apart, the name is what the source is asked for. */
+/* The key distinguishes flights, the name is what the source is called for. */
 static void test_key_and_name(void **state)
 {
     enum join_refusal refusal;
@@ -158,7 +158,7 @@ static void test_key_and_name(void **state)
 
 /* --- leaving --- */
 
-/* Each subset of four leaves; the flight goes on all the same, and its result is cached. */
+/* Each subset of four leaves; the flight still goes on, and its result is cached. */
 static void test_leave(void **state)
 {
     char name[16];
@@ -189,7 +189,7 @@ static void test_leave(void **state)
     assert_int_equal(bench->hand.started, 16);
 }
 
-/* Between the landing and the runner there may be leaving and joining too. */
+/* Waiters may also leave and join between the landing and the runner. */
 static void test_landed(void **state)
 {
     (void)state;
@@ -224,7 +224,7 @@ static void test_hold_over(void **state)
     join(BY_HAND, "a"); /* asks again: no second call */
     assert_int_equal(bench->hand.started, 2);
     hand_give(&bench->hand, "a", "<p>x</p>");
-    hand_give(&bench->hand, "b", "<p>y</p>"); /* nobody waits, but somebody will ask */
+    hand_give(&bench->hand, "b", "<p>y</p>"); /* nobody waits, but a request will follow */
     bench_turn(bench);
     check_entry(3, "<p>x</p>", false, true, true);
     check_counts(0, 0);
@@ -249,9 +249,9 @@ static void test_holds_differ(void **state)
     check_entry(0, "<p>x</p>", false, false, true);
 }
 
-/* --- those who don't wait --- */
+/* --- requests that don't wait --- */
 
-/* While the source is busy, they begin nothing, and get what is there all the same. */
+/* While the source is busy, they start nothing, but still get what is cached. */
 static void test_no_wait(void **state)
 {
     struct settlement how;
@@ -289,7 +289,7 @@ static void test_no_wait(void **state)
     assert_string_equal(bench->notes[5].body, "<div id=\"c\">result for c</div>");
 }
 
-/* One who waits for it queues at the source, and those who don't wait are on that flight then. */
+/* A request that waits for it queues at the source, and those that don't wait join that flight. */
 static void test_no_wait_and_wait(void **state)
 {
     (void)state;
@@ -379,7 +379,8 @@ static void test_source_refuses(void **state)
     check_counts(0, 0);
 }
 
-/* A result without a time to live goes to those who wait, and is made anew for the next. */
+/* A result without a time to live goes to the waiters, and is generated again for the next request.
+ * */
 static void test_uncached(void **state)
 {
     (void)state;
@@ -394,7 +395,7 @@ static void test_uncached(void **state)
     }
 }
 
-/* --- bounds --- */
+/* --- limits --- */
 
 static void test_max_parked(void **state)
 {
@@ -410,7 +411,7 @@ static void test_max_parked(void **state)
             assert_int_equal(bench_join(bench, BY_HAND, "new"), JOIN_TOO_MANY_PARKED);
             check_counts(flights, bounds[i]);
         }
-        if (bounds[i] > 0) { /* one leaves, another one may come */
+        if (bounds[i] > 0) { /* one leaves, another one may join */
             bench_leave(bench, 0);
             join(BY_HAND, "b");
             assert_int_equal(bench_join(bench, BY_HAND, "b"), JOIN_TOO_MANY_PARKED);
@@ -434,9 +435,9 @@ static void test_max_flights(void **state)
             join(BY_HAND, name);
         assert_int_equal(bench_join(bench, BY_HAND, "new"), JOIN_TOO_MANY_FLIGHTS);
         check_counts(bounds[i], bounds[i]);
-        if (bounds[i] > 0) { /* those that fly may still be joined */
+        if (bounds[i] > 0) { /* existing flights may still be joined */
             join(BY_HAND, "a");
-            bench_leave(bench, 0); /* and fly on without a waiter */
+            bench_leave(bench, 0); /* and go on without a waiter */
             bench_leave(bench, bench->joined - 1);
             assert_int_equal(bench_join(bench, BY_HAND, "new"), JOIN_TOO_MANY_FLIGHTS);
             hand_give(&bench->hand, "a", "<p>x</p>");
@@ -471,13 +472,13 @@ static void test_cancel_all(void **state)
     bench_turn(bench);
     assert_int_equal(bench->settled, 4);
 
-    join(BY_HAND, "a"); /* it is no end for good */
+    join(BY_HAND, "a"); /* it is not final */
     hand_give(&bench->hand, "a", "<p>x</p>");
     bench_turn(bench);
     check_entry(5, "<p>x</p>", false, false, true);
 }
 
-/* Flights of all states are gone in the end (the sanitizer looks), and off the loop. */
+/* Flights of all states are freed in the end (the sanitizer checks it), and off the loop. */
 static void test_freed_under_way(void **state)
 {
     (void)state;
@@ -496,7 +497,7 @@ static void test_freed_under_way(void **state)
 
 /* --- stale and purged, with memory as the only cache --- */
 
-/* A purge, until it is told to be over. */
+/* A purge, until it is reported as complete. */
 static void purge(const char *key, bool soft)
 {
     uint32_t number = bench->joined;
@@ -544,7 +545,7 @@ static void test_purge(void **state)
     assert_null(bench_serve(bench, BY_HAND, "user/2", &how));
 }
 
-/* Softly: served as stale where the route has that, while it is made anew. */
+/* Softly: served as stale if the route has that, while it is refreshed. */
 static void test_purge_soft(void **state)
 {
     struct settlement how;
@@ -572,8 +573,8 @@ static void test_purge_soft(void **state)
     assert_true(bench->notes[number].how.stale);
 }
 
-/* Purged while it is made: those who wait get it, nobody keeps it, and who comes after the purge
- * has a flight of his own. */
+/* Purged while it is generated: the waiters get it, nobody keeps it, and requests after the purge
+ * have a flight of their own. */
 static void test_purged_meanwhile(void **state)
 {
     static const char *const keys[] = {"user/1", "user/*"};
@@ -599,7 +600,7 @@ static void test_purged_meanwhile(void **state)
     }
 }
 
-/* A failing source is asked once in a while. */
+/* A failing source is called once in a while. */
 static void test_negative(void **state)
 {
     struct settlement how;
@@ -627,7 +628,7 @@ static void then_join_again(struct flight_bench *of, uint32_t number)
         assert_int_equal(bench_join(of, BY_HAND, "a"), JOIN_OK);
 }
 
-/* Who was told that it failed may try again at once: with a flight of its own. */
+/* A waiter that was told of a failure may try again at once, with a flight of its own. */
 static void test_join_within(void **state)
 {
     (void)state;
@@ -669,8 +670,8 @@ static void test_leave_within(void **state)
 
 /* --- out of memory --- */
 
-/* Memory refused from the n-th allocation on, through a join and its flight: refused, or settled
- * once. When memory is back, all works. Returns whether there was enough. */
+/* Memory fails from the n-th allocation on, during a join and its flight: the join is refused, or
+ * settled once. When memory is back, everything works. Returns whether there was enough. */
 static bool one_refusal(unsigned recipe, long successes, const struct source_result *result)
 {
     begin(wide);
@@ -801,6 +802,6 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test_setup_teardown(test_random, setup, teardown),
     };
-    log_configure(LOG_LEVEL_ERROR, false); /* failures are warned of, and here they are meant */
+    log_configure(LOG_LEVEL_ERROR, false); /* failures cause warnings, and here they are intended */
     return cmocka_run_group_tests_name("flight", tests, NULL, NULL);
 }

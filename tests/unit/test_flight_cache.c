@@ -6,7 +6,7 @@
 
 /* --- looking and claiming --- */
 
-/* One lookup for all, and only after it, and only on a miss, the lease. */
+/* One lookup for all; only after it, and only on a miss, the lease is claimed. */
 static void test_found(void **state)
 {
     (void)state;
@@ -43,7 +43,7 @@ static void test_from_memory(void **state)
     assert_int_equal(bench->notes[0].how.detail, FROM_MEMORY);
 }
 
-/* What lookup and claim may say, and whether the source is called, with a lease or without. */
+/* The answers to lookup and claim, and whether the source is called, with a lease or without. */
 static void test_ways_to_source(void **state)
 {
     static const struct {
@@ -84,7 +84,7 @@ static void test_ways_to_source(void **state)
     }
 }
 
-/* Where no Redis is configured, nobody can have a lease: none is asked for, be it for a miss or for a
+/* If no Redis is configured, there are no leases: none is claimed, neither for a miss nor for a
  * refresh. */
 static void test_no_redis(void **state)
 {
@@ -119,7 +119,7 @@ static void test_found_by_claim(void **state)
     assert_int_equal(bench->hand.started, 0);
 }
 
-/* What can't be read is discarded, and asked for once more. */
+/* An entry that can't be read is discarded, and looked up once more. */
 static void test_unreadable(void **state)
 {
     (void)state;
@@ -133,7 +133,7 @@ static void test_unreadable(void **state)
     check_settled(0, SETTLED_ENTRY, "<p>x</p>");
 }
 
-/* A cache that does not take the result, and a result that is not for the cache. */
+/* A cache that does not accept the result, and a result that must not be cached. */
 static void test_not_stored(void **state)
 {
     (void)state;
@@ -155,7 +155,7 @@ static void test_not_stored(void **state)
     assert_int_equal(cache.releases, 1);
 }
 
-/* Whatever fails, the lease is given up, and nothing is stored. */
+/* If anything fails, the lease is released, and nothing is stored. */
 static void test_failures(void **state)
 {
     static const struct {
@@ -185,8 +185,8 @@ static void test_failures(void **state)
     assert_int_equal(cache.releases, LENGTH(cases) + 1);
 }
 
-/* Who does not wait gets what Redis has; for more than that a busy source is not asked, and no lease
- * is taken. It may have become busy while the lease was asked for. */
+/* A request that does not wait gets what Redis has; beyond that, a busy source is not called, and
+ * no lease is taken. It may have become busy while the lease was claimed. */
 static void test_no_wait(void **state)
 {
     static const struct {
@@ -231,7 +231,7 @@ static void test_no_wait(void **state)
     fake_end();
 }
 
-/* One who waits comes just when one who does not wait was turned away, and not told yet. */
+/* A request that waits joins just when one that does not wait was rejected, but not settled yet. */
 static void test_no_wait_and_wait(void **state)
 {
     (void)state;
@@ -247,15 +247,15 @@ static void test_no_wait_and_wait(void **state)
 
     assert_int_equal(bench_join_for(bench, BY_HAND, "b", 0), JOIN_OK);
     answer_outcome(LOOKUP, "b", CACHE_NONE);
-    flights_cancel_all(bench->flights); /* it was turned away before */
+    flights_cancel_all(bench->flights); /* it was rejected before */
     check_settled(2, SETTLED_DECLINED, "");
     check_settled(1, SETTLED_SHUTDOWN, "");
 }
 
 /* --- waiting for another process --- */
 
-/* Whatever is told of the key wakes at once: the value, its lease, a purge, or that many may have
- * changed. */
+/* Any report about the key wakes the flight at once: the value, its lease, a purge, or that many
+ * keys may have changed. */
 static void test_woken(void **state)
 {
     static const struct cache_change cases[] = {
@@ -287,7 +287,7 @@ static void test_woken(void **state)
     }
 }
 
-/* Their lease has gone without a value: one of those who wait takes over. */
+/* Their lease has gone without a value: this process takes over. */
 static void test_take_over(void **state)
 {
     (void)state;
@@ -305,7 +305,7 @@ static void test_take_over(void **state)
     check_settled(0, SETTLED_ENTRY, "<p>ours</p>");
 }
 
-/* Nobody tells: the flight looks again when their lease must have ended. */
+/* No report comes: the flight looks again when their lease must have ended. */
 static void test_looks_again(void **state)
 {
     (void)state;
@@ -321,14 +321,14 @@ static void test_looks_again(void **state)
     assert_int_equal(bench->hand.started, 1);
 }
 
-/* The change came before the answer: that may be from before it. */
+/* The change came before the answer, which may be older than the change. */
 static void test_changed_while_claiming(void **state)
 {
     (void)state;
     join(BY_HAND, "a");
     answer_outcome(LOOKUP, "a", CACHE_NONE);
     tell_changed("a", false);
-    assert_int_equal(cache.count, 1); /* one question at a time */
+    assert_int_equal(cache.count, 1); /* one command at a time */
     answer_theirs("a", 1000);
     assert_int_equal(cache.count, 1);
     answer_theirs("a", 1000);
@@ -339,8 +339,8 @@ static void test_changed_while_claiming(void **state)
     check_settled(0, SETTLED_ENTRY, "<p>x</p>");
 }
 
-/* A purge came behind the claim that it undid, and was told of before the claim was answered: what
- * we make is not kept, so nobody who comes now waits for it. */
+/* A purge came after the claim that it undid, and was reported before the claim was answered: our
+ * result is not kept, so later requests do not wait for it. */
 static void test_purged_while_claiming(void **state)
 {
     (void)state;
@@ -360,15 +360,15 @@ static void test_purged_while_claiming(void **state)
     assert_true(bench->notes[1].how.stored);
 }
 
-/* --- while we make it --- */
+/* --- while we generate it --- */
 
-/* Somebody else wrote the value: everybody has it at once, and our call is cancelled. */
+/* Somebody else wrote the value: all waiters get it at once, and our call is cancelled. */
 static void test_written_meanwhile(void **state)
 {
     (void)state;
     join_generating(BY_HAND, "a");
     join(BY_HAND, "a");
-    tell_changed("a", true); /* a renewal: the lease is looked at, and it is ours */
+    tell_changed("a", true); /* a renewal: the lease is checked, and it is ours */
     answer_outcome(CHECK, "a", CACHE_NONE);
     tell_changed("a", false);
     assert_int_equal(bench->hand.cancelled, 0);
@@ -385,15 +385,16 @@ static void test_written_meanwhile(void **state)
     check_counts(0, 0);
 }
 
-/* Nothing was there after all, or nobody can be asked: it goes on, for all, and is stored. A value
- * that went away while the lease is ours was not purged: it expired, or was damaged. */
+/* There was no value after all, or Redis can't be asked: the flight goes on for all, and its result
+ * is stored. A value that disappeared while the lease is ours was not purged: it expired, or was
+ * damaged. */
 static void test_checked_in_vain(void **state)
 {
     static const enum cache_outcome outcomes[] = {CACHE_NONE, CACHE_ALONE, CACHE_SAME, CACHE_NONE};
     (void)state;
     join_generating(BY_HAND, "a");
     for (size_t i = 0; i < LENGTH(outcomes); i++) {
-        tell_changed(i == 0 ? NULL : "a", i == 3); /* at first tracking has begun, say */
+        tell_changed(i == 0 ? NULL : "a", i == 3); /* first, for example, tracking has begun */
         answer_outcome(CHECK, "a", outcomes[i]);
         join(BY_HAND, "a");
     }
@@ -408,8 +409,8 @@ static void test_checked_in_vain(void **state)
     assert_int_equal(cache.stores, 1);
 }
 
-/* Purged: those who wait get what was begun, those who come later do not. Either flight may be the
- * first to land. */
+/* Purged: the waiters get the result in progress, later requests do not. Either flight may land
+ * first. */
 static void test_purged_meanwhile(void **state)
 {
     (void)state;
@@ -420,7 +421,7 @@ static void test_purged_meanwhile(void **state)
         tell_changed("a", later_first); /* a cold key has no value that could change */
         answer_purged("a");
         check_counts(1, 1);
-        join_generating(BY_HAND, "a"); /* looks for itself */
+        join_generating(BY_HAND, "a"); /* does its own lookup */
         check_counts(2, 2);
         const struct source_result old = {.status = SOURCE_OK,
                                           .type = SLICE("text/html"),
@@ -442,8 +443,8 @@ static void test_purged_meanwhile(void **state)
     }
 }
 
-/* We purge it ourselves: nobody has to look, whoever waits gets what was begun, and nobody else is
- * disturbed. Only if that fails the old entry matters, and then it is asked for. */
+/* We purge it ourselves: no lookup is needed, the waiters get the result in progress, and others
+ * are not disturbed. The old entry matters only if that fails, and then it is looked up. */
 static void test_purged_by_us(void **state)
 {
     static const struct {
@@ -469,7 +470,7 @@ static void test_purged_by_us(void **state)
         } else {
             hand_fail(&bench->hand, "a", SOURCE_FAILED);
             assert_row(row, cache.asked[CHECK] == cases[row].detached);
-            if (cases[row].detached) /* after the purge and the newcomer's question */
+            if (cases[row].detached) /* after the purge and the newcomer's lookup */
                 answer_at(2,
                           (struct cache_answer){.outcome = i % 3 == 1 ? CACHE_SAME : CACHE_NONE});
         }
@@ -485,7 +486,7 @@ static void test_purged_by_us(void **state)
     }
 }
 
-/* Purged again and again: each time those who come later have a flight of their own. */
+/* Purged again and again: each time later requests have a flight of their own. */
 static void test_purged_often(void **state)
 {
     enum { TIMES = 5 };
@@ -534,7 +535,7 @@ static void test_late_check(void **state)
     }
 }
 
-/* A change while the answer is under way may be younger than it: look once more. */
+/* A change during the lookup may be newer than its answer: look up once more. */
 static void test_changed_while_checking(void **state)
 {
     (void)state;
@@ -553,7 +554,7 @@ static void test_changed_while_checking(void **state)
 
 enum stage { AT_LOOKING, AT_CLAIMING, AT_WAITING, AT_GENERATING, AT_CHECKING, STAGES };
 
-/* Brings the flight of "a", which was just joined, there. */
+/* Brings the flight of "a", which was just joined, into that state. */
 static void advance(enum stage stage)
 {
     if (stage == AT_LOOKING)
@@ -567,7 +568,7 @@ static void advance(enum stage stage)
         tell_changed("a", false);
 }
 
-/* What is unanswered is answered, and the flight lands with an entry. */
+/* Answers everything pending, and the flight lands with an entry. */
 static void finish(enum stage stage)
 {
     if (stage == AT_WAITING)
@@ -579,7 +580,7 @@ static void finish(enum stage stage)
     bench_turn(bench);
 }
 
-/* Who asks again when the hold is over is on the same flight; without anybody it goes on. */
+/* A request after the end of the hold joins the same flight, which goes on without waiters. */
 static void test_hold_over(void **state)
 {
     (void)state;
@@ -606,7 +607,7 @@ static void test_hold_over(void **state)
 
 /* --- shutdown, in every state --- */
 
-/* Cancelled; what the cache says later does not matter, but its lease is given up. */
+/* Cancelled; later answers of the cache do not matter, but its lease is released. */
 static void test_cancelled(void **state)
 {
     static const enum cache_outcome late[] = {CACHE_FOUND, CACHE_SAME,   CACHE_NONE,
@@ -627,7 +628,7 @@ static void test_cancelled(void **state)
         assert_row(i, bench->hand.cancelled == (stage >= AT_GENERATING));
         flights_cancel_all(bench->flights);
 
-        /* A flight of the same key does not mind the old one. */
+        /* The old flight does not affect a new one of the same key. */
         join(BY_HAND, "a");
         while (cache.count > 1) {
             if (outcome == CACHE_FOUND)

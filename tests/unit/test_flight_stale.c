@@ -1,11 +1,10 @@
-/* park/flights and entries past their time: served while one flight makes them anew, served when
- * that fails, failures that are remembered, purges; memory that is refused; and anything in any
- * order. */
+/* park/flights and stale entries: served while one flight refreshes them, served when that fails,
+ * remembered failures, purges; lack of memory; and random sequences. */
 #include "park/flights.h"
 
 #include "fake_cache.h"
 
-/* --- served while it is made anew --- */
+/* --- served while it is refreshed --- */
 
 /* Memory has it, stale: each request is served at once, and one flight refreshes it. */
 static void test_refresh(void **state)
@@ -27,7 +26,7 @@ static void test_refresh(void **state)
     answer_outcome(CLAIM, "a", CACHE_OURS);
     assert_int_equal(bench->hand.started, 1);
 
-    /* Memory may lose it meanwhile: the flight has it still. */
+    /* Memory may evict it meanwhile: the flight still has it. */
     remember(NULL);
     assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
     hand_give(&bench->hand, "a", "<p>new</p>");
@@ -38,7 +37,7 @@ static void test_refresh(void **state)
     assert_int_equal(bench->hand.started, 1);
 }
 
-/* Fresh: nothing to do. Not there, or past its window: to be waited for. */
+/* Fresh: nothing to do. Missing, or past its window: requests must wait. */
 static void test_serve(void **state)
 {
     struct settlement how;
@@ -56,7 +55,7 @@ static void test_serve(void **state)
     assert_int_equal(cache.asked[CLAIM] + cache.asked[LOOKUP], 0);
 }
 
-/* Redis has it, stale: those who wait get it at once, and the refresh follows. */
+/* Redis has it, stale: the waiters get it at once, and the refresh follows. */
 static void test_refresh_found(void **state)
 {
     struct settlement how;
@@ -80,7 +79,7 @@ static void test_refresh_found(void **state)
     check_counts(0, 0);
 }
 
-/* Another process refreshes it, or has done so: nobody waits, so it is none of our business. */
+/* Another process refreshes it, or has done so: nobody waits here, so we do nothing. */
 static void test_refreshed_elsewhere(void **state)
 {
     struct settlement how;
@@ -97,7 +96,7 @@ static void test_refreshed_elsewhere(void **state)
     assert_int_equal(bench->hand.started, 0);
 }
 
-/* The bounds hold for a refresh as well, and so does memory; it is served all the same. */
+/* The limits apply to a refresh as well, and so does lack of memory; the entry is still served. */
 static void test_refresh_refused(void **state)
 {
     struct settlement how;
@@ -118,7 +117,7 @@ static void test_refresh_refused(void **state)
     fake_end();
 }
 
-/* A refresh that fails leaves the old one to be served. */
+/* If a refresh fails, the old entry is still served. */
 static void test_refresh_failed(void **state)
 {
     struct settlement how;
@@ -134,7 +133,7 @@ static void test_refresh_failed(void **state)
     assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
 }
 
-/* The key changed while it was made anew: what was old is not served any longer. */
+/* The key changed during the refresh: the old entry is no longer served. */
 static void test_refresh_changed(void **state)
 {
     struct settlement how;
@@ -152,8 +151,8 @@ static void test_refresh_changed(void **state)
     assert_int_equal(cache.leases, 0);
 }
 
-/* Tracking came back, say, and nothing has changed: the very entry that is made anew is found. That
- * is no reason to begin again: the source would be asked twice. */
+/* Tracking is back, for example, and nothing has changed: the lookup finds the same entry that is
+ * being refreshed. The refresh must not start again: the source would be called twice. */
 static void test_refresh_unchanged(void **state)
 {
     struct settlement how;
@@ -177,8 +176,8 @@ static void test_refresh_unchanged(void **state)
     assert_int_equal(bench->hand.started, 1);
 }
 
-/* The old entry is gone, or may be: it does not stand in for a result that can't be had, and is not
- * kept once more. */
+/* The old entry is gone, or may be: it does not replace a result that can't be generated, and is
+ * not kept again. */
 static void test_refresh_removed(void **state)
 {
     (void)state;
@@ -212,7 +211,8 @@ static void test_stale_on_failure(void **state)
     } cases[] = {
         {STALE_ERROR, LEFT_STALE, SOURCE_FAILED, SETTLED_ENTRY},
         {STALE_ERROR, LEFT_STALE, SOURCE_TIMED_OUT, SETTLED_ENTRY},
-        {STALE_ERROR, LEFT_STALE, SOURCE_NOT_FOUND, SETTLED_NOT_FOUND}, /* no failure: it says so */
+        {STALE_ERROR, LEFT_STALE, SOURCE_NOT_FOUND,
+         SETTLED_NOT_FOUND}, /* not a failure: it says so */
         {STALE_ERROR, LEFT_NOTHING, SOURCE_FAILED, SETTLED_FAILED},
         {BY_HAND, LEFT_STALE, SOURCE_FAILED, SETTLED_FAILED},
         {BY_HAND, LEFT_STALE, SOURCE_TIMED_OUT, SETTLED_TIMED_OUT},
@@ -228,7 +228,7 @@ static void test_stale_on_failure(void **state)
         join(cases[row].recipe, "a");
         if (i % 2) {
             answer_found(LOOKUP, "a", "<p>old</p>", cases[row].left_ms);
-        } else { /* it may also turn up only now */
+        } else { /* it may also be found only now */
             answer_outcome(LOOKUP, "a", CACHE_NONE);
             answer_found(CLAIM, "a", "<p>old</p>", cases[row].left_ms);
         }
@@ -248,18 +248,18 @@ static void test_stale_on_failure(void **state)
     }
 }
 
-/* While the lease is asked for the value changes: what is known may be there still, or not. It stands
- * in for a result that can't be had only if it is. */
+/* The value changes while the lease is claimed: the known entry may still be there, or not. Only if
+ * it is, it replaces a result that can't be generated. */
 static void test_changed_while_claiming(void **state)
 {
     static const struct {
-        bool gone;               /* says the claim */
-        enum cache_outcome then; /* says the look that follows */
+        bool gone;               /* the answer to the claim */
+        enum cache_outcome then; /* the answer to the lookup that follows */
         enum settlement_kind kind;
     } cases[] = {
         {false, CACHE_SAME, SETTLED_ENTRY},
         {false, CACHE_NONE, SETTLED_FAILED},
-        {false, CACHE_ALONE, SETTLED_ENTRY}, /* Redis is gone: it is all that is left */
+        {false, CACHE_ALONE, SETTLED_ENTRY}, /* Redis is down: it is all that is left */
         {true, CACHE_NONE, SETTLED_FAILED},
     };
     (void)state;
@@ -278,8 +278,8 @@ static void test_changed_while_claiming(void **state)
     }
 }
 
-/* Who comes while another process makes it gets what they wait for, not the old one, which is good
- * only if making it fails. */
+/* A request that joins while another process generates it waits for the result. The old entry is
+ * used only if that fails. */
 static void test_not_before_failure(void **state)
 {
     (void)state;
@@ -292,7 +292,7 @@ static void test_not_before_failure(void **state)
     assert_int_equal(bench->notes[1].settled, 0);
 }
 
-/* --- failures that are remembered --- */
+/* --- remembered failures --- */
 
 static void test_negative(void **state)
 {
@@ -340,12 +340,12 @@ static void test_negative(void **state)
     }
 }
 
-/* Beyond the route's max_negative Redis is not written to; a failure that prolongs what is there
- * adds nothing to it, and without a Redis there is nothing to fill. */
+/* Over the route's max_negative, failures are not written to Redis. A failure that prolongs an
+ * existing entry does not count, and without a Redis there is no limit. */
 static void test_negatives_are_bounded(void **state)
 {
     static const struct {
-        bool alone, old, changed; /* changed: the key is in doubt when its source fails */
+        bool alone, old, changed; /* changed: the entry is uncertain when its source fails */
         unsigned stores, keeps, releases;
     } cases[] = {
         {false, false, false, 3, 2, 0},
@@ -370,7 +370,7 @@ static void test_negatives_are_bounded(void **state)
                 answer_found(LOOKUP, name, "old", LEFT_STALE);
             else
                 answer_outcome(LOOKUP, name, CACHE_NONE);
-            if (!cases[i].alone) /* else nobody is asked */
+            if (!cases[i].alone) /* otherwise nothing is looked up */
                 answer_outcome(CLAIM, name, CACHE_OURS);
             if (cases[i].changed)
                 tell_changed(name, false);
@@ -388,7 +388,8 @@ static void test_negatives_are_bounded(void **state)
     }
 }
 
-/* When its time is over it counts as missing, and is never served, whatever fails. */
+/* When its time is over it counts as missing, and is never served, even if the source fails again.
+ * */
 static void test_negative_over(void **state)
 {
     struct settlement how;
@@ -410,8 +411,8 @@ static void test_negative_over(void **state)
     assert_int_equal(cache.stored.status, 502);
 }
 
-/* An old result outlives the failure: it is kept, and taken for fresh until the source is to be
- * asked again; but for no longer than it may be used. */
+/* An old result survives the failure: it is kept, and treated as fresh until the source is called
+ * again, but no longer than it may be used. */
 static void test_negative_with_old(void **state)
 {
     static const int64_t lefts[] = {LEFT_STALE, -STALE_ERROR_S * 1000 + 1000};
@@ -439,8 +440,8 @@ static void test_negative_with_old(void **state)
     }
 }
 
-/* The source fails for good: each failure keeps the old result once more, but the time that it may
- * be used for does not grow by that. */
+/* The source keeps failing: each failure keeps the old result again, but does not extend the time
+ * for which it may be used. */
 static void test_negative_forever(void **state)
 {
     (void)state;
@@ -491,7 +492,7 @@ static void test_purge(void **state)
         check_settled(i, cases[i].kind, "");
         check_counts(0, 0);
     }
-    /* Who asked may leave before the answer, or between it and the settlement. */
+    /* The requester may leave before the answer, or between it and the settlement. */
     purge("a", false);
     purge("b", false);
     purge("c", false); /* and this one stays until the end: see teardown */
@@ -504,7 +505,7 @@ static void test_purge(void **state)
     check_counts(0, 1);
 }
 
-/* A purge is parked, and takes memory until it is over, be the one who asked gone. */
+/* A purge is parked, and takes memory until it is over, even if the requester has left. */
 static void test_purge_bound(void **state)
 {
     (void)state;
@@ -517,7 +518,7 @@ static void test_purge_bound(void **state)
     bench_leave(bench, 1);
     purge("b*", false);
     bench_leave(bench, 2);
-    check_counts(1, 1); /* there is room to park in, but two purges are under way */
+    check_counts(1, 1); /* there is room to park, but two purges are in progress */
     assert_int_equal(bench_purge(bench, "c", false), JOIN_TOO_MANY_PARKED);
     join(BY_HAND, "x");
     bench_leave(bench, 3);
@@ -552,7 +553,8 @@ static void go(enum refused_path path)
     }
 }
 
-/* Memory refused from the n-th allocation on: refused or settled once, no lease lost. */
+/* Memory fails from the n-th allocation on: each join is refused or settled once, and no lease is
+ * lost. */
 static void one_refusal(enum refused_path path, long successes)
 {
     struct entry *old = entry_left("<p>old</p>", LEFT_STALE);
@@ -676,7 +678,7 @@ static void random_step(void)
     }
 }
 
-/* Each is settled once or has left; a lease is in the hands of a flight; the counts are right. */
+/* Each is settled once or has left; each lease belongs to a flight; the counts are right. */
 static void check_all(void)
 {
     size_t waiting = 0, calls = 0;

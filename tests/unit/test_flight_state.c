@@ -1,4 +1,5 @@
-/* park/flight: which states lead where. What is no way ends the process; a way is logged. */
+/* park/flight: the transitions between states. A wrong one ends the process; the others are logged.
+ * */
 #include "park/flight.h"
 
 #include "fake_cache.h"
@@ -35,7 +36,7 @@ static const struct step_rule {
     [SETTLE] = {FLIGHT_SETTLED, {[FLIGHT_LANDED] = true}},
 };
 
-/* In a process of its own: the flight is put into a state as if by magic. */
+/* In a process of its own: puts the flight into a state directly. */
 static void take_step(const void *argument)
 {
     const struct step_case *row = argument;
@@ -91,7 +92,7 @@ static void test_ways(void **state)
     log_configure(LOG_LEVEL_ERROR, false);
 }
 
-/* The other ways, as the flights take them themselves; and each is told of. */
+/* The other transitions, as flights make them; each is logged. */
 static void test_way_of_a_failure(void **state)
 {
     (void)state;

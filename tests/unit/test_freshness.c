@@ -1,4 +1,4 @@
-/* park/freshness: what an entry is good for, just below, at and just above each edge. */
+/* park/freshness: how an entry may be used, just below, at and just above each limit. */
 #include "park/freshness.h"
 
 #include "cache/entry.h"
@@ -80,8 +80,7 @@ static void test_edges(void **state)
     }
 }
 
-/* A failure that is remembered is good until its time is over, and never stale, nor refreshed
- * before. */
+/* A remembered failure is valid until its time is over, and never stale, nor refreshed earlier. */
 static void test_failures(void **state)
 {
     static const int statuses[] = {404, 502, 504};
@@ -117,12 +116,12 @@ static void test_early(void **state)
         {100, 1, one, USABLE_REFRESH},
         {100, 1002, ten, USABLE},
         {100, 998, ten, USABLE_REFRESH},
-        {1000, 998, one, USABLE_REFRESH}, /* the costlier, the earlier */
+        {1000, 998, one, USABLE_REFRESH}, /* costly results earlier */
         {1000, 9998, ten, USABLE_REFRESH},
         {1000, 10002, ten, USABLE},
-        {100, 1, 1, USABLE}, /* by the least chance only at the very end */
+        {100, 1, 1, USABLE}, /* with the lowest probability only at the very end */
         {1000000, 1, 1, USABLE},
-        {0, 1, 1e-300, USABLE}, /* what costs nothing can wait */
+        {0, 1, 1e-300, USABLE}, /* results without cost can wait */
         {-5, 1, 1e-300, USABLE},
     };
     (void)state;
@@ -153,7 +152,7 @@ static void test_ttl(void **state)
         {60, 10, 0.5, 55000},
         {60, 10, 0.0001, 50001},
         {60, 60, 0.5, 30000},
-        {60, 100, 0.5, 30000}, /* not below nothing */
+        {60, 100, 0.5, 30000}, /* not below 0 */
         {60, 100, 1, 60000},
         {0, 0, 1, 0},
         {0, 10, 0.5, 0},
@@ -165,7 +164,7 @@ static void test_ttl(void **state)
         struct freshness terms = {.ttl = cases[i].ttl, .jitter = cases[i].jitter};
         assert_row(i, freshness_ttl_ms(&terms, NULL, cases[i].random) == cases[i].ttl_ms);
     }
-    /* Within its bounds whatever the chance, and not always the same. */
+    /* Within its limits for any random number, and not always the same. */
     struct freshness terms = {.ttl = 10, .jitter = 4};
     int64_t least = INT64_MAX, most = 0;
     for (int i = 0; i < 10000; i++) {
@@ -318,7 +317,7 @@ static void test_extra(void **state)
                                   .stale_error = cases[i].stale_error};
         assert_row(i, freshness_extra_ms(&terms) == cases[i].extra_ms);
 
-        /* Of use until then, and not at that moment. */
+        /* Usable until that moment, but not at it. */
         struct entry entry = {.status = 200,
                               .fresh_until_ms = NOW_MS - cases[i].extra_ms,
                               .made_ms = NOW_MS - cases[i].extra_ms - 60000};

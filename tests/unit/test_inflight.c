@@ -1,4 +1,4 @@
-/* wire/inflight: the ids in flight, against an array that has a place for each. */
+/* wire/inflight: the ids in flight, compared with an array that has a place for each. */
 #include "wire/inflight.h"
 
 #include "base/alloc.h"
@@ -16,7 +16,7 @@ static struct request *make(uint16_t id)
     return request;
 }
 
-/* In order, and each found by its id. */
+/* They are in order, and each is found by its id. */
 static void check(const struct inflight *inflight, struct request *const *model)
 {
     for (uint32_t i = 0; i < inflight->count; i++) {

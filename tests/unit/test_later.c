@@ -67,7 +67,7 @@ static void on_prepare(struct ev_loop *of, ev_prepare *prepare, int events)
     ev_prepare_stop(of, prepare);
 }
 
-/* Whoever adds one just before the loop sleeps need not wait until something else happens. */
+/* One that is added just before the loop sleeps does not wait for another event. */
 static void test_loop_stays_awake(void **state)
 {
     ev_timer watchdog;

@@ -1,5 +1,5 @@
-/* cache/memory: that hot keys stay, and all else against a model so naive that it is plainly
- * right. */
+/* cache/memory: that hot keys stay, and everything else compared with a model that is too simple to
+ * be wrong. */
 #include "cache/memory.h"
 
 #include <stdio.h>
@@ -56,7 +56,7 @@ static void test_basics(void **state)
     size_t used = memory_used(memory);
     assert_true(used >= entry_footprint(one) + 1);
 
-    assert_true(memory_put(memory, SLICE("a"), other, 100)); /* in its place */
+    assert_true(memory_put(memory, SLICE("a"), other, 100)); /* replaces it */
     assert_int_equal(one->references, 1);
     assert_ptr_equal(memory_get(memory, SLICE("a"), 0), other);
     assert_int_equal(memory_used(memory), used + 10);
@@ -99,7 +99,8 @@ static void test_keys(void **state)
     entry_unref(entry);
 }
 
-/* Until, and not at, that moment, whatever the entry says; and then it is gone, not only hidden. */
+/* Until that moment, but not at it, whatever the entry says; then it is removed, not only hidden.
+ * */
 static void test_expiry(void **state)
 {
     static const int64_t fresh[] = {0, 500, 1000, 5000};
@@ -116,7 +117,7 @@ static void test_expiry(void **state)
         assert_int_equal(memory_used(memory), 0);
         assert_null(memory_get(memory, SLICE("a"), 0));
 
-        /* The latest put says until when. */
+        /* The latest put decides until when. */
         assert_true(memory_put(memory, SLICE("a"), entry, 1000));
         assert_true(memory_put(memory, SLICE("a"), entry, 10));
         assert_null(memory_get(memory, SLICE("a"), 10));
@@ -138,7 +139,7 @@ static size_t cost_of(size_t body_len)
     return cost;
 }
 
-/* Among those that nobody has asked for, the oldest goes first; what was asked for stays. */
+/* Among entries that nobody has requested, the oldest is evicted first; requested ones stay. */
 static void test_order(void **state)
 {
     size_t each = cost_of(100);
@@ -148,7 +149,7 @@ static void test_order(void **state)
     assert_true(put(memory, "a", 100, 100));
     assert_true(put(memory, "b", 100, 100));
     assert_true(put(memory, "c", 100, 100));
-    assert_int_equal(memory_used(memory), 3 * each); /* all of the bound can be used */
+    assert_int_equal(memory_used(memory), 3 * each); /* all of the limit can be used */
     assert_true(has(memory, "a"));
     assert_true(put(memory, "d", 100, 100));
     assert_true(put(memory, "e", 100, 100));
@@ -159,7 +160,7 @@ static void test_order(void **state)
     memory_free(memory);
 }
 
-/* Once all are protected, room is made among them: the one used longest ago. */
+/* If all are protected, the least recently used of them is evicted. */
 static void test_all_protected(void **state)
 {
     size_t each = cost_of(100);
@@ -175,8 +176,8 @@ static void test_all_protected(void **state)
     memory_free(memory);
 }
 
-/* A scan of cold keys does not wash out the hot ones, which take a good half of the bound; and what
- * becomes hot later takes their place. */
+/* A scan of cold keys does not evict the hot ones, which take more than half of the limit; keys
+ * that become hot later replace them. */
 static void test_scan(void **state)
 {
     enum { ALL = 100, HOT = 60, COLD = 5000 };
@@ -199,7 +200,7 @@ static void test_scan(void **state)
         snprintf(name, sizeof name, "hot-%d", i);
         assert_row(i, has(memory, name));
     }
-    for (int i = 0; i < 10 * HOT; i++) { /* each is asked for twice */
+    for (int i = 0; i < 10 * HOT; i++) { /* each is requested twice */
         snprintf(name, sizeof name, "new-%d", i / 10 * 10 + i % 10);
         assert_true(put(memory, name, 100, 100));
         assert_true(has(memory, name) && has(memory, name));
@@ -215,7 +216,8 @@ static void test_scan(void **state)
 
 /* --- too large --- */
 
-/* Just at the bound and above; and what is too large takes its older self along, and no other. */
+/* At the limit and above it; an entry that is too large removes its own predecessor, and no other.
+ * */
 static void test_too_large(void **state)
 {
     struct memory *probe = memory_new(SIZE_MAX);
@@ -261,7 +263,7 @@ static void test_purge(void **state)
     assert_false(has(memory, "a"));
     assert_int_equal(entry->references, 2);
 
-    /* Softly: another entry with the same content, which is stale from now on. */
+    /* Softly: it is replaced by an entry with the same content, which is stale from now on. */
     memory_purge(memory, SLICE("ab"), true, 50);
     assert_int_equal(entry->references, 1);
     struct entry *stale = memory_get(memory, SLICE("ab"), 50);
@@ -271,16 +273,16 @@ static void test_purge(void **state)
     assert_slice(0, stale->body, entry->body);
     assert_string_equal(stale->etag, entry->etag);
     assert_int_equal(stale->references, 1);
-    /* It is of use as long as it would have been. */
+    /* It is usable as long as before. */
     assert_non_null(memory_get(memory, SLICE("ab"), 999));
-    /* What is stale stays what it is. */
+    /* A stale entry stays the same. */
     memory_purge(memory, SLICE("ab"), true, 60);
     assert_ptr_equal(memory_get(memory, SLICE("ab"), 60), stale);
     assert_int_equal(stale->fresh_until_ms, 50);
     assert_null(memory_get(memory, SLICE("ab"), 1000));
     assert_int_equal(memory_used(memory), 0);
 
-    /* Without memory for the stale one it goes altogether: the fresh one must not stay. */
+    /* Without memory for the stale one, it is removed: the fresh one must not stay. */
     assert_true(memory_put(memory, SLICE("a"), entry, 1000));
     alloc_fail_after(0);
     memory_purge(memory, SLICE("a"), true, 50);
@@ -291,7 +293,7 @@ static void test_purge(void **state)
     entry_unref(entry);
 }
 
-/* Just those that begin with the prefix, byte by byte. */
+/* Exactly those that begin with the prefix, byte by byte. */
 static void test_purge_prefix(void **state)
 {
     static const struct slice keys[] = {
@@ -572,8 +574,8 @@ static void test_random(void **state)
     free(model);
 }
 
-/* Memory refused at each allocation of a put, in a table that grows meanwhile: the entry is not
- * kept, all others are. */
+/* Memory fails at each allocation of a put, in a table that grows meanwhile: the entry is not kept,
+ * all others are. */
 static void test_no_memory(void **state)
 {
     struct memory *memory = memory_new(10000000);

@@ -1,4 +1,4 @@
-/* park/negatives: never more at a time than allowed, and as many as that. */
+/* park/negatives: never more at a time than allowed, and not fewer. */
 #include "park/negatives.h"
 
 #include <stdlib.h>

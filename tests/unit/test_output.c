@@ -1,5 +1,5 @@
-/* wire/output: over a socket that takes little at a time, every byte once and in order, and the
- * entries are let go when the kernel has their last byte. */
+/* wire/output: over a socket that accepts little at a time, every byte is sent once and in order,
+ * and entries are released when the kernel has their last byte. */
 #include "wire/output.h"
 
 #include <errno.h>
@@ -256,7 +256,7 @@ static void test_random(void **state)
     wire_close(&wire);
 }
 
-/* Own room of any size is whole and of one piece, and what was reserved before stays. */
+/* A reservation of any size is one contiguous piece, and earlier ones stay valid. */
 static void test_reserve(void **state)
 {
     (void)state;
@@ -280,7 +280,7 @@ static void test_reserve(void **state)
     }
 }
 
-/* What is dropped half written gives back its references too. */
+/* Segments that are dropped half-written release their references too. */
 static void test_dropped(void **state)
 {
     struct wire wire;
@@ -334,7 +334,7 @@ static void test_closed_peer(void **state)
     wire_close(&wire);
 }
 
-/* Refused memory changes nothing, and what is queued still goes out. */
+/* Without memory nothing changes, and what is queued is still sent. */
 static void test_no_memory(void **state)
 {
     struct wire wire;

@@ -1,4 +1,5 @@
-/* fastcgi/params: pairs in and out, and that no length leads outside of the stream. */
+/* fastcgi/params: encoding and decoding of pairs, and that no length leads outside of the stream.
+ * */
 #include "fastcgi/params.h"
 
 #include "unit.h"
@@ -100,7 +101,7 @@ static bool inside(struct slice part, struct slice whole)
            (size_t)(part.data - whole.data) <= whole.len - part.len;
 }
 
-/* Decodes from a block of exactly that size, and looks that names and values follow one another.
+/* Decodes from a block of exactly that size, and checks that names and values follow one another.
  * Returns how it ended and how many pairs there were. */
 static enum params_step decode(struct slice stream, size_t *count)
 {
@@ -134,7 +135,7 @@ static void test_table(void **state)
     }
 }
 
-/* A sound stream cut anywhere: fine between two pairs, bad everywhere else. */
+/* A valid stream, cut anywhere: valid between two pairs, bad everywhere else. */
 static void test_prefixes(void **state)
 {
     (void)state;
@@ -158,7 +159,7 @@ static void test_prefixes(void **state)
     }
 }
 
-/* Every name length and value length of one byte, where exactly that much, or a byte less, is. */
+/* Every name length and value length of one byte, with exactly that many bytes, or one less. */
 static void test_exact_room(void **state)
 {
     char bytes[2 + 2 * 127] = {0};

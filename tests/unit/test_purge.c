@@ -1,5 +1,5 @@
-/* cache/store and cache/purge: purges of all keys that begin so, on servers that answer when
- * the test says so. The functions here stand in for redis/topology.c and redis/server.c. */
+/* cache/store and cache/purge: purges of all keys with a prefix, on servers that answer when the
+ * test says so. The functions here stand in for redis/topology.c and redis/server.c. */
 #include <ev.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -105,7 +105,7 @@ bool redis_server_send_words(struct redis_server *server, redis_reply_fn *answer
                              int count, const char **words)
 {
     (void)server, (void)answered, (void)caller, (void)count, (void)words;
-    return false; /* the time: nobody asks for it */
+    return false; /* the time, which is not requested here */
 }
 
 unsigned redis_topology_version(const struct redis_topology *of)
@@ -165,9 +165,9 @@ bool redis_server_send(struct redis_server *server, int argc, const char **argv,
     return true;
 }
 
-/* --- what they say --- */
+/* --- what they answer --- */
 
-/* The oldest command is answered by this, in RESP. NULL: the connection broke. */
+/* Answers the oldest command with this, in RESP. NULL: the connection broke. */
 static void reply(const char *resp)
 {
     redisReply *parsed = resp_parse(resp);
@@ -242,11 +242,11 @@ static void end(void)
 
 /* --- the tests --- */
 
-/* What the client tells by names, the store tells by keys. */
+/* The client reports names, and the store reports keys. */
 static void test_told(void **state)
 {
     static const struct {
-        const char *name, *key; /* key NULL: nothing is told */
+        const char *name, *key; /* key NULL: nothing is reported */
         bool lease_only;
     } cases[] = {
         {"worker:a", "a", false},
@@ -277,7 +277,7 @@ static void test_told(void **state)
         assert_row(i, !cases[i].key || changed_lease == cases[i].lease_only);
     }
     changes = 0;
-    events->tracking(events->context); /* what changed before that was not told */
+    events->tracking(events->context); /* what changed before that was not reported */
     assert_int_equal(changes, 1);
     assert_string_equal(changed, "any");
     events->moved(events->context);
@@ -316,7 +316,7 @@ static void test_done(void **state)
     assert_int_equal(answers, 2);
 }
 
-/* Any of the single purges fails: that is told, and all the others are sent. */
+/* If any of the single purges fails, that is reported, and all others are still sent. */
 static void test_failed(void **state)
 {
     static const char *const errors[] = {NULL, "-OOM command not allowed\r\n", "+OK\r\n"};
@@ -338,7 +338,7 @@ static void test_failed(void **state)
     }
 }
 
-/* The scan waits while many are under way. */
+/* The scan waits while many purges are in progress. */
 static void test_many(void **state)
 {
     (void)state;
@@ -362,7 +362,7 @@ static void test_many(void **state)
     end();
 }
 
-/* The server goes away while the scan waits, or everything ends. */
+/* The server fails while the scan waits, or everything ends. */
 static void test_lost(void **state)
 {
     (void)state;
@@ -381,7 +381,8 @@ static void test_lost(void **state)
     }
 }
 
-/* Slots that move begin the scan anew, some times; after that not all may have been found. */
+/* If slots move, the scan starts again, up to a limit; after that, some keys may have been missed.
+ * */
 static void test_moved(void **state)
 {
     static const struct {

@@ -7,8 +7,8 @@
 
 #define ROOM 8 /* what a value may have */
 
-/* The values of "name", each with a "|" behind it; "!" if the next one is bad. The query stands in
- * a block of its own, and `out` is the room and not a byte more. */
+/* The values of "name", each followed by "|"; "!" if the next one is bad. The query has a block of
+ * its own, and `out` exactly the room. */
 static struct slice values_of(struct slice query, struct buffer *found)
 {
     struct slice exact = unit_exact(query), rest = exact;

@@ -1,4 +1,4 @@
-/* fastcgi/record: whatever the cuts and the padding, the same records; and the encoders' bytes. */
+/* fastcgi/record: the same records for any cuts and padding; and the encoders' bytes. */
 #include "fastcgi/record.h"
 
 #include "unit.h"
@@ -11,16 +11,16 @@ struct record {
     uint8_t reserved;
 };
 
-/* --- what is expected, and what the decoder says: as bytes that can be compared --- */
+/* --- the expected and the actual events, as bytes that can be compared --- */
 
-/* Padding looks like the beginning of a record, so that one who reads it is misled. */
+/* Padding looks like the beginning of a record, to mislead a decoder that reads it. */
 static void put_padding(struct buffer *stream, uint8_t len)
 {
     for (unsigned i = 0; i < len; i++)
         unit_append(stream, "\x01", 1);
 }
 
-/* Appends the record to the stream, and to the trace what the decoder has to say about it. */
+/* Appends the record to the stream, and the expected events of the decoder to the trace. */
 static void put_record(struct buffer *stream, struct buffer *trace, struct record record)
 {
     const unsigned char header[] = {
@@ -219,7 +219,7 @@ static void test_empty_input(void **state)
     buffer_free(&trace);
 }
 
-/* Checklist 5: the first wrong byte says it, at the start of a stream and after a record. */
+/* Checklist 5: detected at the first wrong byte, at the start of a stream and after a record. */
 static void test_versions(void **state)
 {
     (void)state;
@@ -240,7 +240,7 @@ static void test_versions(void **state)
             stream.len = start + 1;
             check_stream(buffer_slice(&stream), buffer_slice(&trace), false);
 
-            /* Made good for the next round, which has one record more in front. */
+            /* Restored for the next round, which has one more record in front. */
             stream.len = start;
             trace.len = said;
             put_record(&stream, &trace, (struct record){FCGI_STDIN, 1, 4, 5, 0});

@@ -87,7 +87,7 @@ static void test_sound(void **state)
     }
 }
 
-/* TLS is asked for by an s, and changes nothing else. */
+/* An s requests TLS, and changes nothing else. */
 static void test_tls(void **state)
 {
     static const struct {
@@ -220,7 +220,7 @@ static void test_wrong(void **state)
         "Redis://h",
         " redis://h",
         "unix:",
-        "unix::secret@/run/r", /* with // it is right; a path would be in the log */
+        "unix::secret@/run/r", /* with // it is valid; a path would be logged */
         "unix:me:secret@/run/r",
         "unix://",
         "unix://relative",
@@ -335,7 +335,7 @@ static void test_wrong(void **state)
     }
 }
 
-/* Each member at, below and above its room. */
+/* Each member at, below and above its maximum length. */
 static void test_lengths(void **state)
 {
     static const struct {
@@ -394,7 +394,7 @@ static void test_encoded_lengths(void **state)
     }
 }
 
-/* What is not supported is said, with what to do. */
+/* Unsupported settings are reported, with what to do. */
 static void test_unsupported(void **state)
 {
     static const struct {
@@ -415,7 +415,8 @@ static void test_unsupported(void **state)
     }
 }
 
-/* Whoever has a password in a variable learns how to write it, and what is wrong with this one. */
+/* For a password in a variable, the message says how to write it, and what is wrong with this one.
+ * */
 static void test_wrong_login(void **state)
 {
     static const char percent[] = "in user and password, % begins a code such as %40 for @; write "

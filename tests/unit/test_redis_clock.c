@@ -1,5 +1,5 @@
-/* redis/clock: which server's time counts, and which answers are a time. The functions here
- * stand in the place of topology.c and server.c. */
+/* redis/clock: which server's time counts, and which answers are a valid time. The functions here
+ * replace topology.c and server.c. */
 #include "redis/clock.h"
 
 #include <ev.h>
@@ -55,7 +55,7 @@ bool redis_server_send_words(struct redis_server *server, redis_reply_fn *answer
     return true;
 }
 
-/* Answers the server's question by this, in RESP. NULL: the connection broke. */
+/* Answers the server's TIME with this, in RESP. NULL: the connection broke. */
 static void reply(struct redis_server *server, const char *resp)
 {
     redis_reply_fn *answered = server->answered;
@@ -123,7 +123,7 @@ static void test_questions(void **state)
     redis_clock_topology_changed(clock_of_redis);
     assert_non_null(one.answered);
     reply_ahead(&one, 300);
-    reply(&one, NULL); /* the connection breaks: nobody is asked any more */
+    reply(&one, NULL); /* the connection breaks: no server is asked any more */
     assert_null(one.answered);
     assert_int_equal(ahead(), 300);
     one.usable = false;
@@ -132,7 +132,7 @@ static void test_questions(void **state)
     assert_null(one.answered);
 }
 
-/* Any server's time counts until it is known whose does, and that one has answered. */
+/* Any server's time counts until the right server is known, and has answered. */
 static void test_who_counts(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* redis/slots: slots of keys, maps from replies sound and otherwise, and redirections. */
+/* redis/slots: slots of keys, maps from valid and invalid replies, and redirections. */
 #include "redis/slots.h"
 
 #include <hiredis/hiredis.h>
@@ -75,7 +75,7 @@ static void test_slot_of_leases(void **state)
 
 /* --- replies --- */
 
-/* Reads RESP with hiredis' own reader; NULL if it is not one sound reply. */
+/* Reads RESP with hiredis' own reader; NULL if it is not one valid reply. */
 static redisReply *reply_of(struct slice resp)
 {
     void *reply = NULL;
@@ -137,7 +137,7 @@ static redisReply *reply_of_short(const char *text)
     return reply;
 }
 
-/* NULL: it is nobody's. */
+/* NULL: no node serves it. */
 static const struct redis_node *node_of(unsigned slot)
 {
     uint16_t index = slots->of_slot[slot];
@@ -153,7 +153,7 @@ static int find(const char *host, uint16_t port)
     return -1;
 }
 
-/* What holds of every map, read well or not. */
+/* What holds for every map, after success or failure. */
 static void assert_sound(void)
 {
     bool serves[REDIS_NODES_MAX] = {false};
@@ -200,7 +200,7 @@ static void test_read(void **state)
         const char *nodes[4]; /* host port */
         struct {
             unsigned slot;
-            const char *host; /* NULL: nobody's */
+            const char *host; /* NULL: no node's */
         } looks[5];
     } cases[] = {
         /* Redis 3: host and port */
@@ -214,7 +214,7 @@ static void test_read(void **state)
          10922,
          {"c 7002", "a 7000"},
          {{0, "a"}, {5460, "a"}, {5461, NULL}, {10922, NULL}, {10923, "c"}}},
-        /* Redis 7: and what else is known of it */
+        /* Redis 7: and more about it */
         {"[[0 0 ['a.example' 7000 'id' ['ip' '10.0.0.1']] ['b' 1 'id' []]] "
          "[1 1 [~ 7001 'id' ['hostname' 'c']]] [2 2 ['?' 7002 'id' []]] "
          "[16383 16383 ['' 7000 'id' []]]]",
@@ -279,7 +279,7 @@ static void test_read_nonsense(void **state)
          "[[0 1 ['a' []]]]", "[[0 1 ['a' 0]]]", "[[0 1 ['a' 65536]]]", "[[0 1 ['a' -1]]]",
          "[[0 1 ['a' 4294967297]]]", "[[0 1 [~ 0]]]", "[[0 1 ['a b' 1]]]", "[[0 1 ['a\n' 1]]]",
          "[[0 1 ['\x7f' 1]]]", "[[0 1 ['\xc3\xa4' 1]]]", "[[0 1 ['?' '1']]]",
-         /* sound up to there */
+         /* valid up to there */
          "[[0 1 ['a' 1]] [2 3 ['b' 0]]]", "[[0 1 ['a' 1]] 7]", "[[0 1 ['a' 1]] [2 3]]"};
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
@@ -306,7 +306,7 @@ static void test_read_zero_byte(void **state)
     assert_cleared(0);
 }
 
-/* The host that was asked may be no host itself. */
+/* The host that was asked may itself be invalid. */
 static void test_read_asked(void **state)
 {
     char longest[REDIS_HOST_MAX + 2];
@@ -390,7 +390,7 @@ static void test_read_many(void **state)
     }
 }
 
-/* Sound replies with one thing or a few replaced, in any place and by anything. */
+/* Valid replies with one or a few elements replaced, anywhere and by anything. */
 static void test_read_damaged(void **state)
 {
     static const char sound[] = "[[0 5460 ['127.0.0.1' 7000 'id' ['ip' '::1']] ['b' 7003 'id' []]] "
@@ -543,7 +543,7 @@ static void test_redirections(void **state)
     }
 }
 
-/* Every beginning of a sound one, and every byte of it damaged. */
+/* Every prefix of a valid one, and every byte of it damaged. */
 static void test_redirections_damaged(void **state)
 {
     static const struct slice whole = SLICE_INIT("MOVED 16383 [2001:db8::7]:65535");

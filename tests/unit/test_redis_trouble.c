@@ -1,4 +1,4 @@
-/* redis/trouble: what Redis and hiredis say, and what it means. */
+/* redis/trouble: the errors of Redis and hiredis, and what they mean. */
 #include "redis/trouble.h"
 
 #include <string.h>
@@ -64,7 +64,7 @@ static void test_denials(void **state)
         assert_row(i, redis_trouble_is_denial(cases[i].error) == cases[i].denied);
 }
 
-/* Each has a line, and a cure unless waiting is one. */
+/* Each has a message, and advice unless waiting helps. */
 static void test_texts(void **state)
 {
     (void)state;

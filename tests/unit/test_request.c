@@ -1,4 +1,4 @@
-/* web/request: what the CGI variables of the various front servers come to. */
+/* web/request: how the CGI variables of various front servers are read. */
 #include "web/request.h"
 
 #include <stdio.h>
@@ -35,8 +35,8 @@ static void test_set(void **state)
     }
 }
 
-/* All else is dropped: HTTP_PROXY (checklist 37), names that are nearly known, and headers by which
- * a client could claim to be one that may purge. */
+/* Everything else is dropped: HTTP_PROXY (checklist 37), names that are similar to known ones, and
+ * headers by which a client could claim that it may purge. */
 static void test_set_unknown(void **state)
 {
     static const char *const names[] = {
@@ -261,7 +261,7 @@ static void test_wait(void **state)
         {SLICE_INIT("wait=007"), 7},
         {SLICE_INIT("wait=999999999"), 999999999},
         {SLICE_INIT("wait=9999999999"), -1},
-        {SLICE_INIT("Wait=10"), 10}, /* names know no case */
+        {SLICE_INIT("Wait=10"), 10}, /* names are case-insensitive */
         {SLICE_INIT("WAIT=10"), 10},
         {SLICE_INIT("wait = 10"), 10},
         {SLICE_INIT(" \twait\t=\t10 \t"), 10},
@@ -271,7 +271,7 @@ static void test_wait(void **state)
         {SLICE_INIT("wait=\"10"), -1},
         {SLICE_INIT("wait=10\""), -1},
         {SLICE_INIT("wait=\" 10\""), -1},
-        /* parameters of a preference are passed over, as nobody has defined any */
+        /* parameters of a preference are ignored, as none are defined */
         {SLICE_INIT("wait=10;foo"), 10},
         {SLICE_INIT("wait=10 ; foo=\"a, wait=5; b\"; wait=3"), 10},
         {SLICE_INIT("foo;wait=10"), -1},
@@ -287,7 +287,7 @@ static void test_wait(void **state)
         {SLICE_INIT("foo=\"a, wait=5, b\""), -1},
         {SLICE_INIT("foo=wait, bar=\"wait=5\""), -1},
         {SLICE_INIT("await=10, waits=10, wai=10"), -1},
-        /* the first one counts, even if it is not sound */
+        /* the first one counts, even if it is invalid */
         {SLICE_INIT("wait=10, wait=5"), 10},
         {SLICE_INIT("wait=x, wait=5"), -1},
         {SLICE_INIT("wait, wait=5"), -1},

@@ -1,4 +1,4 @@
-/* web/response: the head's very text, and its bound. */
+/* web/response: the exact text of the head, and its limit. */
 #include "web/response.h"
 
 #include <stdio.h>
@@ -133,7 +133,7 @@ static void test_no_content(void **state)
     assert_slice(0, response_body(&response), SLICE(""));
 }
 
-/* Each error has something to show, and none shows markup that is not whole. */
+/* Each error has a body, and all markup in it is complete. */
 static void test_bodies(void **state)
 {
     static const int errors[] = {400, 403, 404, 405, 408, 413, 431, 502, 503, 504};
@@ -231,7 +231,7 @@ static void test_entry(void **state)
          "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
          "Cache-Status: workerless; fwd=miss; stored; collapsed; ttl=60\r\n\r\n"},
-        /* not cached: no time to live, and nobody else shall keep it without asking */
+        /* not cached: no time to live, and no other cache may use it without revalidation */
         {0,
          0,
          1,
@@ -266,7 +266,7 @@ static void test_entry(void **state)
          "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
          "Cache-Status: workerless; hit; ttl=65\r\n\r\n"},
-        /* a clock that went back while the source worked */
+        /* a clock that was set back while the source worked */
         {0,
          60000,
          -7,
@@ -346,7 +346,7 @@ static void test_unshared(void **state)
     entry_unref(entry);
 }
 
-/* RFC 5861: beside max-age, in whole seconds, and nothing that says less than a second. */
+/* RFC 5861: beside max-age, in whole seconds, and left out below one second. */
 static void test_terms(void **state)
 {
     static const struct {
@@ -362,7 +362,7 @@ static void test_terms(void **state)
         {1.999, 0.5, 1000, "max-age=1, stale-while-revalidate=1"},
         {31536000, 31536000, 31536000000,
          "max-age=31536000, stale-while-revalidate=31536000, stale-if-error=31536000"},
-        {10, 30, 999, "no-cache"}, /* nobody else shall keep it: neither fresh nor stale */
+        {10, 30, 999, "no-cache"}, /* no other cache may keep it: neither fresh nor stale */
         {10, 30, 0, "no-cache"},
     };
     (void)state;
@@ -387,7 +387,7 @@ static void test_terms(void **state)
         }
         entry_unref(entry);
     }
-    /* What has no entry is not to be kept, whatever the route's terms are. */
+    /* A response without an entry must not be kept, whatever the route says. */
     struct freshness terms = {.stale = 10, .stale_error = 30};
     struct response response = response_of_status(502);
     char out[RESPONSE_HEAD_MAX];
@@ -396,7 +396,7 @@ static void test_terms(void **state)
     assert_non_null(memmem(head.data, head.len, "\r\nCache-Control: no-store\r\n", 27));
 }
 
-/* RFC 9211: where it came from, and how long it is fresh; less than 0 when that is over (2.6). */
+/* RFC 9211: where it came from, and how long it is fresh; negative once it is stale (2.6). */
 static void test_cache_status(void **state)
 {
     static const struct {
@@ -471,7 +471,7 @@ static void test_cache_status(void **state)
     }
 }
 
-/* Who wrote the envelope may have put in it what he liked. */
+/* The envelope may have been written by anybody, with any content. */
 static void test_longest(void **state)
 {
     static const char *const numbers[] = {"0", "1", "1700000000000", "999999999999999"};

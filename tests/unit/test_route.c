@@ -1,4 +1,4 @@
-/* web/route: which names there may be, which route takes them, and their keys. */
+/* web/route: which names are valid, which route matches them, and their keys. */
 #include "web/route.h"
 
 #include <stdio.h>
@@ -21,7 +21,7 @@ static void test_names(void **state)
         {SLICE_INIT("..a/b.."), true},
         {SLICE_INIT("with space"), true},
         {SLICE_INIT("100%"), true},
-        {SLICE_INIT("%2e%2e"), true}, /* a name, not an encoding: decoding is the front's */
+        {SLICE_INIT("%2e%2e"), true}, /* a name, not an encoding: the front server decodes */
         {SLICE_INIT("a?b#c&d=e"), true},
         {SLICE_INIT("{braces}"), true},
         {SLICE_INIT("\"quotes'<>"), true},
@@ -86,7 +86,7 @@ static void test_name_length(void **state)
     for (size_t len = 1; len <= sizeof name; len++)
         assert_row(len, route_name_valid((struct slice){name, len}) == (len <= ROUTE_NAME_MAX));
 
-    /* The bound is one of bytes: the last character may not cross it. */
+    /* The limit is in bytes: the last character may not cross it. */
     memcpy(name + ROUTE_NAME_MAX - 1, "\xc3\xbc", 2);
     assert_false(route_name_valid((struct slice){name, ROUTE_NAME_MAX + 1}));
     assert_false(route_name_valid((struct slice){name, ROUTE_NAME_MAX}));

@@ -16,7 +16,7 @@
 #include "unit.h"
 #include "upstream.h"
 
-#define GUARD_SECONDS 60 /* when a test is given up */
+#define GUARD_SECONDS 60 /* when a test is aborted */
 #define MAX_BODY      1000
 
 /* --- name lookups that hang until they are let go --- */
@@ -26,7 +26,7 @@ static pthread_cond_t lookup_changed = PTHREAD_COND_INITIALIZER;
 static unsigned lookups_hanging;
 static bool lookups_released;
 
-/* Stands before libc's for libcurl too. The name "hang.test" never resolves. */
+/* Replaces libc's for libcurl too. The name "hang.test" never resolves. */
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                 struct addrinfo **result)
 {
@@ -54,7 +54,7 @@ struct fixture {
     unsigned held_wanted;
 };
 
-struct seen { /* what one call came to */
+struct seen { /* the result of one call */
     struct fixture *fixture;
     struct source_call *call;
     unsigned count;
@@ -144,7 +144,7 @@ static void run_until_held(struct fixture *fixture, unsigned count)
     run_until(holds_wanted, fixture);
 }
 
-/* What has arrived already is handled; nothing is waited for. */
+/* Handles what has arrived already, without waiting. */
 static void run_what_is_due(void)
 {
     for (int i = 0; i < 20; i++)
@@ -201,7 +201,7 @@ static struct seen call(struct fixture *fixture, const char *name)
     return seen;
 }
 
-/* --- what comes of an answer --- */
+/* --- results by answer --- */
 
 static void test_answers(void **state)
 {
@@ -337,7 +337,7 @@ static void test_refused_connection(void **state)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     struct fixture *fixture = *state;
-    int fd = socket(AF_INET, SOCK_STREAM, 0); /* bound, so nobody else's, but not listening */
+    int fd = socket(AF_INET, SOCK_STREAM, 0); /* bound, so not used by others, but not listening */
     assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
 
@@ -350,7 +350,7 @@ static void test_refused_connection(void **state)
     close(fd);
 }
 
-/* The log says which source and what url it was, and nothing that may be secret. */
+/* The log names the source and the url, without anything that may be secret. */
 static void test_reasons(void **state)
 {
     static const struct {
@@ -551,7 +551,7 @@ static void test_connection_reuse(void **state)
     assert_int_equal(upstream_connections(fixture->upstream), 2);
 }
 
-/* A flood in one lane leaves the others their turns, and in each the oldest call is the first. */
+/* A flood in one lane does not delay the others, and in each the oldest call is the first. */
 static void test_turns(void **state)
 {
     static const struct {
@@ -689,8 +689,8 @@ static void test_cancel_inside_done(void **state)
     assert_int_equal(held.count + first.count + queued.count + last.count, 4);
 }
 
-/* curl refuses these in one go, so that all are finished when the first one's `done` is called. The
- * url would not pass source_check. */
+/* curl rejects all of these at once, so that all are finished when the first one's `done` is
+ * called. The url would not pass source_check. */
 static void test_cancel_finished_inside_done(void **state)
 {
     struct fixture *fixture = *state;
@@ -713,8 +713,8 @@ static void test_cancel_finished_inside_done(void **state)
 
 /* --- memory --- */
 
-/* Refused at the first allocation, at the second, and so on until a call gets through: no request
- * is ever made of a part of a url. */
+/* It fails at the first allocation, at the second, and so on until a call succeeds: no request is
+ * ever made with a part of a url. */
 static void test_no_memory(void **state)
 {
     static const struct {
@@ -748,7 +748,7 @@ static void test_no_memory(void **state)
             /* One of a call before, which failed after it was sent, may be counted only now. */
             assert_true(!ok || made >= cases[i].requests);
             assert_true(!ok || upstream_saw(fixture->upstream, cases[i].line));
-            next = call(fixture, "html"); /* the source is as good as before */
+            next = call(fixture, "html"); /* the source works as before */
             assert_int_equal(next.status, SOURCE_OK);
         }
         assert_true(successes > 6);
@@ -760,7 +760,7 @@ static void test_no_memory(void **state)
     assert_null(source);
 }
 
-/* Calls that can't begin leave the loop its turns, even if each one starts the next. */
+/* Calls that can't begin do not block the loop, even if each one starts the next. */
 static void test_no_memory_inside_done(void **state)
 {
     struct fixture *fixture = *state;

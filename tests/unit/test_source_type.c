@@ -1,5 +1,5 @@
-/* A type of source that only this program has, made of what stands between the two lines below and
- * one row in a table of types: the config reads, checks and prints its options, and its calls run. */
+/* A type of source that only this program has, made of the code between the two lines below and one
+ * row in a table of types: the config reads, checks and prints its options, and its calls run. */
 #include "conf_bench.h"
 
 #include <ev.h>
@@ -146,7 +146,7 @@ const struct source_type *const source_types[] = {
     NULL,
 };
 
-/* ---- what is to be seen of it */
+/* ---- tests */
 
 #define FIXED "source \"f\" {\n type = \"fixed\"\n "
 

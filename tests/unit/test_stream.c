@@ -74,7 +74,7 @@ static struct stream *stream_of(unsigned recipe, const char *letters)
     return made;
 }
 
-/* Whoever looks finds nothing, and the lease is ours. */
+/* Lookups find nothing, and the lease is ours. */
 static void generate(const char *letters)
 {
     for (const char *letter = letters; *letter; letter++)
@@ -110,7 +110,7 @@ static const char *ready(void)
 
 /* --- the stream --- */
 
-/* They come in the order in which they get ready, one by one or many in a turn. */
+/* They are taken in the order in which they get ready, one by one or many in a turn. */
 static void test_order(void **state)
 {
     (void)state;
@@ -155,7 +155,7 @@ static void test_queue(void **state)
     assert_true(stream_is_over(stream));
 }
 
-/* A name that comes again is the same fragment; two streams, and a request, share its flight. */
+/* A repeated name is the same fragment; two streams and a request share its flight. */
 static void test_shared(void **state)
 {
     (void)state;
@@ -191,14 +191,14 @@ static void test_no_route(void **state)
     assert_false(stream_is_over(stream));
 }
 
-/* What is in memory, be it a failure, is ready at once, and waits for nothing. */
+/* An entry in memory, even a failure, is ready at once. */
 static void test_in_memory(void **state)
 {
     static const struct {
         unsigned recipe;
         int64_t left_ms;
         const char *ready;
-        size_t flights; /* that make it anew */
+        size_t flights; /* that refresh it */
     } cases[] = {
         {BY_HAND, LEFT_FRESH, "a=old;", 0},
         {STALE, LEFT_STALE, "a=old;", 1},
@@ -215,13 +215,13 @@ static void test_in_memory(void **state)
         assert_int_equal(entry->references, 2 + cases[i].flights);
         assert_string_equal(ready(), cases[i].ready);
         assert_true(stream_is_over(stream));
-        assert_int_equal(entry->references, 1 + cases[i].flights); /* it is let go of when taken */
+        assert_int_equal(entry->references, 1 + cases[i].flights); /* it is released when taken */
         assert_int_equal(settled, 0);
         teardown(NULL);
     }
 }
 
-/* What finds no room is told so, and disturbs nobody; what is there already needs none. */
+/* Fragments without room fail, and do not affect others; cached ones need no room. */
 static void test_bounds(void **state)
 {
     static const struct {
@@ -249,7 +249,8 @@ static void test_bounds(void **state)
     }
 }
 
-/* It goes while some wait, some are ready and one is taken: the flights go on, no entry is kept. */
+/* It is freed while some wait, some are ready and one is taken: the flights go on, no entry is
+ * kept. */
 static void test_left(void **state)
 {
     struct entry *entries[3];
@@ -293,7 +294,7 @@ static void test_shutdown(void **state)
     assert_true(stream_is_over(stream));
 }
 
-/* Refused memory is a refusal of one fragment; of the stream only if it is not even begun. */
+/* Lack of memory fails one fragment; the stream fails only if it can't begin. */
 static void test_no_memory(void **state)
 {
     bool enough = false;
@@ -400,7 +401,7 @@ static void test_feed(void **state)
     }
 }
 
-/* What the source's failures are told as. After the shutdown there is nothing, not even an end. */
+/* How failures of the source are reported. After the shutdown there is nothing, not even an end. */
 static void test_feed_failures(void **state)
 {
     static const struct {
@@ -435,8 +436,8 @@ static void test_feed_failures(void **state)
     }
 }
 
-/* It lives from the first byte of its event to the last, and not a moment longer, even if just so
- * many bytes had room. */
+/* An entry is held from the first byte of its event to the last, and no longer, even if the event
+ * just fits. */
 static void test_feed_lets_go(void **state)
 {
     char out[64];
@@ -459,7 +460,7 @@ static void test_feed_lets_go(void **state)
     }
 }
 
-/* A heartbeat shows that it lives, if nothing else does, and at the beginning. */
+/* A heartbeat shows that the stream is alive, if nothing else does, and at the beginning. */
 static void test_heartbeat(void **state)
 {
     static const struct {
@@ -527,7 +528,7 @@ static void fill_up(const void *argument)
     stream_free(made);
 }
 
-/* More than what stream_new was told does not get written behind the stream. */
+/* More names than stream_new was told of are not written beyond the stream. */
 static void test_room(void **state)
 {
     static const struct {

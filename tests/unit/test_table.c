@@ -1,4 +1,4 @@
-/* Hash tables of what strangers send. */
+/* Hash tables keyed by what strangers send. */
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,7 +9,7 @@
 #define BITS 12
 #define LOW  ((1U << BITS) - 1)
 
-/* Keys that share a bucket as long as the hash is uthash's own, which everybody knows. */
+/* Keys that share a bucket with uthash's own hash function, which is public. */
 static void craft(uint32_t keys[KEYS])
 {
     uint32_t wanted = 0;

@@ -89,7 +89,7 @@ static void test_render(void **state)
     buffer_free(&out);
 }
 
-/* The bound that the header names, for every byte, alone and in front of each special one. */
+/* The limit in the header, for every byte, alone and before each special one. */
 static void test_growth(void **state)
 {
     (void)state;
@@ -104,7 +104,7 @@ static void test_growth(void **state)
     }
 }
 
-/* Whatever comes in, what comes out is UTF-8, and has no markup but ours. */
+/* For any input, the output is UTF-8, and has no markup but ours. */
 static void test_random(void **state)
 {
     unsigned short random[3] = {1, 2, 3};
@@ -131,7 +131,7 @@ static void test_random(void **state)
     }
 }
 
-/* At the limit, one below it, and with memory refused at each allocation: all or nothing. */
+/* At the limit, one below it, and with each allocation failing: all or nothing. */
 static void test_refusal(void **state)
 {
     struct slice name = SLICE("a\"b"), text = SLICE("1 < 2 & \xff");

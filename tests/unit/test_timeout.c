@@ -9,7 +9,7 @@
 #define SHORT_S 0.01
 #define LONG_S  60.0 /* does not happen */
 
-/* A timeout, and what became of it. */
+/* A timeout, and when it expired. */
 struct guard {
     struct timeout timeout;
     double due; /* when it may expire at the earliest */
@@ -67,7 +67,7 @@ static void bench_end(struct bench *bench)
     ev_loop_destroy(bench->loop);
 }
 
-/* As a slow callback would: time passes that the loop does not know of. */
+/* Like a slow callback: time passes without the loop noticing. */
 static void pause_s(double seconds)
 {
     struct timespec rest = {.tv_nsec = (long)(seconds * 1e9)};
@@ -151,7 +151,7 @@ static void test_old_loop_time(void **state)
     bench_end(&bench);
 }
 
-/* After the timer has rung for nothing, or was never due, the queue works as before. */
+/* After the timer has fired for nothing, or was never due, the queue works as before. */
 static void test_again(void **state)
 {
     struct guard guard = {0};
@@ -188,7 +188,7 @@ static void test_queue_stop(void **state)
     timeout_queue_stop(&never);
 }
 
-/* Starting in another queue leaves the first. */
+/* Starting it in another queue removes it from the first. */
 static void test_two_queues(void **state)
 {
     struct guard guards[3] = {0};
@@ -273,7 +273,7 @@ static void test_restart_within(void **state)
     bench_end(&bench);
 }
 
-/* A duration of nothing at all still lets the loop go on. */
+/* A duration of 0 does not block the loop. */
 static void test_restart_within_zero(void **state)
 {
     struct guard guard = {0};

@@ -1,4 +1,4 @@
-/* conf/units: what is a number with a unit, and what is said about the rest. */
+/* conf/units: which texts are numbers with a unit, and the messages about others. */
 #include "conf/units.h"
 
 #include <setjmp.h>

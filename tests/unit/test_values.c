@@ -1,4 +1,4 @@
-/* fastcgi/values: what GET_VALUES is answered. */
+/* fastcgi/values: the answer to GET_VALUES. */
 #include "fastcgi/values.h"
 
 #include "fastcgi/params.h"
@@ -90,7 +90,7 @@ static void test_names(void **state)
     }
 }
 
-/* The values in the question don't count; nor does its way to write lengths. */
+/* The values in the query are ignored, and so is its encoding of lengths. */
 static void test_values(void **state)
 {
     struct buffer content = {0};
@@ -115,7 +115,7 @@ static void test_repeated(void **state)
     buffer_free(&content);
 }
 
-/* Checklist 13: malformed at the beginning or after good pairs, and every cut of a good question. */
+/* Checklist 13: malformed at the beginning or after good pairs, and every cut of a good query. */
 static void test_malformed(void **state)
 {
     struct buffer content = {0};

@@ -62,7 +62,7 @@ static void flush(struct output *output, struct buffer *bytes)
     } while (state == OUTPUT_BLOCKED);
 }
 
-/* --- what a front server makes of it --- */
+/* --- what a front server receives --- */
 
 struct seen {
     struct buffer out; /* the STDOUT stream */
@@ -109,7 +109,7 @@ static void see_record(struct seen *seen, uint8_t type, struct slice content)
     unit_append(&seen->out, content.data, content.len);
 }
 
-/* What the bytes have to say about request `id`. */
+/* Reads from the bytes what concerns request `id`. */
 static void see(struct slice bytes, uint16_t id, struct seen *seen)
 {
     *seen = (struct seen){0};
@@ -131,7 +131,7 @@ static void see(struct slice bytes, uint16_t id, struct seen *seen)
     }
 }
 
-/* A whole answer: the head as response_head writes it, then the body. */
+/* A complete answer: the head as response_head writes it, then the body. */
 static void check_answer(const struct seen *seen, const char *status, struct slice body)
 {
     struct slice out = buffer_slice(&seen->out);
@@ -232,7 +232,7 @@ static void test_queued_whole(void **state)
     buffer_free(&seen.out);
 }
 
-/* Records are padded by their own length, not by where they stand in the queue. */
+/* Records are padded by their own length, not by their position in the queue. */
 static void test_odd_place(void **state)
 {
     (void)state;
@@ -256,7 +256,7 @@ static void test_odd_place(void **state)
     }
 }
 
-/* Emits the answer whole and looks at it. */
+/* Emits the complete answer and checks it. */
 static void check_short(struct request *request, const char *status, struct slice body)
 {
     struct output output = {0};
@@ -301,7 +301,7 @@ static void test_kinds(void **state)
     check_short(request, "Status: 503 Service Unavailable\r\n", response_of_status(503).body);
 }
 
-/* Checklist 54: several in turns on one output; each is whole. */
+/* Checklist 54: several in turns on one output; each is complete. */
 static void test_interleaved(void **state)
 {
     enum { REQUESTS = 5 };
@@ -375,7 +375,7 @@ static void test_end(void **state)
     buffer_free(&seen.out);
 }
 
-/* Refused memory is said, and nothing is lost by it but the connection. */
+/* Lack of memory is reported, and only the connection is lost. */
 static void test_no_memory(void **state)
 {
     (void)state;

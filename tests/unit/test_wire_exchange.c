@@ -83,7 +83,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- what a front server says, one letter for each record --- */
+/* --- what a front server sends, one letter for each record --- */
 
 static uint16_t id; /* of the records: set by a digit */
 
@@ -183,8 +183,8 @@ static void take(struct buffer *bytes, bool whole)
     buffer_free(bytes);
 }
 
-/* 'x': the fragment is there; 'f': what there is to send is sent; '.': the peer sends no more; 'q':
- * the process ends. */
+/* 'x': the fragment is ready; 'f': pending output is sent; '.': the peer sends no more; 'q': the
+ * process ends. */
 static void say(const char *steps, bool whole)
 {
     struct buffer bytes = {0};
@@ -226,7 +226,7 @@ static void test_verdicts(void **state)
         {"vf", OPEN, true, false},
         {"uf", OPEN, true, false},
         {"<", OPEN, true, true},
-        /* KEEP_CONN: with it the connection stays, without it the request is its last. */
+        /* KEEP_CONN: with it the connection stays open, without it the request is its last. */
         {"b", OPEN, false, false},
         {"bheif", OPEN, true, false},
         {"bheifbheif", OPEN, true, false},
@@ -240,14 +240,14 @@ static void test_verdicts(void **state)
         {"1bpei2Bheif", CLOSE, false, false},
         {"1bpei2Bheifxf", CLOSE, true, false},
         {"BheifB", CLOSE, false, false},
-        /* Requests that are refused as they begin. */
+        /* Requests that are rejected as they begin. */
         {"rf", OPEN, true, true},
         {"rif", OPEN, true, false},
         {"Rf", CLOSE, true, true},
         {"1bpei2bpei3bf", OPEN, false, true},
         {"1bpei2bpei3bif", OPEN, false, false},
         {"1bpei2bpei3Bif", CLOSE, false, false},
-        /* Answered before all of it has come. */
+        /* Answered before all of it has arrived. */
         {"bmef", OPEN, true, true},
         {"bmesf", OPEN, true, true},
         {"bmefsi", OPEN, true, false},
@@ -270,7 +270,7 @@ static void test_verdicts(void **state)
         {"bpeiq", CLOSE, false, false},
         {"bpeiqxf", CLOSE, true, false},
         {"qbpei", CLOSE, false, false},
-        /* What can't go on. */
+        /* Errors that end the connection. */
         {"!", BROKEN, true, false},
         {"V", BROKEN, true, false},
         {"z", BROKEN, true, true},
@@ -297,7 +297,7 @@ static void test_verdicts(void **state)
     }
 }
 
-/* The first reason is the one that is told; a broken exchange adds nothing to its output. */
+/* The first reason is reported; a broken exchange adds nothing to its output. */
 static void test_reasons(void **state)
 {
     (void)state;

@@ -73,7 +73,7 @@ static void test_requests(void **state)
     assert_int_equal(hand.started, 2); /* a, user/42: their flights went on */
 }
 
-/* Whatever has a path says what it allows; whatever has none says nothing of methods. */
+/* Existing paths say what they allow; others say nothing about methods. */
 static void test_allow(void **state)
 {
     static const struct {
@@ -158,8 +158,8 @@ static void test_params_cap(void **state)
     }
 }
 
-/* Only those whom the config names, whatever else the request says; and then just one fragment, or
- * all that begin so. */
+/* Only clients in the config may purge, whatever else the request says; and then one fragment, or
+ * all with a prefix. */
 static void test_purge(void **state)
 {
     static const struct {
@@ -178,7 +178,7 @@ static void test_purge(void **state)
         {"/fragment/*", "::1", " EXACT , soft", 0},
         {"/fragment/a", "::1", ",soft", 400},
         {"/fragment/a", "127.0.0.2", "hard", 403},
-        {"/fragment/unknown", "::1", NULL, 0}, /* a route that was there once */
+        {"/fragment/unknown", "::1", NULL, 0}, /* a route that existed once */
         {"/fragment/a", NULL, NULL, 403},
         {"/fragment/a", "", NULL, 403},
         {"/fragment/a", "127.0.0.10", NULL, 403},
@@ -219,7 +219,7 @@ static void test_purge(void **state)
     assert_int_equal(hand.started, 0);
 }
 
-/* It does what it says, and who asked for it may be gone before it is done. */
+/* It does what it says, and the requester may leave before it is done. */
 static void test_purged(void **state)
 {
     (void)state;
@@ -268,7 +268,7 @@ static void ask_for_counters(const char *method, const char *remote_addr, long s
     buffer_free(&params);
 }
 
-/* Only those clients may read them whom the config names. */
+/* Only clients in the config may read them. */
 static void test_counters_access(void **state)
 {
     static const struct {
@@ -291,7 +291,7 @@ static void test_counters_access(void **state)
     }
 }
 
-/* All of them, in the table's order. The text is still that of the request while they go on. */
+/* All of them, in the table's order. The text does not change while they do. */
 static void test_counters_text(void **state)
 {
     char expected[COUNTERS * 64], head[RESPONSE_HEAD_MAX + 1], length[64];
@@ -318,7 +318,7 @@ static void test_counters_text(void **state)
     assert_int_equal(status_of(asking), 503);
 }
 
-/* What the headers show is answered before the body has come, and only then. */
+/* What the headers decide is answered before the body has arrived; nothing else is. */
 static void test_early(void **state)
 {
     static const struct {
@@ -522,7 +522,7 @@ static void test_too_many(void **state)
     asking = first;
 }
 
-/* Let go of in each state: no wait and no reference stays behind. */
+/* Freed in each state: no wait and no reference is left. */
 static void test_freed(void **state)
 {
     struct entry *entry = entry_new(SLICE("x"), SLICE("x"), 0, 0, 0);
@@ -562,8 +562,8 @@ static void test_freed(void **state)
 
 /* --- out of memory --- */
 
-/* Memory refused from the n-th allocation on, through a whole request: it is not begun, or answered
- * with what was possible, or its connection can't go on. Returns whether there was enough. */
+/* Memory fails from the n-th allocation on, during an entire request: it does not begin, or is
+ * answered as far as possible, or its connection has to end. Returns whether there was enough. */
 static bool one_refusal(long successes, struct slice params)
 {
     struct output output = {0};
@@ -584,7 +584,7 @@ static bool one_refusal(long successes, struct slice params)
     output_free(&output);
     assert_int_equal(flights_parked(flights), 0);
 
-    ask("GET", "/fragment/a", NULL); /* with memory, all is well again */
+    ask("GET", "/fragment/a", NULL); /* with memory, everything works again */
     if (asking->state == REQUEST_PARKED)
         complete(SOURCE_OK);
     assert_int_equal(status_of(asking), 200);

@@ -1,4 +1,5 @@
-/* wire/request: its states, what goes with each of them, and that no other way leads there. */
+/* wire/request: its states, what belongs to each of them, and that there are no other transitions.
+ * */
 #include "wire/request.h"
 
 #include <fcntl.h>
@@ -10,7 +11,7 @@
 #include "base/log.h"
 #include "request_bench.h"
 
-/* What goes with the state, as the table in request.h has it. */
+/* What belongs to the state, according to the table in request.h. */
 static void check_state(size_t row, const struct request *request, enum request_state state,
                         bool awaited)
 {
@@ -62,7 +63,7 @@ static void take_step(struct request *request, char step)
     }
 }
 
-/* Each state, reached in each way; and all that goes with it ends when the request does. */
+/* Each state, reached in each way; everything that belongs to it ends with the request. */
 static void test_states(void **state)
 {
     static const struct {
@@ -124,7 +125,7 @@ static void test_states(void **state)
     }
 }
 
-/* Only the last that began in a read has not to be awaited yet. */
+/* Only the last request that began in a read need not be awaited yet. */
 static void test_several_begin(void **state)
 {
     struct request *first = request_new(&group, 1, true), *second, *third;
@@ -146,7 +147,7 @@ static void test_several_begin(void **state)
     request_free(third);
 }
 
-/* When the budget has no room for what is awaited, it is refused. */
+/* When the budget has no room for an awaited request, it is rejected. */
 static void test_not_awaited(void **state)
 {
     struct request *first = request_new(&group, 1, true), *second;
@@ -185,7 +186,7 @@ static void answer_again(struct request *request)
     request_answer(request, response_of_status(200));
 }
 
-/* What no peer can bring about, and our own code must not. */
+/* What no peer can cause, and our own code must not do. */
 static void test_impossible(void **state)
 {
     (void)state;

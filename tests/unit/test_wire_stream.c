@@ -1,4 +1,4 @@
-/* wire/request: a response that goes on as its fragments get ready, from query to records. */
+/* wire/request: a response that continues as its fragments get ready, from query to records. */
 #include "wire/request.h"
 
 #include <errno.h>
@@ -88,7 +88,7 @@ static void put_pair(struct buffer *params, const char *name, const char *value)
         unit_append(params, pair, params_encode_short(pair, slice_of(name), slice_of(value)));
 }
 
-/* A new request in the place of the last one. */
+/* A new request, which replaces the last one. */
 static void ask(const char *method, const char *query, const char *accept)
 {
     struct buffer params = {0};
@@ -126,7 +126,7 @@ static void flush(void)
     } while (state == OUTPUT_BLOCKED);
 }
 
-/* What a front server makes of it. */
+/* What a front server receives. */
 struct seen {
     struct buffer out; /* the STDOUT stream */
     unsigned records, stream_ends, request_ends;
@@ -171,7 +171,7 @@ static void see(struct seen *seen)
     }
 }
 
-/* What came so far, without the head. */
+/* What has arrived so far, without the head. */
 static struct slice body_of(const struct seen *seen)
 {
     struct slice out = buffer_slice(&seen->out);
@@ -193,7 +193,7 @@ static void check_body(size_t row, const char *body, bool ended)
 
 /* --- tests --- */
 
-/* What goes with the state, as the table in request.h has it. */
+/* What belongs to the state, according to the table in request.h. */
 static void check_state(enum request_state state)
 {
     assert_int_equal(request->state, state);
@@ -202,7 +202,7 @@ static void check_state(enum request_state state)
     assert_int_equal(timeout_active(&request->stream.beat), state == REQUEST_PAUSED);
 }
 
-/* As the queue of the heartbeat does when the time is over. */
+/* Like the queue of the heartbeat when the time is over. */
 static void pass_heartbeat(void)
 {
     struct timeout *beat = &request->stream.beat;
@@ -212,7 +212,7 @@ static void pass_heartbeat(void)
     queue->expired(queue->context, beat);
 }
 
-/* What is streamed, as what, and what is refused as a whole. */
+/* What is streamed, in which format, and what is rejected completely. */
 static void test_requests(void **state)
 {
     static const struct {
@@ -299,7 +299,7 @@ static void test_long_names(void **state)
     buffer_free(&query);
 }
 
-/* The head goes at once, with a heartbeat; which one, the Accept header says. */
+/* The head is sent at once, with a heartbeat; the Accept header decides the format. */
 static void test_head(void **state)
 {
     static const struct {
@@ -346,7 +346,7 @@ static void test_head(void **state)
     }
 }
 
-/* A record for whatever is ready, and the end with the last one. */
+/* A record for each fragment that is ready, and the end with the last one. */
 static void test_records(void **state)
 {
     (void)state;
@@ -372,7 +372,7 @@ static void test_records(void **state)
     assert_int_equal(request_emit(request, &output), REQUEST_WAITS);
     check_body(1, FIRST "event: b2\ndata: two\n\n", false);
 
-    assert_int_equal(woken, 1); /* whoever writes was told of the fragment */
+    assert_int_equal(woken, 1); /* the writer was told of the fragment */
     pass_heartbeat();
     assert_int_equal(woken, 2);
     check_state(REQUEST_STREAMING);
@@ -400,8 +400,8 @@ static void test_all_at_once(void **state)
     check_body(0, "event: a\ndata: old\n\nevent: end\ndata:\n\n", true);
 }
 
-/* A route that is not open to streams answers as if there were none, whatever the cache holds, and
- * nothing is started for it. */
+/* A route that is not open to streams is treated as missing, whatever the cache holds, and nothing
+ * is started for it. */
 static void test_closed(void **state)
 {
     static const struct {
@@ -482,8 +482,8 @@ static size_t emit_all(const struct entry *entry, bool events)
     return len;
 }
 
-/* One record at a turn. Where it ends, anything else may end: an empty record behind that would be
- * the end of the response. */
+/* One record in a turn. The last fragment may end exactly with a record: an empty record after it
+ * would end the response. */
 static void test_large(void **state)
 {
     (void)state;
@@ -530,8 +530,8 @@ static void test_aborted(void **state)
     }
 }
 
-/* Refused from the n-th allocation on: said as a whole, or of one fragment, or the connection can't
- * go on; nothing is lost by it. */
+/* Memory fails from the n-th allocation on: the stream fails, or one fragment, or the connection
+ * has to end; nothing leaks. */
 static void test_no_memory(void **state)
 {
     bool enough = false;

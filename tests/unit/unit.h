@@ -33,7 +33,7 @@
     } while (0)
 
 /* A copy in a block of its own that ends with it, so that the sanitizer or valgrind sees any read
- * past its end. (One byte goes before it, since no block is empty.) To be given to unit_drop. */
+ * past its end. (One byte goes before it, since no block is empty.) Free it with unit_drop. */
 static inline struct slice unit_exact(struct slice bytes)
 {
     char *block = malloc(1 + bytes.len);
@@ -57,7 +57,7 @@ static inline size_t unit_random(size_t bound)
 
 /* How a stream arrives. */
 enum unit_feed { FEED_WHOLE, FEED_BYTES, FEED_RANDOM };
-#define FEED_WAYS 10 /* once whole, once by bytes, the others at random splits */
+#define FEED_WAYS 10 /* once in one piece, once by bytes, the others at random splits */
 
 /* Cuts the next piece off the stream, which is not empty. */
 static inline struct slice unit_piece(struct slice *stream, enum unit_feed feed)
@@ -72,7 +72,7 @@ static inline struct slice unit_piece(struct slice *stream, enum unit_feed feed)
     return piece;
 }
 
-/* buffer_append without a bound; memory is not refused here. */
+/* buffer_append without a limit; memory does not fail here. */
 static inline void unit_append(struct buffer *buffer, const void *bytes, size_t len)
 {
     assert_true(buffer_append(buffer, bytes, len, SIZE_MAX));

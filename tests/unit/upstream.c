@@ -79,7 +79,7 @@ static bool send_text(int fd, const char *text)
     return send_bytes(fd, text, strlen(text));
 }
 
-/* A whole response. `headers` are lines with their ends. */
+/* A complete response. `headers` are lines with their ends. */
 static bool answer(int fd, const char *status, const char *headers, const char *body)
 {
     char response[2048];
@@ -95,7 +95,7 @@ static bool redirect(int fd, const char *location)
     return answer(fd, "302 Found", headers, "<p>elsewhere</p>");
 }
 
-/* N times 'x', whole or in chunks of up to 1,000. False if the client went away. */
+/* N times 'x', in one piece or in chunks of up to 1,000. False if the client has closed. */
 static bool send_many(int fd, long count, bool chunked)
 {
     char run[1000], size[16];

@@ -7,7 +7,7 @@
 
 struct upstream;
 
-/* Exits on failure: no test can go on without it. */
+/* Exits on failure: no test can continue without it. */
 struct upstream *upstream_start(void);
 
 /* Closes every connection, and waits until all threads have ended. */
@@ -25,7 +25,7 @@ unsigned upstream_most_at_once(struct upstream *upstream);
 /* How many requests are held now, in front of or amid their answers. */
 unsigned upstream_held(struct upstream *upstream);
 
-/* Lets all that is or will be held go on. */
+/* Releases all that is or will be held. */
 void upstream_release(struct upstream *upstream);
 
 /* Whether the head of the latest request has the text in it. */
