@@ -83,7 +83,7 @@ class Chromium:
         self.artifacts = Path(os.environ.get("ARTIFACTS") or artifacts)
 
     def other_tabs(self) -> List[str]:
-        """All tabs but the one that is being looked at."""
+        """All tabs except the current one."""
         return [tab for tab in self.driver.window_handles
                 if tab != self.driver.current_window_handle]
 
@@ -92,8 +92,7 @@ class Chromium:
         return self.driver.execute_cdp_cmd(command, parameters)
 
     def open(self, url: str) -> None:
-        """Goes there, and returns when the page has loaded; its fragments may still be on their
-        way."""
+        """Goes there, and returns when the page has loaded; its fragments may still be loading."""
         self.driver.get(url)
 
     def script(self, text: str, *arguments):
@@ -124,14 +123,14 @@ class Chromium:
         return [event.split(" ")[0] for event in self.script("return heard;")
                 if event.split(" ")[1] == name]
 
-    # What went wrong on it.
+    # Errors.
 
     def complaints(self) -> List[str]:
-        """Console errors and warnings since the last call, and what the page's policy refused."""
+        """Console errors and warnings since the last call, and what the page's policy blocked."""
         return [entry["message"] for entry in self.driver.get_log("browser")
                 if entry["level"] in ("SEVERE", "WARNING")] + self.script("return violations;")
 
-    # How it looks.
+    # Screenshots.
 
     def look(self, size=DESKTOP, *, dark: bool = False) -> None:
         self.cdp("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1],
@@ -140,7 +139,7 @@ class Chromium:
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
     def shoot(self, name: str) -> None:
-        """Saves the whole page as NAME.png."""
+        """Saves the entire page as NAME.png."""
         width, height = self.script(
             "const page = document.documentElement; return [page.clientWidth, page.scrollHeight];")
         shot = self.cdp("Page.captureScreenshot", captureBeyondViewport=True, clip={
@@ -149,7 +148,7 @@ class Chromium:
         (self.artifacts / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
     def shoot_all(self, name: str) -> None:
-        """On a phone and on a desktop, light and dark; nothing may stick out at the side."""
+        """On a phone and on a desktop, light and dark; nothing may be wider than the screen."""
         for device, size in (("phone", PHONE), ("desktop", DESKTOP)):
             for dark in (False, True):
                 self.look(size, dark=dark)

@@ -19,7 +19,7 @@ FRONTS = {"nginx": fronts.nginx, "lighttpd": fronts.lighttpd}
 
 @pytest.fixture(scope="session")
 def chromium():
-    """One process for all tests, since it takes its time to start."""
+    """One process for all tests, since it starts slowly."""
     with tempfile.TemporaryDirectory(prefix="wl-") as tmp, Chromium(Path(tmp)) as started:
         yield started
 
@@ -41,7 +41,7 @@ def site(run, tmp):
 def front(request, tmp, run, daemon):
     """front(...) starts the daemon, with the fixture's options, and the front server before it:
     each test runs with nginx and with lighttpd. In the result, `daemon` is the daemon and `relay`
-    the ear before it."""
+    the relay before it."""
     def start(www: Path = fronts.WWW, **options) -> fronts.FrontServer:
         server = daemon(**options)
         relay = run(fronts.Relay(tmp, server.address))

@@ -25,7 +25,7 @@ PAGE = """<!DOCTYPE html>
 
 
 def path_of(name: str) -> str:
-    """Where the fragment is asked for."""
+    """The path of the fragment."""
     return "/fragment/" + quote(name)
 
 
@@ -46,13 +46,13 @@ class Stream:
                  "\n")
 
     def end(self) -> None:
-        """As the server ends it, when all that was asked for has come."""
+        """Ends it like the server, when everything requested has been sent."""
         self.raw("event: end\ndata:\n\n")
         self._socket.sendall(b"0\r\n\r\n")
         self.over.set()
 
     def cut(self) -> None:
-        """As the network ends it."""
+        """Ends it like a network failure."""
         self.over.set()
 
     def left(self) -> bool:
@@ -68,7 +68,7 @@ class Stream:
 
 
 class Site(SlowApi):
-    """The API as a web site. Its `streams` are the requests of /fragments that came in."""
+    """The API as a web site. Its `streams` are the requests of /fragments that have arrived."""
 
     def __init__(self, tmp: Path) -> None:
         super().__init__(tmp)
@@ -90,13 +90,13 @@ class Site(SlowApi):
         super().stop()
 
     def page(self, body: str, path: str = "", policy: str = POLICY) -> str:
-        """Puts a page there that has the element's script; returns its URL."""
+        """Adds a page with the element's script; returns its URL."""
         self.answer(path, body=PAGE.format(body=body), type=HTML,
                     headers={"Content-Security-Policy": policy})
         return f"{self.url}/{path}"
 
     def fragment(self, name: str, body: str = "", status: int = 200, **options) -> None:
-        """Sets what the fragment answers; `<p>NAME</p>` if nothing else is said."""
+        """Sets what the fragment answers; `<p>NAME</p>` by default."""
         self.answer(path_of(name), status, body=body or f"<p>{name}</p>",
                     **{"type": HTML, **options})
 
@@ -113,7 +113,7 @@ class Site(SlowApi):
         self.release(path_of(name))
 
     def stream(self, number: int = 0) -> Stream:
-        """The request of that number, once it has come."""
+        """The request of that number, once it has arrived."""
         wait_until(lambda: len(self.streams) > number, f"request {number} of /fragments")
         return self.streams[number]
 

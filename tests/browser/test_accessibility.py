@@ -1,4 +1,4 @@
-"""axe-core finds nothing to complain about in the demo's page, however it looks."""
+"""axe-core finds no problem in the demo's page, in any of its states."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ axe.run(document).then(found => done([found.passes.length, found.violations.map(
 
 def violations(browser: Chromium) -> List[str]:
     browser.script(library("axe-core/axe.min.js").read_text("utf-8"))
-    # An animation that has just begun is no colour to judge.
+    # The colours of an animation that has just begun can't be judged.
     browser.script("document.getAnimations().forEach(it => it.effect.getComputedTiming().iterations"
                    " === Infinity || it.finish());")
     passes, found = browser.driver.execute_async_script(RUN)
-    assert passes > 15, "axe-core has looked at next to nothing"
+    assert passes > 15, "axe-core has checked almost nothing"
     return found
 
 

@@ -17,7 +17,7 @@ LIMIT_BYTES = 8192
 
 LOADED = ["loadstart", "fragment:beforeswap", "fragment:swap", "load", "loadend"]
 FAILED = [*LOADED[:3], "error", "loadend"]
-UNFILLED = ["loadstart", "error", "loadend"]  # failed, and nothing to show for it
+UNFILLED = ["loadstart", "error", "loadend"]  # failed, with nothing to show
 
 AGAIN = "document.querySelector(\"page-fragment[name='a']\")"
 
@@ -30,11 +30,11 @@ def test_is_small():
     assert len(SCRIPT.read_bytes()) <= LIMIT_BYTES
 
 
-# --- what comes ---
+# --- content ---
 
 
 def test_fills_itself(site, browser):
-    """The placeholder is there until the fragment is, and the element is busy until after that."""
+    """The placeholder is shown until the fragment is there, and until then the element is busy."""
     name = "a/b ?&é"
     site.fragment(name, "<p>here</p>")
     site.hold_fragment(name)
@@ -120,7 +120,7 @@ def test_sanitizer(site, browser):
 
 def test_policy_that_is_not_allowed(site, browser):
     """The page forbids the element's policy and has none of its own: that is a failure like any
-    other, and no spinner for ever."""
+    other, not a spinner for ever."""
     site.fragment("a")
     browser.open(site.page(element("a"), policy="require-trusted-types-for 'script'; "
                                                 "trusted-types other"))
@@ -129,7 +129,7 @@ def test_policy_that_is_not_allowed(site, browser):
 
 
 def test_twice_loaded(site, browser):
-    """As two files, say of two versions."""
+    """As two files, for example of two versions."""
     site.fragment("a")
     site.answer("page-fragment.js?2", body=SCRIPT.read_bytes(), type="text/javascript")
     browser.open(site.page('<script type="module" src="page-fragment.js?2"></script>' +
@@ -140,7 +140,7 @@ def test_twice_loaded(site, browser):
     assert browser.complaints() == []
 
 
-# --- where it is put ---
+# --- placement ---
 
 
 def test_replaces_itself(site, browser):
@@ -148,13 +148,13 @@ def test_replaces_itself(site, browser):
     browser.open(site.page(f"<p id=p>{element('a', 'swap=replace')}</p>"))
     wait_until(lambda: browser.script("return p.innerHTML;") == "<b>one</b><i>two</i>",
                "the element to be replaced")
-    assert browser.heard("a") == LOADED[:3]  # the rest is for those who hold the element
+    assert browser.heard("a") == LOADED[:3]  # the rest is for scripts that hold the element
     assert browser.complaints() == []
 
 
 def test_rows_of_a_table(site, browser):
-    """HTML's parser lets no such element stand between rows, so it stands in a cell; what it
-    replaces is the row."""
+    """HTML's parser allows no such element between rows, so it is in a cell, and replaces the
+    row."""
     site.fragment("a", "<tr><td>1</td><td>2</td></tr><tr><td>3</td><td>4</td></tr>")
     browser.open(site.page(f"""
         <table><thead><tr><th>x</th><th>y</th></tr></thead>
@@ -172,7 +172,7 @@ def test_failure_replaces_nothing(site, browser):
 
 
 def test_swap_can_be_cancelled(site, browser):
-    """Who cancels it has the content and may do with it what he likes."""
+    """A listener that cancels it has the content, and decides what to do with it."""
     site.fragment("a")
     site.answer("own.js", type="text/javascript", body="""
         document.addEventListener("fragment:beforeswap", event => {
@@ -210,7 +210,7 @@ def test_focus_stays(site, browser):
 
 
 def test_is_announced(site, browser):
-    """In a live region, assistive technology holds the news back while it is busy."""
+    """In a live region, assistive technology delays announcements while it is busy."""
     site.fragment("a", "<p>news</p>")
     site.hold_fragment("a")
     browser.open(site.page(element("a", 'aria-live="polite"')))
@@ -230,12 +230,12 @@ def test_is_announced(site, browser):
     assert region() == "idle"
 
 
-# --- what goes wrong ---
+# --- failures ---
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])
 def test_terminal_statuses(site, browser, status):
-    """They are not asked about again."""
+    """They are not retried."""
     site.fragment("a", "<p>gone</p>", status=status)
     browser.open(site.page(element("a")))
     browser.wait_state("a", "failed")
@@ -259,7 +259,7 @@ def test_what_is_no_fragment_is_not_shown(site, browser, answer):
 
 
 def test_error_slot(site, browser):
-    """It goes before the server's words. When it is asked for again, the placeholder is back."""
+    """It takes precedence over the server's message. On a reload the placeholder is back."""
     site.fragment("a", "<p>the server's words</p>", status=404)
     browser.open(site.page(element(
         "a", inside='…<template slot="error"><p>Not <em>today</em>.</p></template>')))
@@ -277,7 +277,7 @@ def test_error_slot(site, browser):
 
 
 def test_retries(site, browser):
-    """5xx are asked about again as often as it says; then the server's last words are shown."""
+    """5xx are retried that many times; then the server's last message is shown."""
     site.fragment("a", "<p>first</p>", status=500)
     browser.open(site.page(element("a", "retries=1") + element("b", "retries=0")))
     site.fragment("b", "<p>busy</p>", status=503)
@@ -291,7 +291,7 @@ def test_retries(site, browser):
 
 
 def test_retries_that_are_no_number(site, browser):
-    """They do not make it spin for ever."""
+    """They do not cause a spinner for ever."""
     site.fragment("a", status=500)
     browser.open(site.page(element("a", "retries=many")))
     browser.wait_state("a", "failed")
@@ -299,7 +299,7 @@ def test_retries_that_are_no_number(site, browser):
 
 
 def test_backs_off(site, browser):
-    """The attempts after failures lie apart by less than 1, 2, 4 s and so on, at random, and by
+    """The retries after failures wait for a random time of less than 1, 2, 4 s and so on, and of
     less than a minute."""
     site.answer("own.js", type="text/javascript", body="""
         Math.random = () => 0.25;
@@ -322,7 +322,7 @@ def test_backs_off(site, browser):
 
 
 def test_network_error(site, browser):
-    """Nothing comes: it is asked for again, until something does."""
+    """Nothing arrives: it is retried until something does."""
     site.answer("fragment/a", body="<p>a lot</p>", type="text/html", cut=3)
     browser.open(site.page(element("a")))
     site.wait_asked("a")
@@ -333,7 +333,7 @@ def test_network_error(site, browser):
 
 @pytest.mark.parametrize("status, form", [(503, "seconds"), (429, "date")])
 def test_retry_after(site, browser, status, form):
-    """Both forms are waited for. One that says much later is a failure."""
+    """Both forms are respected. A much later time is a failure."""
     def after(seconds):
         return {"Retry-After": str(seconds) if form == "seconds" else
                 formatdate(time.time() + seconds, usegmt=True)}
@@ -353,7 +353,7 @@ def test_retry_after(site, browser, status, form):
 
 
 def test_not_ready_is_no_failure(site, browser):
-    """A 202 that was parked is followed at once, and as often as it comes, without retries."""
+    """A 202 after parking is repeated at once, and as often as it comes, without using retries."""
     site.fragment("a", status=202, headers={"Retry-After": "0"}, delay=1.01)
     browser.open(site.page(element("a", "retries=0")))
     site.wait_asked("a", 2)
@@ -378,11 +378,11 @@ def test_not_ready_at_once_is_no_storm(site, browser):
     assert browser.state("a") == "loading"
 
 
-# --- when it is asked for ---
+# --- when it is requested ---
 
 
 def test_lazy(site, browser):
-    """Asked for when it comes nearer than 256 px to what is seen, and once."""
+    """Requested when it is less than 256 px from the viewport, and once."""
     site.fragment("a")
     browser.look((400, 600))
     browser.open(site.page('<img src="favicon.svg" width=10 height=2000 alt=""><br>' +
@@ -398,7 +398,8 @@ def test_lazy(site, browser):
 
 
 def test_elements_of_one_name_share_a_request(site, browser):
-    """It is of no matter to the others if one of them goes away; if all do, it is aborted."""
+    """If one of them is removed, the others are not affected; if all are, the request is
+    aborted."""
     site.fragment("a")
     site.hold_fragment("a")
     browser.open(site.page(element("a") * 3))
@@ -422,8 +423,8 @@ def test_elements_of_one_name_share_a_request(site, browser):
 
 
 def test_moved_while_loading(site, browser):
-    """Being moved is no removal, in one step or in two: the request goes on, and is not made
-    twice."""
+    """A move is not a removal, in one step or in two: the request continues, and is not
+    repeated."""
     site.fragment("a")
     site.hold_fragment("a")
     browser.open(site.page(f"<div id=from>{element('a')}</div><div id=to></div>"))
@@ -440,8 +441,8 @@ def test_moved_while_loading(site, browser):
 
 
 def test_removed_and_inserted_again(site, browser):
-    """A request that nobody waits for is aborted, and made again for who comes back. What is filled
-    stays so."""
+    """A request that no element waits for is aborted, and repeated for one that is inserted again.
+    Filled elements stay filled."""
     site.fragment("a")
     site.hold_fragment("a")
     browser.open(site.page(element("a")))
@@ -460,7 +461,7 @@ def test_removed_and_inserted_again(site, browser):
 
 
 def test_upgraded_late(site, browser):
-    """The script may come last, and elements may be made by other scripts."""
+    """The script may be last, and elements may be created by other scripts."""
     site.fragment("a")
     browser.open(site.page(""))
     browser.script("""
@@ -472,7 +473,8 @@ def test_upgraded_late(site, browser):
 
 
 def test_reload(site, browser):
-    """What was loaded is shown until the new is there; who asks twice gets what came last."""
+    """The loaded content is shown until the new one is there; after two reloads the last one is
+    shown."""
     site.fragment("a", "<p>old</p>")
     browser.open(site.page(element("a")))
     browser.wait_state("a", "loaded")
@@ -487,7 +489,7 @@ def test_reload(site, browser):
 
 
 def test_fragments_in_fragments(site, browser):
-    """They are filled too, but no fragment that is inside itself, however far inside."""
+    """They are filled too, but not a fragment inside itself, at any depth."""
     site.fragment("a", "<b>a</b>" + element("b"))
     site.fragment("b", "<b>b</b>" + element("c", "swap=replace"))
     site.fragment("c", "<b>c</b>" + element("a", "class=inner"))
@@ -502,8 +504,8 @@ def test_fragments_in_fragments(site, browser):
 
 
 def test_back_and_forward(site, browser):
-    """A page that is left while its fragments are on their way comes back as it was (from the
-    browser's back/forward cache), and they come, though the request was lost meanwhile."""
+    """A page that is left while its fragments are loading comes back unchanged (from the browser's
+    back/forward cache), and they are loaded, though the request was lost meanwhile."""
     for name in "ab":
         site.fragment(name)
     site.answer("fragment/a", body="cut", type="text/html", cut=1)

@@ -1,4 +1,5 @@
-"""<page-fragment> where things go wrong: refusals, cuts, orphans, and what can't be."""
+"""<page-fragment> and failures: rejections, broken streams, removed elements, and invalid
+values."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ OWN = '<script type="module" src="own.js"></script>'
 
 
 def test_reload_asks_again_while_another_shares(site, browser):
-    """Who is told that it has loaded and reloads is not given the same answer again."""
+    """A listener that reloads when it has loaded does not get the same answer again."""
     site.fragment("a")
     site.answer("own.js", type="text/javascript", body="""
         window.loads = 0;
@@ -35,7 +36,7 @@ def test_reload_asks_again_while_another_shares(site, browser):
 
 @pytest.mark.parametrize("swap", ["((", "html"])
 def test_swap_that_can_not_be(site, browser, swap):
-    """It is no spinner for ever."""
+    """It is not a spinner for ever."""
     site.fragment("a", "text")
     browser.open(site.page(element("a", f'swap="{swap}"')))
     wait_until(lambda: browser.state("a") in ("loaded", "failed"), "the end")
@@ -45,7 +46,7 @@ def test_swap_that_can_not_be(site, browser, swap):
 
 @pytest.mark.parametrize("status", [400, 404, 414])
 def test_stream_refused(site, browser, status):
-    """One bad name among them, or a URL that is too long, takes nothing from the others."""
+    """One bad name among them, or a URL that is too long, does not affect the others."""
     site.stream_status = status
     for path in ("fragments?name=end&name=b", "fragments?name=end"):
         site.answer(path, status, type="text/html")
@@ -67,7 +68,7 @@ def test_stream_that_nobody_waits_for(site, browser):
 
 
 def test_cut_before_the_end(site, browser):
-    """All had come: there is nothing to ask for."""
+    """All have arrived: there is nothing to request."""
     browser.open(site.page(element("a", "stream")))
     stream = site.stream()
     stream.send("a", "<p>a</p>")
@@ -77,7 +78,7 @@ def test_cut_before_the_end(site, browser):
 
 
 def test_retry_after_of_a_month(site, browser):
-    """More than a timer can take is no storm."""
+    """More than a timer can hold does not cause a storm of requests."""
     site.fragment("a", status=202, headers={"Retry-After": "2592000"})
     browser.open(site.page(element("a")))
     site.wait_asked("a")
@@ -95,7 +96,7 @@ def test_stream_failure_is_tried_again(site, browser):
 
 
 def test_daemon_ends_while_a_stream_waits(api, browser, front, daemon):
-    """Long work does not die with the process: who comes after it is asked."""
+    """A long call survives the process: the next process is asked."""
     server = front(extra='shutdown_timeout = "100ms"')
     api.hold("x")
     browser.open(server.url)
@@ -114,7 +115,7 @@ def test_daemon_ends_while_a_stream_waits(api, browser, front, daemon):
 
 
 def test_retries_of_those_that_share_a_stream(site, browser):
-    """The first one's wish not to be tried again is not the others'."""
+    """That the first one must not be retried does not apply to the others."""
     browser.open(site.page(element("a", "stream retries=0") + element("b", "stream")))
     site.stream().cut()
     stream = site.stream(1)

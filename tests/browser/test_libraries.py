@@ -15,7 +15,7 @@ from libraries import HERE, library
 
 NAMES = ("a", "b", "c")
 
-# include-fragment brings along a style of its own that it can do without.
+# include-fragment has a style of its own that it works without.
 STYLE = re.compile("inline style violates|^style-src")
 
 LIBRARIES = {
@@ -43,7 +43,7 @@ STREAMS = {
                     '<div id="in-NAME">…</div>'),
 }
 
-# Notes what is connected, by whomever.
+# Records what is connected, by any library.
 SPY = """
 window.sources = [];
 window.EventSource = class extends EventSource {
@@ -80,7 +80,7 @@ def elements(element: str) -> str:
 
 
 def check_order(api, browser, server) -> None:
-    """They are shown as they arrive, and at once when they are asked for again; without a complaint
+    """They are shown as they arrive, and at once when they are requested again, without an error
     under the policy of the examples for the front servers."""
     def texts():
         return browser.script("return [...document.querySelectorAll('[id^=in-]')]"
@@ -120,7 +120,7 @@ def test_fragments_arrive_in_any_order(tmp, api, browser, front, name):
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_streams(tmp, api, browser, front, name):
-    """One request for all of a page; after its end, which it knows for one, none is made again."""
+    """One request for all of a page; after its `end` event there is no other one."""
     files, head, start, element = STREAMS[name]
     scripts = {f"{number}_js": library(file).read_bytes() for number, file in enumerate(files)}
     www = put_page(tmp, '<script src="spy.js"></script>' + head, start + elements(element),

@@ -1,4 +1,4 @@
-"""A generation that takes longer than anybody's patience reaches the page.
+"""A result that takes longer than any timeout reaches the page.
 
 It takes 40 seconds, or $WORKERLESS_LONG_SECONDS, while nginx gives up after 10."""
 
@@ -25,7 +25,7 @@ PAGE = """<!DOCTYPE html>
 
 @pytest.mark.seconds(SECONDS + 80)
 def test_long_generation(tmp, run, redis, api, daemon, browser):
-    """The page's requests go to two processes by turns. One upstream call, no error, and as few
+    """The page's requests go to two processes in turns. One upstream call, no error, and as few
     requests as the hold allows."""
     www = tmp / "www"
     shutil.copytree(fronts.WWW, www)
@@ -50,7 +50,7 @@ def test_long_generation(tmp, run, redis, api, daemon, browser):
     began = time.monotonic()
     browser.open(front.url)
     api.wait_calls("report", 1)
-    rounds = -(-SECONDS // HOLD)  # so many are answered by 202, and the next one is parked
+    rounds = -(-SECONDS // HOLD)  # so many are answered with 202, and the next one is parked
     wait_until(lambda: asked() > rounds, f"the page to ask {rounds + 1} times", SECONDS + 40)
     took = time.monotonic() - began
     assert browser.state("report") == "loading" and browser.busy("report")

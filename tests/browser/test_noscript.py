@@ -21,7 +21,7 @@ FRAMES = """<!DOCTYPE html>
 
 @pytest.fixture
 def scriptless(browser):
-    """The browser, with scripts switched off for pages."""
+    """The browser, with scripts disabled for pages."""
     browser.cdp("Emulation.setScriptExecutionDisabled", value=True)
     yield browser
     browser.cdp("Emulation.setScriptExecutionDisabled", value=False)
@@ -35,7 +35,7 @@ def www(tmp):
 
 
 def test_whole_page(tmp, run, api, daemon, www, scriptless):
-    """nginx: the skeleton leads to the page that has all in it."""
+    """nginx: the skeleton leads to the complete page."""
     shutil.copy(TOP / "conf/nginx-ssi.html", www / "index.html")
     front = run(fronts.nginx(tmp, daemon().socket_path, www=www, whole=True))
     scriptless.open(front.url)
@@ -44,12 +44,12 @@ def test_whole_page(tmp, run, api, daemon, www, scriptless):
                "its end")
     for name in "ab":
         assert scriptless.text(name) == f"result for {name}"
-        assert scriptless.state(name) is None  # nobody but nginx has filled it
+        assert scriptless.state(name) is None  # only nginx has filled it
         assert api.calls(name) == 1
 
 
 def test_whole_page_with_scripts(tmp, run, api, daemon, www, browser):
-    """The skeleton stays where it is, and its elements ask for themselves."""
+    """The skeleton stays, and its elements load themselves."""
     shutil.copy(TOP / "conf/nginx-ssi.html", www / "index.html")
     front = run(fronts.nginx(tmp, daemon().socket_path, www=www, whole=True))
     api.hold("a")

@@ -17,12 +17,12 @@ BAR = "return [...document.querySelectorAll('.timeline .bar')].map(bar => bar.cl
 
 
 def badge(browser: Chromium, name: str) -> str:
-    """What stands under the fragment's card."""
+    """What is shown under the fragment's card."""
     return browser.fragment(name, "closest('.card').querySelector('footer').innerText")
 
 
 def summary(browser: Chromium) -> str:
-    """What stands over the timeline."""
+    """What is shown above the timeline."""
     return browser.script("return document.querySelector('#summary').innerText;")
 
 
@@ -33,7 +33,7 @@ def shoot_all(browser: Chromium, server: fronts.FrontServer, name: str) -> None:
 
 
 def test_fragments_arrive_in_any_order(api, browser, front, redis):
-    """Each is shown when it is ready: c, then a, then b. The timeline says the same."""
+    """Each is shown when it is ready: c, then a, then b. The timeline agrees."""
     server = front(redis=redis.url)
     api.hold(*NAMES)
     browser.open(server.url)
@@ -69,7 +69,7 @@ def test_fragments_arrive_in_any_order(api, browser, front, redis):
 
 def test_ten_tabs_at_once(tmp, run, api, browser, daemon):
     """As ten visitors: each tab is another host to the browser, so each has connections of its own
-    and 30 requests are parked at the same time. One slow call makes each fragment."""
+    and 30 requests are parked at the same time. Each fragment takes one slow call."""
     relay = run(fronts.Relay(tmp, daemon().address))
     front = run(fronts.nginx(tmp, relay.path))
     api.hold(*NAMES)
@@ -127,8 +127,8 @@ def with_retries(tmp: Path, retries: int) -> Path:
 
 
 def test_failures_are_shown(tmp, api, browser, front):
-    """A failed fragment says so: in the server's words if it has any for this. It can be tried
-    again; its neighbours do not suffer."""
+    """A failed fragment says so, with the server's message if there is one. It can be retried; its
+    neighbours are not affected."""
     fallback = tmp / "fallback.html"
     fallback.write_text("<p>Our <em>weather</em> is late today.</p>", "utf-8")
     server = front(www=with_retries(tmp, 1),
@@ -172,7 +172,7 @@ def test_strictest_policy(site, browser):
 
 
 def test_front_server_error_page_is_not_shown(run, tmp, browser):
-    """nginx's own page for an error is a whole document: it does not belong into a card."""
+    """nginx's own page for an error is a complete document: it is not shown in a card."""
     server = run(fronts.nginx(tmp, str(tmp / "nobody"), www=with_retries(tmp, 0)))
     browser.open(server.url)
     for name in NAMES:
@@ -182,12 +182,12 @@ def test_front_server_error_page_is_not_shown(run, tmp, browser):
 
 
 def test_too_busy_is_retried(tmp, run, api, browser, daemon):
-    """A 503 of the daemon is no failure yet: there may be room when it is asked again."""
+    """A 503 of the daemon is not a failure yet: there may be room on the next try."""
     relay = run(fronts.Relay(tmp, daemon(extra="max_parked = 1").address))
     server = run(fronts.nginx(tmp, relay.path))
     api.hold(*NAMES)
     browser.open(server.url)
-    relay.wait_begun(len(NAMES) + 2, "/fragment/")  # two were refused, and came again
+    relay.wait_begun(len(NAMES) + 2, "/fragment/")  # two were rejected, and retried
     assert {browser.state(name) for name in NAMES} == {"loading"}
     api.release_all()
     for name in NAMES:
@@ -196,8 +196,8 @@ def test_too_busy_is_retried(tmp, run, api, browser, daemon):
 
 
 def test_reattaches_until_ready(api, browser, front):
-    """The route's hold is shorter than the call: the element asks again, and no call is made
-    twice. The timeline shows when."""
+    """The route's hold is shorter than the call: the element asks again, and no call is repeated.
+    The timeline shows when."""
     server = front(extra='fragment "a" { source = "api" hold = "1s" }')
     api.hold("a")
     browser.open(server.url)
@@ -212,9 +212,9 @@ def test_reattaches_until_ready(api, browser, front):
 
 
 def test_removal_aborts_the_request(api, browser, front):
-    """The element goes, and its request with it: the daemon, which has room for one, has room
-    again. The call goes on, and its result is there for the next who asks. (lighttpd takes it for a
-    half-close, so there the place is free only when the call has ended.)"""
+    """The element is removed, and its request with it: the daemon, which has room for one, has room
+    again. The call goes on, and its result is there for the next request. (lighttpd treats this as
+    a half-close, so there the place is free only when the call has ended.)"""
     server = front(extra="max_parked = 1")
     api.hold("left")
     browser.open(server.url)
@@ -227,7 +227,7 @@ def test_removal_aborts_the_request(api, browser, front):
     api.wait_calls("left", 1)
     assert get(server.address, "/fragment/other").status == 503
     browser.script("it.remove();")
-    wait_until(lambda: browser.script("return it.getAttribute('state');") == "", "it to give up")
+    wait_until(lambda: browser.script("return it.getAttribute('state');") == "", "it to abort")
     if server.name == "nginx":
         fronts.check_place_is_free(server)
     fronts.check_flight_goes_on(server, api, "left")

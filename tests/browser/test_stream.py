@@ -17,7 +17,7 @@ def elements(*names: str, attributes: str = "") -> str:
 
 
 def test_one_request_for_all(site, browser):
-    """Each is filled when its event comes, in whatever order, and with all its lines."""
+    """Each is filled when its event arrives, in any order, and with all its lines."""
     site.fragment("alone")
     browser.open(site.page(elements(*NAMES, "a") +
                            '<page-fragment name="alone">…</page-fragment>' +
@@ -46,7 +46,7 @@ def test_one_request_for_all(site, browser):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_bytes_in_any_pieces(site, browser, end):
-    """Whatever the network does to the lines; comments and other fields are passed over."""
+    """However the network splits the lines; comments and other fields are ignored."""
     lines = [": heartbeat", "", "id: 1", "event: a", "data:<p>é€😀", "data: data: ",
              "data:  \u2028event: b/2", "retry: 5", "", "data: of no name", "",
              "event:b/2", "data", "data:", "", ": beat"]
@@ -62,7 +62,7 @@ def test_bytes_in_any_pieces(site, browser, end):
 
 
 def test_failure_of_one(site, browser):
-    """It is asked for once more, by itself, which says why. No other one suffers."""
+    """It is requested once more, by itself, which tells why. Others are not affected."""
     slot = '<template slot="error"><p>our words</p></template>'
     site.fragment("a", "<p>their words</p>", 404)
     site.fragment("b", "…", 404, type="text/plain")
@@ -84,8 +84,8 @@ def test_failure_of_one(site, browser):
 
 
 def test_cut(site, browser):
-    """After a stream that breaks off, the rest is asked for again, again by one request. That is
-    no retry, since something had come."""
+    """After a stream that breaks off, the rest is requested again, by one request. It does not
+    count as a retry, since something had arrived."""
     browser.open(site.page(elements(*NAMES, attributes="retries=0")))
     stream = site.stream()
     stream.send("a", "<p>a</p>")
@@ -114,7 +114,7 @@ def test_cut_before_anything_came(site, browser):
 
 
 def test_end_without_one(site, browser):
-    """The server is done and has not named it: it is not asked for again."""
+    """The server has ended without naming it: it is not requested again."""
     browser.open(site.page(elements("a", "b")))
     site.stream().send("b", "<p>b</p>")
     site.stream().end()
@@ -132,7 +132,8 @@ def test_server_without_streams(site, browser):
 
 
 def test_removed_meanwhile(site, browser):
-    """Who is gone is not filled, and not asked for again; when all are gone, the stream is too."""
+    """Removed elements are not filled, and not requested again; when all are removed, the stream is
+    closed."""
     browser.open(site.page(elements("a", "b", "c")))
     stream = site.stream()
     browser.script("""
@@ -164,7 +165,7 @@ def test_more_than_the_server_takes(site, browser):
 
 
 def test_lazy_ones(site, browser):
-    """Those that come into sight together share a request."""
+    """Those that become visible together share a request."""
     browser.open(site.page(elements("a", "b") +
                            '<br><img src="favicon.svg" width=10 height=3000 alt=""><br>' +
                            elements("c", "d", attributes="loading=lazy")))
@@ -216,7 +217,7 @@ def test_daemon_streams(api, browser, front):
 
 
 def test_daemon_streams_one_at_a_time(api, browser, front):
-    """No buffer on the way holds one back, and a failure is one of its own."""
+    """No buffer on the way holds one back, and a failure affects one only."""
     server = front()
     api.hold("x", "y", "z")
     api.answer("y", 500)
@@ -230,8 +231,8 @@ def test_daemon_streams_one_at_a_time(api, browser, front):
 
 
 def test_daemon_closed_to_streams(api, browser, front):
-    """The page shows all the same what is not in streams: each such fragment by a request of its
-    own, once the stream has said no."""
+    """The page still shows fragments that are not open to streams: each by a request of its own,
+    once the stream has rejected it."""
     server = front(extra='fragment "own/*" { source = "api" }')
     names = ["own/1", "x", "own/2"]
     browser.open(server.url)
