@@ -1,8 +1,8 @@
 """A slow API for the hostile run, as a process of its own. Prints its port.
 
 What it answers depends on the name: control/…, api/…, stale/… and uncached/… get
-`result for NAME`, after some time or none; big/… a large result; slow/… comes late; fail/… fails in
-one of many ways; odd/… is an answer that few would expect."""
+`result for NAME`, after some time or at once; big/… a large result; slow/… comes late; fail/… fails
+in one of many ways; odd/… gets an unusual answer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def result(name: str, delay: float = 0.0, more: bytes = b"") -> Answer:
 
 
 class Api(SlowApi):
-    """Remembers nothing of its calls, since they are very many."""
+    """Does not record its calls, since there are too many."""
 
     def _note(self, call: Call) -> None:
         pass

@@ -18,7 +18,7 @@ static inline uint64_t chance_next(struct chance *chance)
     return mixed ^ (mixed >> 31);
 }
 
-/* One of the n numbers from 0. */
+/* One of the n numbers from 0 to n - 1. */
 static inline unsigned chance_below(struct chance *chance, unsigned n)
 {
     return (unsigned)((chance_next(chance) >> 32) * n >> 32);
@@ -35,7 +35,7 @@ static inline bool chance_percent(struct chance *chance, unsigned percent)
     return chance_below(chance, 100) < percent;
 }
 
-/* From least to most, each magnitude as likely as any other. */
+/* From least to most, each order of magnitude with the same probability. */
 static inline unsigned chance_magnitude(struct chance *chance, unsigned least, unsigned most)
 {
     unsigned top = least;

@@ -1,4 +1,5 @@
-/* Prints names of one hash, for an attack on tables that hash with uthash's Jenkins and no seed.
+/* Prints names with the same hash, for an attack on tables that use uthash's Jenkins hash without a
+ * seed.
  *
  *     collide COUNT TARGET
  *
@@ -35,7 +36,7 @@ static void mix(struct state *s)
     HASH_JEN_MIX(s->a, s->b, s->c);
 }
 
-/* Each line undoes one of HASH_JEN_MIX's, the last one first. */
+/* Each line undoes one of HASH_JEN_MIX, the last one first. */
 static void unmix(struct state *s)
 {
     uint32_t a = s->a, b = s->b, c = s->c;
@@ -81,7 +82,7 @@ static void put_word(char *bytes, uint32_t word)
         bytes[i] = (char)(word >> 8 * i);
 }
 
-/* A pair of blocks that leads from one state to the other, which is to be mixed then. */
+/* A pair of blocks that leads from one state to the other, which is mixed then. */
 static void find_pair(struct chance *chance, const struct state *from, const struct state *to,
                       char *pair)
 {
@@ -108,7 +109,7 @@ static void find_pairs(uint32_t target)
     struct chance chance = {.state = target};
     struct state s = {0x9e3779b9u, 0x9e3779b9u, 0xfeedbeefu}; /* as HASH_JEN begins */
     for (size_t i = 0; i < PAIRS; i++) {
-        struct state next = {0, 0, target}; /* but for the last one, any state would do */
+        struct state next = {0, 0, target}; /* except for the last one, any state would do */
         unmix(&next);
         next.c -= (uint32_t)(PAIRS * PAIR); /* the length, which is added at the end */
         unmix(&next);

@@ -1,5 +1,5 @@
 /* Scripts are written from the inside out: a name, the variables of a request, its records, the
- * order of several requests' records, and last some damage to the bytes.
+ * order of several requests' records, and finally some damage to the bytes.
  */
 #include "grammar.h"
 
@@ -249,7 +249,7 @@ static void add_optional_params(struct writer *w, struct frames *params)
         add_param(w, params, "", "");
 }
 
-/* The method, mostly GET. Purges are few: each takes much. */
+/* The method, mostly GET. There are few purges, since each is expensive. */
 static const char *any_method(struct chance *chance)
 {
     static const char *const others[] = {"HEAD", "HEAD", "HEAD",    "PURGE",    "POST",
@@ -306,7 +306,7 @@ static void write_params(struct writer *w, bool greedy, const char *content_leng
 
 /* --- requests --- */
 
-/* A request as a front server sends it, but for a body that may not have its length. */
+/* A request as a front server sends it, except that the length of its body may be wrong. */
 static void add_request(struct writer *w, unsigned id, bool greedy)
 {
     static const unsigned char body[3000];
@@ -331,7 +331,7 @@ static void add_request(struct writer *w, unsigned id, bool greedy)
     free(params.data);
 }
 
-/* Variables of about so many bytes, which mean nothing. */
+/* About so many bytes of meaningless variables. */
 static void write_filler(struct writer *w, size_t len, struct frames *params)
 {
     char value[1000];
@@ -349,7 +349,7 @@ static void add_unfinished(struct writer *w, unsigned id)
     size_t len = chance_percent(chance, 30) ? max - 1200 : chance_magnitude(chance, 0, max * 2);
     write_params(w, false, chance_percent(chance, 30) ? "100" : "", &params);
     write_filler(w, len, &params);
-    if (chance_percent(chance, 10)) /* a pair that promises more than there is */
+    if (chance_percent(chance, 10)) /* a pair whose lengths exceed the stream */
         add_length(&params, chance_magnitude(chance, 1, INT32_MAX), true);
     add_begin(w, id, FCGI_RESPONDER, FCGI_KEEP_CONN);
     add_stream(w, FCGI_PARAMS, id, params.data, params.len, chance_percent(chance, 30));
@@ -378,7 +378,7 @@ static unsigned any_id(struct chance *chance)
                                       : odd[chance_below(chance, 5)];
 }
 
-/* A record of any type, of whatever request, with whatever content. */
+/* A record of any type, for any request, with any content. */
 static void add_stray(struct writer *w)
 {
     unsigned char content[400];
@@ -400,7 +400,7 @@ static void add_values(struct writer *w, unsigned type)
     free(pairs.data);
 }
 
-/* A header that does not tell the truth about what follows. */
+/* A header that does not match what follows. */
 static void add_broken(struct writer *w)
 {
     static const unsigned versions[] = {0, 2, 255};
@@ -558,6 +558,6 @@ void grammar_write(struct chance *chance, enum theme theme, size_t max_params, s
     }
     if (chance_percent(chance, 20))
         damage(chance, out);
-    if (chance_percent(chance, 20)) /* it ends anywhere */
+    if (chance_percent(chance, 20)) /* it is cut anywhere */
         out->len = chance_below(chance, (unsigned)out->len + 1);
 }

@@ -1,13 +1,12 @@
-/* Hostile front servers: many connections at once, each of which says what grammar.c makes up, and
- * reads, waits and leaves as it likes.
+/* Hostile front servers: many connections at once, each of which sends what grammar.c generates,
+ * and reads, waits and leaves at random.
  *
  *     hostile -s ADDRESS [-s ADDRESS]... [-c CONNECTIONS] [-d SECONDS] [-S SEED] [-p MAX_PARAMS]
  *
  * Ends after so many seconds, or on SIGTERM, and prints what it did as one line of JSON. What the
- * n-th connection says depends on the seed and n alone; how far it gets, and how its bytes are cut,
- * depends on time too.
- * Every record that comes back is checked. Exit status 1: one of them was not sound, or nobody
- * listened; what was wrong is on stderr.
+ * n-th connection sends depends only on the seed and n; how far it gets, and how its bytes are cut,
+ * depends on time too. Every record that is received is checked. Exit status 1: one of them was
+ * invalid, or nothing listened; stderr says what was wrong.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -49,7 +48,7 @@ enum ending {
 struct actor {
     int fd; /* -1: none */
     uint64_t number;
-    struct chance words;  /* for what is said */
+    struct chance words;  /* for what is sent */
     struct chance chance; /* for how: how often it is asked depends on time */
     enum theme theme;
     enum reading reading;
@@ -98,7 +97,7 @@ static void fail(const struct actor *actor, const char *why)
 
 /* --- beginning and end of a connection --- */
 
-/* The kernel's own way of closing, or a reset. */
+/* A normal close, or a reset. */
 static void actor_close(struct actor *actor, bool reset)
 {
     struct linger linger = {.l_onoff = 1};
@@ -169,7 +168,7 @@ static void actor_begin(struct actor *actor, uint64_t now)
     all.told.connections++;
 }
 
-/* --- what comes back --- */
+/* --- receiving --- */
 
 static void check_record(struct actor *actor, const unsigned char *bytes, const struct frame *frame)
 {
@@ -228,8 +227,9 @@ static bool actor_read(struct actor *actor, size_t most)
     if (len < 0)
         return errno == EAGAIN || errno == EINTR;
     if (len == 0) {
-        /* Of one who broke the rules, or does not read, the end may come anywhere. Others are cut
-         * only if unread answers take too much memory: the driver looks at that. */
+        /* A connection that broke the rules, or does not read, may be closed anywhere. Others are
+         * closed inside a record only if unread answers take too much memory: the driver checks
+         * that. */
         if (actor->in_len > 0 && actor->theme == THEME_SOUND && actor->reading == READ_ALL)
             all.told.cut++;
         return false;
@@ -240,9 +240,9 @@ static bool actor_read(struct actor *actor, size_t most)
     return true;
 }
 
-/* --- what is said --- */
+/* --- sending --- */
 
-/* False: there is nothing more to say now. Sound front servers use an id again only when it is
+/* False: there is nothing more to send now. Well-behaved front servers reuse an id only when it is
  * free. */
 static bool next_script(struct actor *actor)
 {
@@ -345,7 +345,7 @@ static void actor_run(struct actor *actor, uint32_t events)
                         (writes ? (uint32_t)EPOLLOUT : 0));
 }
 
-/* What only time brings. */
+/* What happens only with time. */
 static void actor_look(struct actor *actor, uint64_t now)
 {
     if (now >= actor->dies_ns) {
