@@ -55,7 +55,7 @@ class Problem(Exception):
 
 
 class DemoApi(SlowApi):
-    """Takes its time, as the APIs do for which workerless was made; says who called."""
+    """A slow API, such as workerless is made for; it prints its calls."""
 
     def _note(self, call: Call) -> None:
         super()._note(call)
@@ -72,7 +72,7 @@ class DemoApi(SlowApi):
 
 
 def settings():
-    """What the environment asks for: the front server's name and the port."""
+    """The settings in the environment: the front server's name and the port."""
     front = os.environ.get("FRONT") or "nginx"
     if front not in FRONTS:
         raise Problem(f"FRONT={front}: it must be {' or '.join(FRONTS)}")

@@ -1,4 +1,4 @@
-"""Runs `make demo`, fetches its three fragments, and ends it with Ctrl-C's signal.
+"""Runs `make demo`, fetches its three fragments, and ends it with the signal of Ctrl-C.
 
 For a system that has only what building and the demo need, so without pytest. Run it in the build
 directory."""
