@@ -1,5 +1,4 @@
-/* The config: any text is loaded, with its warnings, or refused with a reason, and nothing of it is
- * left behind. */
+/* The config: any text is loaded, with warnings, or rejected with a reason, and nothing leaks. */
 #include "conf/conf.h"
 
 #include <sys/mman.h>

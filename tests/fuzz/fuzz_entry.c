@@ -1,4 +1,4 @@
-/* The envelope: what decodes is whole, and what we make of it decodes to the same. */
+/* The envelope: what decodes is complete, and encodes and decodes to the same again. */
 #include "cache/entry.h"
 
 #include "fuzz.h"
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         entry_unref(entry);
     }
 
-    /* The input as a result: its first byte says where the type ends. */
+    /* The input as a result: its first byte tells where the type ends. */
     size_t type_len = size > 0 && data[0] < size ? data[0] : 0;
     struct slice type = {.data = bytes.data, .len = type_len};
     struct entry *made = entry_new(type, slice_from(bytes, type_len), 1732417847123, 60000, 840);

@@ -1,4 +1,4 @@
-/* The name-value codec, and what is made of its pairs: PARAMS as a request, GET_VALUES. */
+/* The name-value codec, and the uses of its pairs: PARAMS of a request, GET_VALUES. */
 #include "fastcgi/params.h"
 
 #include "fastcgi/values.h"
