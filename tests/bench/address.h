@@ -1,5 +1,5 @@
 /* Sockets of the bench programs, by the addresses that workerless takes: unix:PATH, tcp:HOST:PORT,
- * tcp:[V6]:PORT. Both functions end the program with a message if they can't.
+ * tcp:[V6]:PORT. Both functions end the program with a message if they fail.
  */
 #ifndef WORKERLESS_BENCH_ADDRESS_H
 #define WORKERLESS_BENCH_ADDRESS_H

@@ -1,4 +1,4 @@
-/* What came back for one request, and whether it is what the first one got.
+/* The answer to one request, and whether it equals the first answer.
  *
  * Heads may differ from answer to answer (Age counts), bodies must not.
  */
@@ -48,7 +48,7 @@ static inline bool answer_is_200(const struct answer *answer, size_t body_at)
 }
 
 /* Compares with the last good answer, `known`, which then becomes this one; the first good answer
- * is the one that all others are measured by. */
+ * is the one that all others are compared with. */
 static inline enum answer_verdict answer_check(const struct answer *answer, struct answer *known)
 {
     if (answer->len == known->len && answer->len > 0 &&

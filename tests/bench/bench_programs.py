@@ -27,7 +27,7 @@ end
 
 
 def fill(redis: Redis, prefix: str, count: int, body: bytes) -> None:
-    """Writes the body under so many keys: PREFIX00000000 and on."""
+    """Writes the body to so many keys: PREFIX00000000 and following."""
     redis.command("EVAL", FILL_SCRIPT, 0, prefix, count, body)
 
 
@@ -93,7 +93,7 @@ def command_line(name: str, address: str, mode: str, options: Dict[str, Any]) ->
 
 
 def run(command: List[str], timeout: float = 60) -> Result:
-    """Runs a program that prints its result; the exit status has to agree with that."""
+    """Runs a program that prints its result; the exit status has to agree."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=timeout * SLOWNESS, check=False)
     assert done.returncode in (0, 1), f"{Path(command[0]).name}: {done.stderr.decode()}"
@@ -112,7 +112,8 @@ def load(address: str, *, busy: bool = False, timeout: float = 60, **options) ->
 
 
 def latency(address: str, **options) -> Result:
-    """How soon answers follow that of the source; the options are the program's, by letter."""
+    """How soon answers follow the answer of the source; the options are the program's, by
+    letter."""
     return run(command_line("latency", address, "source", options))
 
 
@@ -138,8 +139,8 @@ def _start(command: List[str]) -> subprocess.Popen:
 
 
 class Streams:
-    """A context manager: inside of it the load generator has streams open, whose heads have come.
-    With r and K it can release their fragments."""
+    """A context manager: inside of it the load generator has open streams, whose heads have
+    arrived. With r and K it can release their fragments."""
 
     def __init__(self, address: str, **options) -> None:
         self._command = command_line("load", address, "streams", options)
@@ -166,8 +167,8 @@ class Streams:
 
 class Parked:
     """A context manager: inside of it the requests of a program are parked (or should be). It is
-    the load generator, unless told otherwise; its mode says what it does with them at the end.
-    `result` is there after it."""
+    the load generator by default; its mode decides what it does with them at the end. `result` is
+    there after it."""
 
     def __init__(self, address: str, *, name: str = "load", mode: str = "park",
                  **options) -> None:

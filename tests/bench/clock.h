@@ -1,4 +1,4 @@
-/* The clock that all the bench's stamps are of. */
+/* The clock of all time stamps of the bench. */
 #ifndef WORKERLESS_BENCH_CLOCK_H
 #define WORKERLESS_BENCH_CLOCK_H
 

@@ -1,6 +1,6 @@
 /* FastCGI messages that are built once and sent many times: only the request id is patched in.
  *
- * For the bench programs. They end on an error, so nothing here returns one.
+ * For the bench programs. They exit on an error, so nothing here returns one.
  */
 #ifndef WORKERLESS_BENCH_FRAMES_H
 #define WORKERLESS_BENCH_FRAMES_H
@@ -15,7 +15,7 @@
 /* The largest record: header, 65,535 bytes of content, 255 of padding. */
 #define FRAME_MAX (FCGI_HEADER_LEN + 65535 + 255)
 
-/* Content of one record as we cut it: what fits and needs no padding. */
+/* Content of one of our records: the most that needs no padding. */
 #define FRAME_CONTENT_MAX 65528
 
 struct frames { /* all zero: empty */
@@ -76,7 +76,8 @@ static inline void frames_add_record(struct frames *frames, int type, const void
     frames_append(frames, zeros, padding);
 }
 
-/* A whole stream: its content in as few records as it takes, and the empty record that ends it. */
+/* A complete stream: its content in as few records as possible, and the empty record that ends it.
+ * */
 static inline void frames_add_stream(struct frames *frames, int type, const void *content,
                                      size_t len)
 {
@@ -101,7 +102,7 @@ static inline void frames_copy(const struct frames *frames, unsigned char *out, 
     }
 }
 
-/* Looks at the record that begins at `bytes`; `frame` is set if it is there as a whole. */
+/* Looks at the record that begins at `bytes`; `frame` is set if it is complete. */
 static inline enum frame_found frame_read(const unsigned char *bytes, size_t len,
                                           struct frame *frame)
 {

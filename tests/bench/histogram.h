@@ -31,7 +31,7 @@ static inline void histogram_add(struct histogram *histogram, uint64_t ns)
         histogram->max = ns;
 }
 
-/* The time that `share` (0 to 1) of the values did not pass; 0 if there are none. */
+/* The time that `share` (0 to 1) of the values do not exceed; 0 if there are none. */
 static inline uint64_t histogram_percentile(const struct histogram *histogram, double share)
 {
     uint64_t wanted = (uint64_t)(share * (double)histogram->total + 0.5), seen = 0;

@@ -1,4 +1,4 @@
-/* How soon a parked request is answered once its result is there. One line of JSON tells.
+/* How soon a parked request is answered once its result is there. Prints one line of JSON.
  *
  *     source    every so often the next fragment is asked for at A, which calls us: the upstream.
  *               We answer each call after the delay.
@@ -10,8 +10,9 @@
  *                   SET -> A's answer
  *               The time runs from just before SET is sent until all of A's answer is there.
  *
- * All stamps are of one thread of one process, so they compare. It has little to do: it sleeps
- * between events, and each answer is small. Its own way out of that sleep counts as the daemon's.
+ * All time stamps are of one thread of one process, so they are comparable. It has little to do: it
+ * sleeps between events, and each answer is small. The time of its own wake-ups is counted as the
+ * daemon's.
  *
  * Exit status: 0 if nothing failed, 1 if something did, 2 if it could not run.
  */
@@ -35,7 +36,7 @@
 
 enum target_name { A, B, TARGETS };
 
-struct fragment { /* one that is asked for: what happened when; 0: not yet */
+struct fragment { /* one that is requested: what happened when; 0: not yet */
     uint64_t asked_ns, called_ns, caused_ns;
     struct answer answers[TARGETS];
     bool ended[TARGETS];
@@ -144,7 +145,7 @@ static void on_called(unsigned long number)
         ask(&targets[B], number);
 }
 
-/* Serves what comes until then. */
+/* Handles events until then. */
 static void serve_until(uint64_t until)
 {
     struct epoll_event events[EVENTS_MAX];
@@ -168,7 +169,7 @@ static bool all_answered(void)
     return true;
 }
 
-/* Answers the calls whose time has come. Returns when the next one is due. */
+/* Answers the calls that are due. Returns when the next one is due. */
 static uint64_t answer_calls(void)
 {
     while (queue_at < queue_end) {
@@ -199,7 +200,7 @@ static void run_source(void)
     }
 }
 
-/* Asks for all, and waits until A has read it. */
+/* Requests all, and waits until A has read that. */
 static void park_all(void)
 {
     static const char pair[] = "\x0f\0" FCGI_MPXS_CONNS;

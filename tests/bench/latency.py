@@ -1,12 +1,12 @@
 """How soon a parked request is answered once its result is there.
 
 Two rows are about what parking adds to the time of an HTTP source: from just before the source
-sends its answer until the whole of ours is there. The way to the source (looking for the fragment,
+sends its answer until ours is complete. The way to the source (looking for the fragment,
 taking its lease, the call) has rows of its own, without a goal. The others are about a request that
 is parked at one process, B, while another, A, has the lease of its fragment and both share a Redis.
 
-The program latency.c is the client, the source and who writes into Redis, all in one thread, so
-that one clock stamps all. Its requests come evenly, far from the most that the daemon can do.
+The program latency.c is the client, the source and the writer to Redis, all in one thread with one
+clock. Its requests come evenly, far below the maximum rate of the daemon.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from scenarios import verdict
 INTERVAL_US = 2000
 SOURCE_US = 20000       # what a call takes
 
-# Of leases so long none is renewed while something is measured.
+# Leases of this length are not renewed during a measurement.
 CONFIG = """
 cache {{ redis = "{redis}" lease = "10m" }}
 max_connection_requests = 65535
@@ -54,7 +54,7 @@ class Times:
 
 @dataclass
 class Measurement:
-    """Gives the figures of some rows at once."""
+    """Measures several rows at once."""
 
     measure: Callable[[], Result]
     rows: List[Times]

@@ -7,7 +7,7 @@
 #include "request.h"
 
 #define LOAD_IDS_MAX  65535
-#define LOAD_STALL_MS 10000 /* nothing came for so long: what is in flight is lost */
+#define LOAD_STALL_MS 10000 /* nothing arrived for so long: what is in flight is lost */
 
 struct load_options {
     const char *address; /* of the responder */
@@ -20,7 +20,7 @@ struct load_options {
     unsigned long keys;     /* the numbers in the path run from 0 to this, exclusive */
     unsigned long requests; /* how many to measure; 0: for `seconds` */
     double seconds, warm_up_seconds;
-    bool busy; /* look for answers again and again instead of sleeping until one comes */
+    bool busy; /* poll for answers instead of sleeping until one arrives */
 };
 
 /* All print their result, one line of JSON, and return the exit status: 0 if nothing failed. */

@@ -1,4 +1,4 @@
-"""Resident memory of the daemon: what parked requests cost, and what the memory cache takes."""
+"""Resident memory of the daemon: the cost of parked requests, and the size of the memory cache."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def settled_bytes(server: Server) -> int:
 
 @dataclass
 class HeldMemory:
-    """What some requests cost the daemon that are parked, or streams that are open."""
+    """The cost of parked requests, or of open streams, for the daemon."""
 
     title: str
     asked: int
@@ -110,7 +110,7 @@ def print_held(what: str, found: List[HeldMemory]) -> None:
 
 @dataclass
 class CacheMemory:
-    """What the memory cache takes once more was asked for than its bound lets it keep."""
+    """The size of the memory cache after more was requested than fits its limit."""
 
     title: str
     bound: int
@@ -130,8 +130,8 @@ def is_kept(connection: Connection, path: str) -> bool:
 
 
 def count_kept(daemon: Workerless, prefix: str, asked: int) -> int:
-    """How many of those that were asked for last, in the order of their numbers, are in memory.
-    Each question may change that by one, so few are asked."""
+    """How many of those that were requested last, in the order of their numbers, are in memory.
+    Each request may change that by one, so few are made."""
     low, high = 0, asked    # it is from this to that
     with Connection(daemon.address) as connection:
         while low < high:
@@ -163,13 +163,13 @@ def fill_one(tmp: Path, redis: Redis, mebibytes: int, stages: List[int]) -> List
 
 
 def too_many(size: int, bound: int) -> int:
-    """How many bodies of that size are far more than fit; what else an entry takes is hardly less
-    than 200 bytes."""
+    """How many bodies of that size are far more than fit; an entry takes at least about 200 bytes
+    more."""
     return 2 * bound // (size + 200)
 
 
 def fill_all(tmp: Path, quick: bool) -> List[CacheMemory]:
-    """The second daemon shows what the first one's change of sizes costs: holes between blocks."""
+    """The second daemon shows what the first one's change of sizes costs, by fragmentation."""
     mebibytes = 8 if quick else 64
     small, middle = 64, 10240
     with Redis(tmp) as redis:

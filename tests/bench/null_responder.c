@@ -1,11 +1,11 @@
-/* The yardstick: a FastCGI responder that does nothing but answer, with one constant.
+/* The reference: a FastCGI responder that only answers, with one constant.
  *
  *     read -> records: skip PARAMS and STDIN, at the end of STDIN copy the answer -> one write
  *
  * One thread on epoll. It keeps connections when asked to, takes any number of interleaved
  * requests, and answers all that one read brought with one write. It decodes no parameters, looks
- * nothing up and keeps no state of a request: what a responder costs above this, it costs for its
- * own work.
+ * nothing up and keeps no state of a request: any cost of a responder above this is for its own
+ * work.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -69,7 +69,7 @@ static void take_record(struct connection *connection, const struct frame *frame
     }
 }
 
-/* False if the bytes are no FastCGI. */
+/* False if the bytes are not FastCGI. */
 static bool take_records(struct connection *connection)
 {
     size_t at = 0;

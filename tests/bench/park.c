@@ -1,4 +1,4 @@
-/* C connections with R requests on each, for a fragment that does not come.
+/* C connections with R requests on each, for a fragment that does not arrive.
  *
  *     write all -> GET_VALUES on each connection, whose answer says that the peer has read what
  *     was before it -> "ready" on stdout -> wait for a line or the end of stdin -> count what came
@@ -12,8 +12,8 @@ static bool receive_exactly(int fd, unsigned char *bytes, size_t len)
     return recv(fd, bytes, len, MSG_WAITALL) == (ssize_t)len;
 }
 
-/* A connection on which everything was sent, once the peer has read it. False if something else
- * came than the answer to GET_VALUES, or nothing within the time that a stall takes. */
+/* A connection on which everything was sent, once the peer has read it. False if anything but the
+ * answer to GET_VALUES arrived, or nothing within the time of a stall. */
 static bool await_barrier(int fd)
 {
     unsigned char record[FRAME_MAX];
@@ -33,7 +33,7 @@ int load_open(const char *address, const unsigned char *out, size_t len)
     for (size_t at = 0; at < len;) {
         ssize_t sent = send(fd, out + at, len - at, MSG_NOSIGNAL);
         if (sent < 0)
-            break; /* the barrier will not come */
+            break; /* the barrier will not arrive */
         at += (size_t)sent;
     }
     return fd;

@@ -4,7 +4,8 @@ usually written in C, measured in turns.
     run.py [--quick] [--rounds N] [--seconds S] [--million]
 
 Rows of one table are measured in one run on one machine, one after the other and in changing order,
-several rounds; each figure is the median of its rounds. Only ratios mean something elsewhere:
+several rounds; each figure is the median of its rounds. Only ratios are comparable between
+machines:
 
     ratio    of the throughput to that of the first row, which the goal is about
     by CPU   the same by processor time a request: what the ratio would be if the responder alone

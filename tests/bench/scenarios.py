@@ -1,4 +1,4 @@
-"""Requests a second, of several who are measured by turns, as tables."""
+"""Requests per second of several responders, measured in turns, as tables."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ http {
 
 @dataclass
 class Contender:
-    """One row: who is asked, how, and what the rounds gave."""
+    """One row: the responder, the load, and the results of the rounds."""
 
     name: str
     measure: Callable[[], Result]   # one round
@@ -83,7 +83,7 @@ class Contender:
 
 @dataclass
 class Scenario:
-    """One table: the first contender is the measure of the others."""
+    """One table: the others are compared with the first contender."""
 
     title: str
     contenders: List[Contender]
@@ -104,13 +104,13 @@ def processor_seconds(servers: List[Server]) -> float:
 
 def at_socket(server, connections: int, in_flight: int, seconds: float, *,
               busy: bool = False, many: bool = False) -> Callable[[], Result]:
-    """Asks for one fragment all the time, or for many by turns."""
+    """Requests one fragment all the time, or many in turns."""
     return lambda: load(server.address, c=connections, m=in_flight, d=seconds, w=WARM_UP_SECONDS,
                         u=MANY_PATH if many else PATH, k=MANY if many else 1, busy=busy)
 
 
 def by_wrk(url: str, seconds: float) -> Callable[[], Result]:
-    """wrk as the browsers; its output as a result of the load generator."""
+    """wrk instead of browsers; its output in the form of the load generator."""
     def measure() -> Result:
         done = subprocess.run(
             [need("wrk"), "-t1", "-c32", f"-d{max(1, round(seconds))}s", "--latency", url],
@@ -170,7 +170,7 @@ def nginx_in_front(tmp: Path, daemon: Workerless, null: NullResponder) -> Nginx:
 
 
 def scenarios(tmp: Path, enter: Callable, seconds: float) -> List[Scenario]:
-    """Starts all contenders and says who is measured against whom."""
+    """Starts all contenders and returns which ones are compared."""
     redis = enter(Redis(tmp))
     daemon = enter(Workerless(tmp, CONFIG.format(redis="", cache="")))
     answer = cached_answer(tmp, daemon)
@@ -230,7 +230,7 @@ def scenarios(tmp: Path, enter: Callable, seconds: float) -> List[Scenario]:
 
 
 def run_rounds(found: List[Scenario], rounds: int) -> None:
-    """All scenarios by turns; every other round in the opposite order, against drift."""
+    """All scenarios in turns; every other round in the opposite order, against drift."""
     for number in range(rounds):
         for scenario in found:
             turn = scenario.contenders[::-1] if number % 2 else scenario.contenders

@@ -33,7 +33,7 @@ static bool *told;         /* by stream: the present event has come */
 static char expected[512]; /* the content of the record that is the present event; "": none */
 static uint64_t released_ns;
 static unsigned long awaited, good, bad; /* heads, or events */
-static bool broken; /* something is wrong, and nothing is waited for any more */
+static bool broken;                      /* something failed, and nothing is awaited any more */
 static struct histogram latencies;
 
 static void open_all(const struct request *request)
@@ -110,7 +110,7 @@ static void receive(size_t number)
     memmove(connection->in, connection->in + at, connection->in_len);
 }
 
-/* Until all that is awaited has come, or nothing comes for long; what is still awaited is lost. */
+/* Runs until everything awaited has arrived, or nothing arrives for long; the rest is lost. */
 static void await_all(void)
 {
     struct epoll_event events[EVENTS_MAX];

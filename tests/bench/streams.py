@@ -1,10 +1,10 @@
-"""Many fragments down one response: what 5,000 such streams of 10 fragments cost the daemon, and
+"""Many fragments in one response: what 5,000 such streams of 10 fragments cost the daemon, and
 whether one that is not read delays the others.
 
 A fragment of them all is released by a value that is written into Redis; a stream has its event
 when the program has read it. The one that is not read was sent a large fragment before, so that its
-socket is full, and waits for the one that is released as well. In other rounds, by turns and on the
-same streams, it has read that: all else is equal.
+socket is full, and waits for the one that is released as well. In other rounds, in turns and on the
+same streams, it has read that; everything else is equal.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@
  *     ask all, GET_VALUES on each connection -> its answer says that the responder has read what
  *     was before it -> "ready" on stdout -> wait for a line or the end of stdin -> SET -> answers
  *
- * With `busy` it does not sleep while it waits. To wake a sleeper is work, and the responder's:
- * behind a generator that is faster than the responder, every write would have to pay for it, and
- * behind one that is slower, hardly any. So only a busy one treats a fast and a slow one alike.
+ * With `busy` it does not sleep while it waits. Waking a sleeping process is work for the
+ * responder: with a generator that is faster than the responder, every write would pay for it, and
+ * with a slower one, hardly any. So only a busy generator treats fast and slow responders alike.
  */
 #include "load.h"
 

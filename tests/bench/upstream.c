@@ -20,7 +20,7 @@ static unsigned long number_count;
 static upstream_called_fn *on_called;
 static int *callers; /* by number: the descriptor of the first call; -1: none yet */
 
-/* By descriptor: what has come of a head; NULL if it is none of ours. */
+/* By descriptor: what has arrived of a head; NULL if it is not one of ours. */
 static struct head {
     size_t len;
     char text[HEAD_MAX + 1];
@@ -66,7 +66,7 @@ static void close_one(int fd)
     heads[fd] = NULL;
 }
 
-/* Small enough to be taken whole; if the caller has gone, the daemon's answer tells. */
+/* Small enough for one send; if the caller has closed, the daemon's answer shows it. */
 static void answer(int fd)
 {
     (void)!send(fd, answer_text, sizeof answer_text - 1, MSG_NOSIGNAL);
