@@ -1,12 +1,12 @@
 /* How soon a parked request is answered once its result is there. Prints one line of JSON.
  *
- *     source    every so often the next fragment is asked for at A, which calls us: the upstream.
+ *     source    at intervals the next fragment is requested from A, which calls us: the upstream.
  *               We answer each call after the delay.
  *                   ask A -> call comes (-> ask B) ... delay ... answer the call -> A's, B's answer
  *               A's time runs from just before the call is answered until all of A's answer is
  *               there; B's (it shares A's Redis and waits for what A stores) until all of B's is.
- *     written   all fragments are asked for at A, and do not come; "ready" on stdout; after a line
- *               or the end of stdin each is written into Redis, one after the other.
+ *     written   all fragments are requested from A, and wait; "ready" on stdout; after a line or
+ *               the end of stdin each is written to Redis, one after the other.
  *                   SET -> A's answer
  *               The time runs from just before SET is sent until all of A's answer is there.
  *
