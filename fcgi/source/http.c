@@ -27,6 +27,7 @@
 #include "base/timeout.h"
 #include "render/text.h"
 #include "source/body.h"
+#include "source/forward.h"
 #include "source/http_multi.h"
 #include "source/http_options.h"
 #include "source/http_transfer.h"
@@ -326,9 +327,12 @@ static struct source *http_create(struct ev_loop *loop, const struct source_sett
 static struct http_request request_of(const struct http_settings *settings,
                                       const struct source_request *request, const char **refusal)
 {
-    struct http_request sent = {.url = url_expand(settings->url, request),
-                                .request_id = request->request_id,
+    struct http_request sent = {.request_id = request->request_id,
                                 .traceparent = request->traceparent};
+    enum forward_result result = forward_fields(settings->url, request, &sent.fields, refusal);
+    if (result == FORWARD_REFUSED || result == FORWARD_NO_MEMORY)
+        return sent;
+    sent.url = url_expand(settings->url, request);
     if (sent.url && url_has_dot_segment(sent.url))
         *refusal = "a value of the request would make \".\" or \"..\" a part of the path";
     if (settings->method == METHOD_POST)

@@ -28,8 +28,8 @@ const struct option http_options[HTTP_OPTIONS] = {
      .help =
          "URL to call, http or https. {name} is replaced by the fragment's name, {rest} by what "
          "the * of its route matches, {query} by all query inputs in vary, {query:NAME}, "
-         "{language}, {host} and {header:NAME} by one input; all are percent-encoded. Query "
-         "inputs that it does not name are appended."},
+         "{language}, {host} and {header:NAME} by one input; all are percent-encoded. Inputs "
+         "that it does not name are appended as a query, or sent as headers."},
     {"socket", OPTION_STRING, OPTION_AT(struct http_settings, socket), .preset = "",
      .check = check_socket,
      .help = "Path of a unix socket to call through; the host of the url is then only a name that "

@@ -199,10 +199,58 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     return NULL;
 }
 
+/* --- headers --- */
+
+/* Whether one of the fields, which are lines, has the name of the header. */
+static bool has_field(const char *fields, const char *header)
+{
+    size_t len = strcspn(header, ":;");
+    for (const char *line = fields; *line; line += strcspn(line, "\n") + 1)
+        if (strcspn(line, ":;") == len && strncasecmp(line, header, len) == 0)
+            return true;
+    return false;
+}
+
+/* Appends a copy of the line. Returns false when out of memory. */
+static bool append_line(struct curl_slist **headers, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*headers, line);
+    if (longer)
+        *headers = longer;
+    return longer != NULL;
+}
+
+/* Makes a list for the request: the headers that the fields do not replace, and the fields, which
+ * are cut into lines. Returns false when out of memory. */
+static bool set_fields(struct http_transfer *transfer, char *fields)
+{
+    bool ok = true;
+    for (const struct curl_slist *own = transfer->own_headers; ok && own; own = own->next)
+        ok = has_field(fields, own->data) || append_line(&transfer->headers, own->data);
+    for (char *line = fields, *end; ok && *line; line = end + 1) {
+        end = line + strcspn(line, "\n");
+        *end = '\0';
+        ok = append_line(&transfer->headers, line);
+    }
+    return ok;
+}
+
+static void drop_fields(struct http_transfer *transfer)
+{
+    if (!transfer->headers)
+        return;
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->own_headers);
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+}
+
+/* --- a call --- */
+
 void http_request_free(struct http_request *request)
 {
     free(request->url);
     free(request->body);
+    free(request->fields);
     *request = (struct http_request){0};
 }
 
@@ -232,6 +280,8 @@ static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *tr
     CURLcode code = url ? curl_easy_setopt(transfer->easy, CURLOPT_URL, url) : CURLE_OUT_OF_MEMORY;
     if (!code)
         code = go_elsewhere(transfers, transfer, elsewhere);
+    if (!code && transfer->headers && !elsewhere)
+        code = curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
     if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
         code = CURLE_OUT_OF_MEMORY;
     return code;
@@ -266,6 +316,9 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
     trace_write_parent(request.traceparent, &transfers->random, transfer->traceparent);
     *code = transfer->settings->method == METHOD_POST && !request.body ? CURLE_OUT_OF_MEMORY
                                                                        : set_method(transfer);
+    if (!*code && request.fields && !set_fields(transfer, request.fields))
+        *code = CURLE_OUT_OF_MEMORY;
+    free(request.fields);
     if (*code)
         free(request.url);
     else
@@ -284,6 +337,7 @@ void http_transfer_stop(struct http_transfers *transfers, struct http_transfer *
 void http_transfer_give_back(struct http_transfers *transfers, struct http_transfer *transfer)
 {
     buffer_free(&transfer->body);
+    drop_fields(transfer);
     free(transfer->url);
     transfer->url = NULL;
     free(transfer->sent);
@@ -377,15 +431,6 @@ bool http_transfer_redirected(struct http_transfers *transfers, struct http_tran
 }
 
 /* --- all of a source --- */
-
-/* Returns false when out of memory. */
-static bool append_line(struct curl_slist **list, const char *line)
-{
-    struct curl_slist *longer = line ? curl_slist_append(*list, line) : NULL;
-    if (longer)
-        *list = longer;
-    return longer != NULL;
-}
 
 static bool append_header(struct curl_slist **list, struct slice name, struct slice value)
 {

@@ -25,6 +25,9 @@ struct http_request {
     char *body; /* of a POST, likewise */
     size_t body_len;
     struct slice request_id, traceparent; /* see trace.h; borrowed */
+    /* Header fields, as forward_fields writes them, or NULL. They replace headers of the source
+     * that have the same name, and go only to the scheme, host and port of the source's url. */
+    char *fields;
 };
 
 struct http_transfer {
@@ -40,6 +43,8 @@ struct http_transfer {
     unsigned redirects; /* followed so far */
     char request_id[TRACE_ID_ROOM], traceparent[TRACE_PARENT_ROOM];
     struct curl_slist own_headers[2]; /* the two above, before those of the source */
+    struct curl_slist
+        *headers;   /* owned: own_headers with inputs of the request; NULL: it has none */
     bool elsewhere; /* the url is that of another host: none of our secrets are for it */
     struct http_transfer *next; /* in the list of idle transfers */
     char error[CURL_ERROR_SIZE];

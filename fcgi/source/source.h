@@ -107,6 +107,8 @@ struct source;
 struct source_call;
 struct source_guard;
 
+#define SOURCE_WHY_ROOM 300
+
 /* Members that may be NULL say what that means. The functions work as those of the same name
  * below. A type need not limit or queue its calls: guard.h does that for every type. */
 struct source_type {

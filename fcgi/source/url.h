@@ -19,10 +19,11 @@ bool url_is_https(const char *url);
 /* The url for the request. Values are percent-encoded: unreserved bytes (RFC 3986 section 2.3)
  * stay, and '/' in {name} and {rest}; all others become %XX.
  *
- * In the query, a pair (what is between two &) disappears with its ? or & if it is {query} and there
- * is no query input for it, or if it is KEY={...} and that input is absent. In any other place an
- * absent input is empty. If the template has no {query}, the query inputs that it does not name are
- * appended: NAME=VALUE with & between, in the order of `vary`, without those that are absent.
+ * In the query, a pair (what is between two &) disappears with its ? or & if it is {query} and
+ * there is no query input for it, or if it is KEY={...} and that input is absent. In any other
+ * place an absent input is empty. If the template has no {query}, the query inputs that it does
+ * not name are appended: NAME=VALUE with & between, in the order of `vary`, without those that are
+ * absent.
  *
  * Returns a terminated string that the caller frees, or NULL when out of memory. */
 char *url_expand(const char *template, const struct source_request *request);

@@ -381,6 +381,13 @@ void upstream_release(struct upstream *upstream)
     pthread_mutex_unlock(&upstream->lock);
 }
 
+void upstream_latest(struct upstream *upstream, char *head, size_t room)
+{
+    pthread_mutex_lock(&upstream->lock);
+    snprintf(head, room, "%s", upstream->latest_head);
+    pthread_mutex_unlock(&upstream->lock);
+}
+
 bool upstream_saw(struct upstream *upstream, const char *text)
 {
     pthread_mutex_lock(&upstream->lock);

@@ -4,6 +4,7 @@
 #define WORKERLESS_TESTS_UNIT_UPSTREAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct upstream;
 
@@ -27,6 +28,9 @@ unsigned upstream_held(struct upstream *upstream);
 
 /* Releases all that is or will be held. */
 void upstream_release(struct upstream *upstream);
+
+/* The head of the latest request as it came, terminated, and cut to the room. */
+void upstream_latest(struct upstream *upstream, char *head, size_t room);
 
 /* Whether the head of the latest request has the text in it. */
 bool upstream_saw(struct upstream *upstream, const char *text);

@@ -1,0 +1,186 @@
+/* Inputs as header fields. The values come from strangers, and none may end its field or, in a
+ * Cookie, its pair. Such values are rejected when the request arrives; this does not rely on it. */
+#include "source/forward.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buffer.h"
+#include "source/template.h"
+
+/* --- the fields of one request --- */
+
+static bool append(struct buffer *fields, struct slice text)
+{
+    return buffer_append(fields, text.data, text.len, SIZE_MAX);
+}
+
+static bool append_field(struct buffer *fields, struct slice name, struct slice value)
+{
+    value = slice_trim(value); /* curl would drop a field that has only blanks */
+    return append(fields, name) && append(fields, value.len > 0 ? SLICE(": ") : SLICE(";")) &&
+           append(fields, value) && append(fields, SLICE("\n"));
+}
+
+/* The name of the field; empty for an input that is in the url. */
+static struct slice field_of(const struct input *input)
+{
+    switch (input->kind) {
+    case INPUT_QUERY:
+        break;
+    case INPUT_COOKIE:
+        return SLICE("Cookie");
+    case INPUT_HEADER:
+        return input->name;
+    case INPUT_LANGUAGE:
+        return SLICE("Accept-Language");
+    case INPUT_HOST:
+        return SLICE("X-Forwarded-Host");
+    }
+    return SLICE("");
+}
+
+/* Returns NULL, or why the value can't be sent. RFC 9110 section 5.5 allows no control characters
+ * but tabs, RFC 6265 section 4.2.1 separates cookies by semicolons. */
+static const char *refuse(const struct input *input, struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char byte = (unsigned char)value.data[i];
+        if ((byte < ' ' && byte != '\t') || byte == 0x7f)
+            return "a cookie or header of the request has a control character in its value";
+        if (byte == ';' && input->kind == INPUT_COOKIE)
+            return "a cookie of the request has a semicolon in its value";
+    }
+    return NULL;
+}
+
+/* Returns the next input that is there and becomes (a part of) a field; NULL at the end. */
+static const struct input *next_field(const char *url_template, struct inputs_reader *reader,
+                                      struct slice *value)
+{
+    const struct input *input;
+    while ((input = inputs_next(reader, value)))
+        if (input->kind != INPUT_QUERY && value->data && !template_names(url_template, input))
+            return input;
+    return NULL;
+}
+
+static bool append_cookies(struct buffer *fields, const char *url_template, struct inputs inputs)
+{
+    struct inputs_reader reader = inputs_read(inputs);
+    const struct input *input;
+    struct slice value;
+    bool ok = true, any = false;
+    while (ok && (input = next_field(url_template, &reader, &value))) {
+        if (input->kind != INPUT_COOKIE)
+            continue;
+        ok = append(fields, any ? SLICE("; ") : SLICE("Cookie: ")) && append(fields, input->name) &&
+             append(fields, SLICE("=")) && append(fields, value);
+        any = true;
+    }
+    return ok && (!any || append(fields, SLICE("\n")));
+}
+
+static bool append_others(struct buffer *fields, const char *url_template, struct inputs inputs)
+{
+    struct inputs_reader reader = inputs_read(inputs);
+    const struct input *input;
+    struct slice value;
+    bool ok = true;
+    while (ok && (input = next_field(url_template, &reader, &value)))
+        ok = input->kind == INPUT_COOKIE || append_field(fields, field_of(input), value);
+    return ok;
+}
+
+enum forward_result forward_fields(const char *url_template, const struct source_request *request,
+                                   char **fields, const char **why)
+{
+    struct inputs_reader reader = inputs_read(request->inputs);
+    const struct input *input;
+    struct slice value;
+    size_t count = 0;
+    for (; (input = next_field(url_template, &reader, &value)); count++)
+        if ((*why = refuse(input, value)))
+            return FORWARD_REFUSED;
+    if (count == 0)
+        return FORWARD_NOTHING;
+    struct buffer buffer = {0};
+    if (append_cookies(&buffer, url_template, request->inputs) &&
+        append_others(&buffer, url_template, request->inputs) &&
+        append(&buffer, (struct slice){.data = "", .len = 1})) {
+        *fields = buffer.data;
+        return FORWARD_FIELDS;
+    }
+    buffer_free(&buffer);
+    return FORWARD_NO_MEMORY;
+}
+
+/* --- checks at start --- */
+
+static bool varies_on(const struct vary *vary, const struct template_part *part)
+{
+    for (size_t i = 0; i < vary->count; i++)
+        if (template_is(part, &vary->inputs[i]))
+            return true;
+    return false;
+}
+
+/* Every input that the url names is in vary. */
+static bool check_url_inputs(const char *url_template, const struct vary *vary,
+                             char why[SOURCE_WHY_ROOM])
+{
+    struct slice rest = slice_of(url_template);
+    struct template_part part;
+    while (template_next(&rest, &part)) {
+        if (part.kind != TEMPLATE_INPUT || varies_on(vary, &part))
+            continue;
+        bool language = part.input.kind == INPUT_LANGUAGE;
+        int shown = part.text.len < 82 ? (int)part.text.len - 2 : 80;
+        snprintf(why, SOURCE_WHY_ROOM, "whose url has {%.*s}; add \"%.*s%s\" to its vary", shown,
+                 part.text.data + 1, shown, part.text.data + 1, language ? ":TAGS" : "");
+        return false;
+    }
+    return true;
+}
+
+/* No earlier input becomes the same field, unless both are cookies. */
+static bool check_once(const char *url_template, const struct vary *vary, size_t number,
+                       char why[SOURCE_WHY_ROOM])
+{
+    struct slice field = field_of(&vary->inputs[number]);
+    if (vary->inputs[number].kind == INPUT_COOKIE)
+        return true;
+    for (size_t i = 0; field.len > 0 && i < number; i++) {
+        if (!slice_equal_nocase(field, field_of(&vary->inputs[i])) ||
+            template_names(url_template, &vary->inputs[i]))
+            continue;
+        snprintf(why, SOURCE_WHY_ROOM,
+                 "to which two inputs would be sent as the header \"%.*s\"; remove one from its "
+                 "vary",
+                 field.len < 80 ? (int)field.len : 80, field.data);
+        return false;
+    }
+    return true;
+}
+
+bool forward_check(const char *url_template, const struct source_rules *rules,
+                   char why[SOURCE_WHY_ROOM])
+{
+    const struct vary *vary = &rules->vary;
+    bool ok = check_url_inputs(url_template, vary, why);
+    for (size_t i = 0; ok && i < vary->count; i++)
+        ok = template_names(url_template, &vary->inputs[i]) ||
+             check_once(url_template, vary, i, why);
+    return ok;
+}
+
+bool forward_uses_field(const char *url_template, const struct source_rules *rules,
+                        struct slice name)
+{
+    for (size_t i = 0; i < rules->vary.count; i++) {
+        const struct input *input = &rules->vary.inputs[i];
+        if (slice_equal_nocase(field_of(input), name) && !template_names(url_template, input))
+            return true;
+    }
+    return false;
+}
