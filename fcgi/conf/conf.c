@@ -427,21 +427,35 @@ static void check_reached(const struct builder *builder, const struct place *pla
     }
 }
 
-/* Each name gets an entry and a call of its own, although all results are equal. This may be
- * intended: one page that says "not yet" for a part of a site. */
-static void warn_of_source(const struct builder *builder, const struct place *place)
+/* Checks whether the route fits its source, and warns if every name gets the same result, although
+ * that may be intended: one page that says "not yet" for a part of a site. */
+static void check_use(const struct builder *builder, const struct place *place)
 {
+    const struct route *route = place->target;
     const struct value *value = given(place, "source");
     const struct place *found = value ? find_title(builder, SECTION_SOURCE, value->text) : NULL;
-    const char *option = found && found->type ? source_lacks_name(found->target) : NULL;
-    char pattern[QUOTE_ROOM], source[QUOTE_ROOM];
-    if (!option || !strchr(place->section->title, '*'))
+    bool has_star = strchr(place->section->title, '*') != NULL;
+    int line = place->section->line;
+    char pattern[QUOTE_ROOM], source[QUOTE_ROOM], called[2 * QUOTE_ROOM], why[SOURCE_WHY_ROOM];
+    if (!found || !found->type)
         return;
-    problems_warn(builder->problems, place->section->line,
-                  "every name of %s gets the same result, since the %s of source %s has no "
-                  "{name}; add it in line %d, where the name belongs",
-                  problem_quote(pattern, place->section->title), option,
-                  problem_quote(source, value->text), line_of(found, option));
+    problem_quote(pattern, place->section->title);
+    problem_quote(source, value->text);
+    if (!source_check_rules(found->target, &route->recipe.rules, why))
+        problems_add(builder->problems, line, "%s uses source %s, %s", call(place, called), source,
+                     why);
+    const char *option = source_lacks_name(found->target);
+    if (has_star && option)
+        problems_warn(builder->problems, line,
+                      "every name of %s gets the same result, since the %s of source %s has no "
+                      "{name}; add it in line %d, where the name belongs",
+                      pattern, option, source, line_of(found, option));
+    option = source_uses_rest(found->target);
+    if (!has_star && option)
+        problems_warn(builder->problems, line,
+                      "{rest} in the %s of source %s is empty for %s, which has no *; use {name} "
+                      "in line %d, or another source",
+                      option, source, pattern, line_of(found, option));
 }
 
 /* Warns of settings that are allowed but usually not intended. */
@@ -453,7 +467,6 @@ static void warn_of_fragment(const struct builder *builder, const struct place *
     const struct value *stale_error = sound(place, "stale_error");
     const char *prefix = &ROUTE_URL_PREFIX[1];
     char called[2 * QUOTE_ROOM], quote[QUOTE_ROOM], other[QUOTE_ROOM];
-    warn_of_source(builder, place);
     if (strncmp(route->pattern, prefix, strlen(prefix)) == 0) {
         const char *name = route->pattern + strlen(prefix);
         problems_warn(builder->problems, place->section->line,
@@ -530,8 +543,10 @@ static void build_fragment(struct builder *builder, struct place *place)
     build_freshness(builder, place);
     read_fallback(builder, place, &route->fallback);
     build_vary(builder, place);
-    if (!wrong)
-        warn_of_fragment(builder, place);
+    if (wrong)
+        return;
+    check_use(builder, place);
+    warn_of_fragment(builder, place);
 }
 
 /* If the document was not parsed to its end, only its values are checked: what is missing may be in

@@ -2,10 +2,12 @@
 #include "source/http_options.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
 #include "source/body.h"
+#include "source/forward.h"
 #include "source/http.h"
 #include "source/http_features.h"
 #include "source/http_headers.h"
@@ -136,6 +138,30 @@ const char *http_lacks_name(const struct source_settings *settings)
                     template_has(http->url, TEMPLATE_REST) ||
                     (http_is_set(http->body) && body_has_name(http->body));
     return has_name ? NULL : "url";
+}
+
+const char *http_uses_rest(const struct source_settings *settings)
+{
+    const char *url = ((const struct http_settings *)settings)->url;
+    return url && template_has(url, TEMPLATE_REST) ? "url" : NULL;
+}
+
+bool http_check_rules(const struct source_settings *common, const struct source_rules *rules,
+                      char why[SOURCE_WHY_ROOM])
+{
+    const struct http_settings *settings = (const struct http_settings *)common;
+    if (!settings->url)
+        return true; /* which is reported for the source */
+    for (size_t i = 0; i < settings->header_count; i++) {
+        struct slice name = http_header_name(settings->headers[i]);
+        if (!forward_uses_field(settings->url, rules, name))
+            continue;
+        snprintf(why, SOURCE_WHY_ROOM,
+                 "whose headers have %.*s, which an input is sent as, too; remove one of them",
+                 name.len < 80 ? (int)name.len : 80, name.data);
+        return false;
+    }
+    return forward_check(settings->url, rules, why);
 }
 
 size_t http_descriptors(const struct source_settings *settings)

@@ -16,6 +16,9 @@ struct slice http_body_type(const struct http_settings *settings);
 /* These are members of source_type_http, where source.h explains them. */
 const char *http_check(const struct source_settings *settings, const char **option);
 const char *http_lacks_name(const struct source_settings *settings);
+const char *http_uses_rest(const struct source_settings *settings);
+bool http_check_rules(const struct source_settings *settings, const struct source_rules *rules,
+                      char why[SOURCE_WHY_ROOM]);
 size_t http_descriptors(const struct source_settings *settings);
 double http_timeout(const struct source_settings *settings);
 

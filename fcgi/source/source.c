@@ -23,6 +23,17 @@ const char *source_lacks_name(const struct source_settings *settings)
     return settings->type->lacks_name ? settings->type->lacks_name(settings) : NULL;
 }
 
+const char *source_uses_rest(const struct source_settings *settings)
+{
+    return settings->type->uses_rest ? settings->type->uses_rest(settings) : NULL;
+}
+
+bool source_check_rules(const struct source_settings *settings, const struct source_rules *rules,
+                        char why[SOURCE_WHY_ROOM])
+{
+    return !settings->type->check_rules || settings->type->check_rules(settings, rules, why);
+}
+
 size_t source_descriptors(const struct source_settings *settings)
 {
     return settings->type->descriptors ? settings->type->descriptors(settings) : 0;

@@ -119,7 +119,10 @@ struct source_type {
     size_t option_count;
     const char *(*check)(const struct source_settings *settings, const char **option); /* or NULL */
     const char *(*lacks_name)(const struct source_settings *settings); /* NULL: no source does */
-    size_t (*descriptors)(const struct source_settings *settings);     /* NULL: it needs none */
+    const char *(*uses_rest)(const struct source_settings *settings);  /* NULL: no source does */
+    bool (*check_rules)(const struct source_settings *settings, const struct source_rules *rules,
+                        char why[SOURCE_WHY_ROOM]);                /* NULL: any rules will do */
+    size_t (*descriptors)(const struct source_settings *settings); /* NULL: it needs none */
     /* The time limit of a call in seconds, of which it may be queued; NULL: there is none. */
     double (*timeout)(const struct source_settings *settings);
     struct source *(*create)(struct ev_loop *loop, const struct source_settings *settings);
@@ -151,9 +154,17 @@ const struct source_type *source_type_find(const char *name);
  * or an error message for the user, and sets *option to the name of the option at fault. */
 const char *source_check(const struct source_settings *settings, const char **option);
 
-/* The option that could contain {name} but does not, so that every fragment gets the same result;
- * NULL if results depend on the fragment's name. */
+/* The option that could contain {name} or {rest} but does not, so that every fragment gets the same
+ * result; NULL if results depend on the fragment's name. */
 const char *source_lacks_name(const struct source_settings *settings);
+
+/* The option that has {rest}, which is empty for a route without a *; NULL if none has. */
+const char *source_uses_rest(const struct source_settings *settings);
+
+/* Whether a route with these rules can use the source. If not, writes `why`, which completes a
+ * sentence that begins with the route and the source. */
+bool source_check_rules(const struct source_settings *settings, const struct source_rules *rules,
+                        char why[SOURCE_WHY_ROOM]);
 
 /* The maximum number of descriptors that the source has open at a time. */
 size_t source_descriptors(const struct source_settings *settings);

@@ -413,6 +413,48 @@ static void test_bad_syntax(void **state)
 
 #define HTTP "source \"api\" { type = http url = \"http://h/{name}\" }\n"
 
+/* Placeholders of a url, and the routes that use it. */
+static void test_urls(void **state)
+{
+    static const struct bad cases[] = {
+        {"source api {\n type = http\n url = \"http://h/{nmae}\"\n}\nfragment a { source = api }",
+         "3: source \"api\": url has {nmae}, which has no meaning (did you mean {name}?); "
+         "there are {name}, {rest}, {query}, {query:NAME}, {language}, {host} and {header:NAME}"},
+        {"source api { type = http url = \"http://h/{name\" }\nfragment a { source = api }",
+         "1: source \"api\": url has a { without its }; if you mean the character itself, write "
+         "%7B"},
+        {"source api { type = http url = \"http://h/{cookie:sid}\" }\nfragment a { source = api }",
+         "1: source \"api\": url must not have {cookie:sid}, since urls are logged; if it is in "
+         "vary and not in the url, it is sent as a header"},
+        {"source api { type = http url = \"http://h/{name}?c={query:city}\" }\n"
+         "fragment \"weather\" {\n source = api\n}\nfragment \"news/*\" { source = api }\n",
+         "2: fragment \"weather\" uses source \"api\", whose url has {query:city}; add "
+         "\"query:city\" to its vary\n"
+         "5: fragment \"news/*\" uses source \"api\", whose url has {query:city}; add "
+         "\"query:city\" to its vary"},
+        {"fragment a { source = api }\n"
+         "source api { type = http url = \"http://h/{language}?{query}\" }\n",
+         "1: fragment \"a\" uses source \"api\", whose url has {language}; add "
+         "\"language:TAGS\" to its vary"},
+        {"source api { type = http url = \"http://h/{language}/{rest}?c={query:city}\" headers = "
+         "{\"Authorization: Bearer x\"} }\n"
+         "fragment \"a/*\" {\n source = api\n vary = {\"query:city\", \"language:en,de\"}\n}\n"
+         "fragment \"b/*\" {\n source = api\n vary = {\"query:city\", \"header:X-Cur\"}\n}\n"
+         "fragment \"c/*\" {\n source = api\n vary = {\"query:city\", \"language:en\", "
+         "\"header:authorization\"}\n}\n",
+         "6: fragment \"b/*\" uses source \"api\", whose url has {language}; add \"language:TAGS\" "
+         "to its vary\n"
+         "10: fragment \"c/*\" uses source \"api\", whose headers have Authorization, which "
+         "an input is sent as, too; remove one of them"},
+        {"source api { type = http url = \"http://h/{name}\" }\n"
+         "fragment a {\n source = api\n vary = {host, \"header:X-Forwarded-Host\"}\n}\n",
+         "2: fragment \"a\" uses source \"api\", to which two inputs would be sent as the header "
+         "\"x-forwarded-host\"; remove one from its vary"},
+    };
+    (void)state;
+    assert_bad(cases, COUNT(cases));
+}
+
 /* Files that are dubious, but valid. */
 static void test_warnings(void **state)
 {
@@ -432,6 +474,14 @@ static void test_warnings(void **state)
          "fragment \"user/*\" { source = one }\n",
          ""},
         {SIMULATED "fragment \"user/*\" { source = s }\n", ""},
+        {"source rest { type = http url = \"http://h/{rest}?{query}\" }\n"
+         "fragment \"user/*\" { source = rest }\n",
+         ""},
+        {"source rest {\n type = http\n url = \"http://h/{rest}\"\n}\n"
+         "fragment \"news\" { source = rest }\nfragment \"user/*\" { source = rest }\n",
+         "5: warning: {rest} in the url of source \"rest\" is empty for \"news\", which has no *; "
+         "use "
+         "{name} in line 3, or another source"},
         {SIMULATED "fragment a {\n source = s\n stale = 1m\n stale_error = 30s\n}\n",
          "5: warning: stale_error = \"30s\" has no effect, since stale = \"1m\" already serves the "
          "result for that long; make stale_error longer than stale"},
@@ -626,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_bad_files_of_values),
         cmocka_unit_test(test_bad_sections),
         cmocka_unit_test(test_bad_syntax),
+        cmocka_unit_test(test_urls),
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_warnings_and_errors),
         cmocka_unit_test(test_bytes),
