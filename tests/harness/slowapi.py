@@ -50,6 +50,7 @@ class Call:
     headers: Dict[str, str]  # names in lower case
     connection: int  # which of the API's connections it came on
     body: bytes = b""
+    head: bytes = b""  # the request line and the headers, as they were on the wire
 
 
 class Tls(NamedTuple):
@@ -206,6 +207,25 @@ def _path(path: str) -> str:
     return path if path.startswith("/") else "/" + path
 
 
+class _Lines:
+    """A file that remembers the lines that are read from it."""
+
+    def __init__(self, file) -> None:
+        self._file, self._lines = file, []
+
+    def readline(self, *limit) -> bytes:
+        self._lines.append(self._file.readline(*limit))
+        return self._lines[-1]
+
+    def take(self) -> bytes:
+        """The lines since the last time."""
+        lines, self._lines = b"".join(self._lines), []
+        return lines
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 300  # of an idle connection; stop() ends it sooner
@@ -217,6 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.request.settimeout(DEADLINE * SLOWNESS)
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         super().setup()
+        self.rfile = _Lines(self.rfile)
         self.api = self.server.api
         self.number = self.api._number()
 
@@ -227,9 +248,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # pylint: disable=invalid-name
         headers = {name.lower(): value for name, value in self.headers.items()}
+        head = self.rfile.take()
         body = self.rfile.read(int(headers.get("content-length", 0)))
         answer, gate = self.api._find(self.path)  # first: a call that is noted has its answer
-        self.api._note(Call(self.command, self.path, headers, self.number, body))
+        self.api._note(Call(self.command, self.path, headers, self.number, body, head))
         if answer is None:
             name = unquote(self.path.partition("?")[0].lstrip("/"))
             answer = Answer(body=self.api.text(name).encode(), delay=self.api.delay(),
