@@ -141,19 +141,21 @@ static inline enum answer_kind serve(struct service *service, const struct visit
     return ANSWER_WAIT;
 }
 
-/* Serves a fragment that has inputs. Not inline, since it needs kilobytes of stack. */
+/* Serves a fragment that has inputs, of which key and inputs are not set. Not inline, since it needs
+ * kilobytes of stack. */
 __attribute__((noinline)) static enum answer_kind
 serve_variant(struct service *service, const struct visit *visit, const struct waiter_address *who,
-              const struct route *route, struct fragment *fragment, union answer *answer)
+              const struct route *route, const struct fragment *of_name, union answer *answer)
 {
     char key[VARIANT_KEY_MAX];
     struct variant variant;
-    fragment->key = (struct slice){.data = key, .len = route_key(fragment->name, key)};
+    struct fragment fragment = *of_name;
+    fragment.key = (struct slice){.data = key, .len = route_key(fragment.name, key)};
     if (!variant_read(&variant, &route->recipe.rules.vary, visit->request) ||
-        !variant_append(&variant, key, &fragment->key.len))
+        !variant_append(&variant, key, &fragment.key.len))
         return endpoint_fail(service, visit, 400, answer);
-    fragment->inputs = variant_inputs(&variant);
-    return serve(service, visit, who, route, fragment, answer);
+    fragment.inputs = variant_inputs(&variant);
+    return serve(service, visit, who, route, &fragment, answer);
 }
 
 enum answer_kind fragment_start(struct service *service, const struct visit *visit,

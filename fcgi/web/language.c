@@ -8,12 +8,12 @@
 #define WEIGHT_INVALID (-1)
 
 /* Removes everything up to the comma from *rest, and returns it. */
-static struct slice take_item(struct slice *rest)
+static inline struct slice take_item(struct slice *rest)
 {
-    const char *comma = memchr(rest->data, ',', rest->len);
-    struct slice item = {.data = rest->data,
-                         .len = comma ? (size_t)(comma - rest->data) : rest->len};
-    *rest = slice_from(*rest, comma ? item.len + 1 : item.len);
+    struct slice item = {.data = rest->data};
+    while (item.len < rest->len && rest->data[item.len] != ',')
+        item.len++;
+    *rest = slice_from(*rest, item.len < rest->len ? item.len + 1 : item.len);
     return item;
 }
 
@@ -102,14 +102,18 @@ static struct slice find_default(struct slice tags, uint32_t excluded)
     return take_item(&tags);
 }
 
-struct slice language_lookup(struct slice tags, struct slice accept)
+/* As language_lookup, if the tags of these numbers are excluded. Sets *excludes if the header
+ * excludes any range. */
+static struct slice lookup(struct slice tags, struct slice accept, uint32_t excluded,
+                           bool *excludes)
 {
     struct slice best = {0};
     int best_weight = 0;
-    uint32_t excluded = find_excluded(tags, accept);
+    *excludes = false;
     while (accept.len > 0) {
         struct slice range, tag = {0};
         int weight = next_range(&accept, &range);
+        *excludes |= weight == 0;
         if (weight <= best_weight)
             continue;
         for (; range.len > 0 && tag.len == 0; range = shorten(range))
@@ -120,4 +124,12 @@ struct slice language_lookup(struct slice tags, struct slice accept)
         }
     }
     return best.len > 0 ? best : find_default(tags, excluded);
+}
+
+/* Hardly any header excludes a language. */
+struct slice language_lookup(struct slice tags, struct slice accept)
+{
+    bool excludes;
+    struct slice best = lookup(tags, accept, 0, &excludes);
+    return excludes ? lookup(tags, accept, find_excluded(tags, accept), &excludes) : best;
 }

@@ -53,7 +53,10 @@ static bool decode_parameter(struct finder *finder, struct slice encoded, struct
 static bool find_in_query(struct finder *finder, struct slice query)
 {
     struct slice name, encoded;
-    while (query_next_pair(&query, &name, &encoded)) {
+    bool wanted = false;
+    for (size_t i = 0; i < finder->vary->count; i++)
+        wanted |= finder->vary->inputs[i].kind == INPUT_QUERY;
+    while (wanted && query_next_pair(&query, &name, &encoded)) {
         for (size_t i = 0; name.len > 0 && i < finder->vary->count; i++) {
             const struct input *input = &finder->vary->inputs[i];
             if (input->kind == INPUT_QUERY && !finder->values[i].data &&
@@ -142,11 +145,37 @@ static bool take_variable(struct finder *finder, size_t number, struct slice res
     return true;
 }
 
+/* The length of what follows HTTP_ in the variable that the input comes from; 0: in none. */
+static size_t variable_len(const struct input *input)
+{
+    switch (input->kind) {
+    case INPUT_COOKIE:
+        return SLICE("COOKIE").len;
+    case INPUT_HEADER:
+        return input->name.len;
+    case INPUT_LANGUAGE:
+        return SLICE("ACCEPT_LANGUAGE").len;
+    case INPUT_HOST:
+        return SLICE("HOST").len;
+    case INPUT_QUERY:
+        break;
+    }
+    return 0;
+}
+
+/* Most variables are not wanted. Their length says so, which is known before their bytes are
+ * read: `lengths` has a bit for each length, modulo its own. */
 static bool find_in_variables(struct finder *finder, struct slice variables)
 {
     struct slice name, value;
-    while (params_next(&variables, &name, &value) == PARAMS_PAIR) {
-        if (!slice_starts(name, SLICE("HTTP_")))
+    uint64_t lengths = 0;
+    for (size_t i = 0; i < finder->vary->count; i++) {
+        size_t len = variable_len(&finder->vary->inputs[i]);
+        if (len > 0)
+            lengths |= (uint64_t)1 << ((SLICE("HTTP_").len + len) % 64);
+    }
+    while (lengths != 0 && params_next(&variables, &name, &value) == PARAMS_PAIR) {
+        if (!(lengths >> name.len % 64 & 1) || !slice_starts(name, SLICE("HTTP_")))
             continue;
         name = slice_from(name, SLICE("HTTP_").len);
         for (size_t i = 0; i < finder->vary->count; i++)
@@ -222,11 +251,10 @@ static bool complete(struct finder *finder, size_t number)
 
 /* --- the key --- */
 
-static bool is_kept(char byte)
-{
-    return (byte >= '+' && byte <= ':') || (byte >= '@' && byte <= 'Z') ||
-           (byte >= 'a' && byte <= 'z') || byte == '_' || byte == '~';
-}
+/* The bytes that stand in a key as they are. */
+static const bool is_kept[256] = {
+    ['+' ... ':'] = true, ['@' ... 'Z'] = true, ['a' ... 'z'] = true, ['_'] = true, ['~'] = true,
+};
 
 static bool put(struct variant *variant, struct slice text)
 {
@@ -246,7 +274,7 @@ static bool put_encoded(struct variant *variant, struct slice text)
         unsigned char byte = (unsigned char)text.data[i];
         if (end - at < 3)
             return false;
-        if (is_kept(text.data[i])) {
+        if (is_kept[byte]) {
             *at++ = text.data[i];
             continue;
         }
