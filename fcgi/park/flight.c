@@ -15,6 +15,7 @@
 #include "park/negatives.h"
 #include "park/outcome.h"
 #include "source/source.h"
+#include "source/trace.h"
 
 /* A flight that waits for another process looks again after at most this many seconds, even if no
  * change was reported. */
@@ -376,6 +377,7 @@ static void flight_generate(struct flight *flight, struct lease *lease)
                                      .inputs = fragment->inputs,
                                      .rules = &fragment->recipe->rules,
                                      .lane = fragment->recipe->number};
+    trace_find(fragment->variables, &request.request_id, &request.traceparent);
     flight->call = source_start(source_of(flight), &request, on_source_done, flight);
     if (!flight->call)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
@@ -686,11 +688,15 @@ void flight_changed(struct flight *flight, enum cache_change_kind kind)
 
 static struct flight *flight_alloc(struct flight_shared *shared, const struct fragment *fragment)
 {
-    struct flight *flight = alloc_zeroed(sizeof *flight + fragment_text_len(fragment));
+    char variables[TRACE_VARIABLES_MAX];
+    struct fragment kept = *fragment;
+    kept.variables.len = trace_keep(fragment->variables, variables);
+    kept.variables.data = variables;
+    struct flight *flight = alloc_zeroed(sizeof *flight + fragment_text_len(&kept));
     if (!flight)
         return NULL;
     flight->shared = shared;
-    flight->fragment = fragment_copy(fragment, flight->text);
+    flight->fragment = fragment_copy(&kept, flight->text);
     ev_timer_init(&flight->look_again, on_look_again, 0., 0.);
     flight->look_again.data = flight;
     return flight;

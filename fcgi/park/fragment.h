@@ -16,12 +16,15 @@ struct fragment {
     struct slice name;           /* passed to its source */
     size_t rest_at;              /* where the part begins that the * of its pattern stands for */
     struct inputs inputs;        /* passed to its source; its key holds them */
+    struct slice variables;      /* of the client's request, as PARAMS has them; a flight keeps
+                                    those that say whose request it is, see trace.h */
 };
 
 /* Bytes of text that fragment_copy needs. */
 static inline size_t fragment_text_len(const struct fragment *fragment)
 {
-    return fragment->key.len + fragment->name.len + fragment->inputs.packed.len;
+    return fragment->key.len + fragment->name.len + fragment->inputs.packed.len +
+           fragment->variables.len;
 }
 
 /* Moves the slice to *text, and *text behind it. */
@@ -40,6 +43,7 @@ static inline struct fragment fragment_copy(const struct fragment *fragment, cha
     fragment_copy_slice(&copy.key, &text);
     fragment_copy_slice(&copy.name, &text);
     fragment_copy_slice(&copy.inputs.packed, &text);
+    fragment_copy_slice(&copy.variables, &text);
     return copy;
 }
 

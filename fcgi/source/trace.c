@@ -2,8 +2,13 @@
  * need not be secret. */
 #include "source/trace.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
+#include "fastcgi/params.h"
+
+#define ID         "HTTP_X_REQUEST_ID"
+#define PARENT     "HTTP_TRACEPARENT"
 #define PARENT_LEN 55 /* "00-" 32 digits "-" 16 digits "-" 2 digits */
 
 static uint64_t next_random(uint64_t *state)
@@ -28,17 +33,6 @@ static bool is_id(struct slice id)
     return id.len > 0 && id.len <= TRACE_ID_MAX;
 }
 
-void trace_write_id(struct slice id, uint64_t *random, char out[TRACE_ID_ROOM])
-{
-    if (is_id(id)) {
-        snprintf(out, TRACE_ID_ROOM, "X-Request-Id: %.*s", SLICE_ARGS(id));
-        return;
-    }
-    uint64_t high = next_random(random), low = next_random(random);
-    snprintf(out, TRACE_ID_ROOM, "X-Request-Id: %016llx%016llx", (unsigned long long)high,
-             (unsigned long long)low);
-}
-
 /* Whether there are so many hexadecimal digits, in lower case; `nonzero`: and not only zeros. */
 static bool is_hex(const char *text, size_t len, bool nonzero)
 {
@@ -60,6 +54,44 @@ static bool is_parent(struct slice parent)
     if (memcmp(text, "00", 2) == 0)
         return parent.len == PARENT_LEN;
     return parent.len == PARENT_LEN || text[PARENT_LEN] == '-';
+}
+
+void trace_find(struct slice variables, struct slice *id, struct slice *parent)
+{
+    struct slice name, value;
+    *id = *parent = (struct slice){0};
+    while (params_next(&variables, &name, &value) == PARAMS_PAIR) {
+        if (slice_equal(name, SLICE(ID)))
+            *id = value;
+        else if (slice_equal(name, SLICE(PARENT)))
+            *parent = value;
+    }
+    if (!is_id(*id))
+        id->len = 0;
+    parent->len = is_parent(*parent) ? PARENT_LEN : 0;
+}
+
+size_t trace_keep(struct slice variables, char out[TRACE_VARIABLES_MAX])
+{
+    struct slice id, parent;
+    size_t len = 0;
+    trace_find(variables, &id, &parent);
+    if (id.len > 0)
+        len += params_encode_short(out, SLICE(ID), id);
+    if (parent.len > 0)
+        len += params_encode_short(out + len, SLICE(PARENT), parent);
+    return len;
+}
+
+void trace_write_id(struct slice id, uint64_t *random, char out[TRACE_ID_ROOM])
+{
+    if (is_id(id)) {
+        snprintf(out, TRACE_ID_ROOM, "X-Request-Id: %.*s", SLICE_ARGS(id));
+        return;
+    }
+    uint64_t high = next_random(random), low = next_random(random);
+    snprintf(out, TRACE_ID_ROOM, "X-Request-Id: %016llx%016llx", (unsigned long long)high,
+             (unsigned long long)low);
 }
 
 void trace_write_parent(struct slice parent, uint64_t *random, char out[TRACE_PARENT_ROOM])

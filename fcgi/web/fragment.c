@@ -18,17 +18,20 @@
 
 /* Gets the name from the path, and its route. Sets all of the fragment but its key and inputs.
  * Returns 0, or the status of an error. */
-static int find_route(const struct service *service, struct slice path, struct fragment *fragment,
-                      const struct route **route)
+static int find_route(const struct service *service, const struct visit *visit,
+                      struct fragment *fragment, const struct route **route)
 {
-    struct slice name = slice_from(path, SLICE(ROUTE_URL_PREFIX).len);
+    struct slice name = slice_from(visit->path, SLICE(ROUTE_URL_PREFIX).len);
     size_t rest_at;
     if (!route_name_valid(name))
         return 400;
     *route = route_find(service->routes, service->route_count, name, &rest_at);
     if (!*route)
         return 404;
-    *fragment = (struct fragment){.recipe = &(*route)->recipe, .name = name, .rest_at = rest_at};
+    *fragment = (struct fragment){.recipe = &(*route)->recipe,
+                                  .name = name,
+                                  .rest_at = rest_at,
+                                  .variables = visit->request->variables};
     return 0;
 }
 
@@ -36,7 +39,7 @@ int fragment_precheck(const struct service *service, const struct visit *visit)
 {
     struct fragment fragment;
     const struct route *route;
-    return find_route(service, visit->path, &fragment, &route);
+    return find_route(service, visit, &fragment, &route);
 }
 
 /* --- what a settlement is answered with --- */
@@ -163,7 +166,7 @@ enum answer_kind fragment_start(struct service *service, const struct visit *vis
 {
     const struct route *route;
     struct fragment fragment;
-    int error = find_route(service, visit->path, &fragment, &route);
+    int error = find_route(service, visit, &fragment, &route);
     if (error)
         return endpoint_fail(service, visit, error, answer);
     if (route->recipe.rules.vary.count > 0)

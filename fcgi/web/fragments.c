@@ -134,7 +134,9 @@ static bool find_fragment(struct batch *batch, struct slice name, char key[VARIA
     const struct service *service = batch->service;
     size_t rest_at;
     *route = route_find(service->routes, service->route_count, name, &rest_at);
-    *fragment = (struct fragment){.key = {.data = key, .len = route_key(name, key)}, .name = name};
+    *fragment = (struct fragment){.key = {.data = key, .len = route_key(name, key)},
+                                  .name = name,
+                                  .variables = batch->request->variables};
     if (!*route || !(*route)->stream)
         return true;
     fragment->recipe = &(*route)->recipe;

@@ -15,6 +15,7 @@ from harness.peer import new_name
 from harness.servers import Nginx, Workerless, need, workerless_binary, wrapper_command
 from harness.slowapi import SlowApi, Tls
 from harness.tls import Authority
+from harness.wait import wait_until
 
 CONFIG = """
 source "api" {{ type = "http" timeout = "30s" url = "{url}"
@@ -447,3 +448,71 @@ def test_a_large_body_over_http2(call, api, before_api):
                             f"method = POST body = '\"{body}\"'", "a")
     assert response.status == 200, server.log()
     assert api.requests("x")[0].body.decode() == f'"{body}"'
+
+
+# Whose request it is.
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+
+
+def test_trace_is_passed_on(daemon, api):
+    """From the request that caused the call, whoever joins it; and it is not part of the key."""
+    server = daemon()
+    api.hold("a")
+    with Connection(server.address) as connection:
+        connection.send_raw(fcgi.request("/fragment/a", 1, headers={
+            "X-Request-Id": "first-1", "Traceparent": PARENT}))
+        api.wait_calls("a", 1)
+        connection.send_raw(fcgi.request("/fragment/a", 2, headers={"X-Request-Id": "second-2"}))
+        connection.sync()
+        api.release("a")
+        assert connection.response(1).status == connection.response(2).status == 200
+        hit = connection.request("/fragment/a", 3, headers={"X-Request-Id": "third-3"})
+        assert "hit" in hit.headers["cache-status"]
+    request, = api.requests()
+    assert request.headers["x-request-id"] == "first-1"
+    assert request.headers["traceparent"] == PARENT
+
+
+def test_trace_begins(daemon, api, name):
+    server = daemon()
+    names = [f"{name}-{number}" for number in range(4)]
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{names[0]}")
+        connection.request(f"/fragment/{names[1]}", headers={
+            "X-Request-Id": "no, list", "Traceparent": PARENT.upper()})
+        connection.request(f"/fragment/{names[2]}", headers={"X-Request-Id": "x" * 128})
+        connection.request("/fragments", query=f"name={names[3]}",
+                           headers={"X-Request-Id": "stream-1", "Traceparent": PARENT})
+    wait_until(lambda: api.calls() == 4, "four calls")
+    seen = [api.requests(name)[0].headers for name in names]
+    for headers in seen[:3]:
+        assert re.fullmatch("[0-9a-f]{32}", headers["x-request-id"])
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
+    assert len({headers["x-request-id"] for headers in seen}) == 4
+    assert len({headers["traceparent"] for headers in seen}) == 4
+    assert (seen[3]["x-request-id"], seen[3]["traceparent"]) == ("stream-1", PARENT)
+
+
+def test_trace_of_a_refresh(daemon, api):
+    """The request that gets the stale result causes the call."""
+    server = daemon(f'source "api" {{ type = "http" url = "{api.url}/{{name}}" }}\n'
+                    'fragment "*" { source = "api" ttl = "1ms" stale = "1h" }\n')
+    with Connection(server.address) as connection:
+        connection.request("/fragment/a", headers={"X-Request-Id": "first-1"})
+
+        def refreshed() -> bool:
+            connection.request("/fragment/a", headers={"X-Request-Id": "second-2"})
+            return api.calls("a") >= 2
+
+        wait_until(refreshed, "a refresh")
+    assert [call.headers["x-request-id"] for call in api.requests("a")][:2] == \
+        ["first-1", "second-2"]
+
+
+def test_trace_is_not_for_others(call, api, run):
+    other = run(SlowApi())
+    api.answer("a", status=302, headers={"Location": f"{other.url}/a"})
+    call(f"{api.url}/{{name}}", f'redirects = "127.0.0.1:{other.port}"', "a")
+    assert "x-request-id" in api.requests()[0].headers
+    assert not {"x-request-id", "traceparent"} & set(other.requests()[0].headers)

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "fastcgi/params.h"
 #include "unit.h"
 
 #define ID     "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -98,11 +99,61 @@ static void test_parent(void **state)
     }
 }
 
+/* The variables of a request: what is kept of them is found again, and nothing else is kept. */
+static void test_variables(void **state)
+{
+    static const struct {
+        const char *pairs[8];
+        const char *id, *parent; /* NULL: not there */
+    } cases[] = {
+        {{"HTTP_X_REQUEST_ID", "abc", "HTTP_TRACEPARENT", "00-" ID "-" PARENT "-01"},
+         "abc",
+         "00-" ID "-" PARENT "-01"},
+        {{"QUERY_STRING", "x=1", "HTTP_X_REQUEST_ID", "abc", "HTTP_COOKIE", "secret"}, "abc", NULL},
+        {{"HTTP_TRACEPARENT", "01-" ID "-" PARENT "-01-more"}, NULL, "01-" ID "-" PARENT "-01"},
+        {{"HTTP_X_REQUEST_ID", "a", "HTTP_X_REQUEST_ID", "b"}, "b", NULL}, /* the last counts */
+        {{"HTTP_X_REQUEST_ID", "a b", "HTTP_TRACEPARENT", "00"}, NULL, NULL},
+        {{"HTTP_X_REQUEST_ID", ""}, NULL, NULL},
+        {{"X_REQUEST_ID", "a", "HTTP_X_REQUEST_IDS", "b"}, NULL, NULL},
+        {{NULL}, NULL, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char variables[1000], kept[TRACE_VARIABLES_MAX];
+        size_t len = 0;
+        struct slice id, parent;
+        for (size_t k = 0; cases[i].pairs[k]; k += 2)
+            len += params_encode_short(variables + len, slice_of(cases[i].pairs[k]),
+                                       slice_of(cases[i].pairs[k + 1]));
+        len = trace_keep(unit_exact((struct slice){.data = variables, .len = len}), kept);
+        for (int round = 0; round < 2; round++) {
+            trace_find((struct slice){.data = kept, .len = len}, &id, &parent);
+            assert_slice(i, id, slice_of(cases[i].id));
+            assert_slice(i, parent, slice_of(cases[i].parent));
+            memcpy(variables, kept, len);
+            assert_int_equal(trace_keep((struct slice){.data = variables, .len = len}, kept), len);
+        }
+        assert_row(i, len == (cases[i].id ? 2 + 17 + strlen(cases[i].id) : 0) +
+                                 (cases[i].parent ? 2 + 16 + 55 : 0));
+    }
+    char longest[2 * TRACE_VARIABLES_MAX], kept[TRACE_VARIABLES_MAX], id[TRACE_ID_MAX];
+    memset(id, 'x', sizeof id);
+    size_t len = params_encode_short(longest, SLICE("HTTP_X_REQUEST_ID"),
+                                     (struct slice){.data = id, .len = sizeof id});
+    len += params_encode_short(longest + len, SLICE("HTTP_TRACEPARENT"),
+                               SLICE("00-" ID "-" PARENT "-01"));
+    assert_int_equal(len, TRACE_VARIABLES_MAX);
+    assert_int_equal(trace_keep((struct slice){.data = longest, .len = len}, kept), len);
+    longest[3] = (char)0xff; /* what is malformed ends there */
+    assert_int_equal(trace_keep(unit_exact((struct slice){.data = longest, .len = 1}), kept), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_id),
         cmocka_unit_test(test_parent),
+        cmocka_unit_test(test_variables),
     };
     return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
 }
