@@ -40,6 +40,8 @@
       "Calls to sources, those included that were refused.") \
     X(CALLS_FAILED, "calls_failed", COUNTER, \
       "Calls to sources that failed, other than by a timeout.") \
+    X(CALLS_RETRIED, "calls_retried", COUNTER, \
+      "Calls to sources that were made again because of retries.") \
     X(CALLS_TIMED_OUT, "calls_timed_out", COUNTER, \
       "Calls to sources that did not complete in time.") \
     X(CALLS_SOLO, "calls_solo", COUNTER, \

@@ -1,11 +1,12 @@
 /* The http source: GET or POST with curl. This file has the calls: their states and their results.
  * http_transfer.c has the curl transfer of one call, http_multi.c connects curl and the loop.
  *
- *                 .--. redirect
+ *                 .--. redirect, dropped connection
  *                 v  |
  *     start --> RUNNING --> FINISHED --> done()
- *                 |
- *                 '--> deadline, cancel --> done()
+ *                | ^ |
+ *          retry v | '--> deadline, cancel --> done()
+ *             WAITING ---------------^
  *
  * At most `connections` calls run. The others are queued by guard.c, and not inside curl, where
  * each would need an easy handle and would not time out.
@@ -24,6 +25,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/container.h"
+#include "base/counters.h"
+#include "base/random.h"
 #include "base/timeout.h"
 #include "render/text.h"
 #include "source/body.h"
@@ -37,13 +40,21 @@
 
 #define REASON_ROOM 1000 /* the log cuts messages at about this length */
 
-enum call_state { CALL_RUNNING, CALL_FINISHED, CALL_STATES };
+enum call_state {
+    CALL_RUNNING,
+    CALL_WAITING, /* to be made again */
+    CALL_FINISHED,
+    CALL_STATES
+};
 
 struct http_call {
     struct source_call call;
     struct http_call *prev, *next;
-    enum call_state state;          /* also selects the list that it is in */
-    struct timeout deadline;        /* active while RUNNING */
+    enum call_state state;   /* also selects the list that it is in */
+    struct timeout deadline; /* active until FINISHED */
+    ev_timer again;          /* active while WAITING */
+    unsigned retries;        /* how often it was made again */
+    bool dropped; /* it was made again since its connection had been closed; happens once */
     struct http_transfer *transfer; /* NULL if it could not be started */
     CURLcode code;                  /* if FINISHED */
     const char *refusal;            /* why it must not be started; NULL: it may */
@@ -113,6 +124,7 @@ static void call_end(struct http_call *call, const struct source_result *result)
     if (transfer)
         http_transfer_stop(&http->transfers, transfer); /* may still call back */
     timeout_stop(&call->deadline);
+    ev_timer_stop(http->loop, &call->again);
     call_unlist(call);
     call->done(call->caller, result);
     if (transfer)
@@ -258,17 +270,80 @@ static void on_deadline(void *context, struct timeout *deadline)
     call_end(call, &(struct source_result){.status = SOURCE_TIMED_OUT, .reason = room});
 }
 
+/* --- calls that are made again --- */
+
+static void call_repeat(struct http_call *call, bool fresh)
+{
+    call_set_state(call, CALL_RUNNING);
+    CURLcode code = http_transfer_repeat(&http_of(call)->transfers, call->transfer, fresh);
+    if (code)
+        call_finish(call, code);
+}
+
+static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    call_repeat(timer->data, false);
+}
+
+/* Whether the source may be well again soon. */
+static bool may_pass(const struct http_transfer *transfer, CURLcode code)
+{
+    long status = http_transfer_status(transfer);
+    if (code == CURLE_OK || transfer->stop == STOP_IGNORED)
+        return status >= 502 && status <= 504;
+    return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+}
+
+/* The seconds to wait before the call is made again; negative: it is not. */
+static double call_pause(const struct http_call *call, CURLcode code)
+{
+    struct http *http = http_of(call);
+    if (call->retries >= settings_of(&http->source)->retries || !may_pass(call->transfer, code))
+        return -1;
+    double pause = retry_backoff(call->retries, random_unit(&http->transfers.random));
+    double demanded = retry_after_read(http_transfer_header(call->transfer, "Retry-After"),
+                                       clock_fleet_ms() / 1000);
+    if (pause < demanded)
+        pause = demanded;
+    return clock_monotonic() + pause < call->deadline.at ? pause : -1;
+}
+
+/* Whether the call, with which curl is done, is made again now or later. */
+static bool call_retry(struct http_call *call, CURLcode code)
+{
+    struct http *http = http_of(call);
+    bool dropped = !call->dropped && http_transfer_was_dropped(call->transfer, code);
+    double pause = dropped ? 0 : call_pause(call, code);
+    if (pause < 0)
+        return false;
+    http_transfer_stop(&http->transfers, call->transfer);
+    if (dropped) {
+        call->dropped = true;
+        call_repeat(call, true);
+        return true;
+    }
+    call->retries++;
+    counter_add(COUNTER_CALLS_RETRIED, 1);
+    call_set_state(call, CALL_WAITING);
+    ev_timer_set(&call->again, pause, 0.);
+    ev_timer_start(http->loop, &call->again);
+    return true;
+}
+
 /* --- what curl says --- */
 
 /* The target of a redirect is fetched by the same transfer, with the same deadline; any other
- * response ends the call. */
+ * response ends the call, unless it is made again. */
 static void on_curl_done(void *context, CURL *easy, CURLcode code)
 {
     struct http *http = context;
     struct http_transfer *transfer = http_transfer_of(easy);
     struct http_call *call = transfer ? transfer->call : NULL;
-    if (!call || (call->state == CALL_RUNNING &&
-                  http_transfer_redirected(&http->transfers, transfer, &code)))
+    if (!call ||
+        (call->state == CALL_RUNNING &&
+         (http_transfer_redirected(&http->transfers, transfer, &code) || call_retry(call, code))))
         return;
     call_finish(call, code);
 }
@@ -357,6 +432,8 @@ static struct source_call *http_start(struct source *source, const struct source
     call->authorized = terms_authorized(request);
     call->state = CALL_RUNNING;
     DL_APPEND(http->calls[CALL_RUNNING], call);
+    ev_timer_init(&call->again, on_again, 0., 0.);
+    call->again.data = call;
     timeout_start_late(&http->deadlines, &call->deadline, request->waited);
     struct http_request sent = request_of(settings_of(source), request, &call->refusal);
     if (call->refusal)

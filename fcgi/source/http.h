@@ -22,8 +22,9 @@ struct http_settings {
     const char *url;    /* a template, see url.h */
     const char *socket; /* path of the unix socket that all calls go through */
     enum http2_use http2;
-    double timeout;  /* seconds for the complete call, redirects included */
-    size_t max_body; /* bytes, after content decoding */
+    unsigned retries; /* how often a call is made again after a failure */
+    double timeout;   /* seconds for the complete call, redirects included */
+    size_t max_body;  /* bytes, after content decoding */
 
     enum http_method method;
     const char *body;           /* of a POST; see body.h */

@@ -56,6 +56,10 @@ const struct option http_options[HTTP_OPTIONS] = {
     {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
      .min = "1ms", .max = "1d",
      .help = "Time limit for a complete call; over it, requests get 504."},
+    {"retries", OPTION_COUNT, OPTION_AT(struct http_settings, retries), .preset = "0", .min = "0",
+     .max = "5",
+     .help = "How often a call is made again within its timeout if there is no connection, or the "
+             "response is a 502, 503 or 504."},
     {"max_body", OPTION_SIZE, OPTION_AT(struct http_settings, max_body), .preset = "1MiB",
      .min = "1B", .max = "1GiB",
      .help = "Maximum size of a response body; for larger ones, requests get 502."},

@@ -7,7 +7,7 @@
 
 struct http_settings;
 
-#define HTTP_OPTIONS 13
+#define HTTP_OPTIONS 14
 extern const struct option http_options[HTTP_OPTIONS];
 
 /* The media type of the body of a POST. */

@@ -334,6 +334,43 @@ void http_transfer_stop(struct http_transfers *transfers, struct http_transfer *
     curl_multi_remove_handle(transfers->multi, transfer->easy);
 }
 
+/* curl does this itself for a connection that is closed, but not for one that is reset, and not more
+ * than five times with one handle. */
+bool http_transfer_was_dropped(const struct http_transfer *transfer, CURLcode code)
+{
+    static const CURLcode codes[] = {CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING,
+                                     CURLE_HTTP2, CURLE_HTTP2_STREAM};
+    long connects = 1, head_len = 0;
+    bool ended = false;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        ended = ended || code == codes[i];
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects);
+    curl_easy_getinfo(transfer->easy, CURLINFO_HEADER_SIZE, &head_len);
+    return ended && connects == 0 && head_len == 0;
+}
+
+static CURLcode set_fresh(struct http_transfer *transfer, bool fresh)
+{
+    if (transfer->fresh == fresh)
+        return CURLE_OK;
+    transfer->fresh = fresh;
+    CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+    return code || fresh ? code : set_version(transfer, transfer->elsewhere);
+}
+
+CURLcode http_transfer_repeat(struct http_transfers *transfers, struct http_transfer *transfer,
+                              bool fresh)
+{
+    CURLcode code = set_fresh(transfer, fresh);
+    buffer_free(&transfer->body);
+    transfer->ignored = 0;
+    transfer->stop = STOP_NOT;
+    transfer->error[0] = '\0';
+    if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
+        code = CURLE_OUT_OF_MEMORY;
+    return code;
+}
+
 void http_transfer_give_back(struct http_transfers *transfers, struct http_transfer *transfer)
 {
     buffer_free(&transfer->body);
@@ -347,7 +384,7 @@ void http_transfer_give_back(struct http_transfers *transfers, struct http_trans
     transfer->redirects = 0;
     transfer->stop = STOP_NOT;
     transfer->error[0] = '\0';
-    if (transfers->idle_count == IDLE_MAX) {
+    if (transfers->idle_count == IDLE_MAX || set_fresh(transfer, false) != CURLE_OK) {
         transfer_free(transfer);
         return;
     }

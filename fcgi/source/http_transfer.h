@@ -45,6 +45,7 @@ struct http_transfer {
     struct curl_slist own_headers[2]; /* the two above, before those of the source */
     struct curl_slist
         *headers;   /* owned: own_headers with inputs of the request; NULL: it has none */
+    bool fresh;     /* it does not use a connection again */
     bool elsewhere; /* the url is that of another host: none of our secrets are for it */
     struct http_transfer *next; /* in the list of idle transfers */
     char error[CURL_ERROR_SIZE];
@@ -78,6 +79,14 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
 
 /* Removes it from curl, which may still call back within this call. Its result is kept. */
 void http_transfer_stop(struct http_transfers *transfers, struct http_transfer *transfer);
+
+/* Whether it failed since a connection that had been used before was closed before the first byte
+ * of a response. Servers close idle connections at any time. */
+bool http_transfer_was_dropped(const struct http_transfer *transfer, CURLcode code);
+
+/* Sends the same request again after http_transfer_stop; `fresh`: on a new connection. */
+CURLcode http_transfer_repeat(struct http_transfers *transfers, struct http_transfer *transfer,
+                              bool fresh);
 
 /* The call no longer needs it: its result is freed. */
 void http_transfer_give_back(struct http_transfers *transfers, struct http_transfer *transfer);

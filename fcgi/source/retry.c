@@ -3,6 +3,15 @@
 
 #include "source/date.h"
 
+#define RETRY_FIRST_S     0.1
+#define RETRY_DOUBLED_MAX 5
+
+double retry_backoff(unsigned times, double random)
+{
+    return RETRY_FIRST_S * (1u << (times < RETRY_DOUBLED_MAX ? times : RETRY_DOUBLED_MAX)) *
+           (1 - random / 2);
+}
+
 unsigned retry_after_read(struct slice value, int64_t now_s)
 {
     int64_t seconds = 0, date;

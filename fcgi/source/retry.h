@@ -12,4 +12,8 @@
  * RETRY_AFTER_MAX_S; 0 if it is malformed or past. `now_s` is the time in seconds since 1970. */
 unsigned retry_after_read(struct slice value, int64_t now_s);
 
+/* The seconds to wait before a call is made again that has been made again `times` times: at first
+ * up to 0.1, doubled each time, and shortened by up to half. `random` is from 0 to 1. */
+double retry_backoff(unsigned times, double random);
+
 #endif

@@ -1,23 +1,21 @@
-/* Reads, passes on and begins ids. Random numbers are those of splitmix64: they have to differ, but
- * need not be secret. */
+/* Reads, passes on and begins ids. */
 #include "source/trace.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/random.h"
 #include "fastcgi/params.h"
 
 #define ID         "HTTP_X_REQUEST_ID"
 #define PARENT     "HTTP_TRACEPARENT"
 #define PARENT_LEN 55 /* "00-" 32 digits "-" 16 digits "-" 2 digits */
 
-static uint64_t next_random(uint64_t *state)
+/* An id must not be zero. */
+static uint64_t next_id(uint64_t *random)
 {
-    uint64_t number = *state += 0x9e3779b97f4a7c15;
-    number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9;
-    number = (number ^ (number >> 27)) * 0x94d049bb133111eb;
-    number ^= number >> 31;
-    return number ? number : 1; /* an id must not be zero */
+    uint64_t id = random_next(random);
+    return id ? id : 1;
 }
 
 /* Letters, digits and what UUIDs, paths and Base64 have: nothing that a log or a header treats as
@@ -89,7 +87,7 @@ void trace_write_id(struct slice id, uint64_t *random, char out[TRACE_ID_ROOM])
         snprintf(out, TRACE_ID_ROOM, "X-Request-Id: %.*s", SLICE_ARGS(id));
         return;
     }
-    uint64_t high = next_random(random), low = next_random(random);
+    uint64_t high = next_id(random), low = next_id(random);
     snprintf(out, TRACE_ID_ROOM, "X-Request-Id: %016llx%016llx", (unsigned long long)high,
              (unsigned long long)low);
 }
@@ -100,7 +98,7 @@ void trace_write_parent(struct slice parent, uint64_t *random, char out[TRACE_PA
         snprintf(out, TRACE_PARENT_ROOM, "traceparent: 00%.*s", PARENT_LEN - 2, parent.data + 2);
         return;
     }
-    uint64_t high = next_random(random), low = next_random(random), span = next_random(random);
+    uint64_t high = next_id(random), low = next_id(random), span = next_id(random);
     snprintf(out, TRACE_PARENT_ROOM, "traceparent: 00-%016llx%016llx-%016llx-01",
              (unsigned long long)high, (unsigned long long)low, (unsigned long long)span);
 }

@@ -16,6 +16,7 @@ from __future__ import annotations
 import socket
 import socketserver
 import ssl
+import struct
 import threading
 import time
 from dataclasses import dataclass, field
@@ -86,9 +87,12 @@ class SlowApi:
         self._tls = tls
         self.text: Callable[[str], str] = "result for {}".format
         self.headers: Dict[str, str] = {}
+        self.drops = ""  # "close" or "reset": ends a connection when it is used again
+        self.dropped: List[str] = []  # the paths of requests that this has hit
         self.log_path = Path(tmp) / "api.log" if tmp else None
         self._lock = threading.Lock()
         self._answers: Dict[str, Answer] = {}
+        self._turns: Dict[str, List[Answer]] = {}
         self._gates: Dict[str, threading.Event] = {}
         self._closed_gates: Dict[str, List[threading.Event]] = {}
         self._calls: List[Call] = []
@@ -143,6 +147,11 @@ class SlowApi:
         with self._lock:
             self._answers[_path(path)] = Answer(status=status, body=body, **options)
 
+    def answer_in_turn(self, path: str, *statuses: int, **options) -> None:
+        """Sets the statuses that the next calls of the path get; then it is answered as before."""
+        with self._lock:
+            self._turns[_path(path)] = [Answer(status=status, **options) for status in statuses]
+
     def hold(self, *paths: str) -> None:
         """From now on calls of the paths are counted but not answered."""
         with self._lock:
@@ -195,7 +204,8 @@ class SlowApi:
 
     def _find(self, path: str):
         with self._lock:
-            return self._answers.get(path), self._gates.get(path)
+            turns = self._turns.get(path)
+            return turns.pop(0) if turns else self._answers.get(path), self._gates.get(path)
 
     def _number(self) -> int:
         with self._lock:
@@ -240,6 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile = _Lines(self.rfile)
         self.api = self.server.api
         self.number = self.api._number()
+        self.served = 0  # requests on this connection
 
     def finish(self) -> None:
         super().finish()
@@ -249,6 +260,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # pylint: disable=invalid-name
         headers = {name.lower(): value for name, value in self.headers.items()}
         head = self.rfile.take()
+        if self.api.drops and self.served:
+            self._drop()
+            return
+        self.served += 1
         body = self.rfile.read(int(headers.get("content-length", 0)))
         answer, gate = self.api._find(self.path)  # first: a call that is noted has its answer
         self.api._note(Call(self.command, self.path, headers, self.number, body, head))
@@ -266,6 +281,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     do_HEAD = do_POST = do_GET
+
+    def _drop(self) -> None:
+        """Ends the connection before the first byte of an answer."""
+        with self.api._lock:
+            self.api.dropped.append(self.path)
+        if self.api.drops == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack("ii", 1, 0))
+            self.connection.close()
+        self.close_connection = True
 
     def _send(self, answer: Answer, gate: Optional[threading.Event]) -> None:
         self.send_response(answer.status)

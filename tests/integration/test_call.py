@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -516,3 +517,104 @@ def test_trace_is_not_for_others(call, api, run):
     call(f"{api.url}/{{name}}", f'redirects = "127.0.0.1:{other.port}"', "a")
     assert "x-request-id" in api.requests()[0].headers
     assert not {"x-request-id", "traceparent"} & set(other.requests()[0].headers)
+
+
+# Calls that are made again.
+
+
+@pytest.mark.parametrize("options, body", [("", ""), ("method = POST body = '\"{name}\"'", '"{}"')])
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_connection_that_ends_when_it_is_used_again(daemon, api, how, options, body):
+    """Servers close idle connections at any time, also just when a call is sent. Such a call is
+    made again on a new connection, however often that happens."""
+    server = daemon(CONFIG.format(url=f"{api.url}/{{name}}", options=options))
+    names = [new_name() for _ in range(16)]
+    with Connection(server.address) as connection:
+        assert connection.request(f"/fragment/{names[0]}").status == 200
+        api.drops = how
+        for name in names[1:]:
+            assert connection.request(f"/fragment/{name}").status == 200, server.log()
+    assert api.dropped == [f"/{name}" for name in names[1:]]  # each once
+    assert [call.body.decode() for call in api.requests()] == [body.format(name) for name in names]
+    assert "warning" not in server.log()
+
+
+def test_retries(daemon, api):
+    """After a 502, 503 or 504, as often as the option says; anything else is final."""
+    server = daemon(CONFIG.format(url=f"{api.url}/{{name}}", options="retries = 2"))
+    table = {  # what comes in turn: the status of our answer, calls
+        (502, 503): (200, 3),
+        (504,): (200, 2),
+        (503, 503, 503): (502, 3),
+        (502, 500): (502, 2),
+        (500,): (502, 1),
+        (501,): (502, 1),
+        (505,): (502, 1),
+        (429,): (502, 1),
+        (404,): (404, 1),
+        (503, 404): (404, 2),
+    }
+    with Connection(server.address) as connection:
+        for number, (statuses, (seen, calls)) in enumerate(table.items()):
+            api.answer_in_turn(f"n{number}", *statuses)
+            assert connection.request(f"/fragment/n{number}").status == seen, statuses
+            assert api.calls(f"n{number}") == calls, statuses
+    assert server.counter("calls_retried") == 2 + 1 + 2 + 1 + 1
+    assert len({call.connection for call in api.requests()}) == 1
+
+
+def test_no_retries_unless_told(call, api):
+    api.answer_in_turn("a", 503)
+    _, response = call(f"{api.url}/{{name}}", "", "a")
+    assert (response.status, api.calls("a")) == (502, 1)
+
+
+def test_retries_of_connections(call):
+    with socket.socket() as taken:  # bound, so nobody else's, but it does not listen
+        taken.bind(("127.0.0.1", 0))
+        server, response = call(f"http://127.0.0.1:{taken.getsockname()[1]}/{{name}}",
+                                "retries = 3")
+    assert response.status == 502
+    assert server.counter("calls_retried") == 3
+    assert "Couldn't connect" in server.log()
+
+
+def test_retries_of_a_post(call, api):
+    api.answer_in_turn("a", 503, 503)
+    _, response = call(f"{api.url}/{{name}}", "retries = 2 method = POST body = '\"{name}\"'", "a")
+    assert response.status == 200
+    assert [(call.method, call.body) for call in api.requests()] == [("POST", b'"a"')] * 3
+
+
+def test_retries_stay_within_the_timeout(call, api, daemon):
+    """What does not fit is not tried, and the failure is reported at once."""
+    api.answer("a", status=503)
+    api.answer("b", status=503, headers={"Retry-After": "60"})
+    text = CONFIG.format(url=f"{api.url}/{{name}}", options="retries = 5")
+    server = daemon(text.replace('timeout = "30s"', 'timeout = "500ms"'))
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/a").status == 502  # and not 504
+        assert connection.request("/fragment/b").status == 502
+    assert 2 <= api.calls("a") <= 5 and api.calls("b") == 1
+    assert "/a answered 503" in server.log()
+
+
+def test_retries_wait_as_long_as_they_are_told(daemon, api):
+    api.answer_in_turn("a", 503, headers={"Retry-After": "1"})
+    server = daemon(CONFIG.format(url=f"{api.url}/{{name}}", options="retries = 1"))
+    with Connection(server.address) as connection:
+        started = time.monotonic()
+        assert connection.request("/fragment/a").status == 200
+        assert time.monotonic() - started >= 1
+    assert api.calls("a") == 2
+
+
+def test_the_end_does_not_wait_for_a_retry(daemon, api):
+    api.answer("a", status=503, headers={"Retry-After": "20"})
+    server = daemon(CONFIG.format(url=f"{api.url}/{{name}}", options="retries = 1")
+                    + 'shutdown_timeout = "10ms"')
+    with Connection(server.address) as connection:
+        connection.send_raw(fcgi.request("/fragment/a", 1))
+        server.wait_counter("calls_retried", 1)
+        server.stop()
+    assert api.calls("a") == 1

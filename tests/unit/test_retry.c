@@ -1,4 +1,4 @@
-/* source/retry: what a Retry-After field says. */
+/* source/retry: what a Retry-After field says, and how long to wait. */
 #include "source/retry.h"
 
 #include "unit.h"
@@ -41,10 +41,25 @@ static void test_retry_after(void **state)
             fail_msg("%s: %u", cases[i].value, retry_after_read(slice_of(cases[i].value), NOW));
 }
 
+static void test_backoff(void **state)
+{
+    static const struct {
+        unsigned times;
+        double random, seconds;
+    } cases[] = {{0, 0, .1},  {0, .5, .075}, {0, 1, .05}, {1, 0, .2},    {2, 0, .4},
+                 {4, 0, 1.6}, {5, 0, 3.2},   {6, 0, 3.2}, {4000, 1, 1.6}};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        double is = retry_backoff(cases[i].times, cases[i].random);
+        assert_row(i, is > cases[i].seconds - 1e-9 && is < cases[i].seconds + 1e-9);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_backoff),
     };
     return cmocka_run_group_tests_name("retry", tests, NULL, NULL);
 }

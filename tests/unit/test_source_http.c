@@ -642,6 +642,32 @@ static void test_cancel(void **state)
     assert_int_equal(upstream_connections(fixture->upstream), 3);
 }
 
+static bool is_asked_once(const void *context)
+{
+    const struct fixture *fixture = context;
+    return upstream_requests(fixture->upstream) == 1;
+}
+
+/* While a call waits to be made again: it ends, and is not made again. */
+static void test_cancel_before_a_retry(void **state)
+{
+    struct fixture *fixture = *state;
+    struct seen seen = {0}, retried = {0};
+    fixture->settings.retries = 5;
+    start(fixture, &seen, "502");
+    run_until(is_asked_once, fixture);
+    run_what_is_due();
+    assert_int_equal(seen.count, 0);
+    source_cancel(seen.call);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.status, SOURCE_CANCELLED);
+    fixture->settings.retries = 2;
+    start(fixture, &retried, "502");
+    run_until(is_done, &retried);
+    assert_int_equal(retried.status, SOURCE_FAILED);
+    assert_int_equal(upstream_requests(fixture->upstream), 1 + 3);
+}
+
 static void test_start_inside_done(void **state)
 {
     struct fixture *fixture = *state;
@@ -803,6 +829,7 @@ int main(void)
         TEST(test_turns),
         TEST(test_busy),
         TEST(test_cancel),
+        TEST(test_cancel_before_a_retry),
         TEST(test_start_inside_done),
         TEST(test_cancel_inside_done),
         TEST(test_cancel_finished_inside_done),

@@ -174,6 +174,7 @@ static bool answer_path(struct upstream *upstream, int fd, const char *path, con
         {"/206", "206 Partial Content", "Content-Type: text/plain\r\n", "part"},
         {"/429", "429 Too Many Requests", "Retry-After: 7\r\n", ""},
         {"/503", "503 Service Unavailable", "Retry-After: 99999\r\n", ""},
+        {"/502", "502 Bad Gateway", "", ""},
         {"/500-later", "500 Oops", "Retry-After: 7\r\n", ""},
         {"/404", "404 Not Found", "Content-Type: text/html\r\n", "<p>no</p>"},
         {"/410", "410 Gone", "", ""},
