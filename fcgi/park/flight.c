@@ -173,14 +173,15 @@ static struct lease *take_lease(struct flight *flight)
     return lease;
 }
 
-/* Stores the entry. Without a lease, a solo flight's entry, or a marker, replaces only what the
- * flight knows. */
+/* Stores the entry. Without a lease, a solo flight's entry, or a marker instead of an old entry,
+ * replaces only what the flight knows. */
 static bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms)
 {
     struct cache *cache = flight->shared->cache;
     struct slice key = flight->fragment.key;
+    bool marks = entry_is_marker(entry) && !knows_marker(flight);
     int64_t compare_ms = outcome_compare_ms(terms_of(flight), entry);
-    if (flight->known && !flight->lease && (flight->solo || entry_is_marker(entry)))
+    if (flight->known && !flight->lease && (flight->solo || marks))
         return cache_replace(cache, key, flight->known, entry, until_ms, compare_ms);
     return cache_store(cache, key, take_lease(flight), entry, until_ms, compare_ms);
 }
@@ -421,9 +422,9 @@ void flight_limit_wait(struct flight *flight)
         timeout_start(&flight->shared->stale_waits[recipe->number], &flight->stale_wait);
 }
 
-/* Handles an entry from the cache: the flight lands with it (true), or because it is a marker
- * (true), or keeps it as the entry to replace. Such an entry is held, so if BUDGET_UNSENT has no
- * room for it, the flight lands as well: there may be any number of flights. */
+/* Handles an entry from the cache: the flight lands with it, or because it is a marker (true), or
+ * keeps it as the entry to replace. Such an entry is held, so if BUDGET_UNSENT has no room for it,
+ * the flight lands as well: there may be any number of flights. */
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;

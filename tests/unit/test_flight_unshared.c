@@ -290,6 +290,22 @@ static void test_marker_in_memory(void **state)
     }
 }
 
+/* It has ended, and there is no lease to be had: a new one is stored all the same. */
+static void test_marker_again(void **state)
+{
+    (void)state;
+    join(BY_HAND, "a");
+    struct entry *ended = marker_left(-1);
+    answer(LOOKUP, "a", (struct cache_answer){.outcome = CACHE_FOUND, .entry = ended});
+    entry_unref(ended);
+    answer_outcome(CLAIM, "a", CACHE_ALONE);
+    give_unshared(0, "<p>x</p>");
+    check_marker_stored();
+    assert_int_equal(cache.stores, 1); /* nothing has to be there still */
+    bench_turn(bench);
+    check_unshared(0, "<p>x</p>");
+}
+
 /* Who does not wait gets no call, since nobody would pick up its result. */
 static void test_no_wait(void **state)
 {
@@ -714,6 +730,136 @@ static void test_without_ttl(void **state)
     assert_int_equal(bench->hand.started, 2);
 }
 
+/* --- anything --- */
+
+static unsigned bodies; /* made so far */
+static unsigned receivers[20000];
+
+/* Notes who was given what: "u" and a number must not be shared. */
+static void on_given(struct flight_bench *of, uint32_t number)
+{
+    const struct note *note = &of->notes[number];
+    bool unshared = note->body[0] == 'u';
+    assert_true(!unshared || note->how.kind == SETTLED_ENTRY);
+    if (note->how.kind == SETTLED_ENTRY)
+        assert_int_equal(unshared, note->how.unshared);
+    if (unshared)
+        assert_int_equal(receivers[strtoul(note->body + 1, NULL, 10)]++, 0);
+}
+
+static void random_result(void)
+{
+    static const struct source_terms terms = {.sharing = SHARING_FORBIDDEN, .why = WHY};
+    static const enum source_status statuses[] = {SOURCE_OK, SOURCE_OK, SOURCE_OK, SOURCE_FAILED,
+                                                  SOURCE_NOT_FOUND};
+    char body[16];
+    if (calls() == 0)
+        return;
+    bool unshared = unit_random(3) > 0;
+    assert_true(++bodies < LENGTH(receivers));
+    snprintf(body, sizeof body, "%c%u", unshared ? 'u' : 's', bodies);
+    hand_complete(&bench->hand, call_at(unit_random(calls())),
+                  &(struct source_result){.status = statuses[unit_random(LENGTH(statuses))],
+                                          .type = SLICE("text/html"),
+                                          .body = slice_of(body),
+                                          .reason = "random",
+                                          .terms = unshared ? &terms : NULL});
+}
+
+static struct entry *random_entry(void)
+{
+    static const int64_t lefts[] = {LEFT_FRESH, LEFT_STALE, LEFT_NOTHING};
+    static const int64_t of_markers[] = {OUR_LEFT_MS, 20000, 1, -1};
+    return unit_random(2) ? marker_left(of_markers[unit_random(LENGTH(of_markers))])
+                          : entry_left("x", lefts[unit_random(LENGTH(lefts))]);
+}
+
+static void random_answer(void)
+{
+    static const enum cache_outcome of_claim[] = {CACHE_FOUND, CACHE_FOUND,  CACHE_OURS, CACHE_OURS,
+                                                  CACHE_OURS,  CACHE_THEIRS, CACHE_ALONE};
+    static const enum cache_outcome of_others[] = {CACHE_FOUND, CACHE_NONE, CACHE_ALONE};
+    if (cache.count == 0)
+        return;
+    size_t at = unit_random(cache.count);
+    enum question_kind kind = cache.questions[at].kind;
+    struct cache_answer told = {
+        .outcome = kind == PURGE   ? CACHE_PURGED
+                   : kind == CLAIM ? of_claim[unit_random(LENGTH(of_claim))]
+                                   : of_others[unit_random(LENGTH(of_others))],
+        .wait_s = 1000,
+        .lease_lost = kind == CHECK && unit_random(4) == 0,
+    };
+    if (told.outcome == CACHE_FOUND)
+        told.entry = random_entry();
+    answer_at(at, told);
+    entry_unref(told.entry);
+}
+
+static void random_step(void)
+{
+    static const unsigned recipes[] = {BY_HAND, APART, UNMARKED, NEGATIVE};
+    char name[] = {(char)('a' + (char)unit_random(4)), '\0'};
+    unsigned recipe = recipes[name[0] - 'a'];
+    struct settlement how;
+    switch (unit_random(12)) {
+    case 0:
+    case 1:
+    case 2:
+        if (!bench_serve(bench, recipe, name, &how))
+            assert_int_equal(bench_join_for(bench, recipe, name,
+                                            unit_random(5) ? HOLD_OF_ROUTE : 0),
+                             JOIN_OK);
+        break;
+    case 3:
+        bench_leave_any(bench);
+        break;
+    case 4:
+    case 5:
+        random_result();
+        break;
+    case 6:
+        tell_changed(unit_random(8) ? name : NULL, unit_random(3) == 0);
+        break;
+    case 7:
+        remember(unit_random(2) ? random_entry() : NULL);
+        break;
+    case 8:
+        if (unit_random(4) == 0)
+            assert_int_equal(bench_purge(bench, name, unit_random(2)), JOIN_OK);
+        break;
+    case 9:
+        bench_turn(bench);
+        break;
+    default:
+        random_answer();
+    }
+}
+
+/* Whatever happens in whatever order, no result that must not be shared has two receivers, and none
+ * is stored. */
+static void test_random(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 30; round++) {
+        fake_begin((struct flight_limits){1000, 1000});
+        bench->then = on_given;
+        for (int i = 0; i < 1000 && cache.count < LENGTH(cache.questions) - 50; i++) {
+            random_step();
+            assert_true(cache.stored.body[0] != 'u');
+            assert_true(calls() <= flights_under_way(bench->flights));
+            assert_true(cache.leases <= flights_under_way(bench->flights));
+        }
+        flights_cancel_all(bench->flights);
+        check_counts(0, flights_parked(bench->flights));
+        fake_end();
+    }
+    unsigned received = 0;
+    for (size_t i = 0; i < LENGTH(receivers); i++)
+        received += receivers[i];
+    assert_true(received > 1000); /* else this test tests nothing */
+}
+
 /* --- the log --- */
 
 static void make_many(const void *argument)
@@ -752,30 +898,19 @@ static void test_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who_gets_it),
-        fake_test(test_not_found),
-        fake_test(test_late_joiner),
-        cmocka_unit_test(test_refresh),
-        fake_test(test_not_remembered),
-        cmocka_unit_test(test_marker_found),
-        fake_test(test_marker_in_memory),
-        cmocka_unit_test(test_no_wait),
-        cmocka_unit_test(test_outcomes),
-        fake_test(test_renewed_once),
-        fake_test(test_leaving),
-        fake_test(test_hold_goes_on),
-        cmocka_unit_test(test_purged),
-        fake_test(test_purged_before),
-        fake_test(test_changes),
-        cmocka_unit_test(test_limits),
-        fake_test(test_shutdown),
-        fake_test(test_refusing_source),
-        cmocka_unit_test(test_no_memory),
-        fake_test(test_calls_apart),
-        fake_test(test_calls_apart_changed),
-        fake_test(test_calls_apart_refresh),
-        fake_test(test_without_ttl),
-        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_who_gets_it),  fake_test(test_not_found),
+        fake_test(test_late_joiner),         cmocka_unit_test(test_refresh),
+        fake_test(test_not_remembered),      cmocka_unit_test(test_marker_found),
+        fake_test(test_marker_in_memory),    fake_test(test_marker_again),
+        cmocka_unit_test(test_no_wait),      cmocka_unit_test(test_outcomes),
+        fake_test(test_renewed_once),        fake_test(test_leaving),
+        fake_test(test_hold_goes_on),        cmocka_unit_test(test_purged),
+        fake_test(test_purged_before),       fake_test(test_changes),
+        cmocka_unit_test(test_limits),       fake_test(test_shutdown),
+        fake_test(test_refusing_source),     cmocka_unit_test(test_no_memory),
+        fake_test(test_calls_apart),         fake_test(test_calls_apart_changed),
+        fake_test(test_calls_apart_refresh), fake_test(test_without_ttl),
+        cmocka_unit_test(test_random),       cmocka_unit_test(test_log),
     };
     log_configure(LOG_LEVEL_ERROR, false);
     return cmocka_run_group_tests_name("flight_unshared", tests, NULL, NULL);
