@@ -66,10 +66,9 @@ struct lane_call *lanes_take(struct lanes *lanes)
 
 struct lane_call *lanes_crowding(const struct lanes *lanes, unsigned number)
 {
-    struct lane *longest = lanes->lanes[number], *lane;
+    struct lane *longest = lanes->lanes[number];
     size_t most = longest->count + 1;
-    DL_FOREACH(lanes->turns, lane)
-    {
+    for (struct lane *lane = lanes->turns; lane; lane = lane->next) {
         if (lane->count <= most)
             continue;
         longest = lane;
