@@ -636,6 +636,99 @@ static void test_type_without_memory(void **state)
     close_source();
 }
 
+/* --- anything in any order --- */
+
+enum { AT_ONCE = 40, PLACES = 3 };
+
+#define ANY_S 0.5 /* with a pause of the breaker in each few milliseconds */
+
+static unsigned pending_calls(const struct seen *seen)
+{
+    unsigned count = 0;
+    for (int i = 0; i < AT_ONCE; i++)
+        count += seen[i].call != NULL;
+    return count;
+}
+
+static void start_any(struct seen *seen, bool without_memory)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    struct slice name = slice_of(names[unit_random(3)]);
+    *seen = (struct seen){0};
+    alloc_fail_after(without_memory ? (long)unit_random(4) : -1);
+    starting = true;
+    seen->call =
+        source_start(source,
+                     &(struct source_request){.name = name, .lane = (unsigned)unit_random(4)},
+                     on_done, seen);
+    starting = false;
+    alloc_fail_after(-1);
+}
+
+static void complete_any(void)
+{
+    static const enum source_status statuses[] = {SOURCE_OK,     SOURCE_OK,
+                                                  SOURCE_OK,     SOURCE_NOT_FOUND,
+                                                  SOURCE_FAILED, SOURCE_TIMED_OUT};
+    if (!hand.calls)
+        return;
+    hand_complete(&hand, hand.calls,
+                  &(struct source_result){.status = statuses[unit_random(LENGTH(statuses))],
+                                          .reason = "by hand"});
+}
+
+/* Never more calls than places; each call ends once, and no call stays when all are over. */
+static void test_anything(void **state)
+{
+    struct seen seen[AT_ONCE] = {0};
+    unsigned statuses[SOURCE_CANCELLED + 1] = {0};
+    (void)state;
+    open_source((struct source_limits){.breaker = {30, 60},
+                                       .breaker_cooldown = 0.001,
+                                       .connections = PLACES,
+                                       .queue = 6,
+                                       .queue_timeout = 0.002});
+    double begin = clock_monotonic();
+    while (clock_monotonic() - begin < ANY_S) {
+        struct seen *one = &seen[unit_random(AT_ONCE)];
+        hand.refuses = unit_random(50) == 0;
+        switch (unit_random(6)) {
+        case 0:
+        case 1:
+            if (!one->call)
+                start_any(one, unit_random(20) == 0);
+            break;
+        case 2:
+            complete_any();
+            break;
+        case 3:
+            if (one->call && unit_random(3) == 0)
+                source_cancel(one->call);
+            break;
+        default:
+            ev_run(EV_DEFAULT, EVRUN_NOWAIT);
+        }
+        unsigned running = 0;
+        for (const struct hand_call *call = hand.calls; call; call = call->next)
+            running++;
+        assert_true(running <= PLACES);
+        for (int i = 0; i < AT_ONCE; i++) {
+            assert_true(seen[i].count + (seen[i].call != NULL) <= 1);
+            if (seen[i].count == 1)
+                statuses[seen[i].status]++;
+            seen[i].count = 0;
+        }
+    }
+    hand.refuses = false;
+    while (pending_calls(seen) > 0) {
+        complete_any();
+        ev_run(EV_DEFAULT, EVRUN_NOWAIT);
+    }
+    close_source();
+    for (size_t i = 0; i < LENGTH(statuses); i++)
+        assert_row(i, i == SOURCE_NOT_MODIFIED || statuses[i] > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -654,6 +747,7 @@ int main(void)
         TEST(test_pauses),
         TEST(test_no_memory),
         TEST(test_type_without_memory),
+        TEST(test_anything),
     };
     int failed = cmocka_run_group_tests_name("guard", tests, NULL, NULL);
     ev_loop_destroy(EV_DEFAULT);
