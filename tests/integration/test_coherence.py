@@ -349,7 +349,7 @@ def test_change_between_lookup_and_claim(relayed, redis, api):
     relay.release("commands")
     assert connection.response(1).text == "by hand"
     assert api.calls("a") == 0
-    wait_until(lambda: "lease:{worker:a}" not in redis.keys(), "the lease to be given up")
+    wait_until(lambda: "lease:{worker:a}" not in redis.keys(), "the lease to be released")
     relay.release("changes")
 
 

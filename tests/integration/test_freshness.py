@@ -167,7 +167,7 @@ def test_stale_is_served_at_once(fleet, name, where):
 
 
 def test_stale_wait(fleet, name):
-    """All wait for the refresh, but no longer than that; whoever comes later does not wait for it."""
+    """All wait for the refresh, but no longer than that; later requests do not wait for it."""
     name = f"wait/{name}"
     fleet.api.hold(name)
     html(fleet, name, "new")

@@ -48,7 +48,7 @@ def test_result_too_large_for_redis(run, tmp, api, redis):
     server = start(run, tmp, api, redis.url, big=True, redis=redis)
     api.answer("a", body=b"x" * (17 << 20), type="text/html")
     assert ask(server.address, "/fragment/a").status == 200
-    wait_until(lambda: not [k for k in redis.keys() if k.startswith("lease:")], "lease given up")
+    wait_until(lambda: not [k for k in redis.keys() if k.startswith("lease:")], "lease released")
 
 
 def test_joins_after_the_change(run, tmp, api, redis):

@@ -237,7 +237,7 @@ def test_not_remembered(fleet, name):
     for response in responses:
         check_own(response)
     assert all_different(responses)
-    wait_until(lambda: not fleet.leases(), "the lease to be given up")
+    wait_until(lambda: not fleet.leases(), "the lease to be released")
     assert not marker(fleet, name)
 
 

@@ -134,7 +134,7 @@ static inline struct conf *load_good(const char *text)
 }
 
 /* `expected` is the messages, each as "LINE: what is wrong"; a line that ends in "*" needs only
- * begin so. */
+ * begin like that. */
 static inline void assert_messages(const char *text, const char *messages, const char *expected)
 {
     static const char file[] = "DIR/t.conf:";

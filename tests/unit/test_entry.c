@@ -1,4 +1,5 @@
-/* cache/entry: the envelope there and back, damaged ones, and that a type can't become a header. */
+/* cache/entry: encoding and decoding of the envelope, damaged ones, and that a type can't become a
+ * header. */
 #include "cache/entry.h"
 
 #include <stdio.h>
@@ -358,7 +359,7 @@ static void test_new_on_terms(void **state)
     }
 }
 
-/* Every cut; every byte made another one: what is not refused is whole, and harmless. */
+/* Every cut, and every byte replaced: what is not rejected is complete, and harmless. */
 static void test_damage(void **state)
 {
     struct slice sound = SLICE(SOUND);
@@ -391,7 +392,8 @@ static void test_damage(void **state)
     }
 }
 
-/* The longest header line that is made is also read; one much longer is not searched for. */
+/* The longest header line that is written can also be read; much longer ones are not searched for.
+ * */
 static void test_type_length(void **state)
 {
     (void)state;
@@ -413,7 +415,7 @@ static void test_type_length(void **state)
     }
 }
 
-/* --- what becomes of types and bodies --- */
+/* --- types and bodies --- */
 
 /* A type from an upstream can't end its header: it is not used at all. */
 static void test_header_injection(void **state)
@@ -556,7 +558,7 @@ static void test_same(void **state)
     entry_unref(one);
 }
 
-/* Another entry that differs in nothing but how long it is fresh, in its envelope too. */
+/* A copy that differs only in how long it is fresh, in its envelope too. */
 static void test_with_freshness(void **state)
 {
     static const int64_t moments[] = {0, 1, 9, 10, 20, 30, 1732417847123, 999999999999999};
@@ -591,7 +593,7 @@ static void test_with_freshness(void **state)
     }
 }
 
-/* The tag tells bodies and types apart, and nothing else. */
+/* The tag depends on bodies and types, and on nothing else. */
 static void test_etag(void **state)
 {
     static const struct {
@@ -649,9 +651,10 @@ static void test_no_memory(void **state)
     entry_unref(entry);
 }
 
-/* --- who holds it --- */
+/* --- references --- */
 
-/* What answers hold is counted once, however many they are, and not while memory keeps it too. */
+/* What answers hold is counted once, for any number of answers, and not while memory keeps it too.
+ * */
 static void test_held_entries_are_counted(void **state)
 {
     static const struct {

@@ -21,7 +21,7 @@ static void assert_stale_hit(uint32_t number, enum settlement_detail detail)
     assert_int_equal(how->detail, detail);
 }
 
-/* Those who wait get the old entry when the time is over, and whoever comes later gets it at once.
+/* The waiters get the old entry when the time is over, and later requests get it at once.
  * The refresh goes on. */
 static void test_slow_refresh(void **state)
 {

@@ -103,7 +103,7 @@ static void test_redirects(void **state)
         const char *target; /* NULL: it is refused */
         const char *why;    /* has this in it */
     } cases[] = {
-        /* Back to where it came from, as every spelling has it; user and password go along. */
+        /* Back to the same host, in every spelling; user and password are kept. */
         {own, "/b", NOTHING, "http://me:se%40cret@API.test:9000/b", NULL},
         {own, "b?x=1", NOTHING, "http://me:se%40cret@API.test:9000/n/b?x=1", NULL},
         {own, "/a b", NOTHING, "http://me:se%40cret@API.test:9000/a%20b", NULL},
@@ -119,7 +119,7 @@ static void test_redirects(void **state)
         {"http://127.0.0.1:80/", "http://0x7f.1/b", NOTHING, "http://127.0.0.1/b", NULL},
         {"http://127.0.0.1/", "http://2130706433/b", NOTHING, "http://127.0.0.1/b", NULL},
         {"http://[::1]/", "http://[0:0::0:1]:80/b", NOTHING, "http://[::1]:80/b", NULL},
-        /* Anywhere else. What is shown is what one has to list. */
+        /* Anywhere else. The message shows what to list. */
         {own, "/\\evil", NOTHING, "http://me:se%40cret@API.test:9000/\\evil", NULL},
         {own, "http://api.test/b", NOTHING, NULL, "redirects to http://api.test, which is refused"},
         {own, "http://api.test:9001/", NOTHING, NULL, "to http://api.test:9001, which"},
@@ -143,7 +143,7 @@ static void test_redirects(void **state)
         {own, "http://", NOTHING, NULL, "malformed"},
         {own, "http://a b/", NOTHING, NULL, "malformed"},
         {own, "http://h:port/", NOTHING, NULL, "malformed"},
-        /* What is listed; without user and password. */
+        /* To listed hosts, without user and password. */
         {own, "http://cdn.test/b", CDN, "http://cdn.test/b", NULL},
         {own, "http://CDN.test.:80/b?q", CDN, "http://CDN.test.:80/b?q", NULL},
         {own, "http://x:y@cdn.test/b", CDN, "http://cdn.test/b", NULL},
@@ -179,7 +179,8 @@ static void test_redirects(void **state)
         free(target);
     }
 
-    /* A redirect of what was redirected to: relative to it, and without what it was not given. */
+    /* A second redirect: relative to the first target, and without user and password if that had
+     * none. */
     struct http_settings settings = {.url = own, .redirects = lists[CDN], .redirect_count = 1};
     char why[REDIRECT_WHY_ROOM];
     bool elsewhere = false;
@@ -196,7 +197,7 @@ static void test_redirects(void **state)
 
 /* --- the simulated source --- */
 
-struct seen { /* what one call came to */
+struct seen { /* the result of one call */
     struct source *source;
     struct source_call *call;
     unsigned count;
