@@ -1,4 +1,4 @@
-"""HTTP servers that a source should survive, and one that is well; each in a process of its own.
+"""HTTP servers that misbehave, and one that does not; each in a process of its own.
 
     with Rude(tmp, "hang") as api:
         config = f'source "api" {{ type = "http" url = "{api.url}/{{name}}" }}'
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Union
 
 BEHAVIOURS = ("hang", "flood", "rubbish", "close", "well")
-WELL_S = 0.03  # that "well" takes for an answer
+WELL_S = 0.03  # that "well" takes to answer
 
 
 async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -36,7 +36,7 @@ async def rubbish(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def close(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Less of the body than it has announced."""
+    """A body that is shorter than its Content-Length."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100\r\n\r\n<p>")
     await writer.drain()
 

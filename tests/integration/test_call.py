@@ -1,5 +1,5 @@
-"""How an http source makes its calls: through what, with which certificates, headers and body, how
-often, and what it is told of the request that caused them."""
+"""How an http source makes its calls: over which transport, with which certificates, headers and
+body, how often, and what they tell of the request that caused them."""
 
 import os
 import re
@@ -322,8 +322,7 @@ def test_http2_calls_share_a_connection(daemon, api, before_api, shares_connecti
 
 
 def test_one_http2_call_ends_alone(daemon, api, before_api, shares_connections):
-    """One that runs out of time, or whose body is too large, leaves its connection to the
-    others."""
+    """One that times out, or whose body is too large, leaves its connection to the others."""
     nginx = before_api("http2")
     server = daemon(CONFIG.format(url=f"http://127.0.0.1:{nginx.port}/{{name}}",
                                   options='http2 = "prior-knowledge" max_body = "1KiB"'))

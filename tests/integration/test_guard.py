@@ -1,5 +1,5 @@
-"""What stands around every source: limits on its calls and on their queue, and a breaker. Each source
-has its own, so the trouble of one is not the trouble of another."""
+"""The guard around each source: limits on its calls and on their queue, and a breaker. Each source
+has its own, so a failing source does not affect others."""
 
 import threading
 import time
@@ -53,7 +53,7 @@ def assert_busy(response, retry_after: str = "1") -> None:
 
 
 def test_full_queue(guarded, api):
-    """What has no place is answered at once, and nothing else changes."""
+    """A request without a place is rejected at once, and nothing else changes."""
     server = guarded("connections = 1 queue = 2")
     api.hold("a", "b", "c", "d", "e")
     with Connection(server.address) as connection:
@@ -73,7 +73,7 @@ def test_full_queue(guarded, api):
 
 
 def test_full_queue_has_room_for_other_routes(guarded, api):
-    """Whoever fills the queue with names of one route gives way to other routes."""
+    """If one route fills the queue, it gives way to other routes."""
     server = guarded("connections = 1 queue = 4")
     names = ["a", "b", "c", "d", "e", "one/a", "one/b", "one/c"]
     api.hold(*names)
@@ -165,7 +165,8 @@ def test_breaker(guarded, api):
 
 @pytest.mark.parametrize("status", [503, 429])
 def test_retry_after(guarded, api, status):
-    """RFC 9110 10.2.3, RFC 6585 4: a source that wants to be left alone is, whatever is requested."""
+    """RFC 9110 10.2.3, RFC 6585 4: a source that asks for a pause gets it, whatever is
+    requested."""
     server = guarded("")
     api.answer("a", status=status, headers={"Retry-After": "100"})
     with Connection(server.address) as connection:
@@ -200,7 +201,7 @@ def test_retry_after_is_ignored(guarded, api):
 
 @pytest.mark.parametrize("where", ["memory", "redis"])
 def test_stale_while_open(request, guarded, api, where):
-    """Whoever has an old result is served at once."""
+    """A fragment with an old result is served at once."""
     redis = request.getfixturevalue("redis").url if where == "redis" else ""
     server = guarded('breaker = "2 in 10s" breaker_cooldown = "1h"', redis=redis)
     with Connection(server.address) as connection:
@@ -236,7 +237,7 @@ def test_who_does_not_wait_while_open(guarded, api):
         assert response.status == 503
 
 
-# All of it, at once.
+# Everything at once.
 
 LOAD = 60  # requests of one round at one bad source
 HEALTHY = 120
@@ -294,8 +295,8 @@ class Load:
 
 @pytest.mark.seconds(120)
 def test_five_sources(tmp, run, capsys):
-    """Four of them hang, flood, talk rubbish and close early, under load: the fifth one's answers
-    take as long as they do without them."""
+    """Four of them hang, flood, send garbage and close early, under load: answers of the fifth one
+    take as long as without them."""
     (tmp / "broken.html").write_text(BROKEN, encoding="utf-8")
     upstreams = {name: run(Rude(tmp, name)) for name in BEHAVIOURS}
     config = "".join(FIVE.format(name=name, url=upstream.url, fallback=tmp / "broken.html")

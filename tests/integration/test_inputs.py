@@ -134,7 +134,8 @@ def test_repeated_headers(front, redis):
 
 
 def test_calls_are_shared_by_variant(front, api):
-    """Of many requests at once, those with the same inputs share a call, and get its result."""
+    """Of many simultaneous requests, those with the same inputs share a call, and get its
+    result."""
     api.hold("cart")
     users = ["1", "2", "3"] * 10
     with ThreadPoolExecutor(len(users)) as clients:
@@ -150,7 +151,7 @@ def test_calls_are_shared_by_variant(front, api):
 
 
 def test_results_are_not_mixed(daemon, redis, api):
-    """What was made for one value is never given to another."""
+    """A result for one value is never given to another."""
     server = daemon(redis=redis.url, extra=ROUTES)
     for user in ("1", "2"):
         api.answer("cart", body=f"cart of {user}", type="text/html")
@@ -188,7 +189,8 @@ CITIES = [("Paris", "en"), ("Paris", "de"), ("London", "en")]
 
 
 def fill(fleet) -> None:
-    """Gets three variants, and a fragment whose name begins alike, into all memories."""
+    """Puts three variants, and a fragment whose name begins in the same way, into all memory
+    caches."""
     for number in fleet.running():
         for city, language in CITIES:
             wait_until(lambda: detail(weather(fleet, number, city, language)) == "memory",
@@ -225,7 +227,7 @@ def test_purge_of_one_variant(fleet):
 
 @pytest.mark.parametrize("query, stale", [("", CITIES), ("city=Paris", [("Paris", "en")])])
 def test_soft_purge(fleet, query, stale):
-    """They stay in Redis, and the route has no `stale`, so they are made again."""
+    """They stay in Redis, and the route has no `stale`, so they are generated again."""
     fill(fleet)
     assert fleet.purge(0, "weather", query=query,
                        headers={"Workerless-Purge": "soft"}).status == 204
@@ -259,7 +261,7 @@ def test_what_purges_cost(fleet):
 
 
 def test_a_purged_variant_is_not_stored(fleet):
-    """A result that is being made goes to those who wait for it, and is not cached."""
+    """A result in progress goes to the requests that wait for it, and is not cached."""
     key = "cart?cookie:session=" + digest("cookie:session", "late")
     fleet.api.hold("cart")
     fleet.connections[0].send_raw(fcgi.request("/fragment/cart", 7,

@@ -1,6 +1,7 @@
-"""What the source says of its answer, end to end: who may get it, for how long, how it is asked
-again, and which of its header fields go along. (RFC 9111, 9213, 5861; tests/unit/test_terms.c has
-every rule. Here each kind of rule meets a real upstream and a real Redis.)"""
+"""What the source says about its answer, end to end: who may get it, for how long, how it is
+refreshed, and which of its header fields are passed on. (RFC 9111, 9213, 5861;
+tests/unit/test_terms.c has every rule. Here each kind of rule meets a real upstream and a real
+Redis.)"""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ def html(api, name: str, body: str, **headers: str) -> None:
 
 
 def test_the_next_visitor_does_not_get_it(daemon, api, redis, name):
-    """A page for one user, with her session."""
+    """A page for one user, with a session."""
     server = daemon(redis=redis.url)
     with Connection(server.address) as connection:
         html(api, name, "Alice's", Cache_Control="private, no-store", Set_Cookie="session=alice")
@@ -85,7 +86,7 @@ def test_shared(daemon, api, redis, name, headers):
 
 
 def test_origin_is_ignored(daemon, api, redis, name):
-    """The operator knows better, and is told what that means."""
+    """The operator overrides it, and the log says what that means."""
     server = daemon(redis=redis.url, extra=f"""
         fragment "{name}" {{ source = "api"  ttl = "60s"  origin = "ignore" }}""")
     html(api, name, "one", Set_Cookie="a=1", Cache_Control="private, no-store", Vary="*")
@@ -222,7 +223,7 @@ def age(redis, name: str, seconds: int) -> None:
 
 
 def test_stale_while_revalidate_of_the_source(daemon, api, redis, name):
-    """What is stale is served, and refreshed; a failure of that is hidden by stale-if-error."""
+    """A stale entry is served, and refreshed; stale-if-error hides a failure of that."""
     server = daemon(redis=redis.url, extra=f'fragment "{name}*" {{ source = "api" }}')
     html(api, name, "one", Cache_Control="max-age=100, stale-while-revalidate=50, "
                                          "stale-if-error=90")
@@ -251,7 +252,7 @@ def cache_status(connection, name: str, what: str):
 
 
 def test_must_revalidate_forbids_stale(daemon, api, redis, name):
-    """RFC 9111 5.2.2.2: rather a failure than what is stale, whatever the route says."""
+    """RFC 9111 5.2.2.2: a failure is served rather than a stale entry, whatever the route says."""
     server = daemon(redis=redis.url, extra=f"""
         fragment "{name}" {{ source = "api"  stale = "1h"  stale_error = "2h" }}""")
     html(api, name, "one", Cache_Control="max-age=100, must-revalidate")

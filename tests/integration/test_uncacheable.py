@@ -1,6 +1,6 @@
-"""Results that their source forbids to share (RFC 9111 5.2.2.5, 5.2.2.7): each reaches the request
-that it was made for and nobody else, and nobody waits for another's call. The API says in each
-answer which of its calls it is for, so no two requests may get the same."""
+"""Results that their source forbids to share (RFC 9111 5.2.2.5, 5.2.2.7): each reaches only the
+request that it was made for, and no request waits for another's call. The API says in each answer
+which of its calls it is for, so no two requests may get the same."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def wait_marker(fleet: Fleet, name: str) -> None:
 
 
 def make_marker(fleet: Fleet, name: str) -> None:
-    """One request finds out, and all daemons have heard."""
+    """One request finds out, and all daemons know of it."""
     check_own(fleet.ask(0, name))
     wait_marker(fleet, name)
     fleet.hear()
 
 
 def check_own(response) -> None:
-    """It is for one request only, and says so to every cache on its way."""
+    """It is for one request only, and tells every cache on its way so."""
     assert response.status == 200, response.stdout
     assert response.headers["cache-control"] == "private, no-store"
     assert not {"etag", "age"} & set(response.headers)
@@ -79,7 +79,7 @@ def all_different(responses: List) -> bool:
     return len({response.text for response in responses}) == len(responses)
 
 
-# Everybody at once.
+# Simultaneous requests.
 
 
 @pytest.mark.seconds(120)
@@ -210,7 +210,7 @@ def test_the_marker_ends(fleet, name):
 
 
 def test_it_is_renewed_while_it_is_used(fleet, name):
-    """So that nobody has to find out again."""
+    """So that no request has to find out again."""
     name = f"short/{name}"
     make_marker(fleet, name)
     first = marker(fleet, name)
@@ -242,8 +242,8 @@ def test_not_remembered(fleet, name):
 
 
 def test_an_old_entry_is_replaced(fleet, name):
-    """A refresh, which nobody waits for, brings a private result: the old entry is gone, and nobody
-    gets the new one."""
+    """A refresh, which no request waits for, gives a private result: the old entry is removed, and
+    nobody gets the new one."""
     name = f"early/{name}"
     fleet.api.headers = {}
     old = fleet.ask(0, name)
@@ -303,11 +303,11 @@ def test_purge(fleet, name, by, soft):
     assert fleet.api.calls(name) == 3
 
 
-# Those who do not wait long.
+# Requests that do not wait long.
 
 
 def test_who_does_not_wait(fleet, name):
-    """No call is made whose result nobody would get."""
+    """No call is made if nobody would get its result."""
     make_marker(fleet, name)
     for number in (0, 1):
         response = fleet.ask(number, name, headers={"Prefer": "wait=0"})
@@ -339,7 +339,7 @@ def test_a_call_ends_with_its_request(daemon, api, redis):
 
 
 def test_refused_calls(daemon, api, redis):
-    """At max_flights, those who can't have a call of their own are rejected."""
+    """At max_flights, requests that can't have a call of their own are rejected."""
     number_calls(api)
     server = daemon(redis=redis.url, extra="max_flights = 2")
     api.hold("a")
@@ -412,7 +412,7 @@ def test_calls_apart(fleet, name):
 
 
 def test_without_ttl(fleet, name):
-    """ttl = 0: shared while it is being made, and not kept."""
+    """ttl = 0: shared while it is in progress, and not kept."""
     name = f"zero/{name}"
     fleet.api.headers = {}
     for calls in (1, 2):
@@ -488,7 +488,7 @@ def test_flushed_meanwhile(fleet, name, command):
 
 
 def test_killed_meanwhile(tmp, run, redis, api):
-    """The process that finds out dies: another one finds out, and nobody goes without."""
+    """The process that finds out dies: another one finds out, and every request is answered."""
     number_calls(api)
     fleet = run(Fleet(tmp, redis, api, size=3, lease="400ms"))
     api.hold("a")

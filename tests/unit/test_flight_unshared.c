@@ -61,7 +61,7 @@ static void answer_marker(enum question_kind kind, const char *key)
     entry_unref(marker);
 }
 
-/* It was told: this is for you only. */
+/* It was settled with a result for it only. */
 static void check_unshared(uint32_t number, const char *body)
 {
     check_settled(number, SETTLED_ENTRY, body);
@@ -78,7 +78,7 @@ static void check_marker_stored(void)
     assert_true(cache.stored.until_ms == cache.stored.fresh_until_ms);
 }
 
-/* --- who gets it --- */
+/* --- which request gets it --- */
 
 enum first { STAYS, LEAVES, HOLD_ENDS };
 
@@ -140,7 +140,8 @@ static void test_not_found(void **state)
     assert_int_equal(cache.stores, 1);
 }
 
-/* One that joins after the result is there, and before anybody was told, does not get it either. */
+/* One that joins after the result is there, and before anybody was settled, does not get it either.
+ * */
 static void test_late_joiner(void **state)
 {
     (void)state;
@@ -220,7 +221,7 @@ static void test_not_remembered(void **state)
 
 /* --- the marker --- */
 
-/* Wherever it is found, nobody waits, and nobody takes a lease. */
+/* Wherever it is found, no request waits, and none takes a lease. */
 static void test_marker_found(void **state)
 {
     enum place { BY_LOOKUP, BY_CLAIM, BY_WAKE_UP, BY_CHECK, PLACES };
@@ -306,7 +307,7 @@ static void test_marker_again(void **state)
     check_unshared(0, "<p>x</p>");
 }
 
-/* Who does not wait gets no call, since nobody would pick up its result. */
+/* A request that does not wait gets no call, since nobody would get its result. */
 static void test_no_wait(void **state)
 {
     (void)state;
@@ -428,7 +429,7 @@ static void test_renewed_once(void **state)
     assert_int_equal(cache.replaces, 1);
 }
 
-/* Who leaves, or whose hold ends, takes its call with it. */
+/* When a request leaves, or its hold ends, its call is cancelled. */
 static void test_leaving(void **state)
 {
     (void)state;
@@ -594,7 +595,7 @@ static void test_refusing_source(void **state)
     check_counts(0, 0);
 }
 
-/* Wherever memory ends, everybody is settled once, and nobody gets another's result. */
+/* Wherever memory runs out, each request is settled once, and none gets another's result. */
 static void test_no_memory(void **state)
 {
     bool enough = false;
@@ -681,7 +682,7 @@ static void test_calls_apart(void **state)
     assert_int_equal(bench->hand.started, 3);
 }
 
-/* What was read before a change is not given to those who came after it. */
+/* What was read before a change is not given to requests that came after it. */
 static void test_calls_apart_changed(void **state)
 {
     (void)state;
@@ -693,7 +694,7 @@ static void test_calls_apart_changed(void **state)
     assert_int_equal(calls(), 2);
 }
 
-/* A refresh is one call; who can't be served meanwhile does not wait for it. */
+/* A refresh is one call; a request that can't be served meanwhile does not wait for it. */
 static void test_calls_apart_refresh(void **state)
 {
     struct settlement how;
@@ -711,7 +712,7 @@ static void test_calls_apart_refresh(void **state)
     assert_true(bench->notes[0].how.replaced);
 }
 
-/* ttl = 0: shared while it is being made, and not kept. */
+/* ttl = 0: shared while it is in progress, and not kept. */
 static void test_without_ttl(void **state)
 {
     (void)state;

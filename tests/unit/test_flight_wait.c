@@ -32,7 +32,7 @@ static void test_slow_refresh(void **state)
     join_refresh("a");
     join(STALE_WAIT, "a");
     bench_turn(bench);
-    check_counts(1, 2); /* they wait, while the lease is asked for and then the source */
+    check_counts(1, 2); /* they wait while the lease is claimed, and then for the source */
     assert_true(cache.questions[0].known_made_ms > 0);
     answer_outcome(CLAIM, "a", CACHE_OURS);
     assert_null(bench_serve(bench, STALE_WAIT, "a", &how));
@@ -53,7 +53,7 @@ static void test_slow_refresh(void **state)
     check_counts(0, 0);
 }
 
-/* The refresh ends before the time does: with what it says. */
+/* The refresh ends before the time does: its result counts. */
 static void test_quick_refresh(void **state)
 {
     static const struct {
@@ -103,8 +103,8 @@ static void test_refreshed_elsewhere(void **state)
     assert_int_equal(bench->hand.started, 0);
 }
 
-/* Who does not want to wait gets the old one at once; the refresh follows, and who joins that waits
- * for it no longer than others. */
+/* A request that does not want to wait gets the old one at once; the refresh follows, and requests
+ * that join it wait no longer than others. */
 static void test_no_wait(void **state)
 {
     (void)state;
@@ -166,7 +166,7 @@ static void pass_time(void)
         bench_turn(bench);
 }
 
-/* The key has changed: what was old is not served before the cache says that it is still there. */
+/* The key has changed: the old entry is not served before the cache says that it is still there. */
 static void test_changed(void **state)
 {
     static const enum cache_outcome outcomes[] = {CACHE_SAME, CACHE_NONE};

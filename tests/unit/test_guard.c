@@ -56,7 +56,7 @@ static const struct source_type guarded_type = {.name = "by hand",
                                                 .cancel = hand_cancel,
                                                 .destroy = guarded_destroy};
 
-struct seen { /* what one call came to */
+struct seen { /* the result of one call */
     struct source_call *call;
     unsigned count;
     enum source_status status;
@@ -84,7 +84,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* What is due now happens; nothing is waited for. */
+/* Handles what is due now, without waiting. */
 static void turn(void)
 {
     for (int i = 0; i < 10; i++)
@@ -564,7 +564,7 @@ static void test_pauses(void **state)
 
 /* --- memory --- */
 
-/* At each allocation in turn: a call begins or it does not, and the guard is as good as before. */
+/* At each allocation in turn: a call begins or it does not, and the guard works as before. */
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -602,8 +602,8 @@ static void test_no_memory(void **state)
     alloc_fail_after(-1);
 }
 
-/* Queued calls that the type has no memory for leave the loop its turns, even if each one starts
- * the next. So does a trial. */
+/* Queued calls that the type has no memory for do not block the loop, even if each one starts the
+ * next. So does a trial. */
 static void test_type_without_memory(void **state)
 {
     struct seen running = {0}, seen[5] = {0}, trial = {0};

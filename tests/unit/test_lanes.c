@@ -22,7 +22,7 @@ static void add(struct lanes *lanes, struct item *item, unsigned lane)
     assert_non_null(item->call.lane);
 }
 
-/* A flood in one lane leaves the others their turns, and in each the oldest call is the first. A
+/* A flood in one lane does not delay the others, and in each the oldest call is the first. A
  * lane that is empty has no turn; one that gets a call has its turn after the others. */
 static void test_turns(void **state)
 {

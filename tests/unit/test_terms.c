@@ -1,4 +1,4 @@
-/* source/terms: what a response says of sharing, of its lifetime and of its validators, one row a
+/* source/terms: what a response says about sharing, its lifetime and its validators, one row a
  * rule; and the dates, directives and dictionaries that it is said with. */
 #include "source/terms.h"
 

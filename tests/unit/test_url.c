@@ -1,5 +1,5 @@
-/* source/url and source/template: what a url may contain, and what becomes of it with the inputs of
- * a request. */
+/* source/url and source/template: what a url may contain, and its text for the inputs of a request.
+ * */
 #include "source/url.h"
 
 #include <stdio.h>
@@ -120,7 +120,7 @@ static void test_url(void **state)
         free(url);
     }
 
-    /* Without memory it is none at all: a part of it might be another fragment's. */
+    /* When out of memory there is no url at all: a part of it might be that of another fragment. */
     char name[300], *url = NULL;
     memset(name, ' ', sizeof name);
     long successes;
