@@ -170,28 +170,28 @@ static void judge_response(const struct http_call *call, struct source_result *r
 {
     const struct http_transfer *transfer = call->transfer;
     long status = http_transfer_status(transfer);
-    struct slice retry_after = http_transfer_header(transfer, "Retry-After");
-    call_reason(call, room, " answered %ld", status);
     switch (status) {
     case 200:
     case 203:
         judge_content(call, result, room);
-        break;
+        return;
     case 204: /* an empty fragment, without an element around it */
         result->status = SOURCE_OK;
         result->type = SLICE("text/html");
-        break;
+        return;
     case 404:
     case 410:
         result->status = SOURCE_NOT_FOUND;
         break;
     case 429:
     case 503:
-        result->retry_after_s = retry_after_read(retry_after, clock_fleet_ms() / 1000);
+        result->retry_after_s = retry_after_read(http_transfer_header(transfer, "Retry-After"),
+                                                 clock_fleet_ms() / 1000);
         break;
     default:
         break;
     }
+    call_reason(call, room, " answered %ld", status);
 }
 
 /* What the response says of its result. The terms point into the reader. */
