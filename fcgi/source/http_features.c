@@ -14,6 +14,24 @@ bool http_features_breaks_http2(void)
     return version >= 0x075800 && version < 0x080000;
 }
 
+void http_features_encodings(char out[HTTP_ENCODINGS_ROOM])
+{
+    static const struct {
+        int bit;
+        const char *names;
+    } encodings[] = {
+        {CURL_VERSION_LIBZ, "deflate, gzip"},
+        {CURL_VERSION_BROTLI, "br"},
+        {CURL_VERSION_ZSTD, "zstd"},
+    };
+    int features = curl_version_info(CURLVERSION_NOW)->features, len = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++)
+        if (features & encodings[i].bit)
+            len += snprintf(out + len, HTTP_ENCODINGS_ROOM - (size_t)len, "%s%s",
+                            len > 0 ? ", " : "", encodings[i].names);
+}
+
 void http_features_print(FILE *out)
 {
     static const struct {

@@ -11,6 +11,11 @@ bool http_features_has_http2(void);
  * (libcurl 7.88). */
 bool http_features_breaks_http2(void);
 
+#define HTTP_ENCODINGS_ROOM 64
+
+/* Writes the content codings that it decodes, for Accept-Encoding; empty if there are none. */
+void http_features_encodings(char out[HTTP_ENCODINGS_ROOM]);
+
 /* Writes a line for -V: its version, and which of our options and content codings it has. */
 void http_features_print(FILE *out);
 

@@ -21,11 +21,13 @@
 #endif
 
 #define REDIRECTS_MAX 3
-#define IDLE_MAX      32         /* idle easy handles kept for later calls */
+#define IDLE_MAX      100        /* idle easy handles kept for later calls, of some 22 KiB */
 #define IGNORED_MAX   (64 << 10) /* bytes read of a body that is not needed */
 
+/* These could be options of curl, which would format them for each request. */
 static const char accept_preset[] =
     "Accept: text/html, text/plain;q=0.9, application/json;q=0.8, */*;q=0.1";
+static const char user_agent[] = "User-Agent: workerless/" PACKAGE_VERSION;
 
 long http_transfer_status(const struct http_transfer *transfer)
 {
@@ -126,8 +128,7 @@ static CURLcode set_up(struct http_transfer *transfer)
     } strings[] = {
         {CURLOPT_PROTOCOLS_STR, "http,https"},
         {CURLOPT_PROXY, ""},           /* none, regardless of the environment */
-        {CURLOPT_ACCEPT_ENCODING, ""}, /* all that curl can decode */
-        {CURLOPT_USERAGENT, "workerless/" PACKAGE_VERSION},
+        {CURLOPT_ACCEPT_ENCODING, ""}, /* decode all that curl can */
     };
     /* We enforce the deadline. curl has to know it as well, to divide it among a host's addresses;
      * zero would mean curl's default. */
@@ -271,13 +272,40 @@ static CURLcode go_elsewhere(const struct http_transfers *transfers, struct http
     return code;
 }
 
+/* What a url has behind the origin of the source's own url, if it can be sent as it is: a path, and
+ * perhaps a query. NULL: curl has to read the url. */
+static const char *target_of(const struct http_transfers *transfers, const char *url)
+{
+    const char *target = url + transfers->origin_len;
+    if (!transfers->origin || strncmp(url, transfers->settings->url, transfers->origin_len) != 0 ||
+        *target != '/')
+        return NULL;
+    for (const char *at = target; *at; at++)
+        if (*at <= ' ' || *at > '~' || *at == '#')
+            return NULL;
+    return target;
+}
+
+/* curl takes a url apart, and puts it together again, for each transfer. So it is given the origin,
+ * which has been read, and the target. */
+static CURLcode set_url(const struct http_transfers *transfers, CURL *easy, const char *url)
+{
+    const char *target = target_of(transfers, url);
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_CURLU, target ? transfers->origin : NULL);
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, target);
+    if (!code && !target)
+        code = curl_easy_setopt(easy, CURLOPT_URL, url);
+    return code;
+}
+
 /* Takes the url, which is NULL when out of memory. */
 static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *transfer, char *url,
                       bool elsewhere)
 {
     free(transfer->url);
     transfer->url = url;
-    CURLcode code = url ? curl_easy_setopt(transfer->easy, CURLOPT_URL, url) : CURLE_OUT_OF_MEMORY;
+    CURLcode code = url ? set_url(transfers, transfer->easy, url) : CURLE_OUT_OF_MEMORY;
     if (!code)
         code = go_elsewhere(transfers, transfer, elsewhere);
     if (!code && transfer->headers && !elsewhere)
@@ -480,6 +508,19 @@ static bool append_header(struct curl_slist **list, struct slice name, struct sl
     return ok;
 }
 
+/* The headers that each request has, unless the config replaces them. */
+static bool append_presets(struct curl_slist **list, const char *const *headers, size_t count)
+{
+    char encodings[HTTP_ENCODINGS_ROOM];
+    http_features_encodings(encodings);
+    return (http_headers_find(headers, count, SLICE("Accept")) ||
+            append_line(list, accept_preset)) &&
+           (http_headers_find(headers, count, SLICE("User-Agent")) ||
+            append_line(list, user_agent)) &&
+           (http_headers_find(headers, count, SLICE("Accept-Encoding")) || !encodings[0] ||
+            append_header(list, SLICE("Accept-Encoding"), slice_of(encodings)));
+}
+
 /* The headers of the config, and ours that they do not replace. */
 static bool append_headers(struct curl_slist **list, const struct http_settings *settings)
 {
@@ -489,8 +530,7 @@ static bool append_headers(struct curl_slist **list, const struct http_settings 
         const char *header = settings->headers[i];
         ok = append_header(list, http_header_name(header), http_header_value(header));
     }
-    if (!http_headers_find(settings->headers, settings->header_count, SLICE("Accept")))
-        ok = ok && append_line(list, accept_preset);
+    ok = ok && append_presets(list, settings->headers, settings->header_count);
     if (settings->method != METHOD_POST)
         return ok;
     /* libcurl would add a type of its own, and ask before it sends a large body. */
@@ -501,13 +541,36 @@ static bool append_headers(struct curl_slist **list, const struct http_settings 
     return ok && append_line(list, "Expect:");
 }
 
+/* Returns false when out of memory. A url that curl does not take stays without an origin, and each
+ * call fails. */
+static bool read_origin(struct http_transfers *transfers)
+{
+    const char *url = transfers->settings->url;
+    const char *scheme_end = strstr(url, "://");
+    if (!scheme_end)
+        return true;
+    transfers->origin_len = (size_t)(scheme_end - url) + strlen("://");
+    transfers->origin_len += strcspn(url + transfers->origin_len, "/?#");
+    char *origin = alloc_zeroed(transfers->origin_len + 1);
+    transfers->origin = curl_url();
+    bool ok = origin && transfers->origin;
+    if (ok)
+        memcpy(origin, url, transfers->origin_len);
+    if (ok && curl_url_set(transfers->origin, CURLUPART_URL, origin, 0) != CURLUE_OK) {
+        curl_url_cleanup(transfers->origin);
+        transfers->origin = NULL;
+    }
+    free(origin);
+    return ok;
+}
+
 bool http_transfers_init(struct http_transfers *transfers, const struct http_settings *settings,
                          CURLM *multi)
 {
     *transfers = (struct http_transfers){.settings = settings, .multi = multi};
     if (getrandom(&transfers->random, sizeof transfers->random, GRND_NONBLOCK) < 0) /* early */
         transfers->random = (uint64_t)clock_boot_us();
-    return append_line(&transfers->headers_elsewhere, accept_preset) &&
+    return read_origin(transfers) && append_presets(&transfers->headers_elsewhere, NULL, 0) &&
            append_headers(&transfers->headers, settings);
 }
 
@@ -518,6 +581,7 @@ void http_transfers_end(struct http_transfers *transfers)
         LL_DELETE(transfers->idle, transfer);
         transfer_free(transfer);
     }
+    curl_url_cleanup(transfers->origin);
     curl_slist_free_all(transfers->headers);
     curl_slist_free_all(transfers->headers_elsewhere);
 }

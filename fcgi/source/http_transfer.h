@@ -56,7 +56,9 @@ struct http_transfer {
 struct http_transfers {
     const struct http_settings *settings; /* borrowed */
     CURLM *multi;                         /* borrowed */
-    struct curl_slist *headers;           /* of requests to the source's own host... */
+    CURLU *origin;              /* of the source's url: scheme, user, host, port; or NULL */
+    size_t origin_len;          /* bytes of the url */
+    struct curl_slist *headers; /* of requests to the source's own host... */
     struct curl_slist *headers_elsewhere; /* ...and to others */
     struct http_transfer *idle;           /* kept for the next calls */
     unsigned idle_count;
