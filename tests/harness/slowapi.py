@@ -195,6 +195,11 @@ class SlowApi:
 
     # For the handler.
 
+    def make(self, call: Call) -> Answer:
+        """The answer of a path that has none of its own."""
+        name = unquote(call.path.partition("?")[0].lstrip("/"))
+        return Answer(body=self.text(name).encode(), delay=self.delay(), headers=self.headers)
+
     def _note(self, call: Call) -> None:
         with self._lock:
             self._calls.append(call)
@@ -266,11 +271,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.served += 1
         body = self.rfile.read(int(headers.get("content-length", 0)))
         answer, gate = self.api._find(self.path)  # first: a call that is noted has its answer
-        self.api._note(Call(self.command, self.path, headers, self.number, body, head))
+        call = Call(self.command, self.path, headers, self.number, body, head)
+        self.api._note(call)
         if answer is None:
-            name = unquote(self.path.partition("?")[0].lstrip("/"))
-            answer = Answer(body=self.api.text(name).encode(), delay=self.api.delay(),
-                            headers=self.api.headers)
+            answer = self.api.make(call)
         if answer.delay:
             time.sleep(answer.delay)
         if gate and not answer.stall:
