@@ -27,7 +27,7 @@ from typing import List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from harness import fronts  # noqa: E402
+from harness import fronts, shop  # noqa: E402
 from harness.servers import Redis, Server, SlowApi, Workerless  # noqa: E402
 from harness.slowapi import Answer, Call  # noqa: E402
 
@@ -38,6 +38,7 @@ RECHECK = 0.2  # seconds between looks at whether all still run
 WHAT_TO_SEE = """
   {url}/
 
+  - {url}/shop.html has fragments that depend on a query, a language, a cookie and a header.
   - The page is there at once. Its three cards fill in as their results come, in any order.
   - Reload it within a minute: three hits, in milliseconds.
   - Then run this and open the page in ten tabs at once: one slow call for each card.
@@ -45,8 +46,7 @@ WHAT_TO_SEE = """
   - Look at what is cached:
         redis-cli -s {redis} get worker:b
 
-  b and c are made by a slow HTTP API. Each of its calls is shown below. (a is simulated inside
-  workerless.) Ctrl-C ends all of it.
+  All but a are made by a slow HTTP API. Each of its calls is shown below. (a is simulated inside workerless.) Ctrl-C ends all of it.
 """
 
 
@@ -54,7 +54,7 @@ class Problem(Exception):
     """What the user has to know to start the demo."""
 
 
-class DemoApi(SlowApi):
+class DemoApi(shop.ShopApi):
     """A slow API, such as workerless is made for; it prints its calls."""
 
     def _note(self, call: Call) -> None:
@@ -68,7 +68,14 @@ class DemoApi(SlowApi):
         if name == "b":
             html = f"<p>result for <strong>{name}</strong>, {delay:.1f} seconds in the making</p>"
             return Answer(body=html.encode(), type="text/html; charset=utf-8", delay=delay), None
-        return Answer(body=f"result for {name}".encode(), delay=delay), None
+        if name == "c":
+            return Answer(body=f"result for {name}".encode(), delay=delay), None
+        return None, None
+
+    def make(self, call: Call) -> Answer:
+        answer = super().make(call)
+        answer.delay = random.uniform(0, SLOWEST)
+        return answer
 
 
 def settings():
@@ -83,12 +90,12 @@ def settings():
 
 
 def config(redis: Redis, api: SlowApi) -> str:
-    """conf/workerless.conf for these servers. The socket is named by Workerless itself."""
+    """conf/workerless.conf and conf/shop.conf for these servers. The socket is named by Workerless itself."""
     return fronts.example("workerless.conf", {
         f'listen = {{"unix:{fronts.SOCKET}"}}\n': "",
         '    redis = "redis://127.0.0.1:6379"\n': f'    redis = "{redis.url}"\n',
         "http://127.0.0.1:9000/{name}": api.url + "/{name}",
-    })
+    }) + shop.config(api)
 
 
 def start_front(tmp: str, name: str, port: int, socket_path: str) -> fronts.FrontServer:

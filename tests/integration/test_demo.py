@@ -72,6 +72,23 @@ class Demo:
         assert [path.name for path in self.dir.iterdir()] == ["output"]
 
 
+@pytest.mark.parametrize("front", ["nginx", "lighttpd"])
+def test_shows_the_shop(tmp, run, front):
+    demo = run(Demo(tmp, FRONT=front, PORT="0"))
+    address = demo.address()
+    assert b"<page-fragment" in get(address, "/shop.html").body
+    assert get(address, "/shop.js").status == 200
+    for path, headers, says in [
+        ("search?q=milk", {}, "results for <b>milk</b>"),
+        ("greeting", {"Accept-Language": "fr-CH, fr;q=0.9"}, "Bienvenue"),
+        ("cart", {"Cookie": "session=bob"}, "The cart of bob"),
+        ("price/tea", {"X-Currency": "USD"}, "$4.50"),
+        ("stock", {}, "12}"),
+    ]:
+        reply = get(address, f"/fragment/{path}", headers=headers)
+        assert reply.status == 200 and says in reply.text, (path, reply.text)
+
+
 @pytest.mark.parametrize("front, number", [
     ("nginx", signal.SIGINT), ("lighttpd", signal.SIGTERM)])
 def test_shows_fragments_and_leaves_nothing(tmp, run, front, number):
