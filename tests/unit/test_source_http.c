@@ -242,8 +242,6 @@ static void test_answers(void **state)
          "/png answered with image/png, which is neither HTML nor text"},
         {"cut", SOURCE_FAILED, "", "", "4 bytes"},
         {"garbage", SOURCE_FAILED, "", "", "HTTP/0.9"},
-        {"gzip/short", SOURCE_OK, "text/plain", "compressed", NULL},
-        {"gzip/long", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
         {"length/1001", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
         {"length/1000000", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
         {"chunked/1001", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
@@ -256,6 +254,38 @@ static void test_answers(void **state)
             (cases[i].reason && !strstr(seen.reason, cases[i].reason)))
             fail_msg("%s: status %d, type \"%s\", body \"%.40s\", reason \"%s\"", cases[i].name,
                      (int)seen.status, seen.type, seen.body, seen.reason);
+    }
+}
+
+/* In all codings that this libcurl has. What max_body limits is the decoded body. */
+static void test_codings(void **state)
+{
+    static const struct {
+        int feature; /* of libcurl */
+        const char *name;
+        enum source_status status;
+        const char *said; /* the body, or a part of the reason */
+    } cases[] = {
+        {CURL_VERSION_LIBZ, "gzip/short", SOURCE_OK, "compressed"},
+        {CURL_VERSION_LIBZ, "gzip/long", SOURCE_FAILED, "more than max_body = 1000 bytes"},
+        {CURL_VERSION_LIBZ, "gzip/wrong", SOURCE_FAILED, ""},
+        {CURL_VERSION_LIBZ, "gzip/many", SOURCE_FAILED, ""},
+        {CURL_VERSION_BROTLI, "br/short", SOURCE_OK, "compressed"},
+        {CURL_VERSION_BROTLI, "br/long", SOURCE_FAILED, "more than max_body = 1000 bytes"},
+        {CURL_VERSION_BROTLI, "br/huge", SOURCE_FAILED, "more than max_body = 1000 bytes"},
+        {CURL_VERSION_ZSTD, "zstd/short", SOURCE_OK, "compressed"},
+        {CURL_VERSION_ZSTD, "zstd/long", SOURCE_FAILED, "more than max_body = 1000 bytes"},
+        {0, "unknown/short", SOURCE_FAILED, ""},
+        {0, "plain", SOURCE_OK, "hello"},
+    };
+    int features = curl_version_info(CURLVERSION_NOW)->features;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        if (cases[i].feature && !(features & cases[i].feature))
+            continue;
+        struct seen seen = call(*state, cases[i].name);
+        const char *said = seen.status == SOURCE_OK ? seen.body : seen.reason;
+        if (seen.status != cases[i].status || !strstr(said, cases[i].said))
+            fail_msg("%s: status %d, \"%.40s\"", cases[i].name, (int)seen.status, said);
     }
 }
 
@@ -814,6 +844,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
         TEST(test_answers),
+        TEST(test_codings),
         TEST(test_retry_after),
         TEST(test_body_at_bound),
         TEST(test_request),

@@ -13,7 +13,8 @@
  *     /length/N          N bytes, announced
  *     /chunked/N         N bytes in chunks
  *     /long-404          a 404 with a body of 1 GiB
- *     /gzip/long         10,000 bytes in 46; /gzip/short "compressed"; if the client takes gzip
+ *     /CODING/short      "compressed" in gzip, br or zstd, if the client accepts it
+ *     /CODING/long       10,000 bytes; /br/huge 100,000,000
  *     /garbage           not HTTP
  *     anything else      200 text/plain "ok"
  */
@@ -50,7 +51,7 @@ struct upstream {
     struct connection each[CONNECTIONS_MAX];
 };
 
-/* "compressed" and 10,000 times 'a', as gzip has them. */
+/* "compressed" and 10,000 times 'a' in each coding; and 100,000,000 times 'a'. */
 static const unsigned char gzip_short[] = {
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x4b, 0xce, 0xcf, 0x2d, 0x28,
     0x4a, 0x2d, 0x2e, 0x4e, 0x4d, 0x01, 0x00, 0x1e, 0x4b, 0x56, 0x97, 0x0a, 0x00, 0x00, 0x00,
@@ -59,6 +60,48 @@ static const unsigned char gzip_long[] = {
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xed, 0xc1, 0x01, 0x0d, 0x00, 0x00,
     0x00, 0xc2, 0xa0, 0xac, 0xef, 0x5f, 0xc2, 0x1c, 0x6e, 0x40, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x00, 0x00, 0x00, 0xc0, 0xbf, 0x01, 0x97, 0xd4, 0x7e, 0x46, 0x10, 0x27, 0x00, 0x00,
+};
+static const unsigned char br_short[] = {0x1b, 0x09, 0x00, 0xf8, 0x25, 0xc7, 0xda,
+                                         0xde, 0xa2, 0x93, 0xc8, 0xc6, 0x75};
+static const unsigned char br_long[] = {0x1b, 0x0f, 0x27, 0xf8, 0x25, 0xc2, 0xe2,
+                                        0xb1, 0x40, 0x20, 0xd9, 0x03, 0x00};
+static const unsigned char br_huge[] = {
+    0xcb, 0xff, 0xff, 0x3f, 0xf8, 0x25, 0xc2, 0xe2, 0xb1, 0x40, 0x20, 0xf7, 0xfe, 0x8f, 0xff, 0xff,
+    0x7f, 0xf0, 0x4b, 0x00, 0xc4, 0x61, 0x11, 0x80, 0xee, 0xfd, 0x1f, 0xff, 0xff, 0xff, 0xe0, 0x97,
+    0x00, 0x88, 0xc3, 0x02, 0x00, 0xdd, 0xfb, 0x3f, 0xfe, 0xff, 0xff, 0xc1, 0x2f, 0x01, 0x10, 0x87,
+    0x05, 0x00, 0xba, 0xf7, 0x7f, 0xfc, 0xff, 0xff, 0x83, 0x5f, 0x02, 0x20, 0x0e, 0x0b, 0x00, 0x74,
+    0xef, 0xff, 0xf8, 0xff, 0xff, 0x07, 0xbf, 0x04, 0x40, 0x1c, 0x16, 0x00, 0xe8, 0xde, 0xff, 0xf1,
+    0xff, 0xff, 0x0f, 0x7e, 0x09, 0x80, 0x38, 0x2c, 0x00, 0xd0, 0xbd, 0xff, 0xe3, 0xff, 0xff, 0x1f,
+    0xfc, 0x12, 0x00, 0x71, 0x58, 0x00, 0xa0, 0x7b, 0xff, 0xc7, 0xff, 0xff, 0x3f, 0xf8, 0x25, 0x00,
+    0xe2, 0xb0, 0x00, 0x40, 0xf7, 0xfe, 0x8f, 0xff, 0xff, 0x7f, 0xf0, 0x4b, 0x00, 0xc4, 0x61, 0x01,
+    0x80, 0xee, 0xfd, 0x1f, 0xff, 0xff, 0xff, 0xe0, 0x97, 0x00, 0x88, 0xc3, 0x02, 0x00, 0xdd, 0xfb,
+    0xbf, 0xfc, 0x07, 0xaf, 0xc3, 0x2f, 0x01, 0x10, 0x87, 0x05, 0x00, 0xba, 0xd8, 0x75,
+};
+static const unsigned char zstd_short[] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68, 0x51,
+                                           0x00, 0x00, 0x63, 0x6f, 0x6d, 0x70, 0x72,
+                                           0x65, 0x73, 0x73, 0x65, 0x64};
+static const unsigned char zstd_long[] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68, 0x45, 0x00, 0x00,
+                                          0x08, 0x61, 0x01, 0x00, 0x0c, 0x87, 0x07, 0x42};
+
+static const struct coded {
+    const char *path, *coding, *header; /* in Accept-Encoding, and in Content-Encoding */
+    const unsigned char *bytes;
+    size_t len;
+} coded[] = {
+#define CODED(path, coding, header, bytes)                                                         \
+    {                                                                                              \
+        path, coding, header, bytes, sizeof bytes                                                  \
+    }
+    CODED("/gzip/short", "gzip", "gzip", gzip_short),
+    CODED("/gzip/long", "gzip", "gzip", gzip_long),
+    CODED("/gzip/wrong", "gzip", "gzip", br_huge),
+    CODED("/gzip/many", "gzip", "gzip, gzip, gzip, gzip, gzip, gzip, gzip", gzip_short),
+    CODED("/br/short", "br", "br", br_short),
+    CODED("/br/long", "br", "br", br_long),
+    CODED("/br/huge", "br", "br", br_huge),
+    CODED("/zstd/short", "zstd", "zstd", zstd_short),
+    CODED("/zstd/long", "zstd", "zstd", zstd_long),
+    CODED("/unknown/short", "", "no-such-coding", gzip_short),
 };
 
 static bool send_bytes(int fd, const void *bytes, size_t len)
@@ -138,16 +181,18 @@ static bool answer_length(int fd, const char *status, long count)
     return send_text(fd, head) && send_many(fd, count, false);
 }
 
-static bool answer_gzip(int fd, const char *request, const unsigned char *body, size_t len)
+static bool answer_coded(int fd, const char *request, const struct coded *answer_in)
 {
-    char head[128];
-    if (!strstr(request, "gzip"))
+    char head[256];
+    size_t len = answer_in->len;
+    const char *accepted = strstr(request, "Accept-Encoding: ");
+    if (!accepted || !strstr(accepted, answer_in->coding))
         return answer(fd, "406 Not Acceptable", "", "");
     snprintf(head, sizeof head,
-             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip\r\n"
+             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: %s\r\n"
              "Content-Length: %zu\r\n\r\n",
-             len);
-    return send_text(fd, head) && send_bytes(fd, body, len);
+             answer_in->header, len);
+    return send_text(fd, head) && send_bytes(fd, answer_in->bytes, len);
 }
 
 static void hold(struct upstream *upstream)
@@ -229,10 +274,9 @@ static bool answer_path(struct upstream *upstream, int fd, const char *path, con
                send_many(fd, number, true);
     if (strcmp(path, "/long-404") == 0)
         return answer_length(fd, "404 Not Found", 1L << 30);
-    if (strcmp(path, "/gzip/long") == 0)
-        return answer_gzip(fd, request, gzip_long, sizeof gzip_long);
-    if (strcmp(path, "/gzip/short") == 0)
-        return answer_gzip(fd, request, gzip_short, sizeof gzip_short);
+    for (size_t i = 0; i < sizeof coded / sizeof *coded; i++)
+        if (strcmp(path, coded[i].path) == 0)
+            return answer_coded(fd, request, &coded[i]);
     if (strcmp(path, "/garbage") == 0)
         return send_text(fd, "this is no HTTP\r\n\r\n") && false;
     return answer(fd, "200 OK", "Content-Type: text/plain\r\n", "ok");
