@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Callable, List, Optional
 
 from bench_programs import NullResponder, Parked, PeerThreads, Result, fill, load
+from harness.fleet import wait_armed
+from harness.process import Port
 from harness.servers import Nginx, Redis, Server, Workerless, need
 from harness.wait import wait_until
 
@@ -22,6 +24,8 @@ PATH = "/fragment/a"
 # requests would share one GET. In Redis they all have the same body.
 MANY = 5000
 MANY_PATH = "/fragment/hit-%"
+
+UNIQUE_SCRIPT = Path(__file__).with_name("unique.lua")
 
 WARM_UP_SECONDS = 0.1
 PEER_THREADS = 32
@@ -37,6 +41,15 @@ fragment "hit*"  {{ source = "quick"  ttl = "1h" }}
 fragment "park*" {{ source = "never"  ttl = "1h"  hold = "10m" }}
 """
 
+# Results are stored, but no name is requested twice.
+MISS_CONFIG = """
+cache {{ redis = "{redis}" }}
+shutdown_timeout = "0s"
+source "api" {{ type = "http"  url = "http://127.0.0.1:{port}/{{name}}" }}
+fragment "*" {{ source = "api"  ttl = "1h" }}
+"""
+
+# It is the front server, and the API that the misses ask.
 NGINX_CONFIG = """
 worker_processes 1;
 events { worker_connections 1024; }
@@ -44,7 +57,13 @@ http {
     access_log off;
     upstream workerless { server unix:@WORKERLESS@; keepalive 64; }
     upstream null       { server unix:@NULL@;       keepalive 64; }
+    upstream alone      { server unix:@ALONE@;      keepalive 64; }
+    upstream shared     { server unix:@SHARED@;     keepalive 64; }
+    upstream api        { server 127.0.0.1:@API@;   keepalive 64; }
     fastcgi_keep_conn on;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    keepalive_requests 1000000000;
     client_body_temp_path @DIR@/body;
     fastcgi_temp_path @DIR@/fastcgi;
     proxy_temp_path @DIR@/proxy;
@@ -55,6 +74,14 @@ http {
         listen 127.0.0.1:@PORT@;
         location /fragment/ { fastcgi_pass workerless; }
         location /null      { fastcgi_pass null; }
+        location /fragment/alone-  { fastcgi_pass alone; }
+        location /fragment/shared- { fastcgi_pass shared; }
+        location /fragment/proxy-  { proxy_pass http://api; }
+    }
+    server {
+        listen 127.0.0.1:@API@;
+        default_type text/html;
+        location / { return 200 "<p>a fragment</p>"; }
     }
 }
 """
@@ -90,12 +117,22 @@ class Scenario:
     note: str = ""
 
 
+def processes(pid: int) -> List[int]:
+    """The process, and those that it has started: nginx's workers."""
+    found = [pid]
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text("ascii").split():
+            found += processes(int(child))
+    return found
+
+
 def processor_seconds(servers: List[Server]) -> float:
     """Processor time that all threads of the servers have used so far."""
     total = 0
     for server in servers:
-        for path in Path(f"/proc/{server.pid}/task").glob("*/schedstat"):
-            total += int(path.read_text("ascii").split()[0])
+        for pid in processes(server.pid):
+            for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                total += int(path.read_text("ascii").split()[0])
     return total / 1e9
 
 
@@ -109,12 +146,18 @@ def at_socket(server, connections: int, in_flight: int, seconds: float, *,
                         u=MANY_PATH if many else PATH, k=MANY if many else 1, busy=busy)
 
 
-def by_wrk(url: str, seconds: float) -> Callable[[], Result]:
-    """wrk instead of browsers; its output in the form of the load generator."""
+def by_wrk(url: str, seconds: float, *, connections: int = 32,
+           unique: bool = False) -> Callable[[], Result]:
+    """wrk instead of browsers; its output in the form of the load generator. unique: each request
+    has a number of its own behind the url."""
+    rounds = itertools.count()
+
     def measure() -> Result:
+        script = ["-s", str(UNIQUE_SCRIPT)] if unique else []
+        arguments = ["--", f"{next(rounds)}-"] if unique else []
         done = subprocess.run(
-            [need("wrk"), "-t1", "-c32", f"-d{max(1, round(seconds))}s", "--latency", url],
-            stdout=subprocess.PIPE, check=True, timeout=60)
+            [need("wrk"), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency",
+             *script, url, *arguments], stdout=subprocess.PIPE, check=True, timeout=60)
         text = done.stdout.decode()
         requests = int(re.search(r"(\d+) requests in", text).group(1))
         bad = sum(int(number) for number in re.findall(
@@ -159,14 +202,45 @@ def cached_answer(tmp: Path, daemon: Workerless) -> bytes:
     return path.read_bytes()
 
 
-def nginx_in_front(tmp: Path, daemon: Workerless, null: NullResponder) -> Nginx:
-    text = NGINX_CONFIG
-    for mark, value in (("@WORKERLESS@", daemon.address), ("@NULL@", null.address),
-                        ("@FASTCGI_PARAMS@", "/etc/nginx/fastcgi_params")):
-        text = text.replace(mark, value)
-    for directory in (tmp, *(Path(server.address).parent for server in (daemon, null))):
-        directory.chmod(0o755)
+def nginx_in_front(tmp: Path, api: Port, **responders: Server) -> Nginx:
+    """With the responders by their marks in the config, in lower case."""
+    text = NGINX_CONFIG.replace("@FASTCGI_PARAMS@", "/etc/nginx/fastcgi_params") \
+        .replace("@API@", str(api.number))
+    tmp.chmod(0o755)
+    for mark, server in responders.items():
+        text = text.replace(f"@{mark.upper()}@", server.address)
+        Path(server.address).parent.chmod(0o755)
     return Nginx(tmp, text)
+
+
+def behind_nginx(tmp: Path, enter: Callable, seconds: float, daemon: Workerless,
+                 null: NullResponder) -> List[Scenario]:
+    """What browsers would see, with wrk in their place."""
+    api = Port()
+    redis = enter(Redis(tmp))
+    alone, shared = (enter(Workerless(tmp, MISS_CONFIG.format(redis=url, port=api.number)))
+                     for url in ("", redis.url))
+    wait_armed(redis)
+    nginx = enter(nginx_in_front(tmp, api, workerless=daemon, null=null, alone=alone,
+                                 shared=shared))
+
+    def misses(name: str, word: str, servers: List[Server],
+               goal: Optional[float] = None) -> Contender:
+        return Contender(name, by_wrk(f"{nginx.url}/fragment/{word}-", seconds, unique=True,
+                                      connections=64), [nginx, *servers], goal=goal)
+
+    return [
+        Scenario("hit from memory, behind nginx: wrk, 32 connections", [
+            Contender("null responder", by_wrk(nginx.url + "/null", seconds), [null]),
+            Contender("workerless, from memory", by_wrk(nginx.url + PATH, seconds), [daemon],
+                      goal=0.95)],
+                 note="CPU is that of the responder alone"),
+        Scenario("miss, behind nginx: wrk, 64 connections, each name requested once", [
+            misses("nginx, proxy_pass", "proxy", []),
+            misses("workerless without Redis", "alone", [alone], 0.55),
+            misses("workerless with Redis", "shared", [shared, redis], 0.4)],
+                 note="the API is nginx as well; CPU is that of nginx, workerless and Redis"),
+    ]
 
 
 def scenarios(tmp: Path, enter: Callable, seconds: float) -> List[Scenario]:
@@ -218,14 +292,9 @@ def scenarios(tmp: Path, enter: Callable, seconds: float) -> List[Scenario]:
                       "in flight all the time"),
     ]
     if shutil.which("wrk"):
-        nginx = enter(nginx_in_front(tmp, daemon, null))
-        found.append(Scenario("hit from memory, behind nginx: wrk, 32 connections", [
-            Contender("null responder", by_wrk(nginx.url + "/null", seconds), [null]),
-            Contender("workerless, from memory", by_wrk(nginx.url + PATH, seconds), [daemon],
-                      goal=0.95)],
-                              note="CPU is that of the responder alone"))
+        found += behind_nginx(tmp, enter, seconds, daemon, null)
     else:
-        print("no wrk (Debian package wrk): the row behind nginx is left out\n")
+        print("no wrk (Debian package wrk): the tables behind nginx are left out\n")
     return found
 
 
