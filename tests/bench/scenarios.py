@@ -10,7 +10,7 @@ import statistics
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Sequence
 
 from bench_programs import NullResponder, Parked, PeerThreads, Result, fill, load
 from harness.fleet import wait_armed
@@ -26,6 +26,10 @@ MANY = 5000
 MANY_PATH = "/fragment/hit-%"
 
 UNIQUE_SCRIPT = Path(__file__).with_name("unique.lua")
+# What a browser sends, in all requests that are compared, whether the fragment depends on it or not.
+QUERY = "?city=Paris&page=1"
+HEADERS = ["Accept-Language: de-CH,de;q=0.9,en;q=0.8", "X-Currency: EUR",
+           "Cookie: theme=dark; session=0123456789abcdef0123456789abcdef"]
 
 WARM_UP_SECONDS = 0.1
 PEER_THREADS = 32
@@ -37,6 +41,12 @@ shutdown_timeout = "0s"
 source "quick" {{ type = "simulated"  delay = "10ms" }}
 source "never" {{ type = "simulated"  delay = "10m" }}
 fragment "a"     {{ source = "quick"  ttl = "1h" }}
+fragment "three" {{
+    source = "quick"
+    ttl = "1h"
+    vary = {{"query:city", "language:en,de,fr", "header:x-currency"}}
+}}
+fragment "user"  {{ source = "quick"  ttl = "1h"  vary = {{"cookie:session"}}  private = "yes" }}
 fragment "hit*"  {{ source = "quick"  ttl = "1h" }}
 fragment "park*" {{ source = "never"  ttl = "1h"  hold = "10m" }}
 """
@@ -147,7 +157,7 @@ def at_socket(server, connections: int, in_flight: int, seconds: float, *,
 
 
 def by_wrk(url: str, seconds: float, *, connections: int = 32,
-           unique: bool = False) -> Callable[[], Result]:
+           unique: bool = False, headers: Sequence[str] = ()) -> Callable[[], Result]:
     """wrk instead of browsers; its output in the form of the load generator. unique: each request
     has a number of its own behind the url."""
     rounds = itertools.count()
@@ -157,7 +167,8 @@ def by_wrk(url: str, seconds: float, *, connections: int = 32,
         arguments = ["--", f"{next(rounds)}-"] if unique else []
         done = subprocess.run(
             [need("wrk"), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency",
-             *script, url, *arguments], stdout=subprocess.PIPE, check=True, timeout=60)
+             *(word for header in headers for word in ("-H", header)), *script, url, *arguments],
+            stdout=subprocess.PIPE, check=True, timeout=60)
         text = done.stdout.decode()
         requests = int(re.search(r"(\d+) requests in", text).group(1))
         bad = sum(int(number) for number in re.findall(
@@ -229,12 +240,21 @@ def behind_nginx(tmp: Path, enter: Callable, seconds: float, daemon: Workerless,
         return Contender(name, by_wrk(f"{nginx.url}/fragment/{word}-", seconds, unique=True,
                                       connections=64), [nginx, *servers], goal=goal)
 
+    def with_inputs(name: str, path: str, goal: Optional[float] = None) -> Contender:
+        return Contender(name, by_wrk(f"{nginx.url}/fragment/{path}{QUERY}", seconds,
+                                      headers=HEADERS), [daemon], goal=goal)
+
     return [
         Scenario("hit from memory, behind nginx: wrk, 32 connections", [
             Contender("null responder", by_wrk(nginx.url + "/null", seconds), [null]),
             Contender("workerless, from memory", by_wrk(nginx.url + PATH, seconds), [daemon],
                       goal=0.95)],
                  note="CPU is that of the responder alone"),
+        Scenario("hit with inputs, behind nginx: wrk, 32 connections", [
+            with_inputs("none", "a"),
+            with_inputs("a parameter, language and header", "three", 0.9),
+            with_inputs("a cookie, as a digest", "user")],
+                 note="all requests are the same but for their names"),
         Scenario("miss, behind nginx: wrk, 64 connections, each name requested once", [
             misses("nginx, proxy_pass", "proxy", []),
             misses("workerless without Redis", "alone", [alone], 0.55),
