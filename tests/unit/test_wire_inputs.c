@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "base/alloc.h"
 #include "base/budget.h"
 #include "base/counters.h"
 #include "fastcgi/params.h"
@@ -55,6 +56,7 @@ static struct service *service;
 static struct request_groups groups;
 static struct request_group group;
 static struct request *asking;
+static bool starves; /* no memory is left when the service is called */
 
 static void on_settled(void *context, const struct waiter_address *who,
                        const struct settlement *settlement)
@@ -139,8 +141,11 @@ static void ask(const char *what, const char *variables)
     }
     if (asking->state == REQUEST_PARAMS)
         request_end_params(asking);
+    if (starves)
+        alloc_fail_after(0);
     if (asking->state == REQUEST_STDIN)
         request_end_input(asking);
+    alloc_fail_after(-1);
     buffer_free(&params);
     if (asking->state == REQUEST_PARKED)
         ev_run(loop, EVRUN_NOWAIT); /* now its source is called */
@@ -223,6 +228,25 @@ static void test_variants(void **state)
     assert_slice(0, answer()->entry->body, SLICE("of 1"));
     ask("GET /fragment/cart", "HTTP_COOKIE=x=y");
     assert_int_equal(hand.started, 3);
+}
+
+/* A hit with inputs takes no memory, apart from the request itself. */
+static void test_no_memory_needed(void **state)
+{
+    static const char *const variables =
+        "HTTP_COOKIE=session=1|HTTP_X_CURRENCY=EUR|HTTP_X_CURRENCY=USD|HTTP_HOST=A|"
+        "HTTP_ACCEPT_LANGUAGE=de";
+    static const char *const rows[] = {"GET /fragment/cart", "GET /fragment/price/1",
+                                       "GET /fragment/city/a?city=Paris"};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        ask(rows[i], variables);
+        give("x");
+        starves = true;
+        ask(rows[i], variables);
+        starves = false;
+        assert_row(i, answer()->status == 200 && answer()->entry);
+    }
 }
 
 static void test_head(void **state)
@@ -455,6 +479,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_source, setup, teardown),
         cmocka_unit_test_setup_teardown(test_variants, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_head, setup, teardown),
         cmocka_unit_test_setup_teardown(test_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_streams, setup, teardown),
