@@ -118,12 +118,15 @@ static void on_alone_gone(struct waiter **list)
 }
 
 /* Moves a waiter of a landed flight to a solo flight. One that can't have such a flight is settled.
- */
+ * The variables are those of the request that started the landed flight: others don't get them. */
 static void flights_part(struct flights *flights, const struct flight *landed,
                          struct waiter *waiter)
 {
     enum settlement_kind kind = SETTLED_REFUSED;
     struct flight *solo = NULL;
+    struct fragment fragment = landed->fragment;
+    if (waiter->collapsed)
+        fragment.variables = (struct slice){0};
     if (!waiter->waits)
         kind = SETTLED_DECLINED;
     else if (flights->cancelling)
@@ -131,7 +134,7 @@ static void flights_part(struct flights *flights, const struct flight *landed,
     else if (flights->count >= flights->limits.max_flights)
         counter_add(COUNTER_REFUSED_MAX_FLIGHTS, 1);
     else
-        solo = flights_add_solo(flights, &landed->fragment, landed->known);
+        solo = flights_add_solo(flights, &fragment, landed->known);
     if (!solo) {
         waiter_settle(waiter, (struct settlement){.kind = kind});
         return;

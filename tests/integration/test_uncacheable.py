@@ -156,6 +156,27 @@ def test_the_first_request_has_left(fleet, name):
     assert fleet.api.calls(name) == 3
 
 
+def test_whose_request_it_is(fleet, name):
+    """A call has the X-Request-Id of its own request, or a new one, but never another's."""
+    def ask(number: int) -> bytes:
+        return fcgi.request(f"/fragment/{name}", number, headers={"X-Request-Id": f"id-{number}"})
+
+    connection = fleet.connections[0]
+    fleet.api.hold(name)
+    connection.send_raw(ask(1))
+    fleet.api.wait_calls(name, 1)
+    connection.send_raw(ask(2))
+    connection.sync()
+    fleet.api.release(name)
+    for number in (1, 2):
+        check_own(connection.response(number))
+    connection.send_raw(ask(3))
+    check_own(connection.response(3))
+    ids = [call.headers["x-request-id"] for call in fleet.api.requests(name)]
+    assert ids[0] == "id-1" and ids[2] == "id-3"
+    assert re.fullmatch("[0-9a-f]{32}", ids[1])
+
+
 # The marker.
 
 
