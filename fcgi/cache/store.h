@@ -83,8 +83,8 @@ bool store_claim(struct store *store, struct slice key, const char *token, int64
 
 /* The same, for a key that had no value a moment ago, and no known entry. Cheaper if it still has
  * none, and nobody the lease; else dearer, and it may take the lease for a moment. */
-bool store_claim_missing(struct store *store, struct slice key, const char *token,
-                         int64_t lease_ms, store_answer_fn *answered, void *caller);
+bool store_claim_missing(struct store *store, struct slice key, const char *token, int64_t lease_ms,
+                         store_answer_fn *answered, void *caller);
 
 /* Stores the entry for keep_ms and releases the lease, if the token is still that of the lease.
  * With a NULL token, stores it if the value is still the known one, or if `known` is NULL as well,
