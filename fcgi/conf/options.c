@@ -10,6 +10,7 @@
 #include "conf/option_value.h"
 #include "conf/vary.h"
 #include "redis/check.h"
+#include "source/keep.h"
 #include "source/source.h"
 
 static const char *check_namespace(const char *text)
@@ -232,6 +233,10 @@ static const struct option fragment_options[] = {
      .preset = "respect", .words = "respect ignore",
      .help = "Whether a result is cached although its source forbids to share it (Set-Cookie, "
              "Cache-Control, Vary): ignore does so."},
+    {"keep", OPTION_LIST, AT(struct route, recipe.rules.keep), .check = keep_check,
+     .help = "Header fields of the source's response that are kept with the result and sent with "
+             "it, up to 2 KiB in all; none of those that concern one connection or client, caching, "
+             "or the front server."},
     {"hold", OPTION_DURATION, AT(struct route, recipe.hold),
      .preset = "25s", .min = "1ms", .max = "1d",
      .help = "How long a request may wait; keep it below the front server's timeout."},
@@ -253,6 +258,9 @@ static const struct option fragment_options[] = {
 };
 /* clang-format on */
 
+_Static_assert(offsetof(struct source_rules, keep_count) ==
+                   offsetof(struct source_rules, keep) + sizeof(char **),
+               "a list is followed by its count");
 _Static_assert(offsetof(struct client_list, count) ==
                    offsetof(struct client_list, addresses) + sizeof(char **),
                "a list is followed by its count");

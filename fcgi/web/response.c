@@ -1,6 +1,7 @@
 /* A response in the format of CGI: a Status line, headers, and the body (RFC 3875 6.2). Pure. */
 #include "web/response.h"
 
+#include "base/check.h"
 #include "park/freshness.h"
 #include "park/outcome.h"
 #include "web/method.h"
@@ -81,7 +82,7 @@ struct slice response_body(const struct response *response)
     return full_body(response);
 }
 
-/* Appends the text. There is room: see RESPONSE_HEAD_MAX. */
+/* Appends the text. There is room: see response_head_max. */
 static char *put(char *at, struct slice text)
 {
     if (text.len > 0)
@@ -172,6 +173,44 @@ static char *put_browser_ttl(char *at, const struct response *response, int64_t 
     return put_number(at, age_s + browser_ttl_s);
 }
 
+#define TIMING_START SLICE("server-timing: ")
+
+/* Takes the next line of the header fields that are kept with an entry. */
+static struct slice next_kept(struct slice *kept)
+{
+    const char *end = memchr(kept->data, '\n', kept->len);
+    check(end != NULL);
+    struct slice line = {.data = kept->data, .len = (size_t)(end - kept->data)};
+    *kept = slice_from(*kept, line.len + 1);
+    return line;
+}
+
+/* What the source took, and what it says itself of that. All in one field, since some readers expect
+ * each field once. */
+static char *put_timing(char *at, const struct entry *entry)
+{
+    struct slice kept = entry_kept(entry);
+    at = put(at, SLICE("Server-Timing: source;dur="));
+    at = put_number(at, entry->cost_ms);
+    while (kept.len > 0) {
+        struct slice line = next_kept(&kept);
+        if (slice_starts(line, TIMING_START) && line.len > TIMING_START.len)
+            at = put(put(at, SLICE(", ")), slice_from(line, TIMING_START.len));
+    }
+    return put(at, SLICE("\r\n"));
+}
+
+/* The other fields of the source. */
+static char *put_kept(char *at, struct slice kept)
+{
+    while (kept.len > 0) {
+        struct slice line = next_kept(&kept);
+        if (!slice_starts(line, TIMING_START))
+            at = put(put(at, line), SLICE("\r\n"));
+    }
+    return at;
+}
+
 /* max-age is the full lifetime, as Age says how much of it has passed (RFC 9111 4.2). */
 static char *put_freshness(char *at, const struct response *response, int64_t now_ms)
 {
@@ -198,17 +237,14 @@ static char *put_freshness(char *at, const struct response *response, int64_t no
         at = put(at, SLICE(", must-revalidate"));
     if (response->vary && response->vary->len > 0)
         at = put(put(at, SLICE("\r\nVary: ")), *response->vary);
-    at = put(at, SLICE("\r\nServer-Timing: source;dur="));
-    at = put_number(at, entry->cost_ms);
-    return put(at, SLICE("\r\n"));
+    return put_timing(put(at, SLICE("\r\n")), entry);
 }
 
 /* Nobody may keep it, so there is nothing to validate or to count down (RFC 9111 5.2.2). */
 static char *put_unshared(char *at, const struct response *response)
 {
-    at = put(at, SLICE("Cache-Control: private, no-store\r\nServer-Timing: source;dur="));
-    at = put_number(at, response->entry->cost_ms);
-    return put(at, SLICE("\r\n"));
+    at = put(at, SLICE("Cache-Control: private, no-store\r\n"));
+    return put_timing(at, response->entry);
 }
 
 /* Whether it has events or templates depends on the Accept header, and its fragments depend on their
@@ -291,6 +327,8 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
     else
         at = response->unshared ? put_unshared(at, response) : put_freshness(at, response, now_ms);
     at = put_cache_status(at, response, now_ms);
+    if (response->entry && response->entry->kept_len > 0 && !response->no_store)
+        at = put_kept(at, entry_kept(response->entry));
     return (size_t)(put(at, SLICE("\r\n")) - out);
 }
 

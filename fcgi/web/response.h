@@ -11,8 +11,9 @@
 
 struct freshness;
 
-/* The maximum size of a response's head. It has to fit into the front server's first buffer, which
- * is one page in nginx. */
+/* The maximum size of a response's head, without the header fields that are kept with its entry. It
+ * has to fit into the front server's first buffer, which is one page (4 KiB) in nginx; that is why
+ * KEEP_MAX is no more than it is. */
 #define RESPONSE_HEAD_MAX 1024
 
 /* The maximum length of the list in a Vary header: of a fragment, and of a stream. */
@@ -73,7 +74,15 @@ static inline void response_set_entry(struct response *response, struct entry *e
 /* The bytes that follow the head: none for a HEAD or a 304. Valid as long as the response. */
 struct slice response_body(const struct response *response);
 
-/* Writes the head, with its final empty line, to `out`, which has room for RESPONSE_HEAD_MAX bytes.
+/* The maximum size of this response's head: more than RESPONSE_HEAD_MAX only if header fields are kept
+ * with its entry. Each of their lines, which have at least four bytes, gets a CR. */
+static inline size_t response_head_max(const struct response *response)
+{
+    size_t kept = response->entry ? response->entry->kept_len : 0;
+    return RESPONSE_HEAD_MAX + kept + kept / 4;
+}
+
+/* Writes the head, with its final empty line, to `out`, which has room for response_head_max bytes.
  * `now_ms` is clock_fleet_ms(). Returns the length. */
 size_t response_head(const struct response *response, int64_t now_ms, char *out);
 

@@ -380,7 +380,8 @@ static void count_answer(const struct response *response)
 /* Queues own bytes of a record: its header and, if not sent yet, the response's head. */
 static bool emit_front(struct request *request, struct output *output, size_t body_len)
 {
-    size_t head_len = 0, head_max = request->head_sent ? 0 : RESPONSE_HEAD_MAX;
+    size_t head_len = 0,
+           head_max = request->head_sent ? 0 : response_head_max(&request->answer.response);
     char *out = output_reserve(output, FCGI_HEADER_LEN + head_max);
     if (!out)
         return false;
@@ -455,7 +456,7 @@ enum request_progress request_emit(struct request *request, struct output *outpu
 
     const struct response *response = &request->answer.response;
     struct slice part = slice_from(response_body(response), request->sent);
-    size_t room = RECORD_CONTENT_MAX - (request->head_sent ? 0 : RESPONSE_HEAD_MAX);
+    size_t room = RECORD_CONTENT_MAX - (request->head_sent ? 0 : response_head_max(response));
     bool last = part.len <= room;
     if (!last)
         part.len = room;

@@ -11,7 +11,11 @@ from email.utils import formatdate
 
 import pytest
 
+from harness import fronts
+from harness.config import api_config
 from harness.fcgi import Connection
+from harness.httpc import get
+from harness.servers import Workerless
 from harness.wait import wait_until
 
 
@@ -281,3 +285,65 @@ def test_soft_purge(daemon, api, redis, name):
         stale = connection.request(f"/fragment/{name}")
         assert stale.text == "one" and "hit" in stale.headers["cache-status"]
         wait_until(lambda: connection.request(f"/fragment/{name}").text == "two", "the refresh")
+
+
+# Which of its header fields go along.
+
+KEEP = 'keep = {"link", "Content-Language", "server-timing"}'
+
+
+def test_kept_fields(daemon, api, redis, name):
+    """They are in every answer with the result, wherever it comes from; all others are not."""
+    servers = [daemon(redis=redis.url, extra=f"""
+        fragment "{name}" {{ source = "api"  {KEEP} }}""") for _ in range(2)]
+    html(api, name, "one", Link="</a.css>; rel=preload", CONTENT_LANGUAGE="de",
+         Server_Timing="db;dur=5", X_Powered_By="test", Connection="keep-alive")
+    for server in servers:
+        with Connection(server.address) as connection:
+            for _ in range(2):
+                response = connection.request(f"/fragment/{name}")
+                assert response.text == "one"
+                assert response.headers["link"] == "</a.css>; rel=preload"
+                assert response.headers["content-language"] == "de"
+                assert re.fullmatch(r"source;dur=\d+, db;dur=5", response.headers["server-timing"])
+                assert not {"x-powered-by", "connection"} & set(response.headers)
+                etag = response.headers["etag"]
+                fresh_for(redis, name)
+            same = connection.request(f"/fragment/{name}", headers={"If-None-Match": etag})
+            assert same.status == 304 and same.headers["content-language"] == "de"
+    assert api.calls(name) == 1
+
+
+def test_kept_fields_of_what_is_not_shared(daemon, api, name):
+    server = daemon(extra=f'fragment "{name}" {{ source = "api"  {KEEP} }}')
+    html(api, name, "one", Link="<a>", Cache_Control="private")
+    with Connection(server.address) as connection:
+        assert connection.request(f"/fragment/{name}").headers["link"] == "<a>"
+
+
+def test_kept_fields_have_a_bound(tmp, run, daemon, api, name):
+    """2 KiB fit into the first buffer of nginx; a field that does not fit is left out, and that is
+    logged once."""
+    server = daemon(extra=f'fragment "{name}*" {{ source = "api"  {KEEP} }}')
+    front = run(fronts.nginx(tmp, server.socket_path))
+    html(api, name, "one", Link="<" + "a" * 2000 + ">", Server_Timing="db")
+    for _ in range(2):
+        reply = get(front.address, f"/fragment/{name}")
+        assert reply.status == 200 and len(reply.headers["link"]) == 2002
+    html(api, f"{name}-2", "two", Link="<" + "a" * 2500 + ">", CONTENT_LANGUAGE="de")
+    html(api, f"{name}-3", "three", Link="<" + "a" * 2500 + ">")
+    for suffix in ("-2", "-3"):
+        reply = get(front.address, f"/fragment/{name}{suffix}")
+        assert reply.status == 200 and "link" not in reply.headers
+    assert get(front.address, f"/fragment/{name}-2").headers["content-language"] == "de"
+    assert server.log().lower().count('the header field "link" is not kept') == 1
+
+
+@pytest.mark.parametrize("field", ["set-cookie", "Content-Length", "connection", "etag", "age",
+                                   "X-Accel-Redirect", "x-sendfile", "Vary", "Status", "a b"])
+def test_fields_that_are_never_kept(tmp, api, name, field):
+    server = Workerless(tmp, api_config(api, extra=f"""
+        fragment "{name}" {{ source = "api"  keep = {{"{field}"}} }}"""))
+    server.spawn()
+    assert server.wait() == 1
+    assert f'keep = "{field}": this ' in server.log()

@@ -266,6 +266,10 @@ static void test_bad_sections(void **state)
         {"", "1: no fragment section: nothing to serve"},
         {"\n", "1: no fragment section: nothing to serve"},
         {"# nothing\n\n" SIMULATED, "3: no fragment section: nothing to serve"},
+        {SIMULATED "fragment a {\n source = s\n keep = {link,\n set-cookie} }\n",
+         "5: keep = \"set-cookie\": this header field can't be kept: *"},
+        {SIMULATED "fragment a {\n source = s\n keep = 'a b' }\n",
+         "4: keep = \"a b\": this is not the name of a header field"},
         {SIMULATED "\nfragment a\n{\n ttl = 1s\n}\n", "4: fragment \"a\": source is missing"},
         {"source slow { type = simulated }\nsource api { type = http url = 'http://h/' }\n"
          "fragment \"a\" {\n source = \"slwo\"\n}\n",

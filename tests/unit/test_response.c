@@ -15,7 +15,7 @@
 static struct slice head_of(const struct response *response, int64_t now_ms, char *out)
 {
     size_t len = response_head(response, now_ms, out);
-    assert_true(len <= RESPONSE_HEAD_MAX);
+    assert_true(len <= response_head_max(response));
     return (struct slice){.data = out, .len = len};
 }
 
@@ -147,6 +147,50 @@ static void test_bodies(void **state)
 }
 
 /* --- fragments --- */
+
+/* The source's header fields go last, with a 304 and with what must not be shared as well. */
+static void test_kept(void **state)
+{
+    static char kept[KEEP_MAX];
+    char out[RESPONSE_HEAD_MAX + 2 * KEEP_MAX];
+    (void)state;
+    struct entry_terms terms = {.etag = SLICE("\"v1\""),
+                                .kept = SLICE("link: <a>\nserver-timing: db\nx: \nlink: <b>\n"
+                                              "server-timing: \n")};
+    struct entry *entry =
+        entry_new_on_terms(SLICE("text/x"), SLICE("body"), NOW_MS, 1000, 1, &terms);
+    assert_non_null(entry);
+    for (int i = 0; i < 4; i++) {
+        struct response response = response_of_entry(entry);
+        response.status = i == 1 ? 304 : 200;
+        response.unshared = i == 2;
+        response.no_store = i == 3;
+        struct slice head = head_of(&response, NOW_MS, out);
+        check_shape(head);
+        struct slice end = SLICE("\r\nlink: <a>\r\nx: \r\nlink: <b>\r\n\r\n");
+        bool there = slice_equal(slice_from(head, head.len - end.len), end);
+        assert_row(i, there == (i != 3));
+        struct slice timing = SLICE("\r\nServer-Timing: source;dur=1, db\r\n");
+        assert_row(i, (memmem(head.data, head.len, timing.data, timing.len) != NULL) == (i != 3));
+        assert_row(i, !memmem(head.data, head.len, "v1", 2)); /* a validator of the source's own */
+        response_release(&response);
+    }
+    entry_unref(entry);
+
+    /* The smallest lines have the most CRs. */
+    for (size_t i = 0; i < KEEP_MAX; i += 4)
+        memcpy(kept + i, "x: \n", 4);
+    terms.kept = (struct slice){kept, KEEP_MAX};
+    entry = entry_new_on_terms(SLICE("text/x"), SLICE("body"), NOW_MS, 1000, 1, &terms);
+    assert_non_null(entry);
+    struct response response = response_of_entry(entry);
+    char *exact = malloc(response_head_max(&response));
+    assert_non_null(exact);
+    assert_true(head_of(&response, NOW_MS, exact).len > KEEP_MAX / 4 * 5);
+    free(exact);
+    response_release(&response);
+    entry_unref(entry);
+}
 
 /* Cache-Control as the source's terms and the route's browser_ttl make it (RFC 9111 5.2.2, 5861). */
 static void test_source_terms(void **state)
@@ -488,7 +532,8 @@ static void test_longest(void **state)
         type[sizeof type - 1] = '\0';
         int len =
             snprintf(envelope, sizeof envelope,
-                     "workerless/1 made=%s fresh=%s cost=%s status=200 type=%s\n",
+                     "workerless/1 made=%s fresh=%s cost=%s status=200 stale=999999999999999 "
+                     "error=999999999999999 must-revalidate type=%s\n",
                      numbers[round % 4], numbers[round / 4 % 4], numbers[round / 16 % 4], type);
         struct entry *entry = entry_decode((struct slice){.data = envelope, .len = (size_t)len});
         assert_non_null(entry);
@@ -596,13 +641,14 @@ static void test_combinations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own),          cmocka_unit_test(test_allow),
-        cmocka_unit_test(test_plain),        cmocka_unit_test(test_no_content),
-        cmocka_unit_test(test_bodies),       cmocka_unit_test(test_entry),
-        cmocka_unit_test(test_unshared),     cmocka_unit_test(test_terms),
-        cmocka_unit_test(test_source_terms), cmocka_unit_test(test_cache_status),
-        cmocka_unit_test(test_longest),      cmocka_unit_test(test_combinations),
-        cmocka_unit_test(test_inputs),       cmocka_unit_test(test_stream_inputs),
+        cmocka_unit_test(test_own),           cmocka_unit_test(test_allow),
+        cmocka_unit_test(test_plain),         cmocka_unit_test(test_no_content),
+        cmocka_unit_test(test_bodies),        cmocka_unit_test(test_entry),
+        cmocka_unit_test(test_unshared),      cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_source_terms),  cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_cache_status),  cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_combinations),  cmocka_unit_test(test_inputs),
+        cmocka_unit_test(test_stream_inputs),
     };
     return cmocka_run_group_tests_name("response", tests, NULL, NULL);
 }
