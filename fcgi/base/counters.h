@@ -44,6 +44,8 @@
       "Calls to sources that were made again because of retries.") \
     X(CALLS_TIMED_OUT, "calls_timed_out", COUNTER, \
       "Calls to sources that did not complete in time.") \
+    X(CALLS_NOT_MODIFIED, "calls_not_modified", COUNTER, \
+      "Calls to sources whose answer was that the result has not changed (304).") \
     X(CALLS_SOLO, "calls_solo", COUNTER, \
       "Calls to sources for a single request, since their results are not to be shared.") \
     X(UNCACHEABLE, "uncacheable", COUNTER, \

@@ -380,7 +380,7 @@ static void on_stored(void *caller, const struct store_answer *answer)
 
 /* Returns whether it was sent; then on_stored sees to it that the lease, which is borrowed, ends. */
 static bool store_entry(struct cache *cache, struct slice key, const struct lease *lease,
-                        const struct entry *known, struct entry *entry, int64_t until_ms,
+                        struct entry *known, struct entry *entry, int64_t until_ms,
                         int64_t compare_ms)
 {
     struct question *question = question_new(cache, key, 0, NULL, NULL);
@@ -400,13 +400,19 @@ static bool store_entry(struct cache *cache, struct slice key, const struct leas
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms, int64_t compare_ms)
 {
+    return cache_prolong(cache, key, lease, NULL, entry, until_ms, compare_ms);
+}
+
+bool cache_prolong(struct cache *cache, struct slice key, struct lease *lease, struct entry *known,
+                   struct entry *entry, int64_t until_ms, int64_t compare_ms)
+{
     if (!store_is_there(cache, key)) {
         if (lease)
             orphan_add(cache, key, lease_token(lease));
         lease_free(lease);
         return until_ms > clock_fleet_ms() && keep_in_memory(cache, key, entry, until_ms);
     }
-    bool sent = store_entry(cache, key, lease, NULL, entry, until_ms, compare_ms);
+    bool sent = store_entry(cache, key, lease, lease ? known : NULL, entry, until_ms, compare_ms);
     if (sent)
         lease_free(lease);
     else
@@ -414,8 +420,8 @@ bool cache_store(struct cache *cache, struct slice key, struct lease *lease, str
     return sent;
 }
 
-bool cache_replace(struct cache *cache, struct slice key, const struct entry *known,
-                   struct entry *entry, int64_t until_ms, int64_t compare_ms)
+bool cache_replace(struct cache *cache, struct slice key, struct entry *known, struct entry *entry,
+                   int64_t until_ms, int64_t compare_ms)
 {
     if (store_is_there(cache, key))
         return store_entry(cache, key, NULL, known, entry, until_ms, compare_ms);

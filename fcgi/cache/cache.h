@@ -120,10 +120,15 @@ bool cache_claim_missing(struct cache *cache, struct slice key, int64_t extra_ms
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms, int64_t compare_ms);
 
-/* The same without a lease, if `known` is still there and is not another entry by then. Neither a
- * purge nor an entry that came meanwhile is undone. */
-bool cache_replace(struct cache *cache, struct slice key, const struct entry *known,
+/* The same for an entry that has the body of `known`: if Redis has that still, the body is not sent.
+ * `known` is NULL if there is none. */
+bool cache_prolong(struct cache *cache, struct slice key, struct lease *lease, struct entry *known,
                    struct entry *entry, int64_t until_ms, int64_t compare_ms);
+
+/* As cache_store, without a lease, if `known` is still there and is not another entry by then. Neither a
+ * purge nor an entry that came meanwhile is undone. */
+bool cache_replace(struct cache *cache, struct slice key, struct entry *known, struct entry *entry,
+                   int64_t until_ms, int64_t compare_ms);
 
 /* As cache_store, for this process's memory only: nothing is written to Redis, and the lease is released.
  * Call it only if no change of the key is possibly unseen. */

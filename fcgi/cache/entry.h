@@ -120,6 +120,12 @@ static inline bool entry_is_same(const struct entry *one, const struct entry *ot
                             one->fresh_until_ms == other->fresh_until_ms);
 }
 
+/* All of the envelope before the body. */
+static inline struct slice entry_header(const struct entry *entry)
+{
+    return (struct slice){.data = entry->encoded.data, .len = entry->encoded.len - entry->body.len};
+}
+
 /* Whether the source can be asked if the result has changed. */
 static inline bool entry_has_validator(const struct entry *entry)
 {

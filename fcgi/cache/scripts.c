@@ -81,6 +81,14 @@ static struct {
         "if redis.call('GETRANGE', V, 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end "
         "redis.call('SET', V, ARGV[2], 'PX', ARGV[3]) "
         "return 1", ""},
+    /* Puts another header before the body. Returns -1 if the value is not the known one. */
+    [SCRIPT_REWRITE] = {"tohm",
+        KEYS_L_V
+        RETURN_0_UNLESS_OURS
+        "if redis.pcall('GETRANGE', V, 0, #ARGV[2] - 1) ~= ARGV[2] then return -1 end "
+        "redis.call('SET', V, ARGV[3] .. redis.call('GETRANGE', V, #ARGV[2], -1), 'PX', ARGV[4]) "
+        "redis.call('DEL', L) "
+        "return 1", ""},
     [SCRIPT_RENEW] = {"tm",
         KEYS_L_V
         RETURN_0_UNLESS_OURS

@@ -12,6 +12,7 @@ enum script {
     SCRIPT_CLAIM,
     SCRIPT_STORE,
     SCRIPT_REPLACE,
+    SCRIPT_REWRITE,
     SCRIPT_RENEW,
     SCRIPT_CHECK,
     SCRIPT_RELEASE,
@@ -26,7 +27,8 @@ const char *scripts_text(enum script script);
 const char *scripts_hash(enum script script);
 
 /* The arguments after the keys, one letter each: 't' the token, 'm' milliseconds, 'k' how the known
- * value begins, 'e' the entry, 'l' the limit of a value's length. Static. */
+ * value begins, 'e' the entry, 'l' the limit of a value's length, 'o' all of the known value before
+ * its body, 'h' the same of the entry. Static. */
 const char *scripts_arguments(enum script script);
 
 /* Sends all scripts to the server, which answers with their hashes. Best effort: until then, and if

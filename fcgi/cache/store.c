@@ -43,6 +43,7 @@
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
 #define NO_SUCH_KEY          (-2)  /* in place of a PTTL */
 #define CLAIMED              (-3)  /* the script's answer in place of a PTTL */
+#define REWRITE_OTHER        (-1)  /* the script's answer: the value is another one */
 #define LEASE_WITHOUT_END_MS 60000 /* for a lease of unknown end; waiters look again anyway */
 #define REDIRECTIONS_MAX     5     /* in a row */
 #define TRIES_MAX            10    /* while a slot moves */
@@ -56,6 +57,7 @@ enum operation_kind {
     STORE,
     STORE_NEW,
     REPLACE,
+    REWRITE,
     RENEW,
     CHECK,
     RELEASE,
@@ -87,6 +89,7 @@ struct operation {
     store_answer_fn *answered;
     void *caller;
     struct entry *entry; /* owned: the entry to store, or the plain value whose PTTL is read */
+    struct entry *older; /* owned, for REWRITE: the known entry */
     char token[STORE_TOKEN_LEN + 1];
     char milliseconds[24]; /* of the lease, of the value's life, or the fleet's clock */
     char known[80];        /* how the value begins that counts as missing or is discarded */
@@ -118,6 +121,7 @@ static void operation_aim(struct operation *operation, struct redis_server *serv
 static void operation_free(struct operation *operation)
 {
     entry_unref(operation->entry);
+    entry_unref(operation->older);
     free(operation);
 }
 
@@ -343,6 +347,18 @@ static void on_yes_or_no(struct operation *operation, struct redisReply *reply)
     operation_end(operation, (struct store_answer){.outcome = yes ? STORE_DONE : STORE_NONE});
 }
 
+/* If the value is no longer the known one, all of the entry is stored. */
+static void on_rewrite(struct operation *operation, struct redisReply *reply)
+{
+    if (redis_reply_number(reply) == REWRITE_OTHER) {
+        operation->kind = STORE;
+        operation->by_text = false;
+        operation_go_on(operation);
+        return;
+    }
+    on_yes_or_no(operation, reply);
+}
+
 /* The reply is [lost], [lost, 1] for the known value, or [lost, value, PTTL]. */
 static void on_check(struct operation *operation, struct redisReply *reply)
 {
@@ -388,6 +404,7 @@ static const struct {
     [STORE] = {"storing a result", SCRIPT_STORE, on_yes_or_no},
     [STORE_NEW] = {"storing a result", NO_SCRIPT, on_yes_or_no},
     [REPLACE] = {"storing a result", SCRIPT_REPLACE, on_yes_or_no},
+    [REWRITE] = {"storing a result", SCRIPT_REWRITE, on_rewrite},
     [RENEW] = {"renewing a lease", SCRIPT_RENEW, on_yes_or_no},
     [CHECK] = {"looking at a lease", SCRIPT_CHECK, on_check},
     [RELEASE] = {"giving up a lease", SCRIPT_RELEASE, on_yes_or_no},
@@ -488,6 +505,8 @@ static void add_script(struct arguments *arguments, const struct operation *oper
                                  : *what == 'k'
                                      ? (struct slice){operation->known, operation->known_len}
                                  : *what == 'l' ? slice_of(operation->store->value_max_text)
+                                 : *what == 'o' ? entry_header(operation->older)
+                                 : *what == 'h' ? entry_header(operation->entry)
                                                 : operation->entry->encoded);
     if (operation->declared != BOTH_KEYS)
         arguments_add(arguments, operation->declared == LEASE_ONLY ? value_key : lease_key);
@@ -598,10 +617,13 @@ bool store_claim_missing(struct store *store, struct slice key, const char *toke
     return claim(operation_new(store, TAKE, key, answered, caller), token, lease_ms, NULL);
 }
 
-bool store_put(struct store *store, struct slice key, const char *token, const struct entry *known,
+bool store_put(struct store *store, struct slice key, const char *token, struct entry *known,
                struct entry *entry, int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
-    enum operation_kind kind = token ? STORE : known ? REPLACE : STORE_NEW;
+    enum operation_kind kind = token && known ? REWRITE
+                               : token        ? STORE
+                               : known        ? REPLACE
+                                              : STORE_NEW;
     struct operation *operation = operation_new(store, kind, key, answered, caller);
     if (!operation)
         return false;
@@ -615,6 +637,8 @@ bool store_put(struct store *store, struct slice key, const char *token, const s
     if (token)
         set_token(operation, token);
     set_known(operation, known);
+    if (kind == REWRITE)
+        operation->older = entry_ref(known);
     set_milliseconds(operation, keep_ms > 0 ? keep_ms : 1);
     operation->entry = entry_ref(entry);
     return operation_start(operation);

@@ -210,6 +210,11 @@ static const struct option fragment_options[] = {
      AT(struct route, recipe.freshness.stale_error), .preset = "0", .min = "0", .max = "365d",
      .help = "How long after its ttl a result is still served if refreshing it fails. If it is "
              "not set, the source's stale-if-error counts."},
+    {"revalidate", OPTION_DURATION, AT(struct route, recipe.freshness.revalidate),
+     .preset = "1h", .min = "0", .max = "365d",
+     .help = "How long Redis keeps a result beyond use if the source has sent an ETag or "
+             "Last-Modified with it, so that the source is asked only whether it has changed; 0: "
+             "it is never asked."},
     {"early", OPTION_CHOICE, AT(struct route, recipe.freshness.early),
      .preset = "no", .words = "no yes",
      .help = "Whether a requested result is refreshed at a random time before its ttl ends, costly "

@@ -108,11 +108,18 @@ static void forget_known(struct flight *flight)
     flight->known = NULL;
 }
 
+static void forget_offered(struct flight *flight)
+{
+    entry_let_go(flight->offered);
+    flight->offered = NULL;
+}
+
 /* Releases the old entry now, to make room in BUDGET_UNSENT for the new one. */
 void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned)
 {
     if (flight->known != owned)
         forget_known(flight);
+    forget_offered(flight);
     flight->settlement.kind = kind;
     flight->settlement.entry = owned;
     flight_set_state(flight, FLIGHT_LANDED);
@@ -173,9 +180,10 @@ static struct lease *take_lease(struct flight *flight)
     return lease;
 }
 
-/* Stores the entry. Without a lease, a solo flight's entry, or a marker instead of an old entry,
- * replaces only what the flight knows. */
-static bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms)
+/* Stores the entry. `same_body` is an older entry with its body, or NULL. Without a lease, a solo
+ * flight's entry, or a marker instead of an old entry, replaces only what the flight knows. */
+static bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms,
+                         struct entry *same_body)
 {
     struct cache *cache = flight->shared->cache;
     struct slice key = flight->fragment.key;
@@ -183,7 +191,7 @@ static bool flight_store(struct flight *flight, struct entry *entry, int64_t unt
     int64_t compare_ms = outcome_compare_ms(terms_of(flight), entry);
     if (flight->known && !flight->lease && (flight->solo || marks))
         return cache_replace(cache, key, flight->known, entry, until_ms, compare_ms);
-    return cache_store(cache, key, take_lease(flight), entry, until_ms, compare_ms);
+    return cache_prolong(cache, key, take_lease(flight), same_body, entry, until_ms, compare_ms);
 }
 
 /* Whether one more failure may be stored in Redis. One that only prolongs an old entry adds no
@@ -200,7 +208,7 @@ static void remember(struct flight *flight, struct entry *kept, int64_t until_ms
 {
     struct flight_shared *shared = flight->shared;
     if (may_fill_redis(flight)) {
-        flight_store(flight, kept, until_ms);
+        flight_store(flight, kept, until_ms, NULL);
         return;
     }
     log_limited(&shared->too_many_negatives, LOG_LEVEL_WARNING, "flight",
@@ -274,7 +282,7 @@ static struct entry *flight_mark(struct flight *flight, const struct source_term
     struct entry *marker =
         wants_marker(flight) ? outcome_make_marker(flight->fragment.recipe, terms, replaces) : NULL;
     if (marker)
-        flight_store(flight, marker, marker->fresh_until_ms);
+        flight_store(flight, marker, marker->fresh_until_ms, NULL);
     else
         cache_release(flight->shared->cache, take_lease(flight));
     return marker;
@@ -288,13 +296,14 @@ static void log_terms(struct flight *flight, const struct source_terms *terms)
 }
 
 /* Lands with a result that is only for the request that it was made for. */
-static void flight_end_unshared(struct flight *flight, const struct source_result *result)
+static void flight_end_unshared(struct flight *flight, const struct source_result *result,
+                                const struct entry *same_body)
 {
     bool found = result->status == SOURCE_OK;
     struct entry *entry = NULL;
     const char *reason;
     if (found) {
-        entry = outcome_make_entry(&flight->fragment, result, flight->started, &reason);
+        entry = outcome_make_entry(&flight->fragment, result, same_body, flight->started, &reason);
         if (!entry) {
             flight_fail(flight, SOURCE_FAILED, reason);
             return;
@@ -310,18 +319,15 @@ static void flight_end_unshared(struct flight *flight, const struct source_resul
     entry_unref(marker);
 }
 
-static void on_source_done(void *caller, const struct source_result *result)
+static void flight_call(struct flight *flight);
+
+/* The call has ended. `same_body` is an older entry with the body of its result, or NULL. */
+static void conclude_call(struct flight *flight, const struct source_result *result,
+                          struct entry *same_body)
 {
-    struct flight *flight = caller;
-    flight->call = NULL;
-    check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
-    if (flight->state == FLIGHT_LANDED) { /* another process wrote the value: cancelled */
-        cache_release(flight->shared->cache, take_lease(flight));
-        return;
-    }
     bool judged = result->status == SOURCE_OK || result->status == SOURCE_NOT_FOUND;
     if (judged && !outcome_is_shared(result)) {
-        flight_end_unshared(flight, result);
+        flight_end_unshared(flight, result, same_body);
         return;
     }
     if (result->status != SOURCE_OK) {
@@ -331,7 +337,8 @@ static void on_source_done(void *caller, const struct source_result *result)
     }
 
     const char *reason;
-    struct entry *entry = outcome_make_entry(&flight->fragment, result, flight->started, &reason);
+    struct entry *entry =
+        outcome_make_entry(&flight->fragment, result, same_body, flight->started, &reason);
     if (!entry) {
         flight_fail(flight, SOURCE_FAILED, reason);
         return;
@@ -341,11 +348,43 @@ static void on_source_done(void *caller, const struct source_result *result)
     if (!flight->detached && outcome_is_stored(terms, entry))
         flight->settlement.stored =
             flight_store(flight, entry,
-                         entry->fresh_until_ms + entry_extra_ms(entry, freshness_extra_ms(terms)));
+                         entry->fresh_until_ms + entry_extra_ms(entry, freshness_extra_ms(terms)),
+                         same_body);
     else
         cache_release(flight->shared->cache, take_lease(flight));
     flight->settlement.replaced = flight->known && !knows_marker(flight);
     flight_land(flight, SETTLED_ENTRY, entry);
+}
+
+/* The source says that the entry has not changed. If it means another one, it is called once more,
+ * for all of the result (RFC 9111 4.3.4). */
+static void flight_not_modified(struct flight *flight, const struct source_result *answer)
+{
+    struct renewal renewal;
+    counter_add(COUNTER_CALLS_NOT_MODIFIED, 1);
+    if (!flight->offered) {
+        flight_fail(flight, SOURCE_FAILED,
+                    "the source says that a result has not changed that it "
+                    "was not asked about");
+    } else if (outcome_renew(flight->offered, answer, &renewal)) {
+        conclude_call(flight, &renewal.result, flight->offered);
+    } else {
+        forget_offered(flight);
+        flight_call(flight);
+    }
+}
+
+static void on_source_done(void *caller, const struct source_result *result)
+{
+    struct flight *flight = caller;
+    flight->call = NULL;
+    check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
+    if (flight->state == FLIGHT_LANDED) /* another process wrote the value: cancelled */
+        cache_release(flight->shared->cache, take_lease(flight));
+    else if (result->status == SOURCE_NOT_MODIFIED)
+        flight_not_modified(flight, result);
+    else
+        conclude_call(flight, result, NULL);
 }
 
 /* A flight without waiters is not started while its source is busy; otherwise one client could fill
@@ -359,6 +398,29 @@ static bool flight_declined(struct flight *flight)
     return true;
 }
 
+/* Calls the source. If there is an entry on offer, the source may answer that it has not changed. */
+static void flight_call(struct flight *flight)
+{
+    const struct fragment *fragment = &flight->fragment;
+    struct source_request request = {.name = fragment->name,
+                                     .rest = slice_from(fragment->name, fragment->rest_at),
+                                     .inputs = fragment->inputs,
+                                     .rules = &fragment->recipe->rules,
+                                     .lane = fragment->recipe->number};
+    trace_find(fragment->variables, &request.request_id, &request.traceparent);
+    if (flight->offered) {
+        struct entry_terms terms = entry_terms_of(flight->offered);
+        request.etag = terms.etag;
+        request.last_modified = terms.last_modified;
+    }
+    counter_add(COUNTER_CALLS_STARTED, 1);
+    if (flight->solo)
+        counter_add(COUNTER_CALLS_SOLO, 1);
+    flight->call = source_start(source_of(flight), &request, on_source_done, flight);
+    if (!flight->call)
+        flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
+}
+
 /* Takes the lease, which is NULL if Redis can't be asked for one. */
 static void flight_generate(struct flight *flight, struct lease *lease)
 {
@@ -369,19 +431,9 @@ static void flight_generate(struct flight *flight, struct lease *lease)
     flight_set_state(flight, FLIGHT_GENERATING);
     flight->lease = lease;
     flight->started = clock_monotonic();
-    counter_add(COUNTER_CALLS_STARTED, 1);
-    if (flight->solo)
-        counter_add(COUNTER_CALLS_SOLO, 1);
-    const struct fragment *fragment = &flight->fragment;
-    struct source_request request = {.name = fragment->name,
-                                     .rest = slice_from(fragment->name, fragment->rest_at),
-                                     .inputs = fragment->inputs,
-                                     .rules = &fragment->recipe->rules,
-                                     .lane = fragment->recipe->number};
-    trace_find(fragment->variables, &request.request_id, &request.traceparent);
-    flight->call = source_start(source_of(flight), &request, on_source_done, flight);
-    if (!flight->call)
-        flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
+    if (flight->known && terms_of(flight)->revalidate > 0 && entry_has_validator(flight->known))
+        flight->offered = entry_hold(flight->known);
+    flight_call(flight);
 }
 
 void flight_go_solo(struct flight *flight)
@@ -743,6 +795,7 @@ static void flight_free(struct flight *flight)
     check(!flight->listed);
     entry_unref(flight->settlement.entry);
     entry_let_go(flight->known);
+    entry_let_go(flight->offered);
     free(flight);
 }
 

@@ -140,9 +140,11 @@ struct flight {
     struct fragment fragment;   /* its bytes are in `text` */
     struct flight *next, *prev; /* in shared->landed, or in shared->apart */
     struct waiter *waiters;
-    struct entry *known;  /* held: the old entry that will be replaced, by its waiters' solo flights
+    struct entry *known; /* held: the old entry that will be replaced, by its waiters' solo flights
                             once it has LANDED; or NULL */
-    unsigned known_as_of; /* told.value when `known` certainly existed */
+    struct entry
+        *offered; /* held: what the source was asked about, whether it has changed; or NULL */
+    unsigned known_as_of;          /* told.value when `known` certainly existed */
     struct change_count told;      /* so far */
     struct change_count asked;     /* `told` when the cache was asked last */
     struct lease *lease;           /* owned, since GENERATING; NULL: generated without a lease */

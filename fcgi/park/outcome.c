@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "cache/entry.h"
 #include "render/text.h"
-#include "source/keep.h"
 
 #define RENDERED_TYPE SLICE("text/html; charset=utf-8")
 
@@ -131,27 +130,32 @@ bool outcome_is_stale(const struct entry *entry)
 }
 
 struct entry *outcome_make_entry(const struct fragment *fragment,
-                                 const struct source_result *result, double started,
-                                 const char **reason)
+                                 const struct source_result *result, const struct entry *same_body,
+                                 double started, const char **reason)
 {
     int64_t fresh_ms =
         freshness_ttl_ms(&fragment->recipe->freshness, result->terms, random_share());
     int64_t cost_ms = (int64_t)((clock_monotonic() - started) * 1000);
-    int64_t now_ms = clock_fleet_ms();
     struct entry_terms terms = entry_terms_by(&fragment->recipe->freshness, result->terms);
     struct slice type = result->type, body = result->body;
     struct buffer html = {0};
     struct entry *entry = NULL;
 
     *reason = "not enough memory for the result, or too much text to escape";
-    bool is_html = text_is_html(type);
-    if (!is_html && !text_is_text(type)) {
+    bool ready = true;
+    if (same_body) {
+        type = same_body->type;
+        body = same_body->body;
+    } else if (!text_is_html(type) && !text_is_text(type)) {
         *reason = "the result is neither HTML nor text";
-    } else if (is_html || text_render(&html, fragment->name, body, RENDERED_MAX)) {
-        entry =
-            entry_new_on_terms(is_html ? type : RENDERED_TYPE, is_html ? body : buffer_slice(&html),
-                               now_ms, fresh_ms, cost_ms, &terms);
+        ready = false;
+    } else if (!text_is_html(type)) {
+        ready = text_render(&html, fragment->name, body, RENDERED_MAX);
+        type = RENDERED_TYPE;
+        body = buffer_slice(&html);
     }
+    if (ready)
+        entry = entry_new_on_terms(type, body, clock_fleet_ms(), fresh_ms, cost_ms, &terms);
     buffer_free(&html);
     return entry;
 }
@@ -171,6 +175,55 @@ bool outcome_marker_ends(const struct entry *marker)
 {
     int64_t life_ms = marker->fresh_until_ms - marker->made_ms;
     return marker->fresh_until_ms - clock_fleet_ms() < life_ms / 4;
+}
+
+static bool is_strong(struct slice etag)
+{
+    return etag.len > 0 && !slice_starts(etag, SLICE("W/"));
+}
+
+/* Whether the source says anything of how long its result may be used. */
+static bool says_times(const struct source_terms *terms)
+{
+    return terms->fresh_ms != SOURCE_NOT_SAID || terms->stale_ms != SOURCE_NOT_SAID ||
+           terms->stale_error_ms != SOURCE_NOT_SAID || terms->must_revalidate;
+}
+
+/* Sets the times that the source has said of the entry. */
+static void take_times(const struct entry *entry, struct source_terms *terms)
+{
+    terms->must_revalidate = entry->must_revalidate;
+    if (!entry->has_stale)
+        return;
+    terms->fresh_ms = entry->fresh_until_ms - entry->made_ms;
+    terms->stale_ms = entry->stale_ms;
+    terms->stale_error_ms = entry->stale_error_ms;
+}
+
+bool outcome_renew(const struct entry *entry, const struct source_result *answer,
+                   struct renewal *renewal)
+{
+    static const struct source_terms nothing = SOURCE_TERMS_NONE;
+    const struct source_terms *said = answer->terms ? answer->terms : &nothing;
+    struct entry_terms older = entry_terms_of(entry);
+    if (is_strong(said->etag) && is_strong(older.etag) && !slice_equal(said->etag, older.etag))
+        return false;
+
+    struct source_terms *terms = &renewal->terms;
+    *terms = *said;
+    if (!says_times(said))
+        take_times(entry, terms);
+    if (terms->etag.len == 0)
+        terms->etag = older.etag;
+    if (terms->last_modified.len == 0)
+        terms->last_modified = older.last_modified;
+    terms->kept = (struct slice){.data = renewal->kept,
+                                 .len = keep_merge(older.kept, said->kept, renewal->kept)};
+    renewal->result = (struct source_result){.status = SOURCE_OK,
+                                             .type = entry->type,
+                                             .body = entry->body,
+                                             .terms = terms};
+    return true;
 }
 
 bool outcome_is_stored(const struct freshness *terms, const struct entry *entry)

@@ -9,6 +9,7 @@
 #include "park/fragment.h"
 #include "park/freshness.h"
 #include "park/waiter.h"
+#include "source/keep.h"
 #include "source/source.h"
 
 struct entry;
@@ -64,12 +65,13 @@ enum usability outcome_usability(const struct freshness *terms, const struct ent
 /* Whether its fresh time is over. */
 bool outcome_is_stale(const struct entry *entry);
 
-/* Makes an entry of the source's result: the HTML that is cached and sent. `started` is when the
- * source was called, by clock_monotonic(). Returns an entry that the caller owns, or NULL with the
+/* Makes an entry of the source's result: the HTML that is cached and sent; or, on the result's terms,
+ * one with the body of an older entry (else NULL). `started` is when the source was called, by
+ * clock_monotonic(). Returns an entry that the caller owns, or NULL with the
  * reason (static). */
 struct entry *outcome_make_entry(const struct fragment *fragment,
-                                 const struct source_result *result, double started,
-                                 const char **reason);
+                                 const struct source_result *result, const struct entry *same_body,
+                                 double started, const char **reason);
 
 /* Makes the marker that is stored in the place of such a result. Returns an entry that the caller
  * owns; or NULL when out of memory, or if the route has none and `replaces` is false: there is no
@@ -83,6 +85,19 @@ bool outcome_marker_ends(const struct entry *marker);
 /* Whether a new entry is worth storing: it is fresh for a while, or the source lets it be used when
  * it is stale, or be compared. */
 bool outcome_is_stored(const struct freshness *terms, const struct entry *entry);
+
+/* The result of a call that was asked whether an entry has changed, and answered that it has not. */
+struct renewal {
+    struct source_result result; /* SOURCE_OK, without a body: that is the entry's */
+    struct source_terms terms;
+    char kept[KEEP_MAX];
+};
+
+/* Makes the result from the entry, which must outlive it, and the source's answer. What the answer
+ * does not say again, is as it was (RFC 9111 3.2, 4.3.4). Returns false if the answer is about
+ * another version of the result. */
+bool outcome_renew(const struct entry *entry, const struct source_result *answer,
+                   struct renewal *renewal);
 
 /* How long the entry is kept beyond use, in milliseconds, to be compared with what the source has
  * then. */

@@ -179,6 +179,14 @@ static void judge_response(const struct http_call *call, struct source_result *r
         result->status = SOURCE_OK;
         result->type = SLICE("text/html");
         return;
+    case 304:
+        if (!http_transfer_asks(transfer)) {
+            call_reason(call, room,
+                        " answered 304, but was not asked whether the result has changed");
+            return;
+        }
+        result->status = SOURCE_NOT_MODIFIED;
+        break;
     case 404:
     case 410:
         result->status = SOURCE_NOT_FOUND;
@@ -403,7 +411,9 @@ static struct http_request request_of(const struct http_settings *settings,
                                       const struct source_request *request, const char **refusal)
 {
     struct http_request sent = {.request_id = request->request_id,
-                                .traceparent = request->traceparent};
+                                .traceparent = request->traceparent,
+                                .etag = request->etag,
+                                .last_modified = request->last_modified};
     enum forward_result result = forward_fields(settings->url, request, &sent.fields, refusal);
     if (result == FORWARD_REFUSED || result == FORWARD_NO_MEMORY)
         return sent;

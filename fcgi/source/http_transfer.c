@@ -315,6 +315,36 @@ static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *tr
     return code;
 }
 
+/* Asks for the result only if it has changed (RFC 9110 13.1.2, 13.1.3). For a POST, these conditions
+ * would have another meaning. */
+static void set_conditions(const struct http_transfers *transfers, struct http_transfer *transfer,
+                           const struct http_request *request)
+{
+    struct curl_slist *next = transfers->headers;
+    bool may_ask = transfer->settings->method == METHOD_GET;
+    transfer->if_none_match[0] = transfer->if_modified_since[0] = '\0';
+    if (may_ask && request->last_modified.len > 0 && request->last_modified.len <= TERMS_DATE_MAX) {
+        snprintf(transfer->if_modified_since, sizeof transfer->if_modified_since,
+                 "If-Modified-Since: %.*s", SLICE_ARGS(request->last_modified));
+        transfer->conditions[1] =
+            (struct curl_slist){.data = transfer->if_modified_since, .next = next};
+        next = &transfer->conditions[1];
+    }
+    if (may_ask && request->etag.len > 0 && request->etag.len <= TERMS_ETAG_MAX) {
+        snprintf(transfer->if_none_match, sizeof transfer->if_none_match, "If-None-Match: %.*s",
+                 SLICE_ARGS(request->etag));
+        transfer->conditions[0] =
+            (struct curl_slist){.data = transfer->if_none_match, .next = next};
+        next = &transfer->conditions[0];
+    }
+    transfer->own_headers[1].next = next;
+}
+
+bool http_transfer_asks(const struct http_transfer *transfer)
+{
+    return !transfer->elsewhere && (transfer->if_none_match[0] || transfer->if_modified_since[0]);
+}
+
 /* Makes it a POST of transfer->sent, or a GET. */
 static CURLcode set_method(struct http_transfer *transfer)
 {
@@ -340,6 +370,7 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
     transfer->call = call;
     transfer->sent = request.body;
     transfer->sent_len = request.body_len;
+    set_conditions(transfers, transfer, &request);
     trace_write_id(request.request_id, &transfers->random, transfer->request_id);
     trace_write_parent(request.traceparent, &transfers->random, transfer->traceparent);
     *code = transfer->settings->method == METHOD_POST && !request.body ? CURLE_OUT_OF_MEMORY

@@ -14,6 +14,7 @@
 #include "base/slice.h"
 #include "source/http.h"
 #include "source/redirect.h"
+#include "source/terms.h"
 #include "source/trace.h"
 
 /* Why we have stopped curl within a body, or do not follow a redirect. */
@@ -25,6 +26,7 @@ struct http_request {
     char *body; /* of a POST, likewise */
     size_t body_len;
     struct slice request_id, traceparent; /* see trace.h; borrowed */
+    struct slice etag, last_modified;     /* asks whether this version has changed; borrowed */
     /* Header fields, as forward_fields writes them, or NULL. They replace headers of the source
      * that have the same name, and go only to the scheme, host and port of the source's url. */
     char *fields;
@@ -43,6 +45,10 @@ struct http_transfer {
     unsigned redirects; /* followed so far */
     char request_id[TRACE_ID_ROOM], traceparent[TRACE_PARENT_ROOM];
     struct curl_slist own_headers[2]; /* the two above, before those of the source */
+    /* "If-None-Match: ..." and "If-Modified-Since: ..."; each is empty if the call does not ask. */
+    char if_none_match[TERMS_ETAG_MAX + 20], if_modified_since[TERMS_DATE_MAX + 20];
+    struct curl_slist
+        conditions[2]; /* those that are not empty, before the headers of the source */
     struct curl_slist
         *headers;   /* owned: own_headers with inputs of the request; NULL: it has none */
     bool fresh;     /* it does not use a connection again */
@@ -109,6 +115,9 @@ long http_transfer_status(const struct http_transfer *transfer);
 #define HTTP_FAILURE_ROOM 500
 void http_transfer_failure(const struct http_transfer *transfer, CURLcode code,
                            char out[HTTP_FAILURE_ROOM]);
+
+/* Whether the last request asked if a version has changed. */
+bool http_transfer_asks(const struct http_transfer *transfer);
 
 /* A header of the last response; empty if there is none. Valid until the next transfer. */
 struct slice http_transfer_header(const struct http_transfer *transfer, const char *name);

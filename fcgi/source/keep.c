@@ -103,6 +103,43 @@ bool keep_value_valid(struct slice value)
     return true;
 }
 
+/* Takes the first line, with its newline. */
+static struct slice take_line(struct slice *lines)
+{
+    const char *end = memchr(lines->data, '\n', lines->len);
+    struct slice line = {.data = lines->data,
+                         .len = end ? (size_t)(end - lines->data) + 1 : lines->len};
+    *lines = slice_from(*lines, line.len);
+    return line;
+}
+
+/* The name, with its colon. */
+static struct slice name_of(struct slice line)
+{
+    const char *colon = memchr(line.data, ':', line.len);
+    return (struct slice){.data = line.data, .len = colon ? (size_t)(colon - line.data) + 1 : 0};
+}
+
+static bool has_name(struct slice lines, struct slice name)
+{
+    while (lines.len > 0)
+        if (slice_equal(name_of(take_line(&lines)), name))
+            return true;
+    return false;
+}
+
+size_t keep_merge(struct slice older, struct slice newer, char *out)
+{
+    struct slice rest = newer;
+    size_t len = slice_move(&rest, out, KEEP_MAX);
+    while (older.len > 0) {
+        struct slice line = take_line(&older);
+        if (line.len <= KEEP_MAX - len && !has_name(newer, name_of(line)))
+            len += slice_move(&line, out + len, KEEP_MAX - len);
+    }
+    return len;
+}
+
 const char *keep_check(const char *name)
 {
     if (!is_name(slice_of(name)))

@@ -80,7 +80,7 @@ struct source_terms {
 
 enum source_status {
     SOURCE_OK,           /* type and body are set */
-    SOURCE_NOT_MODIFIED, /* the result that was to be refreshed is still right */
+    SOURCE_NOT_MODIFIED, /* the result that was to be refreshed is still right; see terms */
     SOURCE_NOT_FOUND,    /* the source reports that there is no such fragment */
     SOURCE_FAILED,
     SOURCE_TIMED_OUT,

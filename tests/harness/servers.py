@@ -290,6 +290,11 @@ class Redis(Server):
         found = re.search(rf"^cmdstat_{command.lower()}:calls=(\d+)", stats, re.MULTILINE)
         return int(found.group(1)) if found else 0
 
+    def bytes_received(self) -> int:
+        """How many bytes Redis has read from all its clients since the start."""
+        stats = self.command("INFO", "stats").decode()
+        return int(re.search(r"^total_net_input_bytes:(\d+)", stats, re.MULTILINE).group(1))
+
     def clients(self) -> int:
         """How many clients are connected, this one not counted."""
         return len(self.command("CLIENT", "LIST").splitlines()) - 1

@@ -347,3 +347,206 @@ def test_fields_that_are_never_kept(tmp, api, name, field):
     server.spawn()
     assert server.wait() == 1
     assert f'keep = "{field}": this ' in server.log()
+
+
+# Whether it has changed (RFC 9110 13.1, RFC 9111 4.3).
+
+
+class Versions:
+    """An upstream whose answer has validators, and which answers 304 to who has it."""
+
+    def __init__(self, api, name: str) -> None:
+        self.api, self.name = api, name
+        self.body, self.headers = "one", {}
+
+    def set(self, body: str, **headers: str) -> None:
+        """Names in `headers` as for html."""
+        self.body = body
+        self.headers = {key.replace("_", "-"): value for key, value in headers.items()}
+        self.api.answer(self.name, body=body, type="text/html", headers=self.headers)
+
+    def unchanged(self, **headers: str) -> None:
+        """From now on it answers 304, whatever it is asked."""
+        self.api.answer(self.name, status=304, type="",
+                        headers={key.replace("_", "-"): value for key, value in headers.items()})
+
+    def asked(self) -> dict:
+        """The conditions of the last call."""
+        headers = self.api.requests(self.name)[-1].headers
+        return {key: headers[key] for key in ("if-none-match", "if-modified-since")
+                if key in headers}
+
+
+@pytest.fixture
+def versions(api, name):
+    return Versions(api, name)
+
+
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize("headers, asked", [
+    ({"ETag": '"v1"'}, {"if-none-match": '"v1"'}),
+    ({"ETag": 'W/"v1"'}, {"if-none-match": 'W/"v1"'}),
+    ({"Last_Modified": DATE}, {"if-modified-since": DATE}),
+    ({"ETag": '"v1"', "Last_Modified": DATE},
+     {"if-none-match": '"v1"', "if-modified-since": DATE}),
+    ({"ETag": "no tag"}, {}),
+    ({"Last_Modified": "yesterday"}, {}),
+    ({}, {}),
+])
+def test_a_refresh_asks_whether_it_has_changed(daemon, redis, name, versions, headers, asked):
+    """Beyond any use, as long as Redis has it. The first call has nothing to ask about."""
+    server = daemon(redis=redis.url, extra=f'fragment "{name}" {{ source = "api" }}')
+    versions.set("one", Cache_Control="max-age=100", **headers)
+    with Connection(server.address) as connection:
+        assert connection.request(f"/fragment/{name}").text == "one"
+        assert versions.asked() == {}
+        lifetime = fresh_for(redis, name)
+        kept = redis.command("PTTL", f"worker:{name}")
+        assert lifetime * 1000 < kept <= 3700_000 if asked else kept <= lifetime * 1000
+        age(redis, name, 150)
+        versions.set("two")
+        wait_until(lambda: connection.request(f"/fragment/{name}").text == "two", "the refresh")
+        assert versions.asked() == asked
+
+
+def test_not_modified(daemon, redis, name, versions):
+    """A 304 prolongs the entry on its own terms. Its body travels neither from the source nor to
+    Redis."""
+    body = "<p>" + "x" * 100_000 + "</p>"
+    server = daemon(redis=redis.url, extra=f"""
+        fragment "{name}" {{ source = "api"  keep = {{"link", "x-old"}} }}""")
+    versions.set(body, Cache_Control="max-age=100", ETag='"v1"', Link="<a>", X_Old="1")
+    with Connection(server.address) as connection:
+        first = connection.request(f"/fragment/{name}")
+        assert first.text == body and fresh_for(redis, name) == 100
+        age(redis, name, 150)
+        versions.unchanged(Cache_Control="max-age=200, stale-while-revalidate=7", Link="<b>",
+                           Last_Modified=DATE)
+        before = redis.bytes_received()
+        again = wait_until(lambda: cache_says(connection, name, "fwd=stale"), "the refresh")
+        assert again.text == body and again.headers["etag"] == first.headers["etag"]
+        assert again.headers["cache-control"] == "max-age=200, stale-while-revalidate=7"
+        assert again.headers["link"] == "<b>" and again.headers["x-old"] == "1"
+        wait_until(lambda: fresh_for(redis, name) == 200, "the store")
+        assert redis.bytes_received() - before < 50_000
+        assert redis.command("GET", f"worker:{name}").endswith(
+            b'fields=%d type=text/html\netag: "v1"\nlast-modified: %s\nlink: <b>\nx-old: 1\n%s' % (
+                len(f'etag: "v1"\nlast-modified: {DATE}\nlink: <b>\nx-old: 1\n'), DATE.encode(),
+                body.encode()))
+        assert not redis.command("EXISTS", f"lease:{{worker:{name}}}")
+        assert versions.asked() == {"if-none-match": '"v1"'}
+        assert server.counter("calls_not_modified") == 1
+        hit = connection.request(f"/fragment/{name}")
+        assert hit.text == body and "hit" in hit.headers["cache-status"]
+
+
+def cache_says(connection, name: str, what: str):
+    """The response, if its Cache-Status has that."""
+    response = connection.request(f"/fragment/{name}")
+    return response if what in response.headers.get("cache-status", "") else None
+
+
+def test_a_not_modified_entry_is_gone(daemon, api, redis, name, versions):
+    """If Redis has lost the value, all of it is stored again."""
+    server = daemon(redis=redis.url, extra=f"""
+        fragment "{name}" {{ source = "api"  stale = "1h" }}""")
+    versions.set("one", Cache_Control="max-age=100", ETag='"v1"')
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+        fresh_for(redis, name)
+        age(redis, name, 150)
+        api.hold(name)
+        versions.unchanged(Cache_Control="max-age=200")
+        wait_until(lambda: cache_says(connection, name, "hit; ttl=-"), "the stale one")
+        api.wait_calls(name, 2)
+        redis.command("DEL", f"worker:{name}")
+        api.release(name)
+        wait_until(lambda: redis.command("EXISTS", f"worker:{name}"), "the store")
+        assert fresh_for(redis, name) == 200
+        assert redis.command("GET", f"worker:{name}").endswith(b"one")
+
+
+@pytest.mark.parametrize("control, seconds", [("", 100), ("max-age=50", 50), ("max-age=0", 0)])
+def test_not_modified_says_how_long(daemon, redis, name, versions, control, seconds):
+    """RFC 9111 3.2: what the 304 does not say is as it was."""
+    server = daemon(redis=redis.url, extra=f'fragment "{name}" {{ source = "api" }}')
+    versions.set("one", Cache_Control="max-age=100, stale-if-error=9", ETag='"v1"')
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+        fresh_for(redis, name)
+        age(redis, name, 150)
+        versions.unchanged(**({"Cache_Control": control} if control else {}))
+        again = wait_until(lambda: cache_says(connection, name, "fwd=stale"), "the refresh")
+        assert again.text == "one"
+        wait_until(lambda: fresh_for(redis, name) == seconds, "the store")
+        assert envelope(redis, name).startswith(
+            b"stale=0 error=0" if control else b"stale=0 error=9000")
+
+
+def test_not_modified_and_forbidden(daemon, redis, name, versions):
+    """Even a 304 can forbid to share."""
+    server = daemon(redis=redis.url, extra=f'fragment "{name}" {{ source = "api" }}')
+    versions.set("one", Cache_Control="max-age=100", ETag='"v1"')
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+        fresh_for(redis, name)
+        age(redis, name, 150)
+        versions.unchanged(Cache_Control="private", Set_Cookie="a=1")
+        again = wait_until(lambda: cache_says(connection, name, "fwd=stale"), "the refresh")
+        assert again.text == "one" and "no-store" in again.headers["cache-control"]
+        wait_until(lambda: b"status=uncacheable" in redis.command("GET", f"worker:{name}"),
+                   "the marker")
+
+
+def test_not_modified_of_another_version(daemon, api, redis, name, versions):
+    """RFC 9111 4.3.4: a 304 with another strong tag is not about what we have; all of it is
+    fetched. An upstream that still says 304 then has failed."""
+    server = daemon(redis=redis.url, extra=f'fragment "{name}" {{ source = "api" }}')
+    versions.set("one", Cache_Control="max-age=100", ETag='"v1"')
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+        fresh_for(redis, name)
+        age(redis, name, 150)
+        versions.unchanged(ETag='"v2"')
+        wait_until(lambda: connection.request(f"/fragment/{name}").status == 502, "the failure")
+    assert "if-none-match" in api.requests(name)[1].headers
+    assert "if-none-match" not in api.requests(name)[2].headers
+    server.wait_log("answered 304, but was not asked whether the result has changed")
+
+
+def test_not_modified_without_a_question(daemon, api, name, versions):
+    server = daemon()
+    versions.unchanged()
+    with Connection(server.address) as connection:
+        assert connection.request(f"/fragment/{name}").status == 502
+    assert api.calls(name) == 1
+    server.wait_log("answered 304, but was not asked whether the result has changed")
+
+
+def test_nothing_is_kept_for_a_comparison(daemon, redis, name, versions):
+    """revalidate = "0"."""
+    server = daemon(redis=redis.url, extra=f"""
+        fragment "{name}" {{ source = "api"  ttl = "100s"  revalidate = "0" }}""")
+    versions.set("one", ETag='"v1"', Last_Modified=DATE)
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+    assert fresh_for(redis, name) == 100 and envelope(redis, name) == b""
+    assert redis.command("PTTL", f"worker:{name}") <= 100_000
+
+
+def test_a_refresh_in_memory_asks_too(daemon, api, name, versions):
+    """Without Redis, as long as the stale result may be used."""
+    server = daemon(extra=f"""
+        fragment "{name}" {{ source = "api"  ttl = "1s"  stale = "1h" }}""")
+    versions.set("one", ETag='"v1"')
+    with Connection(server.address) as connection:
+        connection.request(f"/fragment/{name}")
+        versions.unchanged()
+        wait_until(lambda: cache_says(connection, name, "hit; ttl=-"), "the stale one")
+        api.wait_calls(name, 2)
+        assert versions.asked() == {"if-none-match": '"v1"'}
+        server.wait_counter("calls_not_modified", 1)
+        fresh = wait_until(lambda: cache_says(connection, name, "hit; ttl=0"), "the fresh one")
+        assert fresh.text == "one"

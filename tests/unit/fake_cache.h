@@ -31,7 +31,8 @@ struct cache {
     struct question questions[100]; /* unanswered, the oldest first */
     size_t count;
     unsigned asked[4];
-    unsigned leases, stores, replaces, keeps, releases; /* leases: in the flights' hands */
+    unsigned leases, stores, prolongs, replaces, keeps,
+        releases; /* leases: in the flights' hands */
     cache_changed_fn *changed;
     void *context;
     struct entry *remembered; /* owned; what memory has, of the key "a" */
@@ -42,7 +43,7 @@ struct cache {
         bool leased;
         int status;
         int64_t made_ms, fresh_until_ms, until_ms, known_made_ms, compare_ms;
-        char key[32], body[64];
+        char key[32], body[64], header[400];
     } stored;
 };
 
@@ -137,6 +138,7 @@ static void lease_end(struct lease *lease, struct slice key)
 static void note_stored(struct cache *of, struct slice key, const struct entry *entry,
                         int64_t until_ms)
 {
+    snprintf(of->stored.header, sizeof of->stored.header, "%.*s", SLICE_ARGS(entry_header(entry)));
     of->stored.status = entry->status;
     of->stored.made_ms = entry->made_ms;
     of->stored.fresh_until_ms = entry->fresh_until_ms;
@@ -159,8 +161,17 @@ bool cache_store(struct cache *of, struct slice key, struct lease *lease, struct
     return !of->refuses;
 }
 
-bool cache_replace(struct cache *of, struct slice key, const struct entry *known,
+bool cache_prolong(struct cache *of, struct slice key, struct lease *lease, struct entry *known,
                    struct entry *entry, int64_t until_ms, int64_t compare_ms)
+{
+    if (known)
+        assert_slice(0, known->body, entry->body);
+    of->prolongs += known != NULL;
+    return cache_store(of, key, lease, entry, until_ms, compare_ms);
+}
+
+bool cache_replace(struct cache *of, struct slice key, struct entry *known, struct entry *entry,
+                   int64_t until_ms, int64_t compare_ms)
 {
     assert_non_null(known);
     of->replaces++;

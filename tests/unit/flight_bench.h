@@ -23,7 +23,7 @@ struct hand_call {
     source_done_fn *done;
     void *caller;
     struct hand_call *next;
-    char name[64], rest[64];
+    char name[64], rest[64], etag[64], last_modified[64];
     char inputs[400]; /* each as KIND:NAME=VALUE, or KIND:NAME if it is absent, and a space */
 };
 
@@ -64,6 +64,9 @@ static inline struct source_call *hand_start(struct source *source,
                                .caller = caller};
     snprintf(call->name, sizeof call->name, "%.*s", SLICE_ARGS(request->name));
     snprintf(call->rest, sizeof call->rest, "%.*s", SLICE_ARGS(request->rest));
+    snprintf(call->etag, sizeof call->etag, "%.*s", SLICE_ARGS(request->etag));
+    snprintf(call->last_modified, sizeof call->last_modified, "%.*s",
+             SLICE_ARGS(request->last_modified));
     hand_note_inputs(call->inputs, sizeof call->inputs, request->inputs);
     call->next = hand->calls;
     hand->calls = call;

@@ -138,7 +138,7 @@ bool store_claim_missing(struct store *of, struct slice key, const char *token, 
     return store_claim(of, key, token, lease_ms, NULL, answered, caller);
 }
 
-bool store_put(struct store *of, struct slice key, const char *token, const struct entry *known,
+bool store_put(struct store *of, struct slice key, const char *token, struct entry *known,
                struct entry *entry, int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
     struct command *command = command_add(STORE, key, answered, caller);
@@ -603,6 +603,38 @@ static void test_store(void **state)
     }
 }
 
+/* An entry with the body of the known one is stored with both, if there is a lease. */
+static void test_prolong(void **state)
+{
+    (void)state;
+    for (int leased = 0; leased < 2; leased++) {
+        struct entry *entry = make_entry(30000), *known = make_entry(-10);
+        tell("a", false);
+        if (leased)
+            claim_ours();
+        assert_true(cache_prolong(cache, SLICE("a"), leased ? lease : NULL, known, entry,
+                                  clock_fleet_ms() + 40000, 5000));
+        assert_int_equal(store.commands[0].known_made_ms, leased ? known->made_ms : -1);
+        assert_in_range(store.commands[0].keep_ms, 44000, 45000);
+        reply(STORE, (struct store_answer){.outcome = STORE_DONE});
+        assert_true(in_memory("a"));
+        entry_unref(entry);
+        entry_unref(known);
+    }
+}
+
+/* Memory does not keep what is only good for a comparison. */
+static void test_compare_only(void **state)
+{
+    struct entry *entry = make_entry(-10);
+    (void)state;
+    assert_true(cache_store(cache, SLICE("a"), NULL, entry, clock_fleet_ms() - 10, 5000));
+    assert_in_range(store.commands[0].keep_ms, 4900, 5000);
+    reply(STORE, (struct store_answer){.outcome = STORE_DONE});
+    assert_false(in_memory("a"));
+    entry_unref(entry);
+}
+
 /* What replaces a known entry needs no lease. Without Redis, memory must still have that entry. */
 static void test_replace(void **state)
 {
@@ -831,6 +863,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_prolong, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compare_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store_not_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge_of_an_asterisk, setup, teardown),

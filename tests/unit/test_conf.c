@@ -182,7 +182,7 @@ static void test_source_freshness(void **state)
         SIMULATED "fragment a { source = s }\n"
                   "fragment b { source = s default_ttl = 5s ttl_min = 1s ttl_max = 1h stale = 0 "
                   "browser_ttl = 0 }\n"
-                  "fragment c { source = s stale_error = 1m browser_ttl = 90s "
+                  "fragment c { source = s stale_error = 1m browser_ttl = 90s revalidate = 0 "
                   "keep = {link, 'Content-Language'} }\n";
     struct conf *conf = load_good(text);
     (void)state;
@@ -197,6 +197,7 @@ static void test_source_freshness(void **state)
     const struct freshness *c = &conf->routes[2].recipe.freshness;
     assert_true(c->stale_by_source && !c->error_by_source);
     assert_true(c->browser_ttl_is_set && c->browser_ttl == 90);
+    assert_true(a->revalidate == 3600 && c->revalidate == 0);
     const struct source_rules *rules = &conf->routes[2].recipe.rules;
     assert_int_equal(rules->keep_count, 2);
     assert_string_equal(rules->keep[1], "Content-Language");

@@ -411,6 +411,42 @@ static void test_kept(void **state)
     }
 }
 
+/* RFC 9111 3.2: newer fields replace older ones of their name, and the others stay. */
+static void test_merge(void **state)
+{
+    static const struct {
+        const char *older, *newer, *merged;
+    } cases[] = {
+        {"", "", ""},
+        {"a: 1\n", "", "a: 1\n"},
+        {"", "a: 1\n", "a: 1\n"},
+        {"a: 1\nb: 2\na: 3\n", "a: 4\n", "a: 4\nb: 2\n"},
+        {"a: 1\n", "a: 2\na: 3\n", "a: 2\na: 3\n"},
+        {"a: 1\naa: 2\n", "aa: 3\n", "aa: 3\na: 1\n"},
+        {"a: \n", "b: \n", "b: \na: \n"},
+    };
+    static char older[KEEP_MAX], newer[KEEP_MAX], out[KEEP_MAX];
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact_older = unit_exact(slice_of(cases[i].older));
+        struct slice exact_newer = unit_exact(slice_of(cases[i].newer));
+        size_t len = keep_merge(exact_older, exact_newer, out);
+        assert_slice(i, ((struct slice){out, len}), slice_of(cases[i].merged));
+        unit_drop(exact_older);
+        unit_drop(exact_newer);
+    }
+    memset(older, 'o', sizeof older);
+    memset(newer, 'n', sizeof newer);
+    memcpy(older, "b: x\nlong: ", 11);
+    memcpy(newer, "a: ", 3);
+    older[KEEP_MAX - 1] = '\n';
+    newer[KEEP_MAX - 6] = '\n';
+    assert_int_equal(keep_merge((struct slice){older, KEEP_MAX},
+                                (struct slice){newer, KEEP_MAX - 5}, out),
+                     KEEP_MAX);
+    assert_memory_equal(out + KEEP_MAX - 5, "b: x\n", 5);
+}
+
 static void test_keep_names(void **state)
 {
     static const char *const fine[] = {"link",          "Content-Language",        "Server-Timing",
@@ -634,8 +670,9 @@ int main(void)
         cmocka_unit_test(test_must_revalidate), cmocka_unit_test(test_no_rules),
         cmocka_unit_test(test_authorized),      cmocka_unit_test(test_freshness),
         cmocka_unit_test(test_validators),      cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_keep_names),      cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_dictionaries),    cmocka_unit_test(test_rubbish),
+        cmocka_unit_test(test_merge),           cmocka_unit_test(test_keep_names),
+        cmocka_unit_test(test_dates),           cmocka_unit_test(test_dictionaries),
+        cmocka_unit_test(test_rubbish),
     };
     return cmocka_run_group_tests_name("terms", tests, NULL, NULL);
 }
