@@ -17,6 +17,8 @@
 #define MARKER_TYPE  SLICE("text/plain")
 #define MARKER_WORD  "uncacheable" /* in the place of a status */
 
+#define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
+
 #define MUST_REVALIDATE " must-revalidate"
 
 /* The type becomes a response header, so it must not be able to end it. */
@@ -221,6 +223,13 @@ struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms
     return entry_new(DEFAULT_TYPE, body, now_ms, ttl_ms, 0);
 }
 
+struct entry *entry_from_expiring(struct slice body, int64_t now_ms, int64_t pttl_ms)
+{
+    if (pttl_ms == -1)
+        pttl_ms = PLAIN_WITHOUT_TTL_MS;
+    return pttl_ms > 0 ? entry_from_plain(body, now_ms, pttl_ms) : NULL;
+}
+
 struct entry *entry_of_failure(int status, int64_t now_ms, int64_t fresh_ms)
 {
     struct entry meta = {
@@ -258,6 +267,12 @@ struct entry *entry_prolonged(const struct entry *entry, int64_t fresh_until_ms)
     meta.stale_ms = meta.stale_ms > later_ms ? meta.stale_ms - later_ms : 0;
     meta.stale_error_ms = meta.stale_error_ms > later_ms ? meta.stale_error_ms - later_ms : 0;
     return build_from(&meta, fields_of(entry), entry->body);
+}
+
+size_t entry_beginning(const struct entry *entry, char out[ENTRY_BEGINNING_ROOM])
+{
+    return (size_t)snprintf(out, ENTRY_BEGINNING_ROOM, ENTRY_START "%" PRId64 " fresh=%" PRId64 " ",
+                            entry->made_ms, entry->fresh_until_ms);
 }
 
 bool entry_is_envelope(struct slice bytes)

@@ -88,6 +88,10 @@ struct entry *entry_new_on_terms(struct slice type, struct slice body, int64_t m
                                  int64_t fresh_ms, int64_t cost_ms,
                                  const struct entry_terms *terms);
 
+/* An entry of a plain value whose key expires in pttl_ms, as Redis' PTTL says it: with -1 it never
+ * does, and the entry is fresh for a minute. NULL also if there is no key (-2). */
+struct entry *entry_from_expiring(struct slice body, int64_t now_ms, int64_t pttl_ms);
+
 /* A failure to be cached: no body, and the status of its response. */
 struct entry *entry_of_failure(int status, int64_t now_ms, int64_t fresh_ms);
 
@@ -102,6 +106,11 @@ struct entry *entry_prolonged(const struct entry *entry, int64_t fresh_until_ms)
 
 /* What the source has said of it; points into the entry. */
 struct entry_terms entry_terms_of(const struct entry *entry);
+
+/* Writes how the envelope of this entry begins, up to its fresh time, and of no other entry with
+ * another result. Returns the length. */
+#define ENTRY_BEGINNING_ROOM 80
+size_t entry_beginning(const struct entry *entry, char out[ENTRY_BEGINNING_ROOM]);
 
 /* Whether the bytes claim to be an envelope of any version. */
 bool entry_is_envelope(struct slice bytes);

@@ -40,7 +40,6 @@
 #include "redis/topology.h"
 #include "redis/trouble.h"
 
-#define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
 #define NO_SUCH_KEY          (-2)  /* in place of a PTTL */
 #define CLAIMED              (-3)  /* the script's answer in place of a PTTL */
 #define REWRITE_OTHER        (-1)  /* the script's answer: the value is another one */
@@ -91,8 +90,8 @@ struct operation {
     struct entry *entry; /* owned: the entry to store, or the plain value whose PTTL is read */
     struct entry *older; /* owned, for REWRITE: the known entry */
     char token[STORE_TOKEN_LEN + 1];
-    char milliseconds[24]; /* of the lease, of the value's life, or the fleet's clock */
-    char known[80];        /* how the value begins that counts as missing or is discarded */
+    char milliseconds[24];            /* of the lease, of the value's life, or the fleet's clock */
+    char known[ENTRY_BEGINNING_ROOM]; /* how the known value, or a discarded one, begins */
     size_t known_len;
     bool by_text;     /* sends the script's text, as the server does not know its hash */
     bool lease_lost;  /* CHECK: from its reply */
@@ -202,21 +201,10 @@ static void set_token(struct operation *operation, const char *token)
 static void set_known(struct operation *operation, const struct entry *known)
 {
     if (known)
-        operation->known_len = (size_t)snprintf(operation->known, sizeof operation->known,
-                                                ENTRY_START "%" PRId64 " fresh=%" PRId64 " ",
-                                                known->made_ms, known->fresh_until_ms);
+        operation->known_len = entry_beginning(known, operation->known);
 }
 
 /* --- replies --- */
-
-/* Makes an entry of a plain string, whose expiry is known now. */
-static struct entry *plain_entry(struct slice body, const struct redisReply *ttl)
-{
-    int64_t ttl_ms = redis_reply_number(ttl);
-    if (ttl_ms == -1)
-        ttl_ms = PLAIN_WITHOUT_TTL_MS;
-    return ttl_ms > 0 ? entry_from_plain(body, clock_fleet_ms(), ttl_ms) : NULL;
-}
 
 static void answer_entry(struct operation *operation, struct entry *owned)
 {
@@ -269,7 +257,8 @@ static void on_get(struct operation *operation, struct redisReply *reply)
 
 static void on_pttl(struct operation *operation, struct redisReply *reply)
 {
-    answer_entry(operation, plain_entry(operation->entry->body, reply));
+    answer_entry(operation, entry_from_expiring(operation->entry->body, clock_fleet_ms(),
+                                                redis_reply_number(reply)));
 }
 
 /* A value that came with its PTTL. */
@@ -279,7 +268,8 @@ static void answer_value(struct operation *operation, struct slice value,
     if (entry_is_envelope(value))
         answer_envelope(operation, value);
     else
-        answer_entry(operation, plain_entry(value, ttl));
+        answer_entry(operation,
+                     entry_from_expiring(value, clock_fleet_ms(), redis_reply_number(ttl)));
 }
 
 static void complain_of_long_value(const struct operation *operation, const struct redisReply *len)
@@ -350,13 +340,12 @@ static void on_yes_or_no(struct operation *operation, struct redisReply *reply)
 /* If the value is no longer the known one, all of the entry is stored. */
 static void on_rewrite(struct operation *operation, struct redisReply *reply)
 {
-    if (redis_reply_number(reply) == REWRITE_OTHER) {
-        operation->kind = STORE;
-        operation->by_text = false;
-        operation_go_on(operation);
+    if (redis_reply_number(reply) != REWRITE_OTHER) {
+        on_yes_or_no(operation, reply);
         return;
     }
-    on_yes_or_no(operation, reply);
+    operation->kind = STORE;
+    operation_go_on(operation);
 }
 
 /* The reply is [lost], [lost, 1] for the known value, or [lost, value, PTTL]. */
@@ -620,10 +609,8 @@ bool store_claim_missing(struct store *store, struct slice key, const char *toke
 bool store_put(struct store *store, struct slice key, const char *token, struct entry *known,
                struct entry *entry, int64_t keep_ms, store_answer_fn *answered, void *caller)
 {
-    enum operation_kind kind = token && known ? REWRITE
-                               : token        ? STORE
-                               : known        ? REPLACE
-                                              : STORE_NEW;
+    static const enum operation_kind by[2][2] = {{STORE_NEW, REPLACE}, {STORE, REWRITE}};
+    enum operation_kind kind = by[token != NULL][known != NULL];
     struct operation *operation = operation_new(store, kind, key, answered, caller);
     if (!operation)
         return false;

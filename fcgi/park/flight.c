@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
-#include "park/negatives.h"
+#include "park/flight_store.h"
 #include "park/outcome.h"
 #include "source/source.h"
 #include "source/trace.h"
@@ -82,11 +82,6 @@ static bool flight_has_begun(const struct flight *flight)
     return flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_FAILING;
 }
 
-static const struct freshness *terms_of(const struct flight *flight)
-{
-    return &flight->fragment.recipe->freshness;
-}
-
 static struct source *source_of(const struct flight *flight)
 {
     return flight->shared->sources[flight->fragment.recipe->source];
@@ -144,11 +139,6 @@ bool flight_is_for(const struct flight *flight, const struct waiter *waiter)
            (flight->audience == AUDIENCE_STARTER && !waiter->collapsed);
 }
 
-static bool knows_marker(const struct flight *flight)
-{
-    return flight->known && entry_is_marker(flight->known);
-}
-
 /* Whether the old entry may have been removed or replaced, so that it must not be used for now. */
 static bool known_is_doubted(const struct flight *flight)
 {
@@ -173,61 +163,13 @@ static void begin_question(struct flight *flight)
 
 /* --- generating --- */
 
-static struct lease *take_lease(struct flight *flight)
-{
-    struct lease *lease = flight->lease;
-    flight->lease = NULL;
-    return lease;
-}
-
-/* Stores the entry. `same_body` is an older entry with its body, or NULL. Without a lease, a solo
- * flight's entry, or a marker instead of an old entry, replaces only what the flight knows. */
-static bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms,
-                         struct entry *same_body)
-{
-    struct cache *cache = flight->shared->cache;
-    struct slice key = flight->fragment.key;
-    bool marks = entry_is_marker(entry) && !knows_marker(flight);
-    int64_t compare_ms = outcome_compare_ms(terms_of(flight), entry);
-    if (flight->known && !flight->lease && (flight->solo || marks))
-        return cache_replace(cache, key, flight->known, entry, until_ms, compare_ms);
-    return cache_prolong(cache, key, take_lease(flight), same_body, entry, until_ms, compare_ms);
-}
-
-/* Whether one more failure may be stored in Redis. One that only prolongs an old entry adds no
- * key. */
-static bool may_fill_redis(const struct flight *flight)
-{
-    const struct recipe *recipe = flight->fragment.recipe;
-    struct negatives *negatives = flight->shared->negatives[recipe->number];
-    return flight->known || !cache_is_shared(flight->shared->cache) ||
-           negatives_take(negatives, clock_monotonic(), recipe->freshness.negative);
-}
-
-static void remember(struct flight *flight, struct entry *kept, int64_t until_ms)
-{
-    struct flight_shared *shared = flight->shared;
-    if (may_fill_redis(flight)) {
-        flight_store(flight, kept, until_ms, NULL);
-        return;
-    }
-    log_limited(&shared->too_many_negatives, LOG_LEVEL_WARNING, "flight",
-                "fragment \"%.*s\": its section has reached max_negative (%zu): this process "
-                "caches more failures in its own memory only",
-                SLICE_ARGS(flight->fragment.name), flight->fragment.recipe->max_negative);
-    if (flight->asking) /* another process may have written the value, which memory can't know */
-        cache_release(shared->cache, take_lease(flight));
-    else
-        cache_keep(shared->cache, flight->fragment.key, take_lease(flight), kept, until_ms);
-}
-
 /* The source failed: lands with the old entry or the failure. */
 static void flight_fall_back(struct flight *flight)
 {
-    const struct freshness *terms = terms_of(flight);
+    const struct freshness *terms = flight_terms(flight);
     enum settlement_kind kind = flight->failure;
     int64_t keep_until_ms;
-    bool marked = flight->solo && knows_marker(flight);
+    bool marked = flight->solo && flight_knows_marker(flight);
     if (flight->known &&
         (known_is_doubted(flight) || !outcome_serves_stale(terms, flight->known, kind)))
         forget_known(flight);
@@ -235,9 +177,9 @@ static void flight_fall_back(struct flight *flight)
     if (!flight->detached && !marked) /* a purged entry must not come back */
         kept = outcome_to_remember(terms, flight->known, kind, &keep_until_ms);
     if (kept)
-        remember(flight, kept, keep_until_ms);
+        flight_remember(flight, kept, keep_until_ms);
     else
-        cache_release(flight->shared->cache, take_lease(flight));
+        cache_release(flight->shared->cache, flight_take_lease(flight));
     entry_unref(kept);
     flight->settlement.stale = flight->known != NULL;
     flight_land(flight, flight->known ? SETTLED_ENTRY : kind,
@@ -261,31 +203,6 @@ static void flight_fail(struct flight *flight, enum source_status status, const 
     flight_set_state(flight, FLIGHT_FAILING);
     if (!flight->asking)
         flight_check(flight);
-}
-
-/* Whether a marker is to be stored. A solo flight renews the one that it knows only if that ends
- * soon, and no other flight has renewed it. */
-static bool wants_marker(const struct flight *flight)
-{
-    if (flight->detached || (flight->solo && !flight->known))
-        return false;
-    if (!flight->solo || !knows_marker(flight))
-        return true;
-    struct entry *latest = cache_peek(flight->shared->cache, flight->fragment.key);
-    return outcome_marker_ends(flight->known) && (!latest || entry_is_same(latest, flight->known));
-}
-
-/* Stores a marker, which is returned owned, or NULL. */
-static struct entry *flight_mark(struct flight *flight, const struct source_terms *terms)
-{
-    bool replaces = flight->known && !knows_marker(flight);
-    struct entry *marker =
-        wants_marker(flight) ? outcome_make_marker(flight->fragment.recipe, terms, replaces) : NULL;
-    if (marker)
-        flight_store(flight, marker, marker->fresh_until_ms, NULL);
-    else
-        cache_release(flight->shared->cache, take_lease(flight));
-    return marker;
 }
 
 static void log_terms(struct flight *flight, const struct source_terms *terms)
@@ -313,7 +230,7 @@ static void flight_end_unshared(struct flight *flight, const struct source_resul
     log_terms(flight, result->terms);
     struct entry *marker = flight_mark(flight, result->terms);
     flight->settlement.unshared = true;
-    flight->settlement.replaced = flight->known && !knows_marker(flight);
+    flight->settlement.replaced = flight->known && !flight_knows_marker(flight);
     flight_land_apart(flight, flight->solo ? AUDIENCE_ALL : AUDIENCE_STARTER,
                       found ? SETTLED_ENTRY : SETTLED_NOT_FOUND, entry, marker);
     entry_unref(marker);
@@ -344,15 +261,15 @@ static void conclude_call(struct flight *flight, const struct source_result *res
         return;
     }
     log_terms(flight, result->terms);
-    const struct freshness *terms = terms_of(flight);
+    const struct freshness *terms = flight_terms(flight);
     if (!flight->detached && outcome_is_stored(terms, entry))
         flight->settlement.stored =
             flight_store(flight, entry,
                          entry->fresh_until_ms + entry_extra_ms(entry, freshness_extra_ms(terms)),
                          same_body);
     else
-        cache_release(flight->shared->cache, take_lease(flight));
-    flight->settlement.replaced = flight->known && !knows_marker(flight);
+        cache_release(flight->shared->cache, flight_take_lease(flight));
+    flight->settlement.replaced = flight->known && !flight_knows_marker(flight);
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 
@@ -380,7 +297,7 @@ static void on_source_done(void *caller, const struct source_result *result)
     flight->call = NULL;
     check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
     if (flight->state == FLIGHT_LANDED) /* another process wrote the value: cancelled */
-        cache_release(flight->shared->cache, take_lease(flight));
+        cache_release(flight->shared->cache, flight_take_lease(flight));
     else if (result->status == SOURCE_NOT_MODIFIED)
         flight_not_modified(flight, result);
     else
@@ -431,7 +348,7 @@ static void flight_generate(struct flight *flight, struct lease *lease)
     flight_set_state(flight, FLIGHT_GENERATING);
     flight->lease = lease;
     flight->started = clock_monotonic();
-    if (flight->known && terms_of(flight)->revalidate > 0 && entry_has_validator(flight->known))
+    if (flight->known && flight_terms(flight)->revalidate > 0 && entry_has_validator(flight->known))
         flight->offered = entry_hold(flight->known);
     flight_call(flight);
 }
@@ -456,7 +373,7 @@ static bool waits_for_refresh(const struct flight *flight, const struct entry *e
 bool flight_serves_stale(const struct flight *flight, struct settlement *settlement)
 {
     struct entry *old = flight_old_entry(flight);
-    if (!old || !usability_serves(outcome_usability(terms_of(flight), old)))
+    if (!old || !usability_serves(outcome_usability(flight_terms(flight), old)))
         return false;
     *settlement = (struct settlement){.kind = outcome_of_entry(old),
                                       .entry = old,
@@ -480,7 +397,7 @@ void flight_limit_wait(struct flight *flight)
 static bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;
-    enum usability usability = outcome_usability(terms_of(flight), entry);
+    enum usability usability = outcome_usability(flight_terms(flight), entry);
     enum settlement_detail from = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
     bool waits = usability == USABLE_REFRESH && waits_for_refresh(flight, entry);
     if (usability_serves(usability) && !waits) {
@@ -547,7 +464,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
         if (changed)
             flight_claim(flight);
         else if (!flight->waiters && flight->known &&
-                 usability_serves(outcome_usability(terms_of(flight), flight->known)))
+                 usability_serves(outcome_usability(flight_terms(flight), flight->known)))
             flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* others refresh it */
         else
             flight_wait(flight, answer->wait_s);
@@ -587,7 +504,7 @@ static bool send_claim(struct flight *flight, bool missing)
 {
     struct cache *cache = flight->shared->cache;
     struct slice key = flight->fragment.key;
-    int64_t extra_ms = freshness_extra_ms(terms_of(flight));
+    int64_t extra_ms = freshness_extra_ms(flight_terms(flight));
     return missing ? cache_claim_missing(cache, key, extra_ms, on_claimed, flight)
                    : cache_claim(cache, key, extra_ms, flight->known, on_claimed, flight);
 }
@@ -634,7 +551,7 @@ void flight_look(struct flight *flight)
     flight_set_state(flight, FLIGHT_LOOKING);
     begin_question(flight);
     if (!cache_lookup(flight->shared->cache, flight->fragment.key,
-                      freshness_extra_ms(terms_of(flight)), on_looked_up, flight))
+                      freshness_extra_ms(flight_terms(flight)), on_looked_up, flight))
         on_looked_up(flight, &nobody_asked);
 }
 
@@ -660,7 +577,7 @@ static void conclude_check(struct flight *flight, const struct cache_answer *ans
         if (flight->call)
             source_cancel(flight->call);
         else
-            cache_release(flight->shared->cache, take_lease(flight));
+            cache_release(flight->shared->cache, flight_take_lease(flight));
         return;
     }
     if (known_gone)
@@ -700,7 +617,7 @@ static void on_claimed_late(void *caller, const struct cache_answer *answer)
 static void flight_check(struct flight *flight)
 {
     struct cache *cache = flight->shared->cache;
-    int64_t extra_ms = freshness_extra_ms(terms_of(flight));
+    int64_t extra_ms = freshness_extra_ms(flight_terms(flight));
     begin_question(flight);
     if (flight->lease) {
         if (!cache_check(cache, flight->fragment.key, extra_ms, flight->lease, flight->known,
@@ -822,7 +739,7 @@ void flight_cancel(struct flight *flight)
     if (flight->call) {
         source_cancel(flight->call);
     } else if (flight->state < FLIGHT_LANDED) {
-        cache_release(flight->shared->cache, take_lease(flight));
+        cache_release(flight->shared->cache, flight_take_lease(flight));
         flight_land(flight, SETTLED_SHUTDOWN, NULL);
     }
 }

@@ -1,0 +1,45 @@
+/* What a flight stores, and with which lease. Only for flight.c. */
+#ifndef WORKERLESS_PARK_FLIGHT_STORE_H
+#define WORKERLESS_PARK_FLIGHT_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/entry.h"
+#include "park/flight.h"
+
+struct source_terms;
+
+static inline const struct freshness *flight_terms(const struct flight *flight)
+{
+    return &flight->fragment.recipe->freshness;
+}
+
+/* Whether it knows a marker, not an old entry. */
+static inline bool flight_knows_marker(const struct flight *flight)
+{
+    return flight->known && entry_is_marker(flight->known);
+}
+
+/* Returns the lease, which the caller owns then; or NULL. */
+static inline struct lease *flight_take_lease(struct flight *flight)
+{
+    struct lease *lease = flight->lease;
+    flight->lease = NULL;
+    return lease;
+}
+
+/* Stores the entry until then, and gives the lease up. `same_body` is an older entry with its body,
+ * or NULL. Without a lease, a solo flight's entry, or a marker instead of an old entry, replaces
+ * only what the flight knows. Returns false if it is certain that it is not stored. */
+bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms,
+                  struct entry *same_body);
+
+/* Stores a failure, or an old entry that it has prolonged; in memory only, if its route has too many
+ * failures in Redis. Gives the lease up. */
+void flight_remember(struct flight *flight, struct entry *kept, int64_t until_ms);
+
+/* Stores a marker, if one is wanted, and returns it owned, or NULL. Gives the lease up. */
+struct entry *flight_mark(struct flight *flight, const struct source_terms *terms);
+
+#endif
