@@ -1,12 +1,14 @@
-/* Unlike in a url, braces are common in a body: whatever is not a placeholder is text. */
+/* Checks and fills templates of bodies. */
 #include "source/body.h"
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/buffer.h"
 #include "base/utf8.h"
+#include "source/template.h"
 
-#define PLACEHOLDER "{name}"
+#define WHY_ROOM 200
 
 enum body_format body_format(struct slice type)
 {
@@ -23,40 +25,73 @@ enum body_format body_format(struct slice type)
                                                                                 : BODY_OTHER;
 }
 
-bool body_has_name(const char *template)
+static bool has_value(const struct template_part *part)
 {
-    return strstr(template, PLACEHOLDER) != NULL;
+    return part->kind == TEMPLATE_NAME || part->kind == TEMPLATE_REST ||
+           part->kind == TEMPLATE_INPUT;
 }
 
-/* Outside of a string, or behind a backslash, a value could become another part of the JSON. */
-static const char *check_json(const char *template)
+/* --- checks --- */
+
+/* Where a text of JSON is. */
+struct json_place {
+    bool in_string;
+    bool escaped; /* behind a backslash */
+};
+
+static void json_pass(struct json_place *place, struct slice text)
 {
-    bool in_string = false;
-    for (const char *c = template; *c; c++) {
-        if (strncmp(c, PLACEHOLDER, strlen(PLACEHOLDER)) == 0) {
-            if (!in_string)
-                return PLACEHOLDER " in body must be within quotes, since it is JSON";
-            c += strlen(PLACEHOLDER) - 1;
-        } else if (*c == '"') {
-            in_string = !in_string;
-        } else if (*c == '\\' && in_string && c[1]) {
-            c++;
-            if (*c == '{' && strncmp(c, PLACEHOLDER, strlen(PLACEHOLDER)) == 0)
-                return PLACEHOLDER " in body must not follow a backslash";
-        }
+    for (size_t i = 0; i < text.len; i++) {
+        if (place->escaped)
+            place->escaped = false;
+        else if (text.data[i] == '"')
+            place->in_string = !place->in_string;
+        else
+            place->escaped = place->in_string && text.data[i] == '\\';
     }
+}
+
+/* Returns what is wrong with a placeholder, or NULL. Outside of a string, or behind a backslash, a
+ * value could become another part of the JSON. */
+static const char *part_problem(const struct template_part *part, enum body_format format,
+                                const struct json_place *place)
+{
+    if (part->kind == TEMPLATE_QUERY)
+        return "is not allowed in body; write {query:NAME} for each input";
+    if (part->kind == TEMPLATE_SECRET)
+        return "is not allowed in body; if it is in vary, it is sent as a header";
+    if (!has_value(part))
+        return NULL;
+    if (format == BODY_OTHER)
+        return "in body takes a Content-Type (in headers) of application/json, which is the "
+               "default, or application/x-www-form-urlencoded";
+    if (format == BODY_JSON && !place->in_string)
+        return "in body must be within quotes, since it is JSON";
+    if (format == BODY_JSON && place->escaped)
+        return "in body must not follow a backslash";
     return NULL;
 }
 
 const char *body_check(const char *template, enum body_format format)
 {
-    if (format == BODY_JSON)
-        return check_json(template);
-    if (format == BODY_OTHER && body_has_name(template))
-        return PLACEHOLDER " in body takes a Content-Type (in headers) of application/json, which "
-                           "is the default, or application/x-www-form-urlencoded";
+    static char why[WHY_ROOM];
+    struct slice rest = slice_of(template);
+    struct template_part part;
+    struct json_place place = {0};
+    while (template_next(&rest, &part)) {
+        const char *problem = part_problem(&part, format, &place);
+        if (problem) {
+            snprintf(why, sizeof why, "%.*s %s", part.text.len < 60 ? (int)part.text.len : 60,
+                     part.text.data, problem);
+            return why;
+        }
+        if (!has_value(&part))
+            json_pass(&place, part.text);
+    }
     return NULL;
 }
+
+/* --- values --- */
 
 static bool append(struct buffer *body, const char *bytes, size_t len)
 {
@@ -99,20 +134,42 @@ static bool append_form(struct buffer *body, struct slice value)
     return ok;
 }
 
-char *body_expand(const char *template, enum body_format format, struct slice name, size_t *len)
+char *body_expand(const char *template, enum body_format format,
+                  const struct source_request *request, size_t *len)
 {
     struct buffer body = {0};
-    const char *placeholder;
+    struct slice rest = slice_of(template);
+    struct template_part part;
     bool ok = true;
-    while (ok && (placeholder = strstr(template, PLACEHOLDER))) {
-        ok = append(&body, template, (size_t)(placeholder - template)) &&
-             (format == BODY_JSON ? append_json(&body, name) : append_form(&body, name));
-        template = placeholder + strlen(PLACEHOLDER);
+    while (ok && template_next(&rest, &part)) {
+        if (!has_value(&part))
+            ok = append(&body, part.text.data, part.text.len);
+        else if (format == BODY_JSON)
+            ok = append_json(&body, template_value(&part, request));
+        else
+            ok = append_form(&body, template_value(&part, request));
     }
-    if (ok && append(&body, template, strlen(template) + 1)) {
+    if (ok && append(&body, "", 1)) {
         *len = body.len - 1;
         return body.data;
     }
     buffer_free(&body);
     return NULL;
+}
+
+struct inputs body_other_inputs(const char *template, const char *url_template,
+                                struct inputs inputs, struct body_others *others)
+{
+    struct inputs_reader reader = inputs_read(inputs);
+    const struct input *input;
+    struct slice value;
+    size_t len = 0;
+    others->vary = (struct vary){.inputs = others->inputs};
+    while ((input = inputs_next(&reader, &value))) {
+        if (template_names(template, input) && !template_names(url_template, input))
+            continue;
+        others->inputs[others->vary.count++] = *input;
+        inputs_pack(others->packed, &len, value); /* there is room: it was packed before */
+    }
+    return (struct inputs){.vary = &others->vary, .packed = {.data = others->packed, .len = len}};
 }

@@ -125,19 +125,18 @@ static bool varies_on(const struct vary *vary, const struct template_part *part)
     return false;
 }
 
-/* Every input that the url names is in vary. */
-static bool check_url_inputs(const char *url_template, const struct vary *vary,
-                             char why[SOURCE_WHY_ROOM])
+bool forward_check_named(const char *option, const char *template, const struct vary *vary,
+                         char why[SOURCE_WHY_ROOM])
 {
-    struct slice rest = slice_of(url_template);
+    struct slice rest = slice_of(template);
     struct template_part part;
     while (template_next(&rest, &part)) {
         if (part.kind != TEMPLATE_INPUT || varies_on(vary, &part))
             continue;
         bool language = part.input.kind == INPUT_LANGUAGE;
         int shown = part.text.len < 82 ? (int)part.text.len - 2 : 80;
-        snprintf(why, SOURCE_WHY_ROOM, "whose url has {%.*s}; add \"%.*s%s\" to its vary", shown,
-                 part.text.data + 1, shown, part.text.data + 1, language ? ":TAGS" : "");
+        snprintf(why, SOURCE_WHY_ROOM, "whose %s has {%.*s}; add \"%.*s%s\" to its vary", option,
+                 shown, part.text.data + 1, shown, part.text.data + 1, language ? ":TAGS" : "");
         return false;
     }
     return true;
@@ -167,7 +166,7 @@ bool forward_check(const char *url_template, const struct source_rules *rules,
                    char why[SOURCE_WHY_ROOM])
 {
     const struct vary *vary = &rules->vary;
-    bool ok = check_url_inputs(url_template, vary, why);
+    bool ok = forward_check_named("url", url_template, vary, why);
     for (size_t i = 0; ok && i < vary->count; i++)
         ok = template_names(url_template, &vary->inputs[i]) ||
              check_once(url_template, vary, i, why);

@@ -33,6 +33,11 @@ enum forward_result forward_fields(const char *url_template, const struct source
 bool forward_check(const char *url_template, const struct source_rules *rules,
                    char why[SOURCE_WHY_ROOM]);
 
+/* Whether vary has every input that the template names, which is the value of the option. If not,
+ * writes `why` as well. */
+bool forward_check_named(const char *option, const char *template, const struct vary *vary,
+                         char why[SOURCE_WHY_ROOM]);
+
 /* Whether an input of the route is sent in the header field of that name. */
 bool forward_uses_field(const char *url_template, const struct source_rules *rules,
                         struct slice name);

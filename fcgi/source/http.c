@@ -414,16 +414,20 @@ static struct http_request request_of(const struct http_settings *settings,
                                 .traceparent = request->traceparent,
                                 .etag = request->etag,
                                 .last_modified = request->last_modified};
-    enum forward_result result = forward_fields(settings->url, request, &sent.fields, refusal);
+    struct source_request others = *request;
+    struct body_others room;
+    if (settings->method == METHOD_POST) {
+        const char *body = settings->body ? settings->body : "";
+        sent.body =
+            body_expand(body, body_format(http_body_type(settings)), request, &sent.body_len);
+        others.inputs = body_other_inputs(body, settings->url, request->inputs, &room);
+    }
+    enum forward_result result = forward_fields(settings->url, &others, &sent.fields, refusal);
     if (result == FORWARD_REFUSED || result == FORWARD_NO_MEMORY)
         return sent;
-    sent.url = url_expand(settings->url, request);
+    sent.url = url_expand(settings->url, &others);
     if (sent.url && url_has_dot_segment(sent.url))
         *refusal = "a value of the request would make \".\" or \"..\" a part of the path";
-    if (settings->method == METHOD_POST)
-        sent.body =
-            body_expand(settings->body ? settings->body : "", body_format(http_body_type(settings)),
-                        request->name, &sent.body_len);
     return sent;
 }
 

@@ -50,8 +50,8 @@ const struct option http_options[HTTP_OPTIONS] = {
      .help = "Request method. A POST must be one that may be repeated, since a call can be made "
              "again at any time."},
     {"body", OPTION_STRING, OPTION_AT(struct http_settings, body), .preset = "", .secret = true,
-     .help = "Body of a POST. {name} is replaced by the fragment's name: escaped for a string of "
-             "JSON, or percent-encoded if the Content-Type in headers is "
+     .help = "Body of a POST. It may have the placeholders of url except {query}, which are "
+             "escaped for a string of JSON, or percent-encoded if the Content-Type in headers is "
              "application/x-www-form-urlencoded. The default type is application/json."},
     {"timeout", OPTION_DURATION, OPTION_AT(struct http_settings, timeout), .preset = "10s",
      .min = "1ms", .max = "1d",
@@ -140,14 +140,17 @@ const char *http_lacks_name(const struct source_settings *settings)
     const struct http_settings *http = (const struct http_settings *)settings;
     bool has_name = !http->url || template_has(http->url, TEMPLATE_NAME) ||
                     template_has(http->url, TEMPLATE_REST) ||
-                    (http_is_set(http->body) && body_has_name(http->body));
+                    (http_is_set(http->body) && (template_has(http->body, TEMPLATE_NAME) ||
+                                                 template_has(http->body, TEMPLATE_REST)));
     return has_name ? NULL : "url";
 }
 
 const char *http_uses_rest(const struct source_settings *settings)
 {
-    const char *url = ((const struct http_settings *)settings)->url;
-    return url && template_has(url, TEMPLATE_REST) ? "url" : NULL;
+    const struct http_settings *http = (const struct http_settings *)settings;
+    if (http->url && template_has(http->url, TEMPLATE_REST))
+        return "url";
+    return http->body && template_has(http->body, TEMPLATE_REST) ? "body" : NULL;
 }
 
 bool http_check_rules(const struct source_settings *common, const struct source_rules *rules,
@@ -165,7 +168,8 @@ bool http_check_rules(const struct source_settings *common, const struct source_
                  name.len < 80 ? (int)name.len : 80, name.data);
         return false;
     }
-    return forward_check(settings->url, rules, why);
+    return forward_check(settings->url, rules, why) &&
+           (!settings->body || forward_check_named("body", settings->body, &rules->vary, why));
 }
 
 size_t http_descriptors(const struct source_settings *settings)

@@ -393,8 +393,8 @@ void http_transfer_stop(struct http_transfers *transfers, struct http_transfer *
     curl_multi_remove_handle(transfers->multi, transfer->easy);
 }
 
-/* curl does this itself for a connection that is closed, but not for one that is reset, and not more
- * than five times with one handle. */
+/* curl does this itself for a connection that is closed, but not for one that is reset, and not
+ * more than five times with one handle. */
 bool http_transfer_was_dropped(const struct http_transfer *transfer, CURLcode code)
 {
     static const CURLcode codes[] = {CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING,

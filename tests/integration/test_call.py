@@ -412,6 +412,26 @@ def test_post(call, api, options, type_, body):
     assert "expect" not in request.headers
 
 
+def test_inputs_in_the_body_of_a_post(daemon, api):
+    """What the body names is only there; all else reaches the API as it does for a GET."""
+    server = daemon(f"""
+source "api" {{ type = "http" url = "{api.url}/graphql" method = POST
+    body = '{{"q": "{{ city(id: \\"{{query:city}}\\") }}", "x": ["{{rest}}", "{{language}}"]}}'
+}}
+fragment "w/*" {{ source = "api" vary = {{"query:city", "query:page", "language:en,de",
+    "cookie:s"}} }}
+""")
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/w/7", query='city=P"a&page=2', headers={
+            "Cookie": "s=1", "Accept-Language": "de"}).status == 200
+    request, = api.requests()
+    assert request.path == "/graphql?page=2"
+    assert request.body.decode() == \
+        '{"q": "{ city(id: \\"P\\"a\\") }", "x": ["7", "de"]}'
+    assert request.headers["cookie"] == "s=1"
+    assert "accept-language" not in request.headers
+
+
 def test_redirects_of_a_post(call, api):
     """Within the url's host: 307 and 308 repeat it, the others are followed by a GET."""
     for status in (301, 302, 303, 307, 308):

@@ -46,7 +46,13 @@ static void test_check(void **state)
         {BODY_JSON, "{\"id\": \"a\\\"\", {name}: \"\"}", "within quotes"},
         {BODY_JSON, "{\"id\": \"\\{name}\"}", "backslash"},
         {BODY_JSON, "{\"id\": \"\\\\\\{name}\"}", "backslash"},
-        {BODY_FORM, "id={name}&x={x}", NULL},
+        {BODY_JSON, "[\"{rest}\", \"{query:a b}\", \"{language}{host}{header:x-y}\"]", NULL},
+        {BODY_JSON, "{\"id\": {query:a}}", "{query:a} in body must be within quotes"},
+        {BODY_JSON, "{\"id\": \"{query}\"}", "{query} is not allowed"},
+        {BODY_JSON, "{\"id\": \"{cookie:a}\"}", "{cookie:a} is not allowed"},
+        {BODY_JSON, "{\"id\": \"{header:authorization}\"}", "is not allowed"},
+        {BODY_FORM, "id={name}&x={x}&y={", NULL},
+        {BODY_FORM, "{query}", "is not allowed"},
         {BODY_OTHER, "id", NULL},
         {BODY_OTHER, "{x}", NULL},
         {BODY_OTHER, "<id>{name}</id>", "Content-Type"},
@@ -84,8 +90,10 @@ static void test_expand(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         size_t len;
-        char *body = body_expand(cases[i].template, cases[i].format,
-                                 unit_exact(slice_of(cases[i].name)), &len);
+        char *body =
+            body_expand(cases[i].template, cases[i].format,
+                        &(struct source_request){.name = unit_exact(slice_of(cases[i].name))},
+                        &len);
         assert_non_null(body);
         assert_slice(i, ((struct slice){.data = body, .len = len}), slice_of(cases[i].body));
         free(body);
@@ -96,13 +104,54 @@ static void test_expand(void **state)
     for (successes = 0; !ok; successes++) {
         size_t len;
         alloc_fail_after(successes);
-        char *body = body_expand("{\"a\": \"{name}\", \"b\": \"a long text in the template\"}",
-                                 BODY_JSON, SLICE("a name with some length"), &len);
+        char *body =
+            body_expand("{\"a\": \"{name}\", \"b\": \"a long text in the template\"}", BODY_JSON,
+                        &(struct source_request){.name = SLICE("a name with some length")}, &len);
         alloc_fail_after(-1);
         ok = body != NULL;
         free(body);
     }
     assert_true(successes > 1);
+}
+
+/* Of inputs: in their places, and not in the url or in a header as well. */
+static void test_inputs(void **state)
+{
+    static const struct input inputs[] = {
+        {INPUT_QUERY, SLICE_INIT("city")},     {INPUT_COOKIE, SLICE_INIT("s")},
+        {INPUT_LANGUAGE, SLICE_INIT("en,de")}, {INPUT_HEADER, SLICE_INIT("x-y")},
+        {INPUT_QUERY, SLICE_INIT("page")},     {INPUT_HOST, SLICE_INIT("")},
+    };
+    static const struct vary vary = {.inputs = inputs, .count = LENGTH(inputs)};
+    static const char *const values[] = {"Par\"is", "secret", "de", NULL, "2", "h"};
+    static const char template[] = "[\"{rest}\", \"{query:city}|{language}|{header:x-y}|{host}\", "
+                                   "{ query:page }, {}]";
+    static struct body_others others;
+    char packed[INPUTS_PACKED_MAX];
+    size_t len = 0;
+    (void)state;
+    for (size_t i = 0; i < LENGTH(values); i++)
+        inputs_pack(packed, &len, slice_of(values[i]));
+    struct source_request request = {
+        .name = SLICE("user/7"),
+        .rest = SLICE("7"),
+        .inputs = {.vary = &vary, .packed = unit_exact((struct slice){.data = packed, .len = len})},
+    };
+    assert_null(body_check(template, BODY_JSON));
+    char *body = body_expand(template, BODY_JSON, &request, &len);
+    assert_string_equal(body, "[\"7\", \"Par\\\"is|de||h\", { query:page }, {}]");
+    free(body);
+
+    struct inputs left =
+        body_other_inputs(template, "http://h/?l={language}", request.inputs, &others);
+    assert_int_equal(left.vary->count, 3);
+    assert_slice(0, inputs_find(left, INPUT_COOKIE, SLICE("s")), SLICE("secret"));
+    assert_slice(1, inputs_find(left, INPUT_LANGUAGE, SLICE("en,de")), SLICE("de"));
+    assert_slice(2, inputs_find(left, INPUT_QUERY, SLICE("page")), SLICE("2"));
+    left = body_other_inputs("", "http://h/", request.inputs, &others);
+    assert_int_equal(left.vary->count, LENGTH(inputs));
+    assert_slice(3, left.packed, request.inputs.packed);
+    assert_int_equal(body_other_inputs("", "", (struct inputs){0}, &others).vary->count, 0);
 }
 
 int main(void)
@@ -111,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_format),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_inputs),
     };
     return cmocka_run_group_tests_name("body", tests, NULL, NULL);
 }

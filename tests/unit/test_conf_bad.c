@@ -110,6 +110,10 @@ static void test_bad_values(void **state)
          "2: source \"s\": a body takes method = \"POST\""},
         {"source s { type = http url = 'http://h/' method = POST\n body = '{name}' }\n" FRAGMENT,
          "2: source \"s\": {name} in body must be within quotes, since it is JSON"},
+        {"source s { type = http url = 'http://h/' method = POST\n body = '\"{query:a}\"' "
+         "}\n" FRAGMENT,
+         "3: fragment \"a\" uses source \"s\", whose body has {query:a}; add \"query:a\" to its "
+         "vary"},
         {"source s { type = http url = 'http://h/' method = POST\n body = '<a>{name}</a>'\n"
          "headers = {\"content-type: text/xml\"} }\n" FRAGMENT,
          "2: source \"s\": {name} in body takes a Content-Type *"},
