@@ -14,7 +14,7 @@ extern const struct option http_options[HTTP_OPTIONS];
 struct slice http_body_type(const struct http_settings *settings);
 
 /* These are members of source_type_http, where source.h explains them. */
-const char *http_check(const struct source_settings *settings, const char **option);
+const char *http_check(const struct source_settings *common, const char **option);
 const char *http_lacks_name(const struct source_settings *settings);
 const char *http_uses_rest(const struct source_settings *settings);
 bool http_check_rules(const struct source_settings *settings, const struct source_rules *rules,
