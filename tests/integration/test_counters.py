@@ -114,6 +114,7 @@ def test_parked(fleet, name):
         assert connection.response(1).status == 200
     assert server.counter("parked") == 0
     assert server.counter("calls_started") == before["calls_started"] + 2
+    server.wait_counter("stores", before["stores"] + 2)  # the next test counts as well
 
 
 def test_failures(fleet, name):
