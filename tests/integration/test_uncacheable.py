@@ -11,10 +11,11 @@ from typing import List
 
 import pytest
 
-from harness import fcgi
+from harness import fcgi, fronts
 from harness.events import parse, query
 from harness.fcgi import Connection
 from harness.fleet import Fleet, cache_status, is_hit, own_fleet
+from harness.httpc import get
 from harness.wait import SLOWNESS, scaled, stays, wait_until
 
 PRIVATE = {"Cache-Control": "private"}
@@ -409,6 +410,25 @@ def test_a_stream_that_is_left(fleet, name):
     wait_until(lambda: fleet.servers[0].counter("parked") == 0, "the part to leave")
     fleet.api.release(name)
     check_own(fleet.ask(0, name))
+
+
+# A front server.
+
+
+def test_a_cache_in_front(tmp, run, redis, api, daemon):
+    """nginx's own cache keeps what may be shared, and nothing else."""
+    number_calls(api)
+    api.answer("shared", body="<p>shared</p>", type="text/html")
+    front = run(fronts.nginx(tmp, daemon(redis=redis.url).socket_path, changes={
+        "server_tokens off;": "server_tokens off; fastcgi_cache_path @DIR@/cache keys_zone=c:1m;",
+        "fastcgi_keep_conn on;":
+            "fastcgi_keep_conn on; fastcgi_cache c; fastcgi_cache_key $request_uri;"}))
+    for name, kept in (("shared", True), ("own", False)):
+        replies = [get(front.address, f"/fragment/{name}") for _ in range(3)]
+        assert all(reply.status == 200 for reply in replies)
+        assert all("hit" not in reply.headers["cache-status"] for reply in replies)  # nginx has it
+        assert len({reply.text for reply in replies}) == (1 if kept else 3)
+        assert api.calls(name) == (1 if kept else 3)
 
 
 # Routes that do not share calls, and those that do not cache.
