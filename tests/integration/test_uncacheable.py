@@ -5,6 +5,7 @@ which of its calls it is for, so no two requests may get the same."""
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import time
 from typing import List
@@ -16,6 +17,7 @@ from harness.events import parse, query
 from harness.fcgi import Connection
 from harness.fleet import Fleet, cache_status, is_hit, own_fleet
 from harness.httpc import get
+from harness.trouble import Trouble
 from harness.wait import SLOWNESS, scaled, stays, wait_until
 
 PRIVATE = {"Cache-Control": "private"}
@@ -556,3 +558,28 @@ def test_killed_meanwhile(tmp, run, redis, api):
     last = [fleet.response(2, each) for each in range(1, 21)]
     assert all_different(responses + last)
     wait_until(lambda: not fleet.leases(), "all leases to be over")
+
+
+def test_through_troubles(tmp, run, redis, api):
+    """Whatever becomes of Redis, everybody is answered, and nobody gets another's answer."""
+    chance = random.Random()
+    number_calls(api)
+    api.delay = lambda: chance.uniform(0, 0.03)
+    fleet = run(Fleet(tmp, redis, api, lease="400ms", cache='redis_timeout = "100ms"'))
+    trouble = Trouble(redis, chance, lambda _redis: None)
+    names = [f"k{number}" for number in range(4)]
+    seen = set()
+    began = time.monotonic()
+    while time.monotonic() < began + 4 or len(seen) < 500:
+        trouble.step()
+        for number in fleet.running():
+            fleet.connections[number].send_raw(b"".join(
+                fcgi.request(f"/fragment/{chance.choice(names)}", request_id)
+                for request_id in range(1, 17)))
+        for number in fleet.running():
+            for request_id in range(1, 17):
+                response = fleet.response(number, request_id)
+                check_own(response)
+                assert response.text not in seen, trouble.count
+                seen.add(response.text)
+    trouble.mend()
