@@ -15,6 +15,8 @@ USED = "redis: connected"
 MIB = 1 << 20
 LARGE = 300 * MIB
 TOO_LONG = "more than max_value"
+# A busy machine may need long to fill hundreds of MiB in Redis, or to handle hundreds of requests.
+PATIENT = 'redis_timeout = "10s"'
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def info(redis, section: str, field: str) -> int:
 
 def test_a_huge_value_does_not_travel(start, redis, api):
     """It counts as missing: the fragment is regenerated, and replaces it."""
-    server = start(redis)
+    server = start(redis, cache=PATIENT)
     enlarge(redis, "worker:a")
     sent, resident = info(redis, "stats", "total_net_output_bytes"), server.resident_bytes()
     response = ask(server.address)
@@ -90,7 +92,7 @@ def test_max_value_bounds_what_is_stored(start, redis, api):
 
 def test_scripts_do_not_copy_huge_values(start, redis):
     """Neither when a lease is taken or renewed, nor by a purge."""
-    server = start(redis, lease="300ms")
+    server = start(redis, lease="300ms", cache=PATIENT)
     enlarge(redis, "worker:a")
     enlarge(redis, "lease:{worker:a}", 100 * MIB)
     redis.command("PEXPIRE", "lease:{worker:a}", 700)
@@ -133,9 +135,10 @@ def test_a_lease_without_expiry_ends(start, run, redis, api, command, tracked):
 
 def test_made_up_names_do_not_fill_redis(start, redis, api):
     """The route's first failures are shared, further ones each process remembers alone."""
-    server = start(redis, routes='fragment "exact" { source = "api" negative = "60s" }\n'
-                                 'fragment "*" { source = "api" negative = "60s" '
-                                 'max_negative = 20 }\n')
+    server = start(redis, cache=PATIENT,
+                   routes='fragment "exact" { source = "api" negative = "60s" }\n'
+                          'fragment "*" { source = "api" negative = "60s" '
+                          'max_negative = 20 }\n')
     names = [f"n{number}" for number in range(300)] + ["exact"]
     for name in names:
         api.answer(name, status=404)
