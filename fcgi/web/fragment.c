@@ -74,13 +74,15 @@ static void answer_settlement(const struct settlement *settlement, const struct 
     static const struct slice details[] = {[FROM_SOURCE] = SLICE_INIT("source"),
                                            [FROM_REDIS] = SLICE_INIT("redis"),
                                            [FROM_MEMORY] = SLICE_INIT("memory")};
+    static const unsigned no_result = 1u << SETTLED_NOT_READY | 1u << SETTLED_DECLINED |
+                                      1u << SETTLED_SHUTDOWN | 1u << SETTLED_REFUSED |
+                                      1u << SETTLED_BUSY;
     enum settlement_kind kind = settlement->kind;
     if (kind == SETTLED_ENTRY && !entry_can_hold(settlement->entry)) {
         budget_log_refusal(BUDGET_UNSENT);
         kind = SETTLED_REFUSED;
     }
-    bool answered = kind != SETTLED_NOT_READY && kind != SETTLED_DECLINED &&
-                    kind != SETTLED_SHUTDOWN && kind != SETTLED_REFUSED && kind != SETTLED_BUSY;
+    bool answered = (no_result >> kind & 1) == 0;
     if (kind == SETTLED_ENTRY)
         answer_entry(settlement->entry, route, settlement->unshared ? SLICE("") : if_none_match,
                      response);
