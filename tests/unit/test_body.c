@@ -24,8 +24,11 @@ static void test_format(void **state)
         {"", BODY_OTHER},
     };
     (void)state;
-    for (size_t i = 0; i < LENGTH(cases); i++)
-        assert_row(i, body_format(unit_exact(slice_of(cases[i].type))) == cases[i].format);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact = unit_exact(slice_of(cases[i].type));
+        assert_row(i, body_format(exact) == cases[i].format);
+        unit_drop(exact);
+    }
 }
 
 static void test_check(void **state)
@@ -90,10 +93,9 @@ static void test_expand(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         size_t len;
-        char *body =
-            body_expand(cases[i].template, cases[i].format,
-                        &(struct source_request){.name = unit_exact(slice_of(cases[i].name))},
-                        &len);
+        struct source_request request = {.name = unit_exact(slice_of(cases[i].name))};
+        char *body = body_expand(cases[i].template, cases[i].format, &request, &len);
+        unit_drop(request.name);
         assert_non_null(body);
         assert_slice(i, ((struct slice){.data = body, .len = len}), slice_of(cases[i].body));
         free(body);
@@ -151,6 +153,7 @@ static void test_inputs(void **state)
     left = body_other_inputs("", "http://h/", request.inputs, &others);
     assert_int_equal(left.vary->count, LENGTH(inputs));
     assert_slice(3, left.packed, request.inputs.packed);
+    unit_drop(request.inputs.packed);
     assert_int_equal(body_other_inputs("", "", (struct inputs){0}, &others).vary->count, 0);
 }
 

@@ -36,9 +36,13 @@ static void test_retry_after(void **state)
         {"Sun, 06 Nov 1994 25:49:38 GMT", 0},
     };
     (void)state;
-    for (size_t i = 0; i < LENGTH(cases); i++)
-        if (retry_after_read(unit_exact(slice_of(cases[i].value)), NOW) != cases[i].seconds)
-            fail_msg("%s: %u", cases[i].value, retry_after_read(slice_of(cases[i].value), NOW));
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact = unit_exact(slice_of(cases[i].value));
+        unsigned seconds = retry_after_read(exact, NOW);
+        if (seconds != cases[i].seconds)
+            fail_msg("%s: %u", cases[i].value, seconds);
+        unit_drop(exact);
+    }
 }
 
 static void test_backoff(void **state)
