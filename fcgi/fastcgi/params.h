@@ -43,11 +43,11 @@ static inline bool params_take_length(const unsigned char **at, const unsigned c
 static inline enum params_step params_next(struct slice *rest, struct slice *name,
                                            struct slice *value)
 {
-    const unsigned char *at = (const unsigned char *)rest->data, *end = at + rest->len;
     size_t name_len, value_len;
     *name = *value = (struct slice){0};
-    if (rest->len == 0)
+    if (rest->len == 0) /* its data may be NULL, to which nothing may be added, not even 0 */
         return PARAMS_END;
+    const unsigned char *at = (const unsigned char *)rest->data, *end = at + rest->len;
     if (rest->len >= 2 && (at[0] | at[1]) < 0x80) { /* nearly always */
         name_len = at[0];
         value_len = at[1];
