@@ -6,7 +6,7 @@ import pytest
 from harness import fcgi
 from harness.fcgi import Connection
 from harness.slowapi import SlowApi
-from harness.wait import wait_until
+from harness.wait import SLOWNESS, wait_until
 
 HTTP = """
 cache {{ redis = "{redis}" }}
@@ -65,8 +65,9 @@ def test_redirect_to_what_is_listed(daemon, api, internal):
 
 def test_failures_are_named(daemon, api):
     """Which source, which url, and what: but no password, and nothing of a query."""
+    timeout_s = 0.3 * max(SLOWNESS, 1)
     server = daemon(http(f"http://me:secret@127.0.0.1:{api.port}/{{name}}?key=secret",
-                         timeout="300ms"))
+                         timeout=f"{timeout_s * 1000:.0f}ms"))
     api.answer("news?key=secret", status=500, body="secret trouble")
     api.answer("logo?key=secret", type="image/png", body=b"\x89PNG")
     api.hold("slow?key=secret")
@@ -76,7 +77,7 @@ def test_failures_are_named(daemon, api):
         assert connection.request("/fragment/slow").status == 504
     for name, what in (("news", " answered 500"),
                        ("logo", " answered with image/png, which is neither HTML nor text"),
-                       ("slow", ": no complete response within timeout = 0.3s")):
+                       ("slow", f": no complete response within timeout = {timeout_s:g}s")):
         assert (f'warning flight: fragment "{name}": source "api": {api.url}/{name}?...{what}\n'
                 in server.log())
     assert "secret" not in server.log()
@@ -116,11 +117,18 @@ def test_who_does_not_wait_takes_no_place(request, daemon, api, where):
         assert {response.status for response in responses} == {202}
         begun = [response for response in responses if response.headers["retry-after"] == "0"]
         refused = [response for response in responses if response.headers["retry-after"] == "1"]
-        assert (len(begun), len(refused)) == (CONNECTIONS, FLOOD - CONNECTIONS)
+        assert len(begun) + len(refused) == FLOOD and len(begun) >= CONNECTIONS
+        if not redis:  # with Redis also those that it has not answered within 100 ms
+            assert len(begun) == CONNECTIONS
         assert {response.headers["preference-applied"] for response in responses} == {"wait=0"}
-        strict = other.request(f"/fragment/flood/{FLOOD}",
-                               headers={"Prefer": "wait=0, handling=strict"})
-        assert (strict.status, strict.headers["retry-after"]) == (503, "1")
+
+        def refused_at_once() -> bool:
+            response = other.request(f"/fragment/flood/{FLOOD}",
+                                     headers={"Prefer": "wait=0, handling=strict"})
+            assert response.status == 503
+            return response.headers["retry-after"] == "1"
+
+        wait_until(refused_at_once, "the call to be refused")
 
         api.wait_calls(None, CONNECTIONS)
         other.send_raw(fcgi.request("/fragment/other"))  # waits, so it queues: as the first one
