@@ -2,13 +2,12 @@
  * the source and the body. */
 #include "cache/entry.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/put.h"
 
 #define TYPE_MAX     127                                 /* bytes of a media type */
 #define LINE_MAX     400                                 /* bytes of the header line */
@@ -36,8 +35,9 @@ static void set_etag(struct entry *entry)
 {
     uint64_t type = XXH3_64bits(entry->type.data, entry->type.len);
     XXH128_hash_t hash = XXH3_128bits_withSeed(entry->body.data, entry->body.len, type);
-    snprintf(entry->etag, sizeof entry->etag, "\"%016" PRIx64 "%016" PRIx64 "\"",
-             (uint64_t)hash.high64, (uint64_t)hash.low64);
+    char *at = put(entry->etag, SLICE("\""));
+    at = put_hex(put_hex(at, hash.high64), hash.low64);
+    put(at, SLICE("\"\0"));
 }
 
 /* Builds an entry from the header line, whose last bytes are the type and a newline, the fields and
@@ -67,23 +67,29 @@ static struct entry *build(const struct entry *meta, struct slice line, struct s
     return entry;
 }
 
+static char *put_beginning(char *at, const struct entry *meta)
+{
+    at = put_number(put(at, SLICE(ENTRY_START)), meta->made_ms);
+    at = put_number(put(at, SLICE(" fresh=")), meta->fresh_until_ms);
+    return put(at, SLICE(" "));
+}
+
 static struct entry *build_from(const struct entry *meta, struct slice fields, struct slice body)
 {
-    char line[LINE_MAX], status[] = MARKER_WORD, stale[60] = "", length[32] = "";
-    if (!entry_is_marker(meta))
-        snprintf(status, sizeof status, "%d", meta->status);
-    if (meta->has_stale)
-        snprintf(stale, sizeof stale, " stale=%" PRId64 " error=%" PRId64, meta->stale_ms,
-                 meta->stale_error_ms);
+    char line[LINE_MAX], *at = line;
+    at = put_number(put(put_beginning(at, meta), SLICE("cost=")), meta->cost_ms);
+    at = put(at, SLICE(" status="));
+    at = entry_is_marker(meta) ? put(at, SLICE(MARKER_WORD)) : put_number(at, meta->status);
+    if (meta->has_stale) {
+        at = put_number(put(at, SLICE(" stale=")), meta->stale_ms);
+        at = put_number(put(at, SLICE(" error=")), meta->stale_error_ms);
+    }
+    if (meta->must_revalidate)
+        at = put(at, SLICE(MUST_REVALIDATE));
     if (fields.len > 0)
-        snprintf(length, sizeof length, " fields=%zu", fields.len);
-    int len =
-        snprintf(line, sizeof line,
-                 ENTRY_START "%" PRId64 " fresh=%" PRId64 " cost=%" PRId64
-                             " status=%s%s%s%s type=%.*s\n",
-                 meta->made_ms, meta->fresh_until_ms, meta->cost_ms, status, stale,
-                 meta->must_revalidate ? MUST_REVALIDATE : "", length, SLICE_ARGS(meta->type));
-    return build(meta, (struct slice){.data = line, .len = (size_t)len}, fields, body);
+        at = put_number(put(at, SLICE(" fields=")), (int64_t)fields.len);
+    at = put(put(put(at, SLICE(" type=")), meta->type), SLICE("\n"));
+    return build(meta, (struct slice){.data = line, .len = (size_t)(at - line)}, fields, body);
 }
 
 /* --- the source's header fields --- */
@@ -171,13 +177,6 @@ static bool read_fields(struct slice fields, struct entry *meta)
         return false;
     meta->kept_len = (uint16_t)fields.len;
     return kept_valid(fields);
-}
-
-static char *put(char *at, struct slice text)
-{
-    if (text.len > 0)
-        memcpy(at, text.data, text.len);
-    return at + text.len;
 }
 
 static char *put_validator(char *at, struct slice start, struct slice value, size_t most)
@@ -271,8 +270,7 @@ struct entry *entry_prolonged(const struct entry *entry, int64_t fresh_until_ms)
 
 size_t entry_beginning(const struct entry *entry, char out[ENTRY_BEGINNING_ROOM])
 {
-    return (size_t)snprintf(out, ENTRY_BEGINNING_ROOM, ENTRY_START "%" PRId64 " fresh=%" PRId64 " ",
-                            entry->made_ms, entry->fresh_until_ms);
+    return (size_t)(put_beginning(out, entry) - out);
 }
 
 bool entry_is_envelope(struct slice bytes)

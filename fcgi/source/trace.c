@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/put.h"
 #include "base/random.h"
 #include "fastcgi/params.h"
 
@@ -88,8 +89,7 @@ void trace_write_id(struct slice id, uint64_t *random, char out[TRACE_ID_ROOM])
         return;
     }
     uint64_t high = next_id(random), low = next_id(random);
-    snprintf(out, TRACE_ID_ROOM, "X-Request-Id: %016llx%016llx", (unsigned long long)high,
-             (unsigned long long)low);
+    put(put_hex(put_hex(put(out, SLICE("X-Request-Id: ")), high), low), SLICE("\0"));
 }
 
 void trace_write_parent(struct slice parent, uint64_t *random, char out[TRACE_PARENT_ROOM])
@@ -99,6 +99,6 @@ void trace_write_parent(struct slice parent, uint64_t *random, char out[TRACE_PA
         return;
     }
     uint64_t high = next_id(random), low = next_id(random), span = next_id(random);
-    snprintf(out, TRACE_PARENT_ROOM, "traceparent: 00-%016llx%016llx-%016llx-01",
-             (unsigned long long)high, (unsigned long long)low, (unsigned long long)span);
+    char *at = put_hex(put_hex(put(out, SLICE("traceparent: 00-")), high), low);
+    put(put_hex(put(at, SLICE("-")), span), SLICE("-01\0"));
 }

@@ -2,6 +2,7 @@
 #include "web/response.h"
 
 #include "base/check.h"
+#include "base/put.h"
 #include "park/freshness.h"
 #include "park/outcome.h"
 #include "web/method.h"
@@ -80,25 +81,6 @@ struct slice response_body(const struct response *response)
     if (response->head_only || response->status == 304)
         return SLICE("");
     return full_body(response);
-}
-
-/* Appends the text. There is room: see response_head_max. */
-static char *put(char *at, struct slice text)
-{
-    if (text.len > 0)
-        memcpy(at, text.data, text.len);
-    return at + text.len;
-}
-
-static char *put_number(char *at, int64_t number)
-{
-    uint64_t rest = number > 0 ? (uint64_t)number : 0;
-    size_t count = 1;
-    for (uint64_t bound = 10; rest >= bound && count < 19; bound *= 10)
-        count++;
-    for (size_t i = count; i-- > 0; rest /= 10)
-        at[i] = (char)('0' + rest % 10);
-    return at + count;
 }
 
 /* Milliseconds as full seconds. Negative times, because of different clocks, count as 0. */
