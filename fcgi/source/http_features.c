@@ -20,7 +20,7 @@ void http_features_encodings(char out[HTTP_ENCODINGS_ROOM])
         int bit;
         const char *names;
     } encodings[] = {
-        {CURL_VERSION_LIBZ, "deflate, gzip"},
+        {CURL_VERSION_LIBZ, "gzip"},
         {CURL_VERSION_BROTLI, "br"},
         {CURL_VERSION_ZSTD, "zstd"},
     };
