@@ -595,7 +595,7 @@ def test_retries_of_connections(call):
                                 "retries = 3")
     assert response.status == 502
     assert server.counter("calls_retried") == 3
-    assert "Couldn't connect" in server.log()
+    assert re.search("Could(n't| not) connect", server.log())  # as libcurl's version says it
 
 
 def test_retries_of_a_post(call, api):
