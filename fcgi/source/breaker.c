@@ -5,6 +5,9 @@
 
 #include "base/alloc.h"
 
+/* A sum of times may be off by less than this. */
+#define ROUNDING_S 1e-6
+
 bool breaker_init(struct breaker *breaker, struct rate failures, double cooldown)
 {
     *breaker = (struct breaker){.failures = failures, .cooldown = cooldown};
@@ -40,7 +43,7 @@ unsigned breaker_pause_s(const struct breaker *breaker, double now)
 {
     double left = breaker->state == BREAKER_OPEN ? breaker->until - now : 0;
     unsigned seconds = left > 1 ? (unsigned)left : 1;
-    return seconds < left ? seconds + 1 : seconds;
+    return left - seconds > ROUNDING_S ? seconds + 1 : seconds;
 }
 
 static void breaker_open(struct breaker *breaker, double until)

@@ -182,6 +182,14 @@ static void test_pause_s(void **state)
     assert_int_equal(breaker_ask(&breaker, 10), BREAKER_TRY);
     assert_int_equal(breaker_pause_s(&breaker, 10), 1);
     breaker_end(&breaker);
+
+    for (int i = 0; i < 1000; i++) { /* sums of times are rounded */
+        double now = 15600 + i * 0.001;
+        assert_true(breaker_init(&breaker, (struct rate){1, 1}, 10));
+        breaker_tell(&breaker, now, BREAKER_FAILURE, false, 100, 0);
+        assert_row(i, breaker_pause_s(&breaker, now) == 100);
+        breaker_end(&breaker);
+    }
 }
 
 static void test_no_memory(void **state)
