@@ -21,6 +21,7 @@
 #endif
 
 #define REDIRECTS_MAX 3
+#define LOOKUP_LIFE_S 60L        /* curl's own default */
 #define IDLE_MAX      100        /* idle easy handles kept for later calls, of some 22 KiB */
 #define IGNORED_MAX   (64 << 10) /* bytes read of a body that is not needed */
 
@@ -163,6 +164,14 @@ static CURLcode set_up(struct http_transfer *transfer)
     return code;
 }
 
+/* With each transfer, curl looks for lookups of names that are too old. The source's own host has
+ * none if it is an address. */
+static CURLcode set_lookups(const struct http_transfers *transfers, CURL *easy, bool elsewhere)
+{
+    bool none = transfers->has_address && !elsewhere;
+    return curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, none ? -1L : LOOKUP_LIFE_S);
+}
+
 static void transfer_free(struct http_transfer *transfer)
 {
     buffer_free(&transfer->body);
@@ -194,6 +203,8 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     transfer->easy = curl_easy_init();
     if (transfer->easy)
         *code = set_up(transfer);
+    if (!*code)
+        *code = set_lookups(transfers, transfer->easy, false);
     if (!*code)
         return transfer;
     transfer_free(transfer);
@@ -267,6 +278,8 @@ static CURLcode go_elsewhere(const struct http_transfers *transfers, struct http
                          elsewhere ? transfers->headers_elsewhere : transfer->own_headers);
     if (!code)
         code = set_version(transfer, elsewhere);
+    if (!code)
+        code = set_lookups(transfers, transfer->easy, elsewhere);
     if (!code)
         code = http_tls_show(transfer->easy, transfer->settings, !elsewhere);
     return code;
@@ -572,6 +585,16 @@ static bool append_headers(struct curl_slist **list, const struct http_settings 
     return ok && append_line(list, "Expect:");
 }
 
+/* Whether the host of the url is an address, and not a name. */
+static bool has_address(CURLU *url)
+{
+    char *host = NULL;
+    bool is_address = curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                      (host[0] == '[' || host[strspn(host, "0123456789.")] == '\0');
+    curl_free(host);
+    return is_address;
+}
+
 /* Returns false when out of memory. A url that curl does not take stays without an origin, and each
  * call fails. */
 static bool read_origin(struct http_transfers *transfers)
@@ -591,6 +614,7 @@ static bool read_origin(struct http_transfers *transfers)
         curl_url_cleanup(transfers->origin);
         transfers->origin = NULL;
     }
+    transfers->has_address = ok && has_address(transfers->origin);
     free(origin);
     return ok;
 }

@@ -64,6 +64,7 @@ struct http_transfers {
     CURLM *multi;                         /* borrowed */
     CURLU *origin;              /* of the source's url: scheme, user, host, port; or NULL */
     size_t origin_len;          /* bytes of the url */
+    bool has_address;           /* the host in it is an address, and not a name */
     struct curl_slist *headers; /* of requests to the source's own host... */
     struct curl_slist *headers_elsewhere; /* ...and to others */
     struct http_transfer *idle;           /* kept for the next calls */
