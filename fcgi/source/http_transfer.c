@@ -22,7 +22,7 @@
 
 #define REDIRECTS_MAX 3
 #define LOOKUP_LIFE_S 60L        /* curl's own default */
-#define IDLE_MAX      100        /* idle easy handles kept for later calls, of some 22 KiB */
+#define IDLE_MAX      256        /* idle easy handles kept for later calls, of some 7 KiB */
 #define IGNORED_MAX   (64 << 10) /* bytes read of a body that is not needed */
 
 /* These could be options of curl, which would format them for each request. */
