@@ -19,6 +19,8 @@
 #define PLAIN_WITHOUT_TTL_MS 60000 /* fresh time of a value that somebody set without expiry */
 
 #define MUST_REVALIDATE " must-revalidate"
+#define CLIENTS         " clients="
+#define NO_STORE        "no-store"
 
 /* The type becomes a response header, so it must not be able to end it. */
 static bool type_valid(struct slice type)
@@ -86,6 +88,10 @@ static struct entry *build_from(const struct entry *meta, struct slice fields, s
     }
     if (meta->must_revalidate)
         at = put(at, SLICE(MUST_REVALIDATE));
+    if (meta->clients_no_store)
+        at = put(at, SLICE(CLIENTS NO_STORE));
+    else if (meta->has_clients)
+        at = put_number(put(at, SLICE(CLIENTS)), meta->clients_s);
     if (fields.len > 0)
         at = put_number(put(at, SLICE(" fields=")), (int64_t)fields.len);
     at = put(put(put(at, SLICE(" type=")), meta->type), SLICE("\n"));
@@ -120,6 +126,9 @@ struct entry_terms entry_terms_of(const struct entry *entry)
         .stale_ms = entry->stale_ms,
         .stale_error_ms = entry->stale_error_ms,
         .must_revalidate = entry->must_revalidate,
+        .clients_no_store = entry->clients_no_store,
+        .has_clients = entry->has_clients,
+        .clients_s = entry->clients_s,
         .etag = {.data = etag + ETAG_START.len, .len = entry->source_etag_len},
         .last_modified = {.data = last_modified + LAST_MODIFIED_START.len,
                           .len = entry->last_modified_len},
@@ -199,6 +208,9 @@ struct entry *entry_new_on_terms(struct slice type, struct slice body, int64_t m
         .stale_error_ms = terms->stale_error_ms,
         .has_stale = terms->has_stale,
         .must_revalidate = terms->must_revalidate,
+        .clients_no_store = terms->clients_no_store,
+        .has_clients = terms->has_clients,
+        .clients_s = terms->clients_s,
         .type = type_valid(type) ? type : DEFAULT_TYPE,
     };
     at = put_validator(at, ETAG_START, terms->etag, TERMS_ETAG_MAX);
@@ -314,6 +326,21 @@ static bool take_status(struct slice *text, int *status)
     return true;
 }
 
+static bool take_clients(struct slice *line, struct entry *meta)
+{
+    int64_t seconds;
+    if (!take_literal(line, SLICE(CLIENTS)))
+        return true;
+    meta->clients_no_store = take_literal(line, SLICE(NO_STORE));
+    if (meta->clients_no_store)
+        return true;
+    meta->has_clients = true;
+    if (!take_number(line, &seconds) || seconds > UINT32_MAX)
+        return false;
+    meta->clients_s = (uint32_t)seconds;
+    return true;
+}
+
 /* Reads the parts between the status and the type, each of which may be missing. */
 static bool take_terms(struct slice *line, struct entry *meta, int64_t *fields_len)
 {
@@ -324,6 +351,8 @@ static bool take_terms(struct slice *line, struct entry *meta, int64_t *fields_l
          !take_number(line, &meta->stale_error_ms)))
         return false;
     meta->must_revalidate = take_literal(line, SLICE(MUST_REVALIDATE));
+    if (!take_clients(line, meta))
+        return false;
     return !take_literal(line, SLICE(" fields=")) || take_number(line, fields_len);
 }
 

@@ -16,7 +16,8 @@
  *
  * stale and error are the milliseconds after its fresh time in which it may be used: while it is
  * refreshed, and if that fails; without both, the route's times count. The word must-revalidate
- * after them is passed on to clients. fields is the number of bytes of the header fields: first
+ * after them is passed on to clients. clients is how many seconds they may use a response, or the
+ * word no-store; without it, as long as it is fresh. fields is the number of bytes of the header fields: first
  * etag and last-modified, by which the source is asked whether the result has changed, then those
  * that clients get. Each of these parts may be missing. A string without that magic is an entry
  * too: all of it is a text/html body (see entry_from_plain).
@@ -53,6 +54,9 @@ struct entry_terms {
     bool has_stale; /* the next two count instead of the route's */
     int64_t stale_ms, stale_error_ms;
     bool must_revalidate;
+    bool clients_no_store; /* clients must not store it... */
+    bool has_clients;      /* ...or may use it for so long: */
+    uint32_t clients_s;
     struct slice etag, last_modified; /* empty: none */
     struct slice kept;                /* header fields for clients, each "name: value\n" */
 };
@@ -65,7 +69,8 @@ struct entry { /* immutable and shared; freed with its last reference */
     int64_t made_ms, fresh_until_ms; /* by clock_fleet_ms() */
     int64_t cost_ms;
     int64_t stale_ms, stale_error_ms; /* if has_stale: see entry_terms */
-    bool has_stale, must_revalidate;
+    bool has_stale, must_revalidate, clients_no_store, has_clients;
+    uint32_t clients_s; /* if has_clients */
     /* Bytes of the values and of the fields that stand before the body, in this order. */
     uint16_t source_etag_len, last_modified_len, kept_len;
     char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */

@@ -116,6 +116,10 @@ static struct entry_terms entry_terms_by(const struct freshness *freshness,
         return terms;
     terms.has_stale = freshness_stale_ms(freshness, said, &terms.stale_ms, &terms.stale_error_ms);
     terms.must_revalidate = said->must_revalidate;
+    terms.clients_no_store = said->clients_no_store;
+    terms.has_clients = freshness->ttl_by_source && said->clients_ms != SOURCE_NOT_SAID;
+    if (terms.has_clients)
+        terms.clients_s = (uint32_t)(said->clients_ms / 1000);
     terms.kept = said->kept;
     if (freshness->revalidate > 0) {
         terms.etag = said->etag;
@@ -186,13 +190,17 @@ static bool is_strong(struct slice etag)
 static bool says_times(const struct source_terms *terms)
 {
     return terms->fresh_ms != SOURCE_NOT_SAID || terms->stale_ms != SOURCE_NOT_SAID ||
-           terms->stale_error_ms != SOURCE_NOT_SAID || terms->must_revalidate;
+           terms->stale_error_ms != SOURCE_NOT_SAID || terms->must_revalidate ||
+           terms->clients_ms != SOURCE_NOT_SAID || terms->clients_no_store;
 }
 
 /* Sets the times that the source has said of the entry. */
 static void take_times(const struct entry *entry, struct source_terms *terms)
 {
     terms->must_revalidate = entry->must_revalidate;
+    terms->clients_no_store = entry->clients_no_store;
+    if (entry->has_clients)
+        terms->clients_ms = (int64_t)entry->clients_s * 1000;
     if (!entry->has_stale)
         return;
     terms->fresh_ms = entry->fresh_until_ms - entry->made_ms;

@@ -66,16 +66,18 @@ struct source_terms {
     enum source_sharing sharing;
     const char *why;                            /* sharing is forbidden, for the log; else NULL */
     int64_t fresh_ms, stale_ms, stale_error_ms; /* from now; or SOURCE_NOT_SAID */
-    bool must_revalidate;                       /* never serve it stale */
-    struct slice etag, last_modified;           /* as sent; empty: none */
-    struct slice kept;     /* the header fields to keep, each as "name: value\n" */
+    int64_t clients_ms; /* how long clients may use it, if not as long as we; or SOURCE_NOT_SAID */
+    bool clients_no_store;            /* clients and other caches must not store it */
+    bool must_revalidate;             /* never serve it stale */
+    struct slice etag, last_modified; /* as sent; empty: none */
+    struct slice kept;                /* the header fields to keep, each as "name: value\n" */
     struct slice left_out; /* the name of one that is too large to be kept; empty: none */
 };
 
 #define SOURCE_TERMS_NONE                                                                          \
     {                                                                                              \
         .fresh_ms = SOURCE_NOT_SAID, .stale_ms = SOURCE_NOT_SAID,                                  \
-        .stale_error_ms = SOURCE_NOT_SAID                                                          \
+        .stale_error_ms = SOURCE_NOT_SAID, .clients_ms = SOURCE_NOT_SAID                           \
     }
 
 enum source_status {

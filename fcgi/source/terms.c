@@ -284,6 +284,17 @@ static int64_t left_ms(int64_t time_s, int64_t late_s)
     return time_s > late_s ? (time_s - late_s) * 1000 : 0;
 }
 
+/* How long clients may use the result, in seconds; DIRECTIVE_NOT_SAID: as long as we. */
+static int64_t clients_lifetime_of(const struct terms_reader *reader)
+{
+    const struct directives *control = &reader->control;
+    bool is_ours = directives_of(reader) == control && control->s_maxage_s == DIRECTIVE_NOT_SAID &&
+                   reader->surrogate.max_age_s == DIRECTIVE_NOT_SAID;
+    if (control->no_cache && !reader->rules->ignores_origin)
+        return 0;
+    return is_ours ? DIRECTIVE_NOT_SAID : control->max_age_s;
+}
+
 struct source_terms terms_end(struct terms_reader *reader)
 {
     const struct directives *said = directives_of(reader);
@@ -301,6 +312,9 @@ struct source_terms terms_end(struct terms_reader *reader)
         .fresh_ms = left_ms(lifetime_s, age_s),
         .stale_ms = left_ms(stale_s, late_s),
         .stale_error_ms = left_ms(said->stale_error_s, late_s),
+        .clients_ms = left_ms(clients_lifetime_of(reader), age_s),
+        .clients_no_store = said == &reader->cdn && !reader->rules->ignores_origin &&
+                            (reader->control.no_store || reader->control.is_private),
         .must_revalidate = said->must_revalidate && !reader->rules->ignores_origin,
         .etag = {.data = reader->etag, .len = reader->etag_len},
         .last_modified = {.data = reader->last_modified, .len = reader->last_modified_len},

@@ -19,7 +19,9 @@
  *
  * The lifetime is the first of: CDN-Cache-Control's (and no other then), Surrogate-Control's
  * max-age, s-maxage, max-age, Expires - Date; less Age (RFC 9111 4.2). The apparent age (4.2.3) is
- * not used: clocks of sources are not ours. s-maxage does not forbid stale use here, although it
+ * not used: clocks of sources are not ours. If another directive than max-age of Cache-Control says
+ * how long we may use a result, that still says how long clients may; and what Cache-Control forbids
+ * to store, clients do not get to store, even if CDN-Cache-Control lets us. s-maxage does not forbid stale use here, although it
  * implies proxy-revalidate: who allows it (RFC 5861, or the route) says so explicitly. Pure.
  */
 #ifndef WORKERLESS_SOURCE_TERMS_H

@@ -146,13 +146,22 @@ static char *put_stale(char *at, const struct response *response)
 }
 
 /* The route says how long browsers may use the response from now on. Age counts there, too. */
-static char *put_browser_ttl(char *at, const struct response *response, int64_t age_s)
+static char *put_browser_ttl(char *at, int64_t browser_ttl_s, int64_t age_s)
 {
-    int64_t browser_ttl_s = (int64_t)response->terms->browser_ttl;
     if (browser_ttl_s == 0)
         return put(at, SLICE("no-cache"));
     at = put(at, SLICE("max-age="));
     return put_number(at, age_s + browser_ttl_s);
+}
+
+/* So does the source; but not for longer than the result is fresh. */
+static char *put_clients(char *at, const struct entry *entry, int64_t now_ms)
+{
+    int64_t left_s = seconds(entry->fresh_until_ms - now_ms);
+    if (entry->clients_no_store)
+        return put(at, SLICE("no-store"));
+    return put_browser_ttl(at, entry->clients_s < left_s ? entry->clients_s : left_s,
+                           seconds(now_ms - entry->made_ms));
 }
 
 #define TIMING_START SLICE("server-timing: ")
@@ -213,7 +222,10 @@ static char *put_freshness(char *at, const struct response *response, int64_t no
     if (response->is_private)
         at = put(at, SLICE("private, "));
     if (response->terms && response->terms->browser_ttl_is_set) {
-        at = put_browser_ttl(at, response, seconds(now_ms - entry->made_ms));
+        at = put_browser_ttl(at, (int64_t)response->terms->browser_ttl,
+                             seconds(now_ms - entry->made_ms));
+    } else if (entry->has_clients || entry->clients_no_store) {
+        at = put_clients(at, entry, now_ms);
     } else if (lifetime_ms >= 1000) {
         at = put(at, SLICE("max-age="));
         at = put_number(at, seconds(lifetime_ms));

@@ -141,7 +141,7 @@ FRESHNESS = [
     ({"Cache_Control": "max-age=600", "Age": "100"}, 500),
     ({"Cache_Control": "max-age=nonsense, stale-if-error=9"}, 0),
     ({"Expires": "Fri, 01 Jan 2100 00:00:00 GMT", "Cache_Control": "s-maxage=30"}, 30),
-    ({"Surrogate_Control": "max-age=700", "Cache_Control": "max-age=60"}, 700),
+    ({"Surrogate_Control": "max-age=700", "Cache_Control": "s-maxage=60"}, 700),
     ({"CDN_Cache_Control": "max-age=800", "Surrogate_Control": "max-age=700"}, 800),
     ({"CDN_Cache_Control": "max-age=800,", "Cache_Control": "max-age=90"}, 90),
     ({"CDN_Cache_Control": "public", "Cache_Control": "max-age=90"}, 60),
@@ -204,6 +204,12 @@ def test_bounds(daemon, api, redis, name, options, control, seconds):
      b"stale=0 error=0 must-revalidate", "max-age=600, must-revalidate"),
     ('ttl = "60s"  stale = "5s"', "proxy-revalidate",
      b"stale=0 error=0 must-revalidate", "max-age=60, must-revalidate"),
+    ("", "max-age=10, s-maxage=600", b"stale=0 error=0 clients=10", "max-age=10"),
+    ("", "max-age=600, s-maxage=10", b"stale=0 error=0 clients=600", "max-age=10"),
+    ("", "max-age=0, s-maxage=600", b"stale=0 error=0 clients=0", "no-cache"),
+    ('ttl = "60s"', "max-age=10, s-maxage=600", b"", "max-age=60"),
+    ('browser_ttl = "20s"', "max-age=10, s-maxage=600", b"stale=0 error=0 clients=10",
+     "max-age=20"),
     ('browser_ttl = "10s"', "max-age=600", b"stale=0 error=0", "max-age=10"),
     ('browser_ttl = "0"', "max-age=600, must-revalidate",
      b"stale=0 error=0 must-revalidate", "no-cache, must-revalidate"),
@@ -215,6 +221,23 @@ def test_stale_times(daemon, api, redis, name, options, control, written, told):
     with Connection(server.address) as connection:
         assert connection.request(f"/fragment/{name}").headers["cache-control"] == told
     assert envelope(redis, name) == written
+
+
+@pytest.mark.parametrize("control, written, told", [
+    ("private, no-store", b"clients=no-store", "no-store"),
+    ("no-cache", b"clients=0", "no-cache"),
+    ("max-age=30", b"clients=30", "max-age=30"),
+    ("public", b"", "max-age=600"),
+])
+def test_clients_get_what_cache_control_says(daemon, api, redis, name, control, written, told):
+    """RFC 9213 2.2: CDN-Cache-Control is for us only."""
+    server = daemon(redis=redis.url, extra=f'fragment "{name}" {{ source = "api" }}')
+    html(api, name, "one", CDN_Cache_Control="max-age=600", Cache_Control=control)
+    with Connection(server.address) as connection:
+        for _ in range(2):
+            assert connection.request(f"/fragment/{name}").headers["cache-control"] == told
+            assert envelope(redis, name) == (b"stale=0 error=0 " + written).strip()
+    assert api.calls(name) == 1
 
 
 def age(redis, name: str, seconds: int) -> None:

@@ -70,26 +70,33 @@ static void test_prolonged(void **state)
         int64_t ttl_ms;
         const char *header; /* after the status */
     } cases[] = {
-        {{.fresh_ms = 1000, .stale_ms = -1, .stale_error_ms = -1},
+        {{.fresh_ms = 1000, .stale_ms = -1, .stale_error_ms = -1, .clients_ms = -1},
          1000,
          " stale=0 error=0 fields=71 type=text/x\netag: \"v1\"\nlast-modified: " MODIFIED
          "\nlink: <a>\nx: 1\n"},
-        {{.fresh_ms = -1, .stale_ms = -1, .stale_error_ms = -1},
+        {{.fresh_ms = -1, .stale_ms = -1, .stale_error_ms = -1, .clients_ms = -1},
          TTL_S * 1000,
          " fields=71 type=text/x\netag: \"v1\"\nlast-modified: " MODIFIED "\nlink: <a>\nx: 1\n"},
-        {{.fresh_ms = 5000, .stale_ms = 70, .stale_error_ms = 80, .kept = SLICE_INIT("x: 2\n")},
+        {{.fresh_ms = 5000,
+          .stale_ms = 70,
+          .stale_error_ms = 80,
+          .clients_ms = 3999,
+          .kept = SLICE_INIT("x: 2\n")},
          5000,
-         " stale=70 error=80 fields=71 type=text/x\netag: \"v1\"\nlast-modified: " MODIFIED
-         "\nx: 2\nlink: <a>\n"},
+         " stale=70 error=80 clients=3 fields=71 type=text/x\netag: "
+         "\"v1\"\nlast-modified: " MODIFIED "\nx: 2\nlink: <a>\n"},
         {{.fresh_ms = 5000,
           .stale_ms = -1,
           .stale_error_ms = -1,
+          .clients_ms = -1,
+          .clients_no_store = true,
           .must_revalidate = true,
           .etag = SLICE_INIT("W/\"2\""),
           .last_modified = SLICE_INIT("then"),
           .kept = SLICE_INIT("link: <b>\nlink: <c>\n")},
          5000,
-         " stale=0 error=0 must-revalidate fields=57 type=text/x\netag: W/\"2\"\nlast-modified: "
+         " stale=0 error=0 must-revalidate clients=no-store fields=57 type=text/x\netag: "
+         "W/\"2\"\nlast-modified: "
          "then"
          "\nlink: <b>\nlink: <c>\nx: 1\n"},
     };

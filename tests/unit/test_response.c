@@ -220,6 +220,12 @@ static void test_source_terms(void **state)
          60000,
          "max-age=60, must-revalidate"},
         {&route, {.has_stale = true, .must_revalidate = true}, 0, "no-cache, must-revalidate"},
+        {&route, {.has_clients = true, .clients_s = 9}, 60000, "max-age=14"},
+        {&route, {.has_clients = true, .clients_s = 99}, 60000, "max-age=59"}, /* 54 are left */
+        {&route, {.has_clients = true, .clients_s = 99}, 1000, "no-cache"},
+        {&route, {.has_clients = true}, 60000, "no-cache"},
+        {&route, {.clients_no_store = true}, 60000, "no-store"},
+        {&browser, {.clients_no_store = true}, 60000, "max-age=15"},
         {&browser, {.etag = SLICE_INIT("x")}, 60000, "max-age=15"}, /* Age: 5 */
         {&browser, {.etag = SLICE_INIT("x")}, 1000, "max-age=15"},
         {&browser,

@@ -303,6 +303,40 @@ static void test_freshness(void **state)
     }
 }
 
+/* How long clients may use it, if another directive than max-age says how long we may (RFC 9111
+ * 5.2.2.10, RFC 9213 2.2). */
+static void test_clients(void **state)
+{
+    static const struct {
+        const char *fields;
+        int64_t clients_ms;
+        bool no_store;
+    } cases[] = {
+        {"", NS, false},
+        {"Cache-Control: max-age=60\n", NS, false},
+        {"Cache-Control: s-maxage=60\n", NS, false},
+        {"Cache-Control: max-age=10, s-maxage=60\n", 10000, false},
+        {"Cache-Control: max-age=10, s-maxage=60\nAge: 4\n", 6000, false},
+        {"Cache-Control: max-age=10, s-maxage=60\nAge: 40\n", 0, false},
+        {"Surrogate-Control: max-age=60\nCache-Control: max-age=10\n", 10000, false},
+        {"Surrogate-Control: max-age=60\n", NS, false},
+        {"CDN-Cache-Control: max-age=60\n", NS, false},
+        {"CDN-Cache-Control: max-age=60\nCache-Control: max-age=10\n", 10000, false},
+        {"CDN-Cache-Control: max-age=60\nCache-Control: max-age=10, no-cache\n", 0, false},
+        {"CDN-Cache-Control: max-age=60\nCache-Control: no-store\n", NS, true},
+        {"CDN-Cache-Control: max-age=60\nCache-Control: private, max-age=10\n", 10000, true},
+        {"Cache-Control: private\n", NS, false}, /* it is not shared in any case */
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct terms_reader reader;
+        terms_begin(&reader, &routes[PLAIN], false, 200, NOW_S);
+        struct source_terms terms = read_fields(&reader, cases[i].fields);
+        assert_row(i, terms.clients_ms == cases[i].clients_ms);
+        assert_row(i, terms.clients_no_store == cases[i].no_store);
+    }
+}
+
 /* RFC 9111 5.2.2.2, 5.2.2.8 */
 static void test_must_revalidate(void **state)
 {
@@ -666,13 +700,13 @@ static void test_rubbish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sharing),         cmocka_unit_test(test_partial),
-        cmocka_unit_test(test_must_revalidate), cmocka_unit_test(test_no_rules),
-        cmocka_unit_test(test_authorized),      cmocka_unit_test(test_freshness),
-        cmocka_unit_test(test_validators),      cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_merge),           cmocka_unit_test(test_keep_names),
-        cmocka_unit_test(test_dates),           cmocka_unit_test(test_dictionaries),
-        cmocka_unit_test(test_rubbish),
+        cmocka_unit_test(test_sharing),      cmocka_unit_test(test_partial),
+        cmocka_unit_test(test_clients),      cmocka_unit_test(test_must_revalidate),
+        cmocka_unit_test(test_no_rules),     cmocka_unit_test(test_authorized),
+        cmocka_unit_test(test_freshness),    cmocka_unit_test(test_validators),
+        cmocka_unit_test(test_kept),         cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_keep_names),   cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_dictionaries), cmocka_unit_test(test_rubbish),
     };
     return cmocka_run_group_tests_name("terms", tests, NULL, NULL);
 }
