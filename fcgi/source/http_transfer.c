@@ -66,7 +66,8 @@ bool http_transfer_next_header(const struct http_transfer *transfer,
     headers->previous = curl_easy_nextheader(transfer->easy, CURLH_HEADER, -1, headers->previous);
     if (!headers->previous)
         return false;
-    *name = slice_of(headers->previous->name);
+    /* curl leaves blanks before the colon in the name (RFC 9112 5.1) */
+    *name = slice_trim(slice_of(headers->previous->name));
     *value = slice_of(headers->previous->value);
     return true;
 }

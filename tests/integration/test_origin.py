@@ -54,6 +54,9 @@ def test_the_next_visitor_does_not_get_it(daemon, api, redis, name):
     ('"Vary: X-Currency": add "header:X-Currency" to its vary', {"Vary": "X-Currency"}),
     ("no-store", {"CDN_Cache_Control": "max-age=60, no-store", "Cache_Control": "public"}),
     ("Surrogate-Control: no-store", {"Surrogate_Control": "no-store"}),
+    ("private: ", {"Cache_Control ": "private"}),  # blanks before the colon (RFC 9112 5.1)
+    ("Set-Cookie", {"Set_Cookie\t": "a=1"}),
+    ("no-store", {"Cache_Control": "max-age=60,\r\n no-store"}),  # in a folded line (5.2)
 ])
 def test_never_shared(daemon, api, redis, name, reason, headers):
     """It reaches the request that it was made for, is stored nowhere, and is logged once."""
