@@ -60,8 +60,9 @@ struct http_call {
     const char *refusal;            /* why it must not be started; NULL: it may */
     source_done_fn *done;
     void *caller;
-    const struct source_rules *rules; /* of the route, which belong to the config; or NULL */
-    bool authorized;                  /* see terms.h */
+    const struct source_rules *rules;  /* of the route, which belong to the config; or NULL */
+    bool authorized;                   /* see terms.h */
+    char forbidden_by[TERMS_WHY_ROOM]; /* why a redirect must not be shared; "": it may be */
 };
 
 struct http {
@@ -214,6 +215,19 @@ static struct source_terms read_terms(const struct http_call *call, struct terms
     return terms_end(reader);
 }
 
+/* What a redirect leads to is cached in its place. So if the redirect must not be shared (it may
+ * have begun a session, whose id is in its Location), neither must the result. */
+static void heed_redirect(struct http_call *call)
+{
+    struct terms_reader reader;
+    long status = http_transfer_status(call->transfer);
+    if (call->forbidden_by[0] || status / 100 != 3 || status == 304)
+        return;
+    struct source_terms terms = read_terms(call, &reader);
+    if (terms.sharing == SHARING_FORBIDDEN)
+        snprintf(call->forbidden_by, sizeof call->forbidden_by, "a redirect with %s", terms.why);
+}
+
 /* Reports the outcome of the call. */
 static void call_settle(struct http_call *call)
 {
@@ -236,6 +250,10 @@ static void call_settle(struct http_call *call)
     } else if (call->code == CURLE_OK || stop == STOP_IGNORED) {
         judge_response(call, &result, room);
         terms = read_terms(call, &reader);
+        if (call->forbidden_by[0]) {
+            terms.sharing = SHARING_FORBIDDEN;
+            terms.why = call->forbidden_by;
+        }
         result.terms = &terms;
     } else {
         if (call->code == CURLE_OPERATION_TIMEDOUT)
@@ -349,6 +367,8 @@ static void on_curl_done(void *context, CURL *easy, CURLcode code)
     struct http *http = context;
     struct http_transfer *transfer = http_transfer_of(easy);
     struct http_call *call = transfer ? transfer->call : NULL;
+    if (call && call->state == CALL_RUNNING)
+        heed_redirect(call);
     if (!call ||
         (call->state == CALL_RUNNING &&
          (http_transfer_redirected(&http->transfers, transfer, &code) || call_retry(call, code))))

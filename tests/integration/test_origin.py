@@ -76,6 +76,28 @@ def test_never_shared(daemon, api, redis, name, reason, headers):
     assert server.log().count("forbids to cache") == 1
 
 
+@pytest.mark.parametrize("reason, headers", [
+    ("Set-Cookie", {"Set-Cookie": "JSESSIONID=1"}),
+    ("no-store", {"Cache-Control": "no-store"}),
+    ("private: ", {"Cache-Control": "private"}),
+    ('"Vary: Cookie": add "cookie:NAME" to its vary', {"Vary": "Cookie"}),
+])
+def test_never_shared_behind_a_redirect(daemon, api, redis, name, reason, headers):
+    """The target may be shared, but not that it is the one's target: that may be the session of
+    who asked first."""
+    server = daemon(redis=redis.url)
+    with Connection(server.address) as connection:
+        for user in ("Alice", "Bob"):
+            api.answer(name, status=302, headers={"Location": f"/{name}/next", **headers})
+            api.answer(f"{name}/next", status=302, headers={"Location": f"/{name}/{user}"})
+            html(api, f"{name}/{user}", f"{user}'s", Cache_Control="public, max-age=60")
+            response = connection.request(f"/fragment/{name}")
+            assert response.text == f"{user}'s"
+            assert response.headers["cache-control"] == "private, no-store"
+    server.wait_log(f'fragment "{name}": the source forbids to cache and share its result by '
+                    f"a redirect with {reason}")
+
+
 @pytest.mark.parametrize("headers", [
     {},
     {"Cache_Control": "public, x=\"private, no-store\""},
