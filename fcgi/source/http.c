@@ -61,7 +61,7 @@ struct http_call {
     source_done_fn *done;
     void *caller;
     const struct source_rules *rules;  /* of the route, which belong to the config; or NULL */
-    bool authorized;                   /* see terms.h */
+    bool authorized, has_user;         /* see terms.h */
     char forbidden_by[TERMS_WHY_ROOM]; /* why a redirect must not be shared; "": it may be */
 };
 
@@ -210,6 +210,8 @@ static struct source_terms read_terms(const struct http_call *call, struct terms
     struct slice name, value;
     terms_begin(reader, call->rules, call->authorized, (int)http_transfer_status(call->transfer),
                 clock_fleet_ms() / 1000);
+    if (!call->has_user)
+        terms_of_nobody(reader);
     while (http_transfer_next_header(call->transfer, &headers, &name, &value))
         terms_field(reader, name, value);
     return terms_end(reader);
@@ -464,6 +466,7 @@ static struct source_call *http_start(struct source *source, const struct source
     call->caller = caller;
     call->rules = request->rules;
     call->authorized = terms_authorized(request);
+    call->has_user = terms_has_user(request);
     call->state = CALL_RUNNING;
     DL_APPEND(http->calls[CALL_RUNNING], call);
     ev_timer_init(&call->again, on_again, 0., 0.);

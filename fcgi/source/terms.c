@@ -10,6 +10,28 @@ bool terms_authorized(const struct source_request *request)
     return inputs_find(request->inputs, INPUT_HEADER, SLICE("authorization")).data != NULL;
 }
 
+bool terms_has_user(const struct source_request *request)
+{
+    struct inputs_reader reader = inputs_read(request->inputs);
+    const struct input *input;
+    struct slice value;
+    bool any_secret = false, has_secret = false, has_header = false;
+    while ((input = inputs_next(&reader, &value))) {
+        bool is_header = input->kind == INPUT_HEADER;
+        bool is_secret = input->kind == INPUT_COOKIE ||
+                         (is_header && slice_equal(input->name, SLICE("authorization")));
+        any_secret |= is_secret;
+        has_secret |= is_secret && value.len > 0;
+        has_header |= is_header && value.len > 0;
+    }
+    return any_secret ? has_secret : has_header;
+}
+
+void terms_of_nobody(struct terms_reader *reader)
+{
+    reader->of_nobody = true;
+}
+
 void terms_begin(struct terms_reader *reader, const struct source_rules *rules, bool authorized,
                  int status, int64_t now_s)
 {
@@ -245,6 +267,8 @@ static const char *forbidden_by(struct terms_reader *reader)
         return "no-cache";
     if (said->is_private && !rules->is_private)
         return "private: if its key holds the user, set private = \"yes\"";
+    if (said->is_private && reader->of_nobody)
+        return "private: the request has nothing in vary that says whose it is";
     if (reader->varies_by_all)
         return "\"Vary: *\"";
     if (reader->varies_by[0]) {

@@ -13,7 +13,7 @@
  *
  * or if its request carried the client's Authorization, unless there is public, s-maxage or
  * must-revalidate (RFC 9111 3.5). A `private` route's key holds the user, so there `private` and
- * Authorization do not matter. Accept-Encoding in Vary never matters, since results are decoded.
+ * Authorization do not matter, unless its request has nothing that says whose it is. Accept-Encoding in Vary never matters, since results are decoded.
  * Valid CDN-Cache-Control replaces Cache-Control and Expires completely, also what they forbid (RFC
  * 9213 2.2). must-understand is not known here, so no-store counts in any case.
  *
@@ -40,7 +40,7 @@ struct terms_reader {
     const struct source_rules *rules;
     int64_t now_s;
     int status;
-    bool authorized;
+    bool authorized, of_nobody;
     struct directives control, cdn, surrogate;
     bool cdn_bad;
     size_t cdn_members;
@@ -58,10 +58,18 @@ struct terms_reader {
 /* Whether the request carries the client's Authorization. */
 bool terms_authorized(const struct source_request *request);
 
+/* Whether the request says whose it is: of the cookies and Authorization that the route varies on, it
+ * has one that is not empty; or of the headers, if there are none of those. If not, the key of a `private` route does
+ * not hold a user. */
+bool terms_has_user(const struct source_request *request);
+
 /* `rules` are those of the route, borrowed until terms_end; NULL: none. `authorized` is the result
  * of terms_authorized, `now_s` the time in seconds since 1970. */
 void terms_begin(struct terms_reader *reader, const struct source_rules *rules, bool authorized,
                  int status, int64_t now_s);
+
+/* Call it after terms_begin if the request has no user. */
+void terms_of_nobody(struct terms_reader *reader);
 
 /* Adds a header field. Fields of the same name are added in their order. */
 void terms_field(struct terms_reader *reader, struct slice name, struct slice value);

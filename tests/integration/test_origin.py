@@ -76,6 +76,28 @@ def test_never_shared(daemon, api, redis, name, reason, headers):
     assert server.log().count("forbids to cache") == 1
 
 
+def test_private_without_a_user(daemon, api, redis, name):
+    """Who has no session, or an empty one, shares a key with all others who have none."""
+    server = daemon(redis=redis.url, extra=f"""
+        fragment "{name}" {{ source = "api"  ttl = "60s"  private = "yes"
+                             vary = {{"cookie:session", "header:x-currency"}} }}""")
+    with Connection(server.address) as connection:
+        for cookie in ({}, {"Cookie": "session=; other=1"}):
+            for count in (1, 2):
+                html(api, name, f"basket {count}", Cache_Control="private")
+                response = connection.request(f"/fragment/{name}",
+                                              headers={"X-Currency": "EUR", **cookie})
+                assert response.text == f"basket {count}"
+                assert response.headers["cache-control"] == "private, no-store"
+        html(api, name, "Alice's", Cache_Control="private")
+        for count in (1, 2):
+            response = connection.request(f"/fragment/{name}", headers={"Cookie": "session=a"})
+            assert response.text == "Alice's"
+            html(api, name, "another")
+    server.wait_log("forbids to cache and share its result by private: the request has nothing in "
+                    "vary that says whose it is")
+
+
 @pytest.mark.parametrize("reason, headers", [
     ("Set-Cookie", {"Set-Cookie": "JSESSIONID=1"}),
     ("no-store", {"Cache-Control": "no-store"}),

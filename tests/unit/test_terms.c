@@ -197,6 +197,52 @@ static void test_authorized(void **state)
     }
 }
 
+/* A private route's key holds the user only if the request names one. */
+static void test_has_user(void **state)
+{
+    static const struct input inputs[] = {
+        {INPUT_COOKIE, SLICE_INIT("a")},
+        {INPUT_HEADER, SLICE_INIT("x-b")},
+        {INPUT_HEADER, SLICE_INIT("authorization")},
+        {INPUT_QUERY, SLICE_INIT("c")},
+    };
+    static const struct {
+        unsigned named, present, empty; /* sets of the inputs */
+        bool has_user;
+    } cases[] = {
+        {0x0, 0x0, 0x0, false}, {0x1, 0x0, 0x0, false}, {0x1, 0x1, 0x0, true},
+        {0x1, 0x1, 0x1, false}, {0x2, 0x2, 0x0, true},  {0x2, 0x0, 0x0, false},
+        {0x2, 0x2, 0x2, false}, {0x3, 0x2, 0x0, false}, {0x3, 0x1, 0x0, true},
+        {0x4, 0x4, 0x0, true},  {0x6, 0x2, 0x0, false}, {0x5, 0x4, 0x0, true},
+        {0x5, 0x5, 0x1, true},  {0x9, 0x8, 0x0, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char packed[INPUTS_PACKED_MAX];
+        struct input named[LENGTH(inputs)];
+        size_t len = 0, count = 0;
+        for (unsigned bit = 0; bit < LENGTH(inputs); bit++) {
+            if (!(cases[i].named >> bit & 1))
+                continue;
+            named[count++] = inputs[bit];
+            struct slice value = cases[i].empty >> bit & 1     ? SLICE("")
+                                 : cases[i].present >> bit & 1 ? SLICE("x")
+                                                               : (struct slice){0};
+            assert_true(inputs_pack(packed, &len, value));
+        }
+        struct vary vary = {named, count};
+        struct source_request request = {.inputs = {.vary = &vary, .packed = {packed, len}}};
+        assert_row(i, terms_has_user(&request) == cases[i].has_user);
+    }
+    struct terms_reader reader;
+    terms_begin(&reader, &routes[PRIVATE], false, 200, NOW_S);
+    terms_of_nobody(&reader);
+    assert_int_equal(read_fields(&reader, "Cache-Control: private\n").sharing, SHARING_FORBIDDEN);
+    terms_begin(&reader, &routes[PRIVATE], false, 200, NOW_S);
+    terms_of_nobody(&reader);
+    assert_int_equal(read_fields(&reader, "").sharing, SHARING_ALLOWED);
+}
+
 /* --- freshness --- */
 
 #define NS SOURCE_NOT_SAID
@@ -700,13 +746,14 @@ static void test_rubbish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sharing),      cmocka_unit_test(test_partial),
-        cmocka_unit_test(test_clients),      cmocka_unit_test(test_must_revalidate),
-        cmocka_unit_test(test_no_rules),     cmocka_unit_test(test_authorized),
-        cmocka_unit_test(test_freshness),    cmocka_unit_test(test_validators),
-        cmocka_unit_test(test_kept),         cmocka_unit_test(test_merge),
-        cmocka_unit_test(test_keep_names),   cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_dictionaries), cmocka_unit_test(test_rubbish),
+        cmocka_unit_test(test_sharing),    cmocka_unit_test(test_partial),
+        cmocka_unit_test(test_clients),    cmocka_unit_test(test_must_revalidate),
+        cmocka_unit_test(test_no_rules),   cmocka_unit_test(test_authorized),
+        cmocka_unit_test(test_has_user),   cmocka_unit_test(test_freshness),
+        cmocka_unit_test(test_validators), cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_merge),      cmocka_unit_test(test_keep_names),
+        cmocka_unit_test(test_dates),      cmocka_unit_test(test_dictionaries),
+        cmocka_unit_test(test_rubbish),
     };
     return cmocka_run_group_tests_name("terms", tests, NULL, NULL);
 }
