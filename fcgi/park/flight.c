@@ -315,6 +315,18 @@ static bool flight_declined(struct flight *flight)
     return true;
 }
 
+bool flight_drained(struct flight *flight)
+{
+    struct settlement settlement = {.kind = SETTLED_SHUTDOWN};
+    if (!flight->shared->draining)
+        return false;
+    flight_serves_stale(flight, &settlement);
+    flight->settlement.hit = settlement.hit;
+    flight->settlement.detail = settlement.detail;
+    flight_land(flight, settlement.kind, settlement.entry ? entry_ref(settlement.entry) : NULL);
+    return true;
+}
+
 /* Calls the source. If there is an entry on offer, the source may answer that it has not changed. */
 static void flight_call(struct flight *flight)
 {
@@ -341,7 +353,7 @@ static void flight_call(struct flight *flight)
 /* Takes the lease, which is NULL if Redis can't be asked for one. */
 static void flight_generate(struct flight *flight, struct lease *lease)
 {
-    if (flight_declined(flight)) {
+    if (flight_drained(flight) || flight_declined(flight)) {
         cache_release(flight->shared->cache, lease);
         return;
     }
@@ -380,6 +392,14 @@ bool flight_serves_stale(const struct flight *flight, struct settlement *settlem
                                       .detail = flight->from,
                                       .hit = true};
     return true;
+}
+
+struct settlement flight_unready(const struct flight *flight, enum settlement_kind kind)
+{
+    struct settlement settlement = {.kind = kind};
+    if (timeout_active(&flight->stale_wait) || flight->stale_served)
+        flight_serves_stale(flight, &settlement);
+    return settlement;
 }
 
 void flight_limit_wait(struct flight *flight)
@@ -429,6 +449,8 @@ static void flight_wait(struct flight *flight, double seconds)
     struct ev_loop *loop = flight->shared->loop;
     double most = LOOK_AGAIN_S * (0.5 + drand48() / 2);
     check(!flight->asking);
+    if (flight_drained(flight))
+        return;
     flight_set_state(flight, FLIGHT_WAITING);
     flight->rounds = 0;
     ev_timer_set(&flight->look_again, seconds < most ? seconds : most, 0.);
@@ -513,7 +535,7 @@ void flight_claim(struct flight *flight)
 {
     bool missing =
         flight->state == FLIGHT_LOOKING && !flight->known && !changed_since_asked(flight);
-    if (flight_declined(flight))
+    if (flight_drained(flight) || flight_declined(flight))
         return;
     flight_set_state(flight, FLIGHT_CLAIMING);
     if (!cache_is_shared(flight->shared->cache)) { /* there are no other processes and no leases */

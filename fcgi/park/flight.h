@@ -31,6 +31,7 @@
  *     we purge it      (2)        (2)          CLAIMING   detached      detached
  *     last waiter left stays      stays        stays      stays         stays
  *     declined         LANDED     LANDED       LANDED
+ *     draining         LANDED(10) LANDED (10)  LANDED (10)  stays (10)    stays
  *     left to others                           LANDED
  *
  *     (1) it was started without a lease, so the cache is asked for one
@@ -43,6 +44,8 @@
  *     (7) immediately, if no Redis is configured
  *     (8) for a marker, and a result that must not be shared: its waiters get solo flights
  *     (9) as if it were too old, if it is stale and its waiters wait for a refresh (stale_wait)
+ *     (10) in LOOKING and CLAIMING when the cache has answered, so a hit is still served; in
+ *         WAITING and GENERATING its waiters are told immediately to ask another process
  *     *   LANDED on a route whose calls are not shared, and its waiters get solo flights
  *
  * A refresh knows the old entry, which is served meanwhile. On a route with stale_wait, requests
@@ -119,6 +122,7 @@ struct flight_shared {
     struct flight *table;  /* by key */
     struct flight *landed; /* to be settled by the runner */
     struct flight *apart;  /* not in the table: solo or detached; NEW to FAILING */
+    bool draining;         /* the process ends soon: no source is called any more */
 };
 
 /* Number of changes that a flight was told of. */
@@ -186,6 +190,15 @@ static inline struct entry *flight_old_entry(const struct flight *flight)
 {
     return flight->known_as_of == flight->told.value ? flight->known : NULL;
 }
+
+/* What a waiter gets if it has to leave before the result is known: the old entry, if it waits only
+ * for the refresh of that; else `kind`. The entry is borrowed. */
+struct settlement flight_unready(const struct flight *flight, enum settlement_kind kind);
+
+/* While the process drains, no source is called, and no other process is waited for: then this lands
+ * the flight, with the old entry if that may be served, else with SETTLED_SHUTDOWN, and returns
+ * true. */
+bool flight_drained(struct flight *flight);
 
 /* Sets the settlement with the old entry, if that certainly still exists, and may be served while
  * the flight goes on; else returns false. The entry is borrowed. */

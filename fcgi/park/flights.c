@@ -43,11 +43,8 @@ static void on_hold_over(void *context, struct timeout *hold)
 {
     struct held_waiter *held = container_of(hold, struct held_waiter, hold);
     const struct flight *flight = container_of(held->waiter.list, struct flight, waiters);
-    struct settlement settlement = {.kind = SETTLED_NOT_READY};
     (void)context;
-    if (timeout_active(&flight->stale_wait) || flight->stale_served)
-        flight_serves_stale(flight, &settlement);
-    waiter_settle(&held->waiter, settlement);
+    waiter_settle(&held->waiter, flight_unready(flight, SETTLED_NOT_READY));
 }
 
 /* The waiters have waited long enough for the refresh, which goes on. If it is not known at the
@@ -90,8 +87,8 @@ static struct flight *flights_add(struct flights *flights, const struct fragment
 static void flights_refresh(struct flights *flights, const struct fragment *fragment,
                             struct entry *known)
 {
-    if (flights->count >= flights->limits.max_flights || flights_find(flights, fragment->key) ||
-        !entry_can_hold(known))
+    if (flights->shared.draining || flights->count >= flights->limits.max_flights ||
+        flights_find(flights, fragment->key) || !entry_can_hold(known))
         return;
     struct flight *flight = flights_add(flights, fragment);
     if (!flight)
@@ -129,7 +126,7 @@ static void flights_part(struct flights *flights, const struct flight *landed,
         fragment.variables = (struct slice){0};
     if (!waiter->waits)
         kind = SETTLED_DECLINED;
-    else if (flights->cancelling)
+    else if (flights->cancelling || flights->shared.draining)
         kind = SETTLED_SHUTDOWN;
     else if (flights->count >= flights->limits.max_flights)
         counter_add(COUNTER_REFUSED_MAX_FLIGHTS, 1);
@@ -291,7 +288,8 @@ static bool waits_for_refresh(struct flights *flights, const struct fragment *fr
 {
     const struct flight *flight = flights_find(flights, fragment->key);
     return outcome_is_stale(entry) && !(flight && flight->stale_served) &&
-           !fragment->recipe->calls_apart && flights->parking.parked < flights->limits.max_parked &&
+           !flights->shared.draining && !fragment->recipe->calls_apart &&
+           flights->parking.parked < flights->limits.max_parked &&
            (flight || flights->count < flights->limits.max_flights);
 }
 
@@ -388,6 +386,8 @@ struct waiter *flights_join(struct flights *flights, const struct fragment *frag
                             struct waiter_address who, int hold_s, enum join_refusal *refusal)
 {
     check(hold_s == HOLD_OF_ROUTE || (hold_s >= 0 && hold_s <= HOLD_MAX_S));
+    if (flights->shared.draining)
+        hold_s = 0;
     struct flight *flight = flight_to_join(flights, fragment, hold_s != 0, refusal);
     if (!flight)
         return NULL;
@@ -452,6 +452,29 @@ void flights_leave_to_others(struct flights *flights)
     {
         if (flight->state == FLIGHT_WAITING && !flight->waiters)
             flight_land(flight, SETTLED_SHUTDOWN, NULL);
+    }
+}
+
+/* The flight goes on if it has called its source; a solo flight ends with its only waiter. */
+static void send_away(struct flight *flight)
+{
+    if (flight->state == FLIGHT_WAITING)
+        flight_drained(flight);
+    while (flight->state == FLIGHT_GENERATING && flight->waiters)
+        waiter_settle(flight->waiters, flight_unready(flight, SETTLED_SHUTDOWN));
+}
+
+void flights_drain(struct flights *flights)
+{
+    struct flight *flight, *next;
+    flights->shared.draining = true;
+    HASH_ITER(hh, flights->shared.table, flight, next)
+    {
+        send_away(flight);
+    }
+    DL_FOREACH_SAFE(flights->shared.apart, flight, next)
+    {
+        send_away(flight);
     }
 }
 

@@ -87,6 +87,13 @@ size_t flights_parked(const struct flights *flights);
 /* Lands flights without waiters whose fragment another process generates. */
 void flights_leave_to_others(struct flights *flights);
 
+/* The process ends soon, and others will be asked. Requests that wait for a source or for another
+ * process are settled now with SETTLED_SHUTDOWN, or with the stale entry whose refresh they wait for;
+ * those that wait for an answer of Redis, when that has come. From now on a request that joins waits
+ * only for that answer, and no source is called. Calls in progress continue, so that their results
+ * are stored; except those for one request only, which has been settled. */
+void flights_drain(struct flights *flights);
+
 /* Cancels every flight: each waiter is settled with SETTLED_SHUTDOWN, each lease is released. */
 void flights_cancel_all(struct flights *flights);
 
