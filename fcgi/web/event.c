@@ -143,6 +143,11 @@ struct slice event_heartbeat(enum event_form form)
     return form == EVENT_STREAM ? SLICE(":\n\n") : SLICE("\n");
 }
 
+struct slice event_cut(enum event_form form)
+{
+    return form == EVENT_STREAM ? SLICE("retry: 100\nevent: /again\n\n") : SLICE("");
+}
+
 struct slice event_end(enum event_form form)
 {
     return form == EVENT_STREAM ? SLICE("event: end\ndata:\n\n") : SLICE("");

@@ -40,4 +40,10 @@ bool event_unfinished(const struct event *event);
 struct slice event_heartbeat(enum event_form form);
 struct slice event_end(enum event_form form);
 
+/* The bytes that end a stream of which fragments are missing, so that the client requests it again.
+ * EventSource connects again as soon as `retry` says (HTML Standard 9.2.6); it tells nobody of the
+ * event, since that has no data. <page-fragment> requests what is missing after any event that does
+ * not end a stream; this one has a name that no fragment can have. */
+struct slice event_cut(enum event_form form);
+
 #endif

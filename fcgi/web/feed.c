@@ -19,7 +19,7 @@ struct feed {
     struct slice tail;  /* literal bytes being written */
     bool beat;          /* a heartbeat is due */
     bool ended;         /* the end has been written, or is in tail */
-    bool cut;           /* there is no end event, so that the client requests the rest again */
+    bool cut;           /* the process drains: the client has to request the rest again */
     struct slice vary;  /* in `text` */
     char text[];
 };
@@ -78,8 +78,8 @@ static bool is_writing(const struct feed *feed)
     return event_unfinished(&feed->event) || feed->tail.len > 0;
 }
 
-/* A fragment that is aborted at shutdown is not reported as failed: another process may serve
- * it. */
+/* A fragment that a draining process does not serve any more is not reported as failed: another
+ * process will serve it. */
 static const struct stream_part *next_part(struct feed *feed)
 {
     const struct stream_part *part;
@@ -98,7 +98,7 @@ static bool feed_advance(struct feed *feed)
                     body_of(feed, part));
         feed->beat = false;
     } else if (stream_is_over(feed->stream) && !feed->ended) {
-        feed->tail = feed->cut ? SLICE("") : event_end(feed->form);
+        feed->tail = feed->cut ? event_cut(feed->form) : event_end(feed->form);
         feed->ended = true;
     } else if (feed->beat && !feed->ended) {
         feed->tail = event_heartbeat(feed->form);

@@ -33,7 +33,7 @@ def parse(data: Union[bytes, bytearray]) -> List[Event]:
         if line:
             field, _, value = line.partition(b":")
             value = value[1:] if value.startswith(b" ") else value
-            assert field in (b"", b"event", b"data"), f"not a field of ours: {line[:80]!r}"
+            assert field in (b"", b"event", b"data", b"retry"), f"not a field of ours: {line[:80]!r}"
             if field == b"event":
                 name = value.decode()
             elif field == b"data":
@@ -43,6 +43,11 @@ def parse(data: Union[bytes, bytearray]) -> List[Event]:
                 found.append((name, b"\n".join(lines).decode()))
             name, lines = "message", []
     return found
+
+
+def is_cut(data: Union[bytes, bytearray]) -> bool:
+    """Whether it ends as a stream does whose client has to request the rest again."""
+    return bytes(data).endswith(b"retry: 100\nevent: /again\n\n")
 
 
 def beats(data: Union[bytes, bytearray]) -> int:

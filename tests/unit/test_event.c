@@ -79,6 +79,8 @@ static void see_field(struct seen *seen, struct slice line)
             seen->data.len = 0;
         unit_append(&seen->data, value.data, value.len);
         seen->has_data = true;
+    } else if (slice_equal(name, SLICE("retry"))) {
+        assert_true(value.len > 0);
     } else {
         assert_int_equal(name.len, 0); /* a comment */
     }
@@ -93,6 +95,8 @@ static void see(struct slice text, struct seen *seen)
         } else if (seen->has_data) {
             seen->events++;
             seen->has_data = false;
+        } else {
+            seen->type.len = 0; /* nobody is told of it */
         }
     }
 }
@@ -247,10 +251,13 @@ static void test_others(void **state)
     assert_int_equal(seen.events, 1);
     assert_slice(0, buffer_slice(&seen.type), SLICE("end"));
     assert_int_equal(seen.data.len, 0);
+    see(event_cut(EVENT_STREAM), &seen);
+    assert_int_equal(seen.events, 1); /* a browser tells nobody of the one of a cut */
     seen_free(&seen);
 
     assert_slice(0, event_heartbeat(EVENT_TEMPLATES), SLICE("\n")); /* white space */
     assert_int_equal(event_end(EVENT_TEMPLATES).len, 0);
+    assert_int_equal(event_cut(EVENT_TEMPLATES).len, 0);
 }
 
 /* A turn looks at no more of a long line than it writes: others wait meanwhile. */
