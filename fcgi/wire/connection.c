@@ -34,6 +34,7 @@
 #define WRITE_TURN     ((size_t)1 << 20) /* bytes before others have their turn */
 #define LINGER_S       5.0
 #define HANG_UP_LOOK_S 1.0
+#define DRAIN_GRACE_S  0.25
 
 enum connection_state {
     OPEN,
@@ -77,6 +78,7 @@ struct connections {
     size_t count;
     uint32_t next_number;
     bool draining;
+    ev_timer grace;      /* of a drain: connections without any request so far stay open */
     ev_check last_batch; /* after the sockets' callbacks */
     ev_prepare runner;   /* before the loop sleeps */
     struct timeout_queue idle, receiving, sending, lingering, half_closed;
@@ -262,14 +264,32 @@ static bool connection_answers(const struct connection *connection)
     return connection->state == OPEN || connection->state == HALF_CLOSED;
 }
 
+/* Whether closing the connection might lose a request: a part of it has arrived, or it has arrived
+ * and is not read yet, or the front server has just connected to send one. */
+static bool may_bring_request(const struct connection *connection)
+{
+    const struct exchange *exchange = &connection->exchange;
+    char byte;
+    return !record_at_boundary(&exchange->decoder) ||
+           recv(connection->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ||
+           (exchange->requests.next_generation == 0 && ev_is_active(&connection->all->grace));
+}
+
+/* Whether a quiet connection is to be closed. */
+static bool is_finished(const struct connection *connection)
+{
+    return connection->exchange.verdict == EXCHANGE_CLOSE_WHEN_QUIET ||
+           (connection->all->draining && !may_bring_request(connection));
+}
+
 /* One turn of a connection with input, or of a dirty one. */
 static void connection_run(struct connection *connection)
 {
     const struct exchange *exchange = &connection->exchange;
     if (connection_answers(connection)) {
         connection_write(connection);
-        if (exchange->verdict == EXCHANGE_CLOSE_WHEN_QUIET && connection_answers(connection) &&
-            exchange_is_quiet(exchange))
+        if (connection_answers(connection) && exchange_is_quiet(exchange) &&
+            is_finished(connection))
             connection_close(connection);
     }
     if (connection->state != DOOMED)
@@ -353,6 +373,21 @@ static void on_half_closed_timeout(void *context, struct timeout *timeout)
     if (peer_hung_up(connection))
         connection_doom(connection, "closed by the peer");
     connection_mark(connection);
+}
+
+static void mark_all(struct connections *all)
+{
+    struct connection *connection, *next;
+    HASH_ITER(hh, all->table, connection, next)
+    {
+        connection_mark(connection);
+    }
+}
+
+static void on_grace_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    mark_all(timer->data);
 }
 
 /* --- all connections --- */
@@ -456,6 +491,8 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
     timeout_queue_init(&all->sending, loop, limits->send_timeout, on_send_timeout, all);
     timeout_queue_init(&all->lingering, loop, LINGER_S, on_linger_timeout, all);
     timeout_queue_init(&all->half_closed, loop, HANG_UP_LOOK_S, on_half_closed_timeout, all);
+    ev_timer_init(&all->grace, on_grace_over, DRAIN_GRACE_S, 0.);
+    all->grace.data = all;
     ev_check_init(&all->last_batch, on_check);
     all->last_batch.data = all;
     ev_set_priority(&all->last_batch, EV_MINPRI); /* after the sockets */
@@ -497,8 +534,6 @@ bool connections_accept(void *context, int fd, bool local)
         free(connection);
         return false;
     }
-    if (all->draining)
-        exchange_close_when_quiet(&connection->exchange, "shutting down");
     connection->all = all;
     connection->local = local;
     ev_io_init(&connection->io, on_io, fd, EV_READ);
@@ -521,13 +556,9 @@ void connections_settled(void *context, const struct waiter_address *who,
 
 void connections_drain(struct connections *connections)
 {
-    struct connection *connection, *next;
     connections->draining = true;
-    HASH_ITER(hh, connections->table, connection, next)
-    {
-        exchange_close_when_quiet(&connection->exchange, "shutting down");
-        connection_mark(connection);
-    }
+    ev_timer_start(connections->loop, &connections->grace);
+    mark_all(connections);
 }
 
 size_t connections_count(const struct connections *connections)
@@ -550,6 +581,7 @@ void connections_free(struct connections *connections)
     for (size_t i = 0; i < sizeof queues / sizeof queues[0]; i++)
         timeout_queue_stop(queues[i]);
     request_groups_stop(&connections->requests);
+    ev_timer_stop(connections->loop, &connections->grace);
     ev_check_stop(connections->loop, &connections->last_batch);
     ev_prepare_stop(connections->loop, &connections->runner);
     free(connections);

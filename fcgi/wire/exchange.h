@@ -14,7 +14,8 @@
  *     KEEP_CONN: without it a request is the last         request_is_over
  *     ABORT_REQUEST: END_REQUEST now; the flight stays    abort_request
  *     the peer stops sending: complete requests stay      exchange_end_input, on_end_of_input
- *     the process ends: pending requests are answered     connections_drain
+ *     the process ends: pending requests are answered,    connections_drain, may_bring_request
+ *         and those that are on their way
  *     GET_VALUES; unknown record types                    answer_get_values, answer_unknown_type
  *     responses take turns, one record each               take_turn, request_emit
  *     unread responses wait                               output_must_shrink, connection_write

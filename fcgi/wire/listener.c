@@ -36,7 +36,7 @@ struct listener {
     struct listeners *all;
     ev_io io;
     char *unix_path; /* of a socket that we created and have to remove; else NULL */
-    bool local;
+    bool local, created;
 };
 
 struct listeners {
@@ -270,7 +270,7 @@ static int adopt(int fd, const char **why)
 
 /* --- opening --- */
 
-static bool add(struct listeners *all, int fd, const char *made_path)
+static bool add(struct listeners *all, int fd, bool created, const char *made_path)
 {
     struct listener *listener = &all->listener[all->count];
     struct sockaddr_storage address = {0};
@@ -283,6 +283,7 @@ static bool add(struct listeners *all, int fd, const char *made_path)
     getsockname(fd, (struct sockaddr *)&address, &len);
     listener->all = all;
     listener->local = address.ss_family == AF_UNIX;
+    listener->created = created;
     ev_io_init(&listener->io, on_connection, fd, EV_READ);
     listener->io.data = listener;
     all->count++;
@@ -319,7 +320,7 @@ static bool open_host(struct listeners *all, const char *text, const char **why)
         if (is_repeated(found, at))
             continue;
         int fd = open_tcp(at, why);
-        if (fd >= 0 && add(all, fd, NULL))
+        if (fd >= 0 && add(all, fd, true, NULL))
             opened++;
         else
             failed = fd >= 0 || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL);
@@ -334,7 +335,7 @@ static bool open_one(struct listeners *all, const char *address, unsigned mode, 
     if (strncmp(address, "tcp:", 4) == 0)
         return open_host(all, address + 4, why);
     int fd = path ? open_unix(path, mode, why) : adopt(atoi(address + 3), why);
-    return fd >= 0 && add(all, fd, path);
+    return fd >= 0 && add(all, fd, path != NULL, path);
 }
 
 static bool open_address(struct listeners *all, const char *address, unsigned mode)
@@ -363,7 +364,7 @@ static bool adopt_range(struct listeners *all, int first, size_t count, const ch
 {
     for (int fd = first; fd < first + (int)count; fd++) {
         const char *why = "out of memory";
-        if (adopt(fd, &why) < 0 || !add(all, fd, NULL)) {
+        if (adopt(fd, &why) < 0 || !add(all, fd, false, NULL)) {
             log_error("listener", "can't use descriptor %d from %s: %s", fd, from, why);
             return false;
         }
@@ -421,6 +422,16 @@ void listeners_pause(struct listeners *listeners)
 {
     listeners->wanted = false;
     watch_all(listeners, false);
+}
+
+void listeners_finish(struct listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        struct listener *listener = &listeners->listener[i];
+        for (int k = 0; listener->created && listeners->wanted && k < BACKLOG; k++)
+            if (!accept_one(listener))
+                break;
+    }
 }
 
 void listeners_close(struct listeners *listeners)

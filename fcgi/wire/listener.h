@@ -36,6 +36,10 @@ void listeners_start(struct listeners *listeners);
 /* Stops accepting. Peers wait in the backlog. */
 void listeners_pause(struct listeners *listeners);
 
+/* Accepts the connections that wait in the backlogs of sockets that we created, since closing those
+ * would reset them; unless accepting is paused. Inherited sockets are left to other processes. */
+void listeners_finish(struct listeners *listeners);
+
 /* Closes the sockets and removes unix sockets that we created. NULL is allowed. */
 void listeners_close(struct listeners *listeners);
 
