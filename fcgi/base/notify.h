@@ -1,0 +1,26 @@
+/* Messages for the service manager that has started us, as sd_notify(3) describes them: datagrams to
+ * the socket that the environment names. Without one, everything here does nothing. */
+#ifndef WORKERLESS_BASE_NOTIFY_H
+#define WORKERLESS_BASE_NOTIFY_H
+
+struct ev_loop;
+
+/* Reads NOTIFY_SOCKET: a path, or "@NAME" for the abstract address NAME. An address that can't be
+ * used is logged. */
+void notify_open(void);
+
+/* Tells "READY=1" and a status for `systemctl status`. If the manager is busy, it waits, but not
+ * longer than a second. */
+void notify_ready(const char *status);
+
+/* Tells "STOPPING=1" and a status, without waiting. */
+void notify_stopping(const char *status);
+
+/* From now on tells "WATCHDOG=1" at half of WATCHDOG_USEC, if the manager has set that for us. The
+ * loop is borrowed until notify_close. */
+void notify_watch(struct ev_loop *loop);
+
+/* May be called twice. */
+void notify_close(void);
+
+#endif
