@@ -37,8 +37,11 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
+#include "base/signals.h"
 #include "cache/cache.h"
 #include "conf/conf.h"
+#include "drain.h"
 #include "park/flights.h"
 #include "redis/tls.h"
 #include "source/http_features.h"
@@ -50,8 +53,6 @@
 #define CONF_DEFAULT       SYSCONFDIR "/workerless/workerless.conf"
 #define RESERVED_FDS       32 /* descriptors for the loop, the log, Redis, listeners */
 #define FEWEST_CONNECTIONS 16
-#define SHUTDOWN_LOOK_S    0.02
-#define LAST_WORDS_S       1.0
 #define LARGE_BLOCK        (128 << 10) /* bytes */
 
 struct server {
@@ -64,63 +65,11 @@ struct server {
     struct flights *flights;
     struct service *service;
     struct connections *connections;
-    struct listeners *listeners;
-    ev_signal signals[3], hangup;
-    ev_timer shutdown_look; /* active: shutting down */
-    double shutdown_at;     /* when shutdown_timeout is over, by clock_monotonic() */
-    bool given_up;          /* what did not complete in time has been cancelled */
+    struct drain drain; /* has the listeners */
+    ev_signal hangup, reopen;
 };
 
-/* --- shutting down --- */
-
-/* Checks at intervals until nothing is left or the time is over. Requests that are aborted still
- * get a response, if their client reads it soon. */
-static void on_shutdown_look(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    struct server *server = timer->data;
-    (void)events;
-    flights_leave_to_others(server->flights);
-    size_t connections = connections_count(server->connections);
-    size_t flights = flights_under_way(server->flights);
-    if (connections == 0 && flights == 0 && !cache_busy(server->cache)) {
-        ev_break(loop, EVBREAK_ALL);
-    } else if (clock_monotonic() < server->shutdown_at) {
-        return;
-    } else if (!server->given_up) {
-        log_warning("main",
-                    "shutdown_timeout is over: aborting %zu connections and %zu unfinished "
-                    "fragments",
-                    connections, flights);
-        server->given_up = true;
-        server->shutdown_at = clock_monotonic() + LAST_WORDS_S;
-        flights_cancel_all(server->flights);
-    } else {
-        ev_break(loop, EVBREAK_ALL);
-    }
-}
-
-/* The first signal stops accepting and waits for pending requests. The second one stops
- * immediately. */
-static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
-{
-    struct server *server = signal->data;
-    (void)events;
-    if (ev_is_active(&server->shutdown_look)) {
-        server->shutdown_at = clock_monotonic();
-        return;
-    }
-    log_info("main", "SIG%s: finishing %zu requests and %zu fragments",
-             sigabbrev_np(signal->signum), flights_parked(server->flights),
-             flights_under_way(server->flights));
-    listeners_close(server->listeners);
-    server->listeners = NULL;
-    service_drain(server->service);
-    connections_drain(server->connections);
-    server->shutdown_at = clock_monotonic() + server->conf->shutdown_timeout;
-    ev_timer_init(&server->shutdown_look, on_shutdown_look, 0., SHUTDOWN_LOOK_S);
-    server->shutdown_look.data = server;
-    ev_timer_start(loop, &server->shutdown_look);
-}
+/* --- signals --- */
 
 /* SIGHUP is sent to reload, or when a terminal is closed. */
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
@@ -129,31 +78,31 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
     log_info("main", "ignoring SIGHUP: restart to apply config changes");
 }
 
+/* The log file has been moved aside. */
+static void on_reopen(struct ev_loop *loop, ev_signal *signal, int events)
+{
+    (void)loop, (void)signal, (void)events;
+    log_reopen();
+}
+
 static void watch_signals(struct server *server)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    drain_watch(&server->drain, server->loop);
     ev_signal_init(&server->hangup, on_hangup, SIGHUP);
     ev_signal_start(server->loop, &server->hangup);
-    signal(SIGPIPE, SIG_IGN);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        ev_signal_init(&server->signals[i], on_signal, numbers[i]);
-        server->signals[i].data = server;
-        ev_signal_start(server->loop, &server->signals[i]);
-    }
+    ev_signal_init(&server->reopen, on_reopen, SIGUSR2);
+    ev_signal_start(server->loop, &server->reopen);
+    signals_release();
 }
 
 /* A signal that comes while the process ends has no loop to handle it. */
-static void ignore_signal(struct ev_loop *loop, ev_signal *watcher)
+static void unwatch_signals(struct server *server)
 {
-    ev_signal_stop(loop, watcher);
-    signal(watcher->signum, SIG_IGN);
-}
-
-static void ignore_signals(struct server *server)
-{
-    for (size_t i = 0; i < sizeof server->signals / sizeof server->signals[0]; i++)
-        ignore_signal(server->loop, &server->signals[i]);
-    ignore_signal(server->loop, &server->hangup);
+    drain_unwatch(&server->drain);
+    ev_signal_stop(server->loop, &server->hangup);
+    signals_ignore(SIGHUP);
+    ev_signal_stop(server->loop, &server->reopen);
+    signals_ignore(SIGUSR2);
 }
 
 /* --- building up --- */
@@ -161,12 +110,12 @@ static void ignore_signals(struct server *server)
 static void on_accepting(void *context, bool accepting)
 {
     struct server *server = context;
-    if (!server->listeners)
+    if (!server->drain.listeners)
         return;
     if (accepting)
-        listeners_start(server->listeners);
+        listeners_start(server->drain.listeners);
     else
-        listeners_pause(server->listeners);
+        listeners_pause(server->drain.listeners);
 }
 
 /* Raises the descriptor limit as far as allowed, and derives max_connections from it. */
@@ -214,6 +163,10 @@ static bool server_build(struct server *server)
                                         &conf->status, conf->max_stream, server->flights)) ||
         !(server->connections = connections_new(loop, &server->limits, server->service)))
         return false;
+    server->drain.service = server->service;
+    server->drain.connections = server->connections;
+    server->drain.flights = server->flights;
+    server->drain.cache = server->cache;
     flights_on_settled(server->flights, connections_settled, server->connections);
     connections_on_accepting(server->connections, on_accepting, server);
     return true;
@@ -223,7 +176,7 @@ static bool server_build(struct server *server)
  * still answers them. */
 static void server_free(struct server *server)
 {
-    listeners_close(server->listeners);
+    listeners_close(server->drain.listeners);
     connections_free(server->connections);
     service_free(server->service);
     if (server->flights)
@@ -235,7 +188,8 @@ static void server_free(struct server *server)
     free(server->sources);
     free(server->recipes);
     if (server->loop) {
-        ignore_signals(server);
+        unwatch_signals(server);
+        notify_close();
         ev_loop_destroy(server->loop);
     }
 }
@@ -250,9 +204,24 @@ static void keep_large_blocks_apart(void)
 #endif
 }
 
+/* Tells the service manager that we are ready. */
+static void announce(const struct conf *conf, struct ev_loop *loop)
+{
+    char status[80];
+    snprintf(status, sizeof status, "serving, fragments: %zu, sources: %zu", conf->route_count,
+             conf->source_count);
+    notify_open();
+    notify_ready(status);
+    notify_watch(loop);
+}
+
 static int serve(const struct conf *conf)
 {
-    struct server server = {.conf = conf, .loop = ev_loop_new(EVFLAG_AUTO)};
+    struct server server = {.conf = conf,
+                            .loop = ev_loop_new(EVFLAG_AUTO),
+                            .drain = {.shutdown_timeout = conf->shutdown_timeout,
+                                      .drain_timeout = conf->drain_timeout}};
+    struct listeners *listeners;
     int status = EXIT_FAILURE;
     keep_large_blocks_apart();
     budgets[BUDGET_UNFINISHED].limit = conf->max_unfinished;
@@ -262,12 +231,14 @@ static int serve(const struct conf *conf)
         watch_signals(&server);
     if (!server.loop || !server_build(&server)) {
         log_error("main", "out of memory");
-    } else if ((server.listeners = listeners_open(server.loop, &conf->listen, connections_accept,
-                                                  server.connections))) {
-        listeners_start(server.listeners);
+    } else if ((listeners = listeners_open(server.loop, &conf->listen, connections_accept,
+                                           server.connections))) {
+        server.drain.listeners = listeners;
+        listeners_start(listeners);
         log_info("main", "workerless %s, fragments: %zu, sources: %zu", PACKAGE_VERSION,
                  conf->route_count, conf->source_count);
         log_attach(server.loop);
+        announce(conf, server.loop);
         ev_run(server.loop, 0);
         log_detach();
         log_info("main", "stopped");
@@ -337,6 +308,7 @@ int main(int argc, char **argv)
     const char *file = CONF_DEFAULT;
     bool check_only = false, verbose = false;
     int option;
+    signals_hold();
     open_standard_descriptors();
     while ((option = getopt(argc, argv, "c:tvVh")) != -1) {
         switch (option) {
@@ -373,7 +345,7 @@ int main(int argc, char **argv)
     struct conf *conf = load_conf(file);
     if (!conf)
         return EXIT_FAILURE;
-    log_configure(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, conf->log_to_syslog);
+    log_configure(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, strcmp(conf->log, "syslog") == 0);
     if (check_only) {
         fprintf(stderr, "%s: ok", file);
         if (conf->warning_count > 0)
@@ -383,7 +355,8 @@ int main(int argc, char **argv)
         conf_free(conf);
         return EXIT_SUCCESS;
     }
-    int status = serve(conf);
+    const char *log_file = conf_log_file(conf);
+    int status = !log_file || log_open(log_file) ? serve(conf) : EXIT_FAILURE;
     conf_free(conf);
     return status;
 }

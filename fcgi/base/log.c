@@ -4,7 +4,9 @@
  * another one, which allows fewer; one in which none was left out is not. */
 #include "base/log.h"
 
+#include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -25,7 +27,9 @@
 #define NUMBER_LENGTH 27   /* of 2^64 - 1 with its separators and the zero byte */
 
 static enum log_level most_detailed = LOG_LEVEL_INFO;
-static enum { UNDECIDED, TO_STDERR, TO_SYSLOG } target;
+static enum { UNDECIDED, TO_STDERR, TO_SYSLOG, TO_FILE } target;
+static int descriptor = STDERR_FILENO; /* of stderr or the file */
+static const char *file_path;
 
 static const struct {
     const char *name;
@@ -47,6 +51,9 @@ static bool stderr_is_null(void)
 void log_configure(enum log_level most, bool to_syslog)
 {
     most_detailed = most;
+    if (target == TO_FILE)
+        close(descriptor);
+    descriptor = STDERR_FILENO;
     target = to_syslog || stderr_is_null() ? TO_SYSLOG : TO_STDERR;
     if (target == TO_SYSLOG)
         openlog("workerless", LOG_PID, LOG_DAEMON);
@@ -57,6 +64,40 @@ bool log_goes_to_syslog(void)
     if (target == UNDECIDED)
         log_configure(most_detailed, false);
     return target == TO_SYSLOG;
+}
+
+bool log_goes_to_stderr(void)
+{
+    return !log_goes_to_syslog() && target == TO_STDERR;
+}
+
+/* It does not wait for the reader of a pipe. */
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+}
+
+bool log_open(const char *path)
+{
+    int fd = open_file(path);
+    if (fd < 0) {
+        log_error("log", "can't open %s: %s", path, strerror(errno));
+        return false;
+    }
+    if (target == TO_FILE)
+        close(descriptor);
+    descriptor = fd;
+    file_path = path;
+    target = TO_FILE;
+    return true;
+}
+
+void log_reopen(void)
+{
+    if (target != TO_FILE)
+        log_info("log", "ignoring SIGUSR2: the log is not a file");
+    else if (log_open(file_path))
+        log_info("log", "opened %s again", file_path);
 }
 
 bool log_enabled(enum log_level level)
@@ -126,12 +167,12 @@ static const char *number(char out[NUMBER_LENGTH], unsigned long long value)
 }
 
 /* Each line is one write, so that lines of several processes do not mix. A line that would block,
- * since the reader of stderr is slow, is dropped and counted: it must not block the loop. (A pipe
+ * since the reader is slow, is dropped and counted: it must not block the loop. (A pipe
  * is writable when it has room for PIPE_BUF bytes, which is more than a line.) */
 static void write_line(const char *line, size_t len)
 {
     static unsigned long lost;
-    struct pollfd look = {.fd = STDERR_FILENO, .events = POLLOUT};
+    struct pollfd look = {.fd = descriptor, .events = POLLOUT};
     if (poll(&look, 1, 0) == 0) {
         lost++;
         return;
@@ -140,11 +181,11 @@ static void write_line(const char *line, size_t len)
         char note[64], digits[NUMBER_LENGTH];
         int note_len =
             snprintf(note, sizeof note, "(%s log lines were lost here)\n", number(digits, lost));
-        if (write(STDERR_FILENO, note, (size_t)note_len) > 0)
+        if (write(descriptor, note, (size_t)note_len) > 0)
             lost = 0;
     }
-    if (write(STDERR_FILENO, line, len) < 0)
-        return; /* there is nowhere to report it */
+    if (write(descriptor, line, len) < 0)
+        lost++; /* there is nowhere to report it */
 }
 
 /* Escapes and writes the formatted text, which is terminated and may have been truncated. */

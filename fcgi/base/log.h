@@ -1,4 +1,4 @@
-/* One line a message, to stderr or syslog; what peers sent is escaped, so it can't forge a line. */
+/* One line a message, to stderr, syslog or a file; what peers sent is escaped, so it can't forge a line. */
 #ifndef WORKERLESS_BASE_LOG_H
 #define WORKERLESS_BASE_LOG_H
 
@@ -12,7 +12,17 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
  * spawn-fcgi, messages always go to syslog. */
 void log_configure(enum log_level most, bool to_syslog);
 
+/* From now on messages go to that file, which is created if necessary, and appended to. If it can't
+ * be opened, this is logged where messages went before, and false returned. The path is borrowed as
+ * long as there are messages. */
+bool log_open(const char *path);
+
+/* Opens the file of log_open again, since the old one may have been moved. If that fails, the old one
+ * is used further. */
+void log_reopen(void);
+
 bool log_goes_to_syslog(void);
+bool log_goes_to_stderr(void);
 
 bool log_enabled(enum log_level level);
 

@@ -606,6 +606,12 @@ struct conf *conf_load(const char *file, FILE *errors)
     return builder.conf;
 }
 
+const char *conf_log_file(const struct conf *conf)
+{
+    size_t len = strlen(CONF_LOG_FILE);
+    return strncmp(conf->log, CONF_LOG_FILE, len) == 0 ? conf->log + len : NULL;
+}
+
 void conf_free(struct conf *conf)
 {
     if (!conf)

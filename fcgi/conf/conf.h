@@ -14,6 +14,8 @@
 #include "wire/connection.h"
 #include "wire/listener.h"
 
+#define CONF_LOG_FILE "file:" /* begins the option `log` if the log is a file */
+
 struct conf {
     struct listener_settings listen;
     struct connection_limits connections;
@@ -27,15 +29,19 @@ struct conf {
     size_t max_stream;       /* maximum number of fragments in a stream */
     size_t max_unfinished;   /* limit of BUDGET_UNFINISHED, in bytes */
     size_t max_unsent;       /* limit of BUDGET_UNSENT, in bytes */
-    double shutdown_timeout; /* seconds for requests to complete after SIGTERM */
-    bool log_to_syslog;
-    size_t warning_count; /* number of warnings of conf_load */
+    double shutdown_timeout; /* seconds for calls to complete after SIGTERM */
+    double drain_timeout;    /* seconds for requests to complete after SIGQUIT */
+    const char *log;         /* owned: "stderr", "syslog" or "file:PATH" */
+    size_t warning_count;    /* number of warnings of conf_load */
 };
 
 /* Reads and checks the file, and writes every problem to `errors`, one per line: an error as
  * "FILE:LINE: MESSAGE", a warning as "FILE:LINE: warning: MESSAGE". Returns a config
  * that the caller owns, or NULL if there was an error. */
 struct conf *conf_load(const char *file, FILE *errors);
+
+/* The path of the log file; NULL: the log is none. Valid as long as the config. */
+const char *conf_log_file(const struct conf *conf);
 
 /* NULL is allowed. */
 void conf_free(struct conf *conf);

@@ -35,6 +35,15 @@ static const char *check_address(const char *text)
     return "write an address, such as 127.0.0.1 or ::1";
 }
 
+static const char *check_log(const char *text)
+{
+    if (strcmp(text, "stderr") == 0 || strcmp(text, "syslog") == 0)
+        return NULL;
+    if (strncmp(text, CONF_LOG_FILE, strlen(CONF_LOG_FILE)) != 0)
+        return "must be stderr, syslog or file:PATH";
+    return text[strlen(CONF_LOG_FILE)] == '/' ? NULL : "the path of a log file must begin with /";
+}
+
 #define AT OPTION_AT
 
 /* clang-format off */
@@ -45,8 +54,9 @@ static const struct option top_options[] = {
              "or fd:N. A socket inherited from spawn-fcgi, lighttpd or systemd replaces them."},
     {"socket_mode", OPTION_MODE, AT(struct conf, listen.socket_mode),
      .preset = "0660", .help = "Octal file mode of unix sockets."},
-    {"log", OPTION_CHOICE, AT(struct conf, log_to_syslog), .preset = "stderr",
-     .words = "stderr syslog", .help = "Where log messages go."},
+    {"log", OPTION_STRING, AT(struct conf, log), .preset = "stderr", .check = check_log,
+     .help = "Where log messages go: stderr, syslog or file:PATH. A file is appended to, and opened "
+             "again on SIGUSR2."},
     {"max_parked", OPTION_COUNT, AT(struct conf, flights.max_parked),
      .preset = "100000", .min = "1", .max = "100000000",
      .help = "Maximum number of waiting (parked) requests; more are rejected with 503."},
@@ -88,8 +98,12 @@ static const struct option top_options[] = {
      .preset = "60s", .min = "1ms", .max = "365d",
      .help = "A connection is closed if the front server reads nothing for this time."},
     {"shutdown_timeout", OPTION_DURATION, AT(struct conf, shutdown_timeout),
+     .preset = "1s", .min = "0", .max = "365d",
+     .help = "How long calls to sources may take to complete after SIGTERM or SIGINT; the requests "
+             "that wait for them are answered with 202 immediately."},
+    {"drain_timeout", OPTION_DURATION, AT(struct conf, drain_timeout),
      .preset = "30s", .min = "0", .max = "365d",
-     .help = "How long the daemon waits for requests to complete when it is told to stop."},
+     .help = "How long requests may take to complete after SIGQUIT or SIGUSR1."},
     {"max_stream", OPTION_COUNT, AT(struct conf, max_stream), .preset = "64",
      .min = "1", .max = "1000",
      .help = "Maximum number of fragments in one /fragments request; more are rejected with 400."},

@@ -26,7 +26,7 @@ enum settlement_kind {
     SETTLED_NOT_READY, /* the hold is over, and the flight continues */
     SETTLED_BUSY, /* the source was not called: too many calls are queued, or it is left alone */
     SETTLED_DECLINED, /* not started: no request waits for it, and the source is busy */
-    SETTLED_SHUTDOWN,
+    SETTLED_SHUTDOWN, /* the process ends: another one is to be asked */
     SETTLED_PURGED,
     SETTLED_NOT_PURGED, /* Redis could not be asked */
     SETTLED_REFUSED,    /* a limit is reached */

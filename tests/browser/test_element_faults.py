@@ -3,7 +3,7 @@ values."""
 
 from __future__ import annotations
 
-import signal
+import socket
 
 import pytest
 
@@ -95,23 +95,37 @@ def test_stream_failure_is_tried_again(site, browser):
     browser.wait_state("a", "loaded")
 
 
-def test_daemon_ends_while_a_stream_waits(api, browser, front, daemon):
-    """A long call survives the process: the next process is asked."""
-    server = front(extra='shutdown_timeout = "100ms"')
+ELEMENT = """
+    const it = document.createElement("page-fragment");
+    it.setAttribute("name", "x");
+    it.setAttribute("stream", "");
+    it.setAttribute("retries", "0");
+    it.addEventListener("load", () => window.seen = it.textContent);
+    document.body.append(it);"""
+EVENT_SOURCE = """
+    const source = new EventSource("/fragments?name=x");
+    source.addEventListener("x", ({ data }) => window.seen = data);
+    source.addEventListener("end", () => source.close());"""
+
+
+@pytest.mark.parametrize("script", [ELEMENT, EVENT_SOURCE], ids=["element", "EventSource"])
+def test_daemon_ends_while_a_stream_waits(tmp, run, api, browser, front, daemon, script):
+    """A long call survives the process: the next process is asked at once. That is no retry after a
+    failure."""
+    listening = run(socket.socket(socket.AF_UNIX))
+    listening.bind(f"{tmp}/held")
+    listening.listen()
+    process = {"listen": "none", "systemd": listening, "address": f"{tmp}/held"}
+    server = front(**process)
     api.hold("x")
     browser.open(server.url)
-    browser.script("""
-        const it = document.createElement("page-fragment");
-        it.setAttribute("name", "x");
-        it.setAttribute("stream", "");
-        document.body.append(it);""")
+    browser.script(script)
     api.wait_calls("x", 1)
-    server.daemon.signal(signal.SIGTERM)
-    server.daemon.wait()
-    server.daemon.start()
+    daemon(**process)
+    server.daemon.stop()
     api.wait_calls("x", 2)
     api.release("x")
-    browser.wait_state("x", "loaded")
+    wait_until(lambda: "result for x" in (browser.script("return window.seen;") or ""), "x")
 
 
 def test_retries_of_those_that_share_a_stream(site, browser):

@@ -102,7 +102,6 @@ def test_every_limit_is_in_the_table():
     """Of SECURITY.md: the options of the config that begin with max_, and those that end so."""
     config = (TOP / "conf/workerless.conf").read_text("utf-8")
     options = set(re.findall(r"^ *#?(max_\w+|\w+_timeout) = ", config, re.MULTILINE))
-    options -= {"shutdown_timeout"}
     assert len(options) > 10
     shown = text_of(TOP / ".github/SECURITY.md")
     assert [name for name in sorted(options) if f"| `{name}` |" not in shown] == []

@@ -16,6 +16,7 @@ FCGI = TOP / "fcgi"
 # room's interface: all of the room may include it.
 ORDER = [
     ("main", []),
+    ("drain", []),
     ("conf", ["conf"]),
     ("wire", ["listener", "connection", "exchange", "inflight", "request", "output"]),
     ("web", ["service", "counters fragment fragments health purge", "endpoint", "answer", "feed",

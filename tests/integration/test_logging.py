@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_wrong_config_under_spawn_fcgi(tmp, syslog):
                     workerless_binary(), "-c", str(config)],
                    env={**os.environ, **sanitizer_environment()}, stdout=subprocess.DEVNULL, timeout=DEADLINE)
     syslog.wait(f'conf: {config}:4: no option "tll"')
-    syslog.wait(f'conf: {config}:5: log = "everywhere": must be stderr or syslog')
+    syslog.wait(f'conf: {config}:5: log = "everywhere": must be stderr, syslog or file:PATH')
 
 
 def test_warning_under_spawn_fcgi(tmp, run, syslog):
@@ -96,3 +97,74 @@ def test_stderr_that_is_seen(tmp, run, syslog):
     asked = run(Workerless(tmp, CONFIG + 'log = "syslog"\n'))
     syslog.wait("main: workerless ")
     assert "main: workerless " not in asked.log()
+
+
+# A file.
+
+
+def test_a_file(tmp, run):
+    """It is appended to, and its mode keeps others from reading it."""
+    path = tmp / "workerless.log"
+    path.write_text("before\n", "utf-8")
+    config = CONFIG + f'log = "file:{path}"\n'
+    server = run(Workerless(tmp, config))
+    server.stop()
+    lines = path.read_text("utf-8").splitlines()
+    assert lines[0] == "before" and lines[-1].endswith("main: stopped")
+    assert server.log() == ""
+    path.unlink()
+    run(Workerless(tmp, config))
+    assert "main: workerless " in path.read_text("utf-8")
+    assert path.stat().st_mode & 0o777 & ~0o640 == 0
+
+
+def test_a_file_is_opened_again(tmp, run):
+    """As logrotate wants it: no line is lost, and the old file is let go."""
+    path, old = tmp / "workerless.log", tmp / "workerless.log.1"
+    server = run(Workerless(tmp, CONFIG + f'log = "file:{path}"\n'))
+    path.rename(old)
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: "ignoring SIGHUP" in old.read_text("utf-8"), "a line in the old file")
+    server.signal(signal.SIGUSR2)
+    wait_until(path.exists, "a new file")
+    wait_until(lambda: f"log: opened {path} again" in path.read_text("utf-8"), "a line in it")
+    open_files = {os.readlink(place) for place in Path(f"/proc/{server.pid}/fd").iterdir()}
+    assert str(path) in open_files and str(old) not in open_files
+    assert ask(server.address).status == 200
+
+
+def test_a_file_that_can_not_be_opened_again(tmp, run):
+    """The old one is used further, and says why."""
+    path, old = tmp / "logs/workerless.log", tmp / "old.log"
+    path.parent.mkdir()
+    server = run(Workerless(tmp, CONFIG + f'log = "file:{path}"\n'))
+    path.rename(old)
+    path.parent.rmdir()
+    server.signal(signal.SIGUSR2)
+    said = f"error log: can't open {path}: No such file or directory"
+    wait_until(lambda: said in old.read_text("utf-8"), "an error in the old file")
+    path.parent.mkdir()
+    server.signal(signal.SIGUSR2)
+    wait_until(path.exists, "a new file")
+    assert ask(server.address).status == 200
+
+
+def test_a_file_that_can_not_be_opened(tmp):
+    """It does not start, and says why where it was started. A check of the config creates nothing."""
+    server = Workerless(tmp, CONFIG + f'log = "file:{tmp}/none/log"\n')
+    server.spawn()
+    try:
+        assert server.wait() == 1
+        assert f"error log: can't open {tmp}/none/log: No such file" in server.log()
+    finally:
+        server.kill()
+    server = Workerless(tmp, CONFIG + f'log = "file:{tmp}/log"\n', args=["-t"])
+    server.spawn()
+    assert server.wait() == 0
+    assert not (tmp / "log").exists()
+
+
+def test_a_full_file(tmp, run):
+    """Lines that can't be written are counted."""
+    server = run(Workerless(tmp, CONFIG + 'log = "file:/dev/full"\n'))
+    assert ask(server.address).status == 200

@@ -1,6 +1,7 @@
 """/workerless/ready, and what is logged if the config is wrong about Redis."""
 
 import re
+import signal
 
 import pytest
 
@@ -72,15 +73,15 @@ def test_redis_comes_and_goes(start, redis):
 
 
 def test_shutting_down(start, redis, api):
-    """A connection that is open still gets its answers."""
+    """A connection that is open still gets its answers while the process drains slowly."""
     server = start(redis)
     wait_state(server, 200, "ready")
     api.hold("a")
     with Connection(server.address) as connection:
         connection.send_raw(fcgi.request("/fragment/a", 1))
         api.wait_calls("a", 1)
-        server.signal(15)
-        server.wait_log("SIGTERM")
+        server.signal(signal.SIGQUIT)
+        server.wait_log("SIGQUIT")
         response = connection.request("/workerless/ready", 2)
         assert (response.status, response.text) == (503, "shutting down\n")
         assert connection.request("/workerless/health", 2).status == 200

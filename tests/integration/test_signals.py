@@ -1,10 +1,12 @@
 """Starting, stopping, and where the listening socket comes from."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +22,13 @@ def start(name: str, request_id: int = 1, **options) -> bytes:
     return fcgi.request(f"/fragment/{name}", request_id, **options)
 
 
-# Shutdown.
+FAST = [signal.SIGTERM, signal.SIGINT]
+SLOW = [signal.SIGQUIT, signal.SIGUSR1]
+
+# A slow drain.
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", SLOW)
 @pytest.mark.parametrize("transport", ["unix", "tcp"])
 def test_what_is_in_flight_is_finished(daemon, api, number, transport):
     server = daemon(listen=transport)
@@ -41,8 +46,9 @@ def test_what_is_in_flight_is_finished(daemon, api, number, transport):
         for connection in (one, two):
             connection.pump(0)
             assert not connection.closed
+        one.send_raw(start("a", 3))  # requests on a connection that is open are served as before
         api.release("a")
-        for connection, request_id in ((one, 1), (one, 2), (two, 1)):
+        for connection, request_id in ((one, 1), (one, 2), (one, 3), (two, 1)):
             response = connection.response(request_id)
             assert (response.status, response.protocol_status) == (200, fcgi.REQUEST_COMPLETE)
             assert "result for a" in response.text
@@ -51,7 +57,135 @@ def test_what_is_in_flight_is_finished(daemon, api, number, transport):
     assert server.wait() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_slow_drain_becomes_fast(daemon, api):
+    """When its time is over; then the calls have theirs."""
+    server = daemon(extra='drain_timeout = "200ms" shutdown_timeout = "300ms"')
+    api.hold("a")
+    with Connection(server.address) as connection:
+        connection.send_raw(start("a"))
+        api.wait_calls("a", 1)
+        server.signal(signal.SIGQUIT)
+        response = connection.response()
+        assert (response.status, response.headers["retry-after"]) == (202, "0")
+        assert server.wait() == 0
+    log = server.log()
+    assert log.index("SIGQUIT: finishing 1 requests and 1 fragments") \
+        < log.index("drain_timeout is over: sending 1 ") < log.index("shutdown_timeout is over")
+
+
+def test_a_fast_signal_ends_a_slow_drain(daemon, api):
+    """The first makes it fast, and the next one ends it; further slow ones change nothing."""
+    server = daemon(extra='shutdown_timeout = "1h"')
+    api.hold("a")
+    with Connection(server.address) as connection:
+        connection.send_raw(start("a"))
+        api.wait_calls("a", 1)
+        server.signal(signal.SIGQUIT)
+        server.wait_log("SIGQUIT: finishing")
+        server.signal(signal.SIGUSR1)
+        server.wait_log("SIGUSR1: it drains already")
+        assert not connection.pump(0)
+        server.signal(signal.SIGTERM)
+        assert connection.response().status == 202
+        connection.expect_close()
+        server.signal(signal.SIGQUIT)
+        server.wait_log("SIGQUIT: it drains already")
+        assert server.running
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+
+# A fast drain.
+
+
+@pytest.mark.parametrize("number", FAST)
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_what_is_parked_is_sent_away(daemon, api, redis, number, transport):
+    """At once, and the call goes on for whoever is asked next."""
+    server = daemon(listen=transport, redis=redis.url, extra='shutdown_timeout = "1h"')
+    server.wait_log("connected")
+    api.hold("a")
+    with Connection(server.address) as one, Connection(server.address) as two, \
+            Connection(server.address) as idle:
+        one.send_raw(start("a", 1) + start("a", 2))
+        two.send_raw(start("a", 1, keep=False))
+        idle.sync()
+        api.wait_calls("a", 1)
+        server.wait_counter("parked", 3)
+        server.signal(number)
+        for connection, request_id in ((one, 1), (one, 2), (two, 1)):
+            response = connection.response(request_id)
+            assert (response.status, response.protocol_status) == (202, fcgi.REQUEST_COMPLETE)
+            assert response.headers["retry-after"] == "0"
+            assert response.headers["cache-control"] == "no-store"
+        for connection in (one, two, idle):
+            connection.expect_close()
+        assert server.running and not accepts(server.address)
+        api.release("a")
+    assert server.wait() == 0
+    assert b"result for a" in redis.command("GET", "worker:a")
+    assert redis.keys() == ["worker:a"]
+    assert api.calls("a") == 1
+
+
+def test_another_process_takes_over(tmp, run, api, redis):
+    """What takes longer than shutdown_timeout is cancelled, and its lease released."""
+    config = api_config(api, redis=redis.url, extra='shutdown_timeout = "100ms"').replace(
+        "cache {", 'cache { lease = "1h" ')
+    one, two = run(Workerless(tmp, config)), run(Workerless(tmp, config))
+    for server in (one, two):
+        server.wait_log("connected")
+    api.hold("a")
+    with Connection(one.address) as first, Connection(two.address) as second:
+        first.send_raw(start("a"))
+        api.wait_calls("a", 1)
+        one.signal(signal.SIGTERM)
+        assert first.response().status == 202
+        second.send_raw(start("a"))
+        assert one.wait() == 0
+        api.wait_calls("a", 2)
+        api.release("a")
+        assert second.response().status == 200
+
+
+def test_strict_requests_are_refused(daemon, api):
+    server = daemon(extra='shutdown_timeout = "0s"')
+    api.hold("a")
+    with Connection(server.address) as connection:
+        connection.send_raw(start("a", extra={"HTTP_PREFER": "handling=strict"}))
+        api.wait_calls("a", 1)
+        server.signal(signal.SIGTERM)
+        assert connection.response().status == 503
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_requests_on_their_way_are_answered(daemon, transport):
+    """In the backlog, in the socket's buffer, or after the connect: nothing is reset."""
+    server = daemon(listen=transport)
+    assert ask(server.address, "/fragment/a").status == 200
+    with ExitStack() as stack:
+        used, fresh, connected = (stack.enter_context(Connection(server.address))
+                                  for _ in range(3))
+        assert used.request("/fragment/a").status == 200
+        connected.sync()
+        server.signal(signal.SIGSTOP)
+        used.send_raw(start("a", 2))
+        fresh.send_raw(start("a", 1))
+        late = [stack.enter_context(Connection(server.address)) for _ in range(150)]
+        for connection in late:  # in the backlog, and more than are accepted in one round
+            connection.send_raw(start("a", 1))
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGCONT)
+        server.wait_log("SIGTERM")
+        connected.send_raw(start("a", 1))
+        for connection in (used, fresh, connected, *late):
+            assert connection.response(2 if connection is used else 1).status == 200
+            connection.expect_close()
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("number", FAST + SLOW)
 def test_idle_connections_do_not_keep_it(daemon, number):
     server = daemon()
     with Connection(server.address) as fresh, Connection(server.address) as used:
@@ -90,21 +224,6 @@ def test_a_socket_of_its_own_is_removed(daemon):
     assert os.path.exists(server.socket_path)
     server.stop()
     assert not os.path.exists(server.socket_path)
-
-
-def test_the_time_to_finish_is_bounded(daemon, api):
-    """What is still in flight after shutdown_timeout is answered with 503."""
-    server = daemon(extra='shutdown_timeout = "300ms"')
-    api.hold("a")
-    with Connection(server.address) as connection:
-        connection.send_raw(start("a", 1) + start("a", 2))
-        api.wait_calls("a", 1)
-        server.signal(signal.SIGTERM)
-        for number in (1, 2):
-            response = connection.response(number)
-            assert response.status == 503 and "retry-after" in response.headers
-        connection.expect_close()
-        assert server.wait() == 0
 
 
 def test_a_peer_that_does_not_read_does_not_keep_it(daemon, api):
@@ -152,13 +271,50 @@ def test_hangup(daemon):
     assert ask(server.address, "/fragment/a").status == 200
 
 
-def test_other_signals(daemon):
-    """SIGPIPE does nothing; SIGINT ends it like SIGTERM."""
+HARMLESS = [signal.SIGPIPE, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGXFSZ,
+            signal.SIGPOLL, signal.SIGPWR, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH,
+            signal.SIGRTMIN, signal.SIGRTMAX]
+
+
+@pytest.mark.skipif(bool(wrapper_command()), reason="valgrind has uses of its own for some")
+def test_signals_that_do_nothing(daemon):
     server = daemon()
-    server.signal(signal.SIGPIPE)
+    for number in HARMLESS:
+        server.signal(number)
+        assert ask(server.address).status == 200, number
+
+
+def test_a_reopen_of_what_is_no_file(daemon):
+    server = daemon()
+    server.signal(signal.SIGUSR2)
+    server.wait_log("ignoring SIGUSR2: the log is not a file")
     assert ask(server.address).status == 200
-    server.signal(signal.SIGINT)
-    assert server.wait() == 0
+
+
+@pytest.mark.skipif(bool(wrapper_command()), reason="it is the wrapper that starts")
+@pytest.mark.parametrize("number", SLOW + [signal.SIGHUP, signal.SIGUSR2])
+def test_signals_while_it_starts(tmp, api, number):
+    """They are held back until they can be handled, from the first moment on."""
+    for _ in range(scaled(8, least=3)):
+        server = Workerless(tmp, api_config(api))
+        server.spawn()
+
+        def holds_back(pid=server.pid) -> bool:
+            if Path(f"/proc/{pid}/exe").resolve() != Path(workerless_binary()):
+                return False
+            status = Path(f"/proc/{pid}/status").read_text("ascii")
+            masks = re.findall(r"^Sig(?:Blk|Cgt):\s(\w+)", status, re.MULTILINE)
+            return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
+        try:
+            wait_until(holds_back, "the signal to be held back, or handled")
+            server.signal(number)
+            if number not in SLOW:
+                server.wait_log("ignoring SIG")
+                server.signal(signal.SIGTERM)
+            assert server.wait() == 0
+        finally:
+            server.kill()
 
 
 def test_redis_and_api_away_at_the_end(tmp, run, daemon, api, redis):
@@ -173,8 +329,8 @@ def test_redis_and_api_away_at_the_end(tmp, run, daemon, api, redis):
         connection.send_raw(start("b", 2))
         connection.sync()
         server.signal(signal.SIGTERM)
-        assert connection.response(1).status == 503
-        connection.response(2)
+        assert connection.response(1).status == 202
+        assert connection.response(2).status == 202
         assert server.wait() == 0
 
 

@@ -12,9 +12,11 @@ from contextlib import ExitStack
 import pytest
 
 from harness import fcgi
-from harness.events import beats, parse, query
+from harness.config import api_config
+from harness.events import beats, is_cut, parse, query
 from harness.fcgi import Connection
 from harness.fleet import Fleet, wait_armed
+from harness.servers import Workerless
 from harness.wait import scaled, stays, wait_until
 
 END = ("end", "")
@@ -652,13 +654,14 @@ def test_no_heartbeat_without_need(daemon, api):
 
 
 def test_streams_are_finished_at_the_end(daemon, api):
+    """If there is time."""
     server = daemon()
     api.hold("a", "b")
     with Connection(server.address) as connection:
         connection.send_raw(start(["a", "b"]))
         api.wait_calls("a", 1)
         api.wait_calls("b", 1)
-        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGQUIT)
         api.release("b")
         wait_events(connection, made("b"))
         assert server.running
@@ -668,9 +671,10 @@ def test_streams_are_finished_at_the_end(daemon, api):
     assert server.wait() == 0
 
 
-def test_streams_that_take_too_long_at_the_end(daemon, api):
-    """They break off without the `end` event, so that the client asks again: nothing has failed."""
-    server = daemon(extra='shutdown_timeout = "300ms"')
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+def test_streams_that_take_too_long_at_the_end(daemon, api, number):
+    """They end without the `end` event, so that the client asks again: nothing has failed."""
+    server = daemon(extra='shutdown_timeout = "300ms" drain_timeout = "100ms"')
     api.hold("a", "b", "c")
     with Connection(server.address) as connection:
         connection.send_raw(start(["a", "b", "c"]))
@@ -678,13 +682,35 @@ def test_streams_that_take_too_long_at_the_end(daemon, api):
             api.wait_calls(name, 1)
         api.release("b")
         wait_events(connection, made("b"))
-        server.signal(signal.SIGTERM)
+        server.signal(number)
         response = connection.response()
-        assert parse(response.body) == [made("b")]
+        assert server.running  # the calls go on
+        assert parse(response.body) == [made("b")] and is_cut(response.body)
         assert response.protocol_status == fcgi.REQUEST_COMPLETE
         assert sum(not item.content for item in response.records if item.kind == fcgi.STDOUT) == 1
         connection.expect_close()
     assert server.wait() == 0
+
+
+def test_the_rest_of_a_stream_is_on_another_process(tmp, run, api, redis):
+    """What the first process still finishes is what the next one waits for."""
+    config = api_config(api, redis=redis.url, extra='shutdown_timeout = "1h"')
+    one, two = run(Workerless(tmp, config)), run(Workerless(tmp, config))
+    for server in (one, two):
+        server.wait_log("connected")
+    api.hold("a")
+    with Connection(one.address) as first, Connection(two.address) as second:
+        first.send_raw(start(["a", "b"]))
+        wait_events(first, made("b"))
+        api.wait_calls("a", 1)
+        one.signal(signal.SIGTERM)
+        assert is_cut(first.response().body)
+        second.send_raw(start(["a", "b"]))
+        wait_events(second, made("b"))
+        api.release("a")
+        wait_events(second, made("b"), made("a"), END)
+    assert one.wait() == 0
+    assert (api.calls("a"), api.calls("b")) == (1, 1)
 
 
 # Prefer: wait=N, of a single fragment.

@@ -44,7 +44,13 @@ static void test_bad_values(void **state)
          "3: idle_timeout = \"366d\": must be from 1ms to 365d"},
         {SIMULATED FRAGMENT "socket_mode = 0668",
          "3: socket_mode = \"0668\": not an octal file mode; write it like 0660"},
-        {SIMULATED FRAGMENT "log = file", "3: log = \"file\": must be stderr or syslog"},
+        {SIMULATED FRAGMENT "log = 'file:log'",
+         "3: log = \"file:log\": the path of a log file must begin with /"},
+        {SIMULATED FRAGMENT "log = 'file:'",
+         "3: log = \"file:\": the path of a log file must begin with /"},
+        {SIMULATED FRAGMENT "drain_timeout = 2",
+         "3: drain_timeout = \"2\": a bare number; write it with a unit: 60s, 5m, 250ms"},
+        {SIMULATED FRAGMENT "log = file", "3: log = \"file\": must be stderr, syslog or file:PATH"},
         {SIMULATED FRAGMENT "tcp_half_close = true",
          "3: tcp_half_close = \"true\": must be no or yes"},
         {SIMULATED "fragment a { source = s hold = 0 }", "2: hold = \"0\": must be from 1ms to 1d"},
@@ -137,17 +143,17 @@ static void test_bad_values(void **state)
          "1: delay = \"0-25h\": must be from 0 to 1d"},
         /* A value may hold anything: it can't add lines to the log, nor fill it. */
         {SIMULATED FRAGMENT "log = \"a\\nb\\e[0m\\\"\"",
-         "3: log = \"a\\x0Ab\\x1B[0m\"\": must be stderr or syslog"},
+         "3: log = \"a\\x0Ab\\x1B[0m\"\": must be stderr, syslog or file:PATH"},
         {SIMULATED FRAGMENT
          "log = 1234567890123456789012345678901234567890123456789012345678901234567890",
          "3: log = \"123456789012345678901234567890123456789012345678901234567890123456...\": must "
-         "be stderr or syslog"},
+         "be stderr, syslog or file:PATH"},
         /* All of them, in the order of lines, though the sections are checked in another order. */
         {"fragment a { source = s ttl = 1 }\ncache { memory = 1 }\nlog = x\nmax_flights = -1\n"
          "source s { type = simulated delay = 1 }\nhold = 1s\nmax_parked = y\n",
          "1: ttl = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
          "2: memory = \"1\": a bare number; write it with a unit: 512B, 64KiB, 1MiB\n"
-         "3: log = \"x\": must be stderr or syslog\n"
+         "3: log = \"x\": must be stderr, syslog or file:PATH\n"
          "4: max_flights = \"-1\": not a number\n"
          "5: delay = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
          "6: no option \"hold\" at the top level; it belongs in a fragment section\n"
@@ -187,9 +193,9 @@ static void test_bad_options(void **state)
          "3: no option \"foo\" at the top level\n"
          "5: no option \"bar\" at the top level\n"
          "6: no option \"foo\" in a cache section\n"
-         "7: log = \"5\": must be stderr or syslog"},
+         "7: log = \"5\": must be stderr, syslog or file:PATH"},
         {"log = x\nfragment a {\n source = s\n fragment b {\n }\n}\n",
-         "1: log = \"x\": must be stderr or syslog\n"
+         "1: log = \"x\": must be stderr, syslog or file:PATH\n"
          "4: no option \"fragment\" in a fragment section; is the } missing that closes the "
          "section above?"},
         /* The braces of the file are even, but two sections share them. */
@@ -411,7 +417,7 @@ static void test_bad_syntax(void **state)
         {"a{a{a{a{a{a{a{}}}}}}}", "1: no option \"a\" at the top level"},
         /* What was parsed before is checked, but nothing that may follow is reported as missing. */
         {"log = x\nsource s {\n delay = 1\n = }\n",
-         "1: log = \"x\": must be stderr or syslog\n"
+         "1: log = \"x\": must be stderr, syslog or file:PATH\n"
          "3: delay = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
          "4: unexpected token '='"},
     };

@@ -404,7 +404,8 @@ static void test_settled(void **state)
         {SOURCE_FAILED, "/fragment/user/1", 502, FALLBACK},
         {SOURCE_TIMED_OUT, "/fragment/a", 504, NULL},
         {SOURCE_TIMED_OUT, "/fragment/user/1", 504, FALLBACK},
-        {SOURCE_CANCELLED, "/fragment/user/1", 503, NULL},
+        {SOURCE_CANCELLED, "/fragment/user/1", 202,
+         "<span class=\"fragment-pending\" aria-busy=\"true\"></span>\n"},
         {SOURCE_OK, "/fragment/a", 200, "<p>x</p>"},
         {SOURCE_OK, "/fragment/user/1", 200, "<p>x</p>"},
     };
@@ -414,7 +415,7 @@ static void test_settled(void **state)
         assert_row(i, status_of(asking) == 0);
         complete(cases[i].result);
         assert_row(i, answer()->status == cases[i].status);
-        assert_row(i, answer()->retry_after == (cases[i].status == 503 ? 1 : -1));
+        assert_row(i, answer()->retry_after == (cases[i].status == 202 ? 0 : -1));
         assert_row(i, answer()->origin == ORIGIN_MISS);
         assert_row(i, answer()->stored == (cases[i].status == 200));
         assert_row(i, answer()->head_only == (i % 2 == 0));

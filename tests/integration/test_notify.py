@@ -1,0 +1,100 @@
+"""What the daemon tells a service manager: readiness, its end, and that it lives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import List
+
+import pytest
+
+from harness.config import api_config
+from harness.fcgi import Connection, request
+from harness.servers import Workerless
+from harness.wait import wait_until
+
+
+class Manager:
+    """The socket that systemd gives to a service of Type=notify."""
+
+    def __init__(self, name: str) -> None:
+        self.messages: List[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + name[1:] if name.startswith("@") else name)
+        self._socket.setblocking(False)
+        self.environment = {"NOTIFY_SOCKET": name}
+
+    def __enter__(self) -> "Manager":
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self._socket.close()
+
+    def read(self) -> List[str]:
+        """All messages so far."""
+        while True:
+            try:
+                self.messages.append(self._socket.recv(4096).decode())
+            except BlockingIOError:
+                return self.messages
+
+    def wait(self, message: str) -> None:
+        wait_until(lambda: message in self.read(), f"{message!r} in {self.messages}")
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(tmp, run, request):  # pylint: disable=redefined-outer-name
+    return run(Manager(f"{'@' if request.param == 'abstract' else ''}{tmp}/notify"))
+
+
+def test_its_life(tmp, run, api, manager):
+    server = Workerless(tmp, api_config(api))
+    server.environment.update(manager.environment)
+    run(server)
+    manager.wait("READY=1\nSTATUS=serving, fragments: 1, sources: 1")
+    api.hold("a")
+    with Connection(server.address) as connection:
+        connection.send_raw(request("/fragment/a"))
+        api.wait_calls("a", 1)
+        assert len(manager.read()) == 1  # there is no watchdog
+        server.signal(signal.SIGQUIT)
+        manager.wait("STOPPING=1\nSTATUS=finishing 1 requests and 1 fragments")
+        server.signal(signal.SIGTERM)
+        manager.wait("STOPPING=1\nSTATUS=sending 1 waiting requests to other processes, "
+                     "finishing 1 fragments")
+        api.release("a")
+        assert server.wait() == 0
+    assert len(manager.read()) == 3
+
+
+def test_watchdog(tmp, run, api, manager):
+    """Also while it drains. One that hangs tells nothing."""
+    server = Workerless(tmp, api_config(api))
+    server.environment.update(manager.environment, WATCHDOG_USEC="20000")
+    run(server)
+
+    def lives() -> None:
+        count = len(manager.read())
+        wait_until(lambda: manager.read()[count:].count("WATCHDOG=1") >= 3, "messages")
+
+    lives()
+    api.hold("a")
+    with Connection(server.address) as connection:
+        connection.send_raw(request("/fragment/a"))
+        api.wait_calls("a", 1)
+        server.signal(signal.SIGQUIT)
+        lives()
+        api.release("a")
+        assert connection.response().status == 200
+        assert server.wait() == 0
+
+
+def test_ready_only_when_it_listens(tmp, api, manager):
+    """One that fails to start never is."""
+    server = Workerless(tmp, api_config(api))
+    os.mkdir(server.socket_path)
+    server.environment.update(manager.environment)
+    server.spawn()
+    assert server.wait() == 1
+    assert manager.read() == []
