@@ -1,7 +1,6 @@
 /* The options of each section, and functions over all options: find, print, suggest a spelling. */
 #include "conf/options.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,14 +24,6 @@ static const char *check_namespace(const char *text)
         if ((unsigned char)*text <= ' ' || *text == 0x7f || strchr("*?[]{}\\", *text))
             return "a namespace must not have spaces, control characters, braces or any of *?[]\\";
     return NULL;
-}
-
-static const char *check_address(const char *text)
-{
-    unsigned char bytes[sizeof(struct in6_addr)];
-    if (inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1)
-        return NULL;
-    return "write an address, such as 127.0.0.1 or ::1";
 }
 
 static const char *check_log(const char *text)
@@ -115,10 +106,12 @@ static const struct option top_options[] = {
      .preset = "no", .words = "no yes",
      .help = "Whether a front server that has shut down the sending side of a TCP connection still "
              "reads its responses."},
-    {"purge", OPTION_LIST, AT(struct conf, purge.addresses), .check = check_address,
-     .help = "Client addresses that may send PURGE; if empty, nobody may."},
-    {"status", OPTION_LIST, AT(struct conf, status.addresses), .check = check_address,
-     .help = "Client addresses that may read /workerless/counters; if empty, nobody may."},
+    {"purge", OPTION_LIST, AT(struct conf, purge.addresses), .check = client_list_check,
+     .help = "Addresses and networks (10.0.0.0/8) of clients that may send PURGE; if empty, nobody "
+             "may."},
+    {"status", OPTION_LIST, AT(struct conf, status.addresses), .check = client_list_check,
+     .help = "Addresses and networks of clients that may read /workerless/counters; if empty, "
+             "nobody may."},
 };
 
 static const struct option cache_options[] = {

@@ -1,4 +1,5 @@
-/* The clients that may do what others may not, as the config lists them. Pure. */
+/* The clients that may do what others may not, as the config lists them: addresses and networks.
+ * Pure. */
 #ifndef WORKERLESS_WEB_CLIENT_LIST_H
 #define WORKERLESS_WEB_CLIENT_LIST_H
 
@@ -12,13 +13,12 @@ struct client_list { /* all zero: nobody */
     size_t count;
 };
 
-/* Whether the list has the address, which is compared as text: the REMOTE_ADDR of a request. */
-static inline bool client_list_has(const struct client_list *list, struct slice remote_addr)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (slice_equal(remote_addr, slice_of(list->addresses[i])))
-            return true;
-    return false;
-}
+/* Checks one text of a list: an address, or a network as RFC 4632 3.1 and RFC 4291 2.3 write it.
+ * Returns NULL; or how to write it, static. */
+const char *client_list_check(const char *text);
+
+/* Whether the list has the address, the REMOTE_ADDR of a request. An IPv4 client of an IPv6 socket
+ * (::ffff:192.0.2.1) is the same as the IPv4 address. */
+bool client_list_has(const struct client_list *list, struct slice remote_addr);
 
 #endif

@@ -69,11 +69,20 @@ static void test_bad_values(void **state)
          "3: redis_timeout = \"2m\": must be from 1ms to 60s"},
         {SIMULATED FRAGMENT "cache { lease = 99ms }\n",
          "3: lease = \"99ms\": must be from 100ms to 1h"},
-        {SIMULATED FRAGMENT "purge = {\n127.0.0.1,\nlocalhost,\n'127.0.0.0/8' }\n",
-         "5: purge = \"localhost\": write an address, such as 127.0.0.1 or ::1\n"
-         "6: purge = \"127.0.0.0/8\": write an address, such as 127.0.0.1 or ::1"},
+        {SIMULATED FRAGMENT "purge = {\n127.0.0.1,\nlocalhost,\n'127.0.0.0/33' }\n",
+         "5: purge = \"localhost\": write an address, such as 127.0.0.1 or ::1, or a network, such "
+         "as 10.0.0.0/8\n"
+         "6: purge = \"127.0.0.0/33\": after the / of an IPv4 network, write a number from 0 to "
+         "32"},
         {SIMULATED FRAGMENT "status = {\"*\"}\n",
-         "3: status = \"*\": write an address, such as 127.0.0.1 or ::1"},
+         "3: status = \"*\": write an address, such as 127.0.0.1 or ::1, or a network, such as "
+         "10.0.0.0/8"},
+        {SIMULATED FRAGMENT "status = {\"2001:db8::/129\", \"10.0.0.1/8\"}\n",
+         "3: status = \"2001:db8::/129\": after the / of an IPv6 network, write a number from 0 to "
+         "128\n"
+         "3: status = \"10.0.0.1/8\": before the /, write the first address of the network, such "
+         "as "
+         "10.0.0.0/8"},
         {SIMULATED "fragment a {\n source = s\n stale = 5\n stale_error = 366d\n jitter = -1s\n"
                    " negative = 25h\n early = maybe\n}\n",
          "4: stale = \"5\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
