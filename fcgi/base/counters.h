@@ -7,70 +7,93 @@
 #ifndef WORKERLESS_BASE_COUNTERS_H
 #define WORKERLESS_BASE_COUNTERS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-/* constant, name, type, help */
+/* constant, name, type, family, label, help. In /workerless/metrics a counter belongs to the family
+ * of that name, with the label; NULL: the counts by route or by source, there, include it. Counters
+ * of one family stand together. */
 /* clang-format off */
 #define COUNTER_TABLE(X) \
-    X(ANSWERS_2XX, "answers_2xx", COUNTER, \
+    X(ANSWERS_2XX, "answers_2xx", COUNTER, "answers", "class=\"2xx\"", \
       "Requests answered with a status of 200 to 299.") \
-    X(ANSWERS_3XX, "answers_3xx", COUNTER, \
+    X(ANSWERS_3XX, "answers_3xx", COUNTER, "answers", "class=\"3xx\"", \
       "Requests answered with a status of 300 to 399.") \
-    X(ANSWERS_4XX, "answers_4xx", COUNTER, \
+    X(ANSWERS_4XX, "answers_4xx", COUNTER, "answers", "class=\"4xx\"", \
       "Requests answered with a status of 400 to 499.") \
-    X(ANSWERS_5XX, "answers_5xx", COUNTER, \
+    X(ANSWERS_5XX, "answers_5xx", COUNTER, "answers", "class=\"5xx\"", \
       "Requests answered with a status of 500 to 599.") \
-    X(HITS_MEMORY, "hits_memory", COUNTER, \
+    X(HITS_MEMORY, "hits_memory", COUNTER, "hits", "cache=\"memory\"", \
       "Fragments that were requested and found in the memory cache.") \
-    X(HITS_REDIS, "hits_redis", COUNTER, \
+    X(HITS_REDIS, "hits_redis", COUNTER, "hits", "cache=\"redis\"", \
       "Fragments that were requested and found in Redis.") \
-    X(PARKED, "parked", GAUGE, \
+    X(PARKED, "parked", GAUGE, "parked", "", \
       "Requests, fragments of streams and purges that wait at the moment.") \
-    X(LOOKUPS, "lookups", COUNTER, \
+    X(STREAMS, "streams", GAUGE, "streams", "", \
+      "Streams of fragments that are open at the moment.") \
+    X(CONNECTIONS, "connections", GAUGE, "connections", "", \
+      "Connections of front servers at the moment.") \
+    X(LOOKUPS, "lookups", COUNTER, "lookups", "", \
       "Lookups of fragments in Redis.") \
-    X(CLAIMS, "claims", COUNTER, \
+    X(CLAIMS, "claims", COUNTER, "claims", "", \
       "Attempts to take the lease of a fragment in Redis.") \
-    X(STORES, "stores", COUNTER, \
+    X(STORES, "stores", COUNTER, "stores", "", \
       "Results that Redis has stored.") \
-    X(PURGES, "purges", COUNTER, \
+    X(INVALIDATIONS, "invalidations", COUNTER, "invalidations", "", \
+      "Changes of keys that Redis has reported, those included that concern all keys.") \
+    X(EVICTED_PROBATION, "evicted_probation", COUNTER, "evictions", "segment=\"probation\"", \
+      "Entries that left the memory cache for lack of room, requested only once.") \
+    X(EVICTED_PROTECTED, "evicted_protected", COUNTER, "evictions", "segment=\"protected\"", \
+      "Entries that left the memory cache for lack of room, requested more than once.") \
+    X(REDIS_CONNECTED, "redis_connected", COUNTER, "redis_connected", "", \
+      "Connections to Redis servers that became usable, for the first time or again.") \
+    X(REDIS_LOST, "redis_lost", COUNTER, "redis_lost", "", \
+      "Usable connections to Redis servers that were lost.") \
+    X(PURGES, "purges", COUNTER, "purges", "", \
       "Purges that were started, of one fragment or of a prefix.") \
-    X(SCRIPTS, "scripts", COUNTER, \
+    X(SCRIPTS, "scripts", COUNTER, "scripts", "", \
       "Scripts that were sent to Redis, repetitions included.") \
-    X(CALLS_STARTED, "calls_started", COUNTER, \
+    X(CALLS_STARTED, "calls_started", COUNTER, NULL, NULL, \
       "Calls to sources, those included that were refused.") \
-    X(CALLS_FAILED, "calls_failed", COUNTER, \
+    X(CALLS_FAILED, "calls_failed", COUNTER, NULL, NULL, \
       "Calls to sources that failed, other than by a timeout.") \
-    X(CALLS_RETRIED, "calls_retried", COUNTER, \
+    X(CALLS_RETRIED, "calls_retried", COUNTER, "calls_retried", "", \
       "Calls to sources that were made again because of retries.") \
-    X(CALLS_TIMED_OUT, "calls_timed_out", COUNTER, \
+    X(CALLS_TIMED_OUT, "calls_timed_out", COUNTER, NULL, NULL, \
       "Calls to sources that did not complete in time.") \
-    X(CALLS_NOT_MODIFIED, "calls_not_modified", COUNTER, \
+    X(CALLS_NOT_MODIFIED, "calls_not_modified", COUNTER, NULL, NULL, \
       "Calls to sources whose answer was that the result has not changed (304).") \
-    X(CALLS_SOLO, "calls_solo", COUNTER, \
+    X(CALLS_SOLO, "calls_solo", COUNTER, "calls_solo", "", \
       "Calls to sources for a single request, since their results are not to be shared.") \
-    X(UNCACHEABLE, "uncacheable", COUNTER, \
+    X(UNCACHEABLE, "uncacheable", COUNTER, "uncacheable", "", \
       "Results that their sources forbid to share.") \
-    X(CALLS_REFUSED, "calls_refused", COUNTER, \
+    X(CALLS_REFUSED, "calls_refused", COUNTER, NULL, NULL, \
       "Calls that were not made: too many were queued, or the source was left alone after " \
       "failures.") \
-    X(WAKEUPS, "wakeups", COUNTER, \
+    X(WAKEUPS, "wakeups", COUNTER, "wakeups", "", \
       "Fragments in progress that were looked up again because their value or lease changed.") \
-    X(REFUSED_MAX_PARKED, "refused_max_parked", COUNTER, \
+    X(REFUSED_MAX_PARKED, "refused_max_parked", COUNTER, "refused", \
+      "limit=\"max_parked\"", \
       "Requests and fragments of streams rejected because of max_parked.") \
-    X(REFUSED_MAX_FLIGHTS, "refused_max_flights", COUNTER, \
+    X(REFUSED_MAX_FLIGHTS, "refused_max_flights", COUNTER, "refused", \
+      "limit=\"max_flights\"", \
       "Requests and fragments of streams rejected because of max_flights.") \
-    X(REFUSED_MAX_CONNECTION_REQUESTS, "refused_max_connection_requests", COUNTER, \
+    X(REFUSED_MAX_CONNECTION_REQUESTS, "refused_max_connection_requests", COUNTER, "refused", \
+      "limit=\"max_connection_requests\"", \
       "Requests rejected because of max_connection_requests.") \
-    X(REFUSED_MAX_UNFINISHED, "refused_max_unfinished", COUNTER, \
+    X(REFUSED_MAX_UNFINISHED, "refused_max_unfinished", COUNTER, "refused", \
+      "limit=\"max_unfinished\"", \
       "Requests rejected because of max_unfinished.") \
-    X(REFUSED_MAX_UNSENT, "refused_max_unsent", COUNTER, \
+    X(REFUSED_MAX_UNSENT, "refused_max_unsent", COUNTER, "refused", \
+      "limit=\"max_unsent\"", \
       "Fragments and streams rejected because of max_unsent.") \
-    X(REFUSED_MAX_PENDING, "refused_max_pending", COUNTER, \
+    X(REFUSED_MAX_PENDING, "refused_max_pending", COUNTER, "refused", \
+      "limit=\"max_pending\"", \
       "Commands not sent to Redis because of max_pending.")
 /* clang-format on */
 
 enum counter {
-#define CONSTANT(constant, name, type, help) COUNTER_##constant,
+#define CONSTANT(constant, name, type, family, label, help) COUNTER_##constant,
     COUNTER_TABLE(CONSTANT)
 #undef CONSTANT
         COUNTERS
@@ -83,6 +106,7 @@ enum counter_type {
 
 struct counter_row {
     const char *name, *help;
+    const char *family, *label;
     enum counter_type type;
 };
 

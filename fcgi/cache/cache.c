@@ -98,6 +98,7 @@ static void forget_all(struct cache *cache)
 static void on_changed(void *context, struct slice key, bool lease_only)
 {
     struct cache *cache = context;
+    counter_add(COUNTER_INVALIDATIONS, 1);
     if (!key.data) {
         forget_all(cache);
         return;
@@ -551,6 +552,13 @@ bool cache_is_shared(const struct cache *cache)
 const char *cache_trouble(const struct cache *cache)
 {
     return cache->store ? store_trouble(cache->store) : NULL;
+}
+
+struct cache_memory cache_memory(const struct cache *cache)
+{
+    return (struct cache_memory){.entries = memory_count(cache->memory),
+                                 .bytes = memory_used(cache->memory),
+                                 .limit_bytes = cache->settings->memory_bytes};
 }
 
 bool cache_busy(const struct cache *cache)

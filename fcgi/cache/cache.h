@@ -94,6 +94,12 @@ const char *cache_trouble(const struct cache *cache);
 /* Whether Redis has pending commands: a result that was just stored may not be there yet. */
 bool cache_busy(const struct cache *cache);
 
+/* The memory cache at the moment. */
+struct cache_memory {
+    size_t entries, bytes, limit_bytes;
+};
+struct cache_memory cache_memory(const struct cache *cache);
+
 /* Returns the entry if memory has it, stale or not, else NULL. It is borrowed, and valid until the
  * next call into the cache; entry_ref keeps it. */
 struct entry *cache_peek(struct cache *cache, struct slice key);

@@ -3,6 +3,7 @@
 
 #include <utlist.h>
 
+#include "base/counters.h"
 #include "base/table.h"
 #include "cache/entry.h"
 
@@ -116,6 +117,7 @@ static void make_room(struct memory *memory, size_t needed)
 {
     while (memory_used(memory) > memory->limit - needed) {
         struct item *oldest = memory->segments[PROBATION].items;
+        counter_add(oldest ? COUNTER_EVICTED_PROBATION : COUNTER_EVICTED_PROTECTED, 1);
         drop(memory, oldest ? oldest : memory->segments[PROTECTED].items);
     }
 }
@@ -187,6 +189,11 @@ void memory_clear(struct memory *memory)
     for (int i = 0; i < SEGMENTS; i++)
         while (memory->segments[i].items)
             drop(memory, memory->segments[i].items);
+}
+
+size_t memory_count(const struct memory *memory)
+{
+    return HASH_COUNT(memory->table);
 }
 
 size_t memory_used(const struct memory *memory)

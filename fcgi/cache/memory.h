@@ -39,6 +39,9 @@ void memory_purge_prefix(struct memory *memory, struct slice prefix, bool soft, 
 
 void memory_clear(struct memory *memory);
 
+/* Number of entries. */
+size_t memory_count(const struct memory *memory);
+
 /* Bytes in use, never more than the limit. */
 size_t memory_used(const struct memory *memory);
 

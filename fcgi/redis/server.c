@@ -22,6 +22,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "redis/access.h"
 #include "redis/address.h"
@@ -200,6 +201,7 @@ static void server_down(struct redis_server *server, const char *reason, enum re
         server->retry_after = RETRY_LONGEST_S;
     if (!was_ready)
         return;
+    counter_add(COUNTER_REDIS_LOST, 1);
     if (server->common.lost)
         server->common.lost(server->common.context);
     server->common.events->lost(server->common.events->context);
@@ -286,6 +288,7 @@ static void on_greeted(void *caller, redisReply *reply)
         return;
     }
     server_set_state(server, SERVER_READY);
+    counter_add(COUNTER_REDIS_CONNECTED, 1);
     server->retry_after = RETRY_FIRST_S;
     log_state(&server->states, LOG_LEVEL_INFO, "redis", "%s: %s",
               server->lost && !server->quiet ? "back in use" : "connected", server->name);

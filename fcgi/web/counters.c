@@ -11,7 +11,7 @@
 
 #define LINE_MAX 64 /* bytes: the name, a space, 20 digits, the end of the line */
 
-#define FITS(constant, name, type, help)                                                           \
+#define FITS(constant, name, type, family, label, help)                                            \
     _Static_assert(sizeof(name) + 22 <= LINE_MAX, "a counter's name is too long for its line");
 COUNTER_TABLE(FITS)
 

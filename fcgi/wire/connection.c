@@ -22,6 +22,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/container.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "base/table.h"
 #include "base/timeout.h"
@@ -403,6 +404,7 @@ static void connection_free(struct connection *connection)
         DL_DELETE(all->dirty, connection);
     HASH_DEL(all->table, connection);
     all->count--;
+    counter_sub(COUNTER_CONNECTIONS, 1);
     free(connection);
 }
 
@@ -539,6 +541,7 @@ bool connections_accept(void *context, int fd, bool local)
     ev_io_init(&connection->io, on_io, fd, EV_READ);
     connection->io.data = connection;
     connection_mark(connection);
+    counter_add(COUNTER_CONNECTIONS, 1);
     if (++all->count >= all->limits->max_connections && all->accepting)
         all->accepting(all->accepting_context, false);
     return true;

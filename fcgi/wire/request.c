@@ -114,6 +114,7 @@ static void release(struct request *request)
     case REQUEST_STREAMING:
     case REQUEST_PAUSED:
         feed_free(request->stream.feed);
+        counter_sub(COUNTER_STREAMS, 1);
         break;
     case REQUEST_ASKING:
     case REQUEST_GONE:
@@ -299,6 +300,7 @@ static void start_service(struct request *request, const struct web_request *web
         feed = request->answer.feed;
         memset(&request->stream, 0, sizeof request->stream);
         request->stream.feed = feed;
+        counter_add(COUNTER_STREAMS, 1);
         feed_on_ready(feed, on_stream_ready, request);
         request_set_state(request, REQUEST_STREAMING); /* its head has to be sent */
         break;

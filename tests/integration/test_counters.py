@@ -30,12 +30,12 @@ def fleet(shared):
 
 
 def growth(server: Workerless, before: dict, *, but: str = "") -> dict:
-    """The counters that have changed since then, and by how much, without those in `but` and what
-    reading them adds."""
+    """The counters that have changed since then, and by how much, without those in `but`, what
+    reading them adds, and what depends on how soon Redis reports changes, or connections end."""
     after = server.counters()
     changes = {name: after[name] - before[name] for name in after if after[name] != before[name]}
     changes["answers_2xx"] -= 1  # the reading before
-    return {name: count for name, count in changes.items() if count and name not in but.split()}
+    return {name: count for name, count in changes.items() if count and name not in but.split() + ["connections", "invalidations"]}
 
 
 # Who may read them.
@@ -162,6 +162,48 @@ def test_a_wakeup(fleet, name):
     assert fleet.response(1, 1).status == 200
     changes = growth(other, before)
     assert changes["wakeups"] >= 1 and changes["hits_redis"] == 1
+
+
+def test_gauges(daemon, api):
+    """Connections and streams go up and down again."""
+    server = daemon()
+    api.hold("a")
+    with Connection(server.address) as connection:
+        connection.send_raw(fcgi.request("/fragments", 1, query="name=a")
+                            + fcgi.request("/fragments", 2, query="name=a"))
+        server.wait_counter("streams", 2)
+        assert server.counter("connections") == 2  # with the one that asks
+        connection.send_raw(fcgi.abort(2))
+        wait_until(lambda: server.counter("streams") == 1, "one stream to end")
+        api.release("a")
+        assert connection.response(1).status == 200
+        wait_until(lambda: server.counter("streams") == 0, "the other to end")
+    wait_until(lambda: server.counter("connections") == 1, "the connection to end")
+
+
+def test_evictions(daemon):
+    """An entry for which there is no room is evicted."""
+    server = daemon("""
+        cache { memory = "8KiB" }
+        source "s" { type = "simulated" delay = "0" }
+        fragment "*" { source = "s" ttl = "60s" }
+        """)
+    for number in range(40):
+        ask(server.address, f"/fragment/a{number}")
+    counters = server.counters()
+    assert counters["evicted_probation"] > 0 and counters["evicted_protected"] == 0
+
+
+def test_redis(daemon, redis, name):
+    """A change by somebody else is reported, and so is the end of a connection."""
+    server = daemon(redis=redis.url)
+    server.wait_log("redis: connected")
+    before = server.counters()
+    assert before["redis_connected"] == 1 and before["redis_lost"] == 0
+    redis.command("SET", f"worker:{name}", "x", "EX", "60")
+    server.wait_counter("invalidations", before["invalidations"] + 1)
+    redis.stop()
+    server.wait_counter("redis_lost", 1)
 
 
 # What a limit rejects.
