@@ -20,6 +20,7 @@
 #include "conf/units.h"
 #include "conf/vary.h"
 #include "redis/check.h"
+#include "park/tally.h"
 #include "source/source.h"
 
 /* nginx times out after 60s by default, and the response takes a moment, too. */
@@ -539,6 +540,7 @@ static void build_fragment(struct builder *builder, struct place *place)
     else if (check_slash(builder, place))
         problems_add(builder->problems, place->section->line, "%s: %s", call(place, called), wrong);
     route->recipe.number = (unsigned)(route - builder->conf->routes);
+    route->recipe.tally = route_tally_of(route->pattern);
     find_source(builder, place, &route->recipe);
     build_freshness(builder, place);
     read_fallback(builder, place, &route->fallback);

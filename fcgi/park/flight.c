@@ -46,7 +46,7 @@ static const unsigned ways[] = {
     [FLIGHT_SETTLED] = 0,
 };
 
-static const char *const state_names[] = {
+const char *const flight_state_names[FLIGHT_STATES] = {
     [FLIGHT_NEW] = "new",
     [FLIGHT_LOOKING] = "looking",
     [FLIGHT_CLAIMING] = "claiming",
@@ -64,7 +64,7 @@ static void flight_set_state(struct flight *flight, enum flight_state state)
     struct flight_shared *shared = flight->shared;
     check(ways[flight->state] & 1u << state);
     log_debug("flight", "fragment \"%.*s\": %s -> %s", SLICE_ARGS(flight->fragment.name),
-              state_names[flight->state], state_names[state]);
+              flight_state_names[flight->state], flight_state_names[state]);
     if (flight->state == FLIGHT_WAITING)
         ev_timer_stop(shared->loop, &flight->look_again);
     if (state == FLIGHT_LANDED) {
@@ -73,6 +73,8 @@ static void flight_set_state(struct flight *flight, enum flight_state state)
             DL_DELETE(shared->apart, flight);
         DL_APPEND(shared->landed, flight);
     }
+    shared->by_state[flight->state]--;
+    shared->by_state[state]++;
     flight->state = state;
 }
 
@@ -390,7 +392,8 @@ bool flight_serves_stale(const struct flight *flight, struct settlement *settlem
     *settlement = (struct settlement){.kind = outcome_of_entry(old),
                                       .entry = old,
                                       .detail = flight->from,
-                                      .hit = true};
+                                      .hit = true,
+                                      .stale_hit = outcome_is_stale(old)};
     return true;
 }
 
@@ -422,6 +425,7 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
     bool waits = usability == USABLE_REFRESH && waits_for_refresh(flight, entry);
     if (usability_serves(usability) && !waits) {
         flight->settlement.hit = true;
+        flight->settlement.stale_hit = outcome_is_stale(entry);
         flight->settlement.detail = from;
         flight->refresh_next = usability == USABLE_REFRESH;
         flight_land(flight, outcome_of_entry(entry), entry_ref(entry));
@@ -691,6 +695,8 @@ static struct flight *flight_alloc(struct flight_shared *shared, const struct fr
     flight->fragment = fragment_copy(&kept, flight->text);
     ev_timer_init(&flight->look_again, on_look_again, 0., 0.);
     flight->look_again.data = flight;
+    flight->born = clock_monotonic_coarse();
+    shared->by_state[FLIGHT_NEW]++;
     return flight;
 }
 
@@ -701,6 +707,7 @@ struct flight *flight_new(struct flight_shared *shared, const struct fragment *f
         return NULL;
     HASH_ADD_KEYPTR(hh, shared->table, flight->fragment.key.data, flight->fragment.key.len, flight);
     if (!flight->hh.tbl) {
+        shared->by_state[FLIGHT_NEW]--;
         free(flight);
         return NULL;
     }
@@ -735,6 +742,7 @@ static void flight_free(struct flight *flight)
     entry_unref(flight->settlement.entry);
     entry_let_go(flight->known);
     entry_let_go(flight->offered);
+    flight->shared->by_state[flight->state]--;
     free(flight);
 }
 

@@ -107,7 +107,10 @@ enum flight_state {
     FLIGHT_FAILING, /* our source failed; the cache is asked whether the old entry still exists */
     FLIGHT_LANDED,  /* the settlement is known, but no waiter is told yet */
     FLIGHT_SETTLED, /* all waiters are told; it only has to be freed */
+    FLIGHT_STATES
 };
+
+extern const char *const flight_state_names[FLIGHT_STATES];
 
 /* What all flights share. */
 struct flight_shared {
@@ -123,6 +126,7 @@ struct flight_shared {
     struct flight *landed; /* to be settled by the runner */
     struct flight *apart;  /* not in the table: solo or detached; NEW to FAILING */
     bool draining;         /* the process ends soon: no source is called any more */
+    size_t by_state[FLIGHT_STATES];
 };
 
 /* Number of changes that a flight was told of. */
@@ -154,6 +158,7 @@ struct flight {
     struct lease *lease;           /* owned, since GENERATING; NULL: generated without a lease */
     struct source_call *call;      /* while GENERATING */
     double started;                /* start of GENERATING, by clock_monotonic() */
+    double born;                   /* by clock_monotonic_coarse() */
     ev_timer look_again;           /* while WAITING */
     struct timeout stale_wait;     /* active while requests wait for the refresh of `known` */
     enum settlement_detail from;   /* where `known` was found */

@@ -10,6 +10,7 @@
 #include <utlist.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
 #include "base/table.h"
@@ -23,6 +24,9 @@
 
 /* A request that does not want to wait still waits this long for the answer of Redis. */
 #define NO_HOLD_S 0.1
+
+/* Listing the flights visits at most this many waiters to count them, since it blocks the loop. */
+#define LISTED_WAITERS_MAX 100000
 
 struct flights {
     struct flight_limits limits;
@@ -314,8 +318,10 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
                                       .detail = FROM_MEMORY,
                                       .hit = true};
     counter_add(COUNTER_HITS_MEMORY, 1);
-    if (usability == USABLE_REFRESH)
+    if (usability == USABLE_REFRESH) {
+        settlement->stale_hit = outcome_is_stale(entry);
         flights_refresh(flights, fragment, entry);
+    }
     return true;
 }
 
@@ -443,6 +449,65 @@ size_t flights_under_way(const struct flights *flights)
 size_t flights_parked(const struct flights *flights)
 {
     return flights->parking.parked;
+}
+
+struct flights_view flights_look(const struct flights *flights)
+{
+    const struct flight_shared *shared = &flights->shared;
+    return (struct flights_view){.limits = &flights->limits,
+                                 .cache = shared->cache,
+                                 .sources = shared->sources,
+                                 .source_count = flights->source_count,
+                                 .state_names = flight_state_names,
+                                 .by_state = shared->by_state,
+                                 .state_count = FLIGHT_STATES};
+}
+
+/* What has been listed, and how much more may be. */
+struct listing {
+    const struct flights *flights;
+    size_t rows, waiters; /* how many more may be visited */
+    double now;
+    flight_row_fn *row;
+    void *context;
+};
+
+/* Returns false if no more may be listed. */
+static bool list_flight(struct listing *listing, const struct flight *flight)
+{
+    const struct recipe *recipe = flight->fragment.recipe;
+    const struct source *source = listing->flights->shared.sources[recipe->source];
+    struct flight_row row = {.key = flight->fragment.key,
+                             .state = flight_state_names[flight->state],
+                             .source = source->settings->name ? source->settings->name : "",
+                             .age_s = listing->now - flight->born,
+                             .solo = flight->solo};
+    if (listing->rows == 0)
+        return false;
+    listing->rows--;
+    const struct waiter *waiter = flight->waiters;
+    for (; waiter && listing->waiters > 0; waiter = waiter->next, listing->waiters--)
+        row.waiters++;
+    row.waiters_known = !waiter;
+    return listing->row(listing->context, &row);
+}
+
+bool flights_list(const struct flights *flights, size_t most, flight_row_fn *row, void *context)
+{
+    struct listing listing = {.flights = flights,
+                              .rows = most,
+                              .waiters = LISTED_WAITERS_MAX,
+                              .now = clock_monotonic_coarse(),
+                              .row = row,
+                              .context = context};
+    const struct flight *flight;
+    for (flight = flights->shared.table; flight; flight = flight->hh.next)
+        if (flight->state < FLIGHT_LANDED && !list_flight(&listing, flight))
+            return false;
+    for (flight = flights->shared.apart; flight; flight = flight->next)
+        if (!list_flight(&listing, flight))
+            return false;
+    return true;
 }
 
 void flights_leave_to_others(struct flights *flights)

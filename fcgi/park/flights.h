@@ -84,6 +84,38 @@ const char *flights_trouble(const struct flights *flights);
 size_t flights_under_way(const struct flights *flights);
 size_t flights_parked(const struct flights *flights);
 
+/* Everything that an operator may want to see of the flights. */
+struct flights_view {
+    const struct flight_limits *limits;
+    const struct cache *cache;
+    struct source *const *sources;
+    size_t source_count;
+    const char *const *state_names;
+    const size_t *by_state; /* number of flights in each */
+    size_t state_count;
+};
+
+/* Everything is borrowed, and valid until the loop runs again. */
+struct flights_view flights_look(const struct flights *flights);
+
+/* One flight in progress. Everything is borrowed for the call. */
+struct flight_row {
+    struct slice key;
+    const char *state;
+    const char *source; /* its name */
+    double age_s;
+    size_t waiters;
+    bool waiters_known; /* false: so many are parked that they are not counted for this row */
+    bool solo;
+};
+
+/* Called for each row; returns false if it wants no more. */
+typedef bool flight_row_fn(void *context, const struct flight_row *row);
+
+/* Lists at most that many flights that have not landed, in no particular order. Returns false if
+ * there are more. */
+bool flights_list(const struct flights *flights, size_t most, flight_row_fn *row, void *context);
+
 /* Lands flights without waiters whose fragment another process generates. */
 void flights_leave_to_others(struct flights *flights);
 

@@ -8,6 +8,8 @@
 #include "park/freshness.h"
 #include "source/rules.h"
 
+struct route_tally;
+
 /* Belongs to the config. */
 struct recipe {
     unsigned source;    /* index into the sources given to flights_new */
@@ -20,6 +22,7 @@ struct recipe {
     size_t max_negative; /* failures that one process caches in Redis at a time; at least 1 */
     struct freshness freshness;
     struct source_rules rules;
+    struct route_tally *tally; /* counts of its requests; belongs to the process; NULL: none */
 };
 
 #endif

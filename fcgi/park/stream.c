@@ -9,6 +9,7 @@
 #include "base/container.h"
 #include "cache/entry.h"
 #include "park/flights.h"
+#include "park/tally.h"
 
 #define NONE UINT16_MAX
 
@@ -75,14 +76,18 @@ void stream_on_ready(struct stream *stream, stream_ready_fn *ready, void *contex
     stream->context = context;
 }
 
-static void part_ready(struct stream *stream, struct part *part, enum settlement_kind kind,
-                       struct entry *entry)
+static void part_ready(struct stream *stream, struct part *part,
+                       const struct settlement *settlement)
 {
+    enum settlement_kind kind = settlement->kind;
+    struct entry *entry = settlement->entry;
     bool refused = entry && !entry_can_hold(entry);
     if (refused)
         budget_log_refusal(BUDGET_UNSENT);
     part->waiting = false;
     part->ready.kind = refused ? SETTLED_REFUSED : kind;
+    if (part->recipe)
+        route_tally_add(part->recipe->tally, route_outcome_of(settlement, part->ready.kind));
     part->ready.entry = entry && !refused ? entry_hold(entry) : NULL;
     part->next = NONE;
     if (stream->last == NONE)
@@ -98,7 +103,7 @@ static void on_settled(struct waiter *waiter, const struct settlement *settlemen
     struct part *part = container_of(waiter, struct part, waiter);
     struct stream *stream = container_of(part - part->index, struct stream, parts[0]);
     stream->waiting--;
-    part_ready(stream, part, settlement->kind, settlement->entry);
+    part_ready(stream, part, settlement);
     if (stream->ready)
         stream->ready(stream->context);
 }
@@ -127,14 +132,14 @@ void stream_add(struct stream *stream, const struct fragment *fragment)
 
     struct settlement settlement = {.kind = SETTLED_NOT_FOUND};
     if (!fragment->recipe || flights_serve(stream->flights, fragment, &settlement)) {
-        part_ready(stream, part, settlement.kind, settlement.entry);
+        part_ready(stream, part, &settlement);
         return;
     }
     part->waiting = flights_join_in(stream->flights, fragment, &part->waiter, on_settled);
     if (part->waiting)
         stream->waiting++;
     else
-        part_ready(stream, part, SETTLED_REFUSED, NULL);
+        part_ready(stream, part, &(struct settlement){.kind = SETTLED_REFUSED});
 }
 
 const struct stream_part *stream_next(struct stream *stream)
@@ -177,10 +182,13 @@ void stream_free(struct stream *stream)
     if (!stream)
         return;
     for (size_t i = 0; i < stream->count; i++) {
-        if (stream->parts[i].waiting)
-            waiter_leave(&stream->parts[i].waiter);
-        else
-            entry_let_go(stream->parts[i].ready.entry);
+        struct part *part = &stream->parts[i];
+        if (part->waiting) {
+            route_tally_add(part->recipe->tally, ROUTE_LEFT);
+            waiter_leave(&part->waiter);
+        } else {
+            entry_let_go(part->ready.entry);
+        }
     }
     entry_let_go(stream->taken.entry);
     budget_sub(BUDGET_UNSENT, stream->size);

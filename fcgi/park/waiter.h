@@ -41,6 +41,7 @@ struct settlement {
     struct entry *entry;    /* borrowed for the call */
     unsigned retry_after_s; /* of SETTLED_BUSY: at least 1 */
     bool hit;               /* the entry, or cached failure, was in memory or in Redis */
+    bool stale_hit;         /* a hit whose fresh time is over */
     bool stale;             /* the refresh failed, and this is the old entry */
     bool replaced;          /* there was an expired entry, and this is the new one */
     bool collapsed;         /* this waiter joined a flight that another one had started */

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
 #include "base/put.h"
@@ -35,9 +36,12 @@ struct command {
     struct timeout deadline;
     redis_reply_fn *answered;
     void *caller;
+    double sent; /* by clock_monotonic() */
     size_t bytes;
     unsigned extensions; /* of the deadline, because bytes moved */
 };
+
+struct histogram redis_durations;
 
 static void on_reply(redisAsyncContext *context, void *answer, void *privdata)
 {
@@ -45,6 +49,8 @@ static void on_reply(redisAsyncContext *context, void *answer, void *privdata)
     struct redis_pipeline *pipeline = command->pipeline;
     redisReply *reply = answer;
     (void)context;
+    if (reply)
+        histogram_add(&redis_durations, clock_monotonic() - command->sent);
     timeout_stop(&command->deadline);
     pipeline->pending_bytes -= command->bytes;
     command->answered(command->caller, reply);
@@ -107,6 +113,7 @@ bool redis_pipeline_send(struct redis_pipeline *pipeline, int argc, const char *
     *command = (struct command){.pipeline = pipeline,
                                 .answered = answered,
                                 .caller = caller,
+                                .sent = clock_monotonic(),
                                 .bytes = bytes};
     if (!send_encoded(command, argc, argv, lens)) {
         free(command);

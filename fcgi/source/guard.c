@@ -22,6 +22,7 @@
 #include "base/timeout.h"
 #include "source/breaker.h"
 #include "source/lanes.h"
+#include "source/tally.h"
 
 #define REASON_ROOM 400
 
@@ -34,7 +35,8 @@ struct guarded_call {
     struct queued_request *request;   /* owned, while QUEUED */
     struct lane_call queued;          /* likewise */
     struct timeout wait;              /* likewise active, if waiting is limited */
-    double since;                     /* when it was queued, by clock_monotonic_coarse() */
+    double since;                     /* when it was queued, by clock_monotonic_coarse(); while
+                                         RUNNING, when it began to run, by clock_monotonic() */
     source_done_fn *done;
     void *caller;
     enum guarded_state state;
@@ -57,6 +59,7 @@ struct source_guard {
     ev_timer runner; /* active if there is something to do in the loop's next turn */
     struct breaker breaker;
     struct log_limit changes, refusals;
+    struct source_tally tally;
 };
 
 static const struct source_limits *limits_of(const struct source_guard *guard)
@@ -177,6 +180,7 @@ static void call_end(struct guarded_call *call, const struct source_result *resu
 {
     if (call->trial)
         tell_breaker(call, result);
+    guard_of(call)->tally.ended[result->status]++;
     call->done(call->caller, result);
     free(call->request);
     free(call);
@@ -215,6 +219,8 @@ static void on_done(void *caller, const struct source_result *result)
     struct guarded_call *call = caller;
     struct source_guard *guard = guard_of(call);
     guard->running--;
+    if (result->status != SOURCE_CANCELLED)
+        histogram_add(&guard->tally.duration, clock_monotonic() - call->since);
     tell_breaker(call, result);
     if (guard->breaker.state == BREAKER_OPEN)
         refuse_queued(guard);
@@ -232,6 +238,7 @@ static bool call_run(struct guarded_call *call, const struct source_request *req
     if (!call->inner)
         return false;
     call->state = GUARDED_RUNNING;
+    call->since = clock_monotonic();
     source->guard->running++;
     return true;
 }
@@ -306,8 +313,10 @@ struct source_call *source_guard_start(struct source_guard *guard,
     call->call.source = guard->source;
     call->done = done;
     call->caller = caller;
-    if (call_begin(call, request))
+    if (call_begin(call, request)) {
+        guard->tally.started++;
         return &call->call;
+    }
     if (call->trial)
         tell_breaker(call, &(struct source_result){.status = SOURCE_CANCELLED});
     free(call);
@@ -318,6 +327,18 @@ bool source_guard_is_busy(const struct source_guard *guard)
 {
     return (guard->lanes.count > 0 || !has_place(guard)) &&
            !breaker_refuses(&guard->breaker, clock_monotonic_coarse());
+}
+
+void source_guard_look(const struct source_guard *guard, struct source_view *view)
+{
+    enum breaker_state state = guard->breaker.state;
+    double now = clock_monotonic_coarse();
+    view->breaker = source_breaker_names[state];
+    view->pause_s =
+        state == BREAKER_OPEN && guard->breaker.until > now ? guard->breaker.until - now : 0;
+    view->running = guard->running;
+    view->queued = guard->lanes.count;
+    view->tally = &guard->tally;
 }
 
 void source_guard_cancel(struct source_call *source_call)
@@ -377,6 +398,7 @@ static void start_queued(struct source_guard *guard)
         timeout_stop(&call->wait);
         call->request->request.waited = clock_monotonic_coarse() - call->since;
         if (call_run(call, &call->request->request)) {
+            histogram_add(&guard->tally.queued, call->request->request.waited);
             free(call->request);
             call->request = NULL;
             continue;

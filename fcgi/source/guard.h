@@ -18,6 +18,7 @@
 #include "source/source.h"
 
 struct source_guard;
+struct source_view;
 
 /* Borrows the source, whose settings have the limits. Returns what the caller owns, or NULL when
  * out of memory. */
@@ -32,5 +33,8 @@ struct source_call *source_guard_start(struct source_guard *guard,
                                        void *caller);
 bool source_guard_is_busy(const struct source_guard *guard);
 void source_guard_cancel(struct source_call *call);
+
+/* Sets all of the view but the names. */
+void source_guard_look(const struct source_guard *guard, struct source_view *view);
 
 #endif

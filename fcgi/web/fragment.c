@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/budget.h"
 #include "cache/entry.h"
+#include "park/tally.h"
 #include "web/endpoint.h"
 #include "web/variant.h"
 
@@ -82,6 +83,7 @@ static void answer_settlement(const struct settlement *settlement, const struct 
         budget_log_refusal(BUDGET_UNSENT);
         kind = SETTLED_REFUSED;
     }
+    route_tally_add(route->recipe.tally, route_outcome_of(settlement, kind));
     bool answered = (no_result >> kind & 1) == 0;
     if (kind == SETTLED_ENTRY)
         answer_entry(settlement->entry, route, settlement->unshared ? SLICE("") : if_none_match,
@@ -133,8 +135,10 @@ static inline enum answer_kind serve(struct service *service, const struct visit
 
     enum join_refusal refusal;
     struct waiter *waiter = flights_join(service->flights, fragment, *who, hold_s, &refusal);
-    if (!waiter)
+    if (!waiter) {
+        route_tally_add(route->recipe.tally, ROUTE_REFUSED);
         return endpoint_refuse(service, visit, refusal, answer);
+    }
     answer->wait = (struct wait){.waiter = waiter,
                                  .route = route,
                                  .granted_wait_s = hold_s,

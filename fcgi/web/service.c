@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "park/tally.h"
 #include "web/counters.h"
 #include "web/digest.h"
 #include "web/endpoint.h"
@@ -157,8 +158,11 @@ void service_finish(struct wait *wait, const struct settlement *settlement,
 
 void service_leave(struct wait *wait)
 {
-    if (wait->waiter)
+    if (wait->waiter) {
+        if (wait->route)
+            route_tally_add(wait->route->recipe.tally, ROUTE_LEFT);
         waiter_leave(wait->waiter);
+    }
     free(wait->if_none_match);
     *wait = (struct wait){0};
 }

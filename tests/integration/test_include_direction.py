@@ -22,7 +22,7 @@ ORDER = [
     ("web", ["service", "counters fragment fragments health purge", "endpoint", "answer", "feed",
              "event", "variant", "query", "request", "route", "response", "method"]),
     ("park", ["stream", "flights", "flight flight_store", "outcome", "purge", "fragment", "recipe",
-              "waiter", "freshness"]),
+              "tally", "waiter", "freshness"]),
     ("cache", ["cache", "purge", "lease", "store", "scripts", "memory", "changes", "names",
                "entry"]),
     ("source", []),

@@ -15,7 +15,7 @@ static void test_refresh(void **state)
     int64_t made_ms = cache.remembered->made_ms;
     for (int i = 0; i < 3; i++) {
         assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
-        assert_true(how.kind == SETTLED_ENTRY && how.hit && !how.stale && !how.stored);
+        assert_true(how.kind == SETTLED_ENTRY && how.stale_hit && !how.stale && !how.stored);
         assert_int_equal(how.detail, FROM_MEMORY);
         assert_int_equal(cache.asked[CLAIM], 1);
         check_counts(1, 0);
@@ -66,7 +66,7 @@ static void test_refresh_found(void **state)
     bench_turn(bench);
     for (uint32_t i = 0; i < 2; i++) {
         check_settled(i, SETTLED_ENTRY, "<p>old</p>");
-        assert_true(bench->notes[i].how.hit && !bench->notes[i].how.stale);
+        assert_true(bench->notes[i].how.stale_hit && !bench->notes[i].how.stale);
     }
     check_counts(1, 0);
     assert_int_equal(cache.questions[0].kind, CLAIM);

@@ -17,7 +17,7 @@ static void assert_stale_hit(uint32_t number, enum settlement_detail detail)
 {
     const struct settlement *how = &bench->notes[number].how;
     check_settled(number, SETTLED_ENTRY, "<p>old</p>");
-    assert_true(how->hit && !how->stale && !how->stored && !how->replaced);
+    assert_true(how->hit && how->stale_hit && !how->stale && !how->stored && !how->replaced);
     assert_int_equal(how->detail, detail);
 }
 
