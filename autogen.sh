@@ -34,6 +34,7 @@ test_packages='
 libcmocka-dev
 python3-pytest
 python3-selenium
+python3-prometheus-client
 chromium|chromium-browser
 chromium-driver|chromium-chromedriver
 haproxy

@@ -23,7 +23,6 @@
 
 #define TEXT_MAX      1000 /* bytes of a message before it is escaped */
 #define SEQUENCE_MAX  4    /* bytes of a character */
-#define ESCAPED_LEN   4    /* bytes of \xNN */
 #define NUMBER_LENGTH 27   /* of 2^64 - 1 with its separators and the zero byte */
 
 static enum log_level most_detailed = LOG_LEVEL_INFO;
@@ -141,7 +140,7 @@ static void escape(char *out, size_t size, struct slice text, size_t most)
         bool safe;
         len = character_len(text, &safe);
         taken += len;
-        if (taken > most || at + len * (safe ? 1 : ESCAPED_LEN) >= size)
+        if (taken > most || at + len * (safe ? 1 : LOG_ESCAPED_LEN) >= size)
             break;
         for (size_t i = 0; i < len; i++) {
             if (safe)
@@ -151,6 +150,11 @@ static void escape(char *out, size_t size, struct slice text, size_t most)
         }
     }
     out[at] = '\0';
+}
+
+void log_escape(char *out, size_t size, struct slice text)
+{
+    escape(out, size, text, text.len);
 }
 
 /* Formats a number with commas between the thousands. */

@@ -3,6 +3,9 @@
 #define WORKERLESS_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+#include "base/slice.h"
 
 struct ev_loop;
 
@@ -41,6 +44,12 @@ void log_message(enum log_level level, const char *room, const char *format, ...
         if (log_enabled(LOG_LEVEL_DEBUG))                                                          \
             log_message(LOG_LEVEL_DEBUG, __VA_ARGS__);                                             \
     } while (0)
+
+#define LOG_ESCAPED_LEN 4 /* bytes of an escaped byte */
+
+/* Writes the text, terminated, as log_message writes it, and cuts it before the first character for
+ * which `size` has no room. */
+void log_escape(char *out, size_t size, struct slice text);
 
 /* --- rate limits --- */
 

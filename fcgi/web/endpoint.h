@@ -29,9 +29,10 @@ struct service {
     const struct route *routes;
     size_t route_count;
     const struct client_list *purge;  /* who may purge */
-    const struct client_list *status; /* who may read the counters */
+    const struct client_list *status; /* who may read reports */
     size_t max_stream;                /* maximum number of fragments in a stream */
     struct flights *flights;
+    double started; /* when the process began, by clock_monotonic() */
     bool draining;
     struct log_limit refusals[JOIN_NO_MEMORY + 1], pathless;
     bool streams_vary; /* a route that allows streams has inputs */

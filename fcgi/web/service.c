@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "park/tally.h"
 #include "web/counters.h"
 #include "web/digest.h"
@@ -19,7 +20,9 @@
 #include "web/fragment.h"
 #include "web/fragments.h"
 #include "web/health.h"
+#include "web/metrics.h"
 #include "web/purge.h"
+#include "web/status.h"
 
 #define EXACTLY(path) SLICE_INIT(path), false
 #define BELOW(path)   SLICE_INIT(path), true
@@ -33,6 +36,8 @@ static const struct endpoint endpoints[] = {
     {EXACTLY("/workerless/health"),   READS, NULL,              health_start,       NULL},
     {EXACTLY("/workerless/ready"),    READS, NULL,              health_start_ready, NULL},
     {EXACTLY("/workerless/counters"), READS, NULL,              counters_start,     NULL},
+    {EXACTLY("/workerless/metrics"),  READS, NULL,              metrics_start,      NULL},
+    {EXACTLY("/workerless/status"),   READS, NULL,              status_start,       NULL},
 };
 /* clang-format on */
 
@@ -52,7 +57,11 @@ struct service *service_new(const struct route *routes, size_t route_count,
         free(service);
         return NULL;
     }
-    *service = (struct service){.routes = routes,
+    static double started; /* another service, after a reload, is not another process */
+    if (started == 0)
+        started = clock_monotonic();
+    *service = (struct service){.started = started,
+                                .routes = routes,
                                 .route_count = route_count,
                                 .purge = purge,
                                 .status = status,

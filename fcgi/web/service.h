@@ -20,7 +20,7 @@ struct flights;
 struct route;
 struct service;
 
-/* `purge` lists the clients that may purge, `status` those that may read the counters; `max_stream`
+/* `purge` lists the clients that may purge, `status` those that may read reports; `max_stream`
  * is the maximum number of fragments in a stream. All other arguments are borrowed until
  * service_free. Returns what the caller owns, or NULL when out of memory. */
 struct service *service_new(const struct route *routes, size_t route_count,

@@ -182,6 +182,12 @@ bool cache_replace(struct cache *of, struct slice key, struct entry *known, stru
     return !of->refuses;
 }
 
+struct cache_memory cache_memory(const struct cache *of)
+{
+    (void)of;
+    return (struct cache_memory){0};
+}
+
 const char *cache_trouble(const struct cache *of)
 {
     return of->trouble;

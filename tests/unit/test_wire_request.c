@@ -84,6 +84,8 @@ static void test_allow(void **state)
         {"/workerless/health", "\r\nAllow: GET, HEAD\r\n"},
         {"/workerless/ready", "\r\nAllow: GET, HEAD\r\n"},
         {"/workerless/counters", "\r\nAllow: GET, HEAD\r\n"},
+        {"/workerless/metrics", "\r\nAllow: GET, HEAD\r\n"},
+        {"/workerless/status", "\r\nAllow: GET, HEAD\r\n"},
         {"/fragment/unknown", NULL},
         {"/fragment//", NULL},
         {"/fragments/", NULL},
@@ -252,11 +254,13 @@ static void test_purged(void **state)
 }
 
 /* `successes`: so often memory is given; -1: always. */
-static void ask_for_counters(const char *method, const char *remote_addr, long successes)
+static void ask_for_report(const char *path, const char *query, const char *method,
+                           const char *remote_addr, long successes)
 {
     struct buffer params = {0};
     put_pair(&params, "REQUEST_METHOD", method);
-    put_pair(&params, "DOCUMENT_URI", "/workerless/counters");
+    put_pair(&params, "DOCUMENT_URI", path);
+    put_pair(&params, "QUERY_STRING", query);
     put_pair(&params, "HTTP_X_FORWARDED_FOR", "127.0.0.1");
     if (remote_addr)
         put_pair(&params, "REMOTE_ADDR", remote_addr);
@@ -267,6 +271,11 @@ static void ask_for_counters(const char *method, const char *remote_addr, long s
     feed(asking, buffer_slice(&params), 0, FEED_WHOLE);
     alloc_fail_after(-1);
     buffer_free(&params);
+}
+
+static void ask_for_counters(const char *method, const char *remote_addr, long successes)
+{
+    ask_for_report("/workerless/counters", "", method, remote_addr, successes);
 }
 
 /* Only clients in the config may read them. */
@@ -317,6 +326,45 @@ static void test_counters_text(void **state)
 
     ask_for_counters("GET", "127.0.0.1", 0);
     assert_int_equal(status_of(asking), 503);
+}
+
+/* Reports are for clients in the config, not stored, and answered with 503 when out of memory, at
+ * whichever allocation. A flight is in progress. */
+static void test_reports(void **state)
+{
+    static const struct {
+        const char *path, *query, *type;
+    } cases[] = {
+        {"/workerless/metrics", "", "application/openmetrics-text; version=1.0.0; charset=utf-8"},
+        {"/workerless/status", "", "text/plain; charset=utf-8"},
+        {"/workerless/status", "full", "text/plain; charset=utf-8"},
+        {"/workerless/status", "json", "application/json"},
+        {"/workerless/status", "full&json=1", "application/json"},
+        {"/workerless/status", "jso%6e", "application/json"},
+        {"/workerless/status", "jsonx&xfull", "text/plain; charset=utf-8"},
+    };
+    (void)state;
+    ask("GET", "/fragment/a", NULL);
+    assert_int_equal(status_of(asking), 0);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char head[RESPONSE_HEAD_MAX + 1], type[100];
+        ask_for_report(cases[i].path, cases[i].query, "GET", "127.0.0.2", -1);
+        assert_row(i, status_of(asking) == 403);
+        ask_for_report(cases[i].path, cases[i].query, "HEAD", "127.0.0.1", -1);
+        assert_row(i, status_of(asking) == 200 && response_body(answer()).len == 0);
+        long failures = 0;
+        do {
+            ask_for_report(cases[i].path, cases[i].query, "GET", "127.0.0.1", failures);
+            assert_row(i, status_of(asking) == 503 || status_of(asking) == 200);
+        } while (status_of(asking) == 503 && ++failures < 100);
+        assert_row(i, status_of(asking) == 200 && failures > 1);
+        head[response_head(answer(), 0, head)] = '\0';
+        sprintf(type, "\r\nContent-Type: %s\r\n", cases[i].type);
+        assert_row(i, strstr(head, type) && strstr(head, "\r\nCache-Control: no-store\r\n"));
+        struct slice body = response_body(answer());
+        assert_row(i, body.len > 300 && body.data[body.len - 1] == '\n');
+        assert_row(i, (body.data[0] == '{') == (strstr(cases[i].type, "json") != NULL));
+    }
 }
 
 /* What the headers decide is answered before the body has arrived; nothing else is. */
@@ -622,6 +670,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_purged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counters_access, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counters_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reports, setup, teardown),
         cmocka_unit_test_setup_teardown(test_early, setup, teardown),
         cmocka_unit_test_setup_teardown(test_settled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_busy, setup, teardown),

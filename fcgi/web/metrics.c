@@ -1,0 +1,325 @@
+/* Metrics: the table of counters, and the counts by route and by source.
+ *
+ * Nothing is counted here, and nothing is shown twice: a counter that is the sum of counts by route
+ * or source has no family in the table. Labels come from the config and from our own tables, never
+ * from requests, so their number is bounded by the config.
+ *
+ * The two formats differ in the family's name of a counter, in the types "info" and "stateset",
+ * which are not used here, and in the last line.
+ */
+#include "web/metrics.h"
+
+#include "config.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/budget.h"
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/histogram.h"
+#include "cache/cache.h"
+#include "park/tally.h"
+#include "redis/pipeline.h"
+#include "source/tally.h"
+#include "web/endpoint.h"
+#include "web/report.h"
+
+struct metrics {
+    struct report report;
+    const struct service *service;
+    struct flights_view flights;
+    const char *family; /* the current one */
+    bool is_open;       /* OpenMetrics */
+    bool has_label;     /* of the current sample */
+};
+
+/* --- families and samples --- */
+
+enum family_type { FAMILY_COUNTER, FAMILY_GAUGE, FAMILY_HISTOGRAM };
+
+/* Begins a family: its samples follow. */
+static void family(struct metrics *metrics, enum family_type type, const char *name,
+                   const char *help)
+{
+    static const char *const types[] = {"counter", "gauge", "histogram"};
+    const char *suffix = type == FAMILY_COUNTER && !metrics->is_open ? "_total" : "";
+    metrics->family = name;
+    report_text(&metrics->report, "# TYPE workerless_%s%s %s\n", name, suffix, types[type]);
+    report_text(&metrics->report, "# HELP workerless_%s%s %s\n", name, suffix, help);
+}
+
+/* A sample is begun, gets its labels, and is ended by its value. */
+static void begin(struct metrics *metrics, const char *suffix)
+{
+    report_text(&metrics->report, "workerless_%s%s", metrics->family, suffix);
+    metrics->has_label = false;
+}
+
+static void label(struct metrics *metrics, const char *name, const char *value)
+{
+    report_text(&metrics->report, "%s%s=\"", metrics->has_label ? "," : "{", name);
+    report_label(&metrics->report, slice_of(value));
+    report_text(&metrics->report, "\"");
+    metrics->has_label = true;
+}
+
+static void end_count(struct metrics *metrics, uint64_t value)
+{
+    report_text(&metrics->report, "%s %" PRIu64 "\n", metrics->has_label ? "}" : "", value);
+}
+
+static void end_number(struct metrics *metrics, double value)
+{
+    report_text(&metrics->report, "%s %.12g\n", metrics->has_label ? "}" : "", value);
+}
+
+static void gauge(struct metrics *metrics, const char *name, const char *help, uint64_t value)
+{
+    family(metrics, FAMILY_GAUGE, name, help);
+    begin(metrics, "");
+    end_count(metrics, value);
+}
+
+/* The samples of a histogram with at most one label more. */
+static void histogram(struct metrics *metrics, const struct histogram *histogram, const char *name,
+                      const char *value)
+{
+    static const char *const suffixes[] = {"_count", "_sum"};
+    uint64_t count = 0;
+    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
+        count += histogram->counts[i];
+        begin(metrics, "_bucket");
+        if (name)
+            label(metrics, name, value);
+        label(metrics, "le", i < HISTOGRAM_BOUNDS ? histogram_bound_texts[i] : "+Inf");
+        end_count(metrics, count);
+    }
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        begin(metrics, suffixes[i]);
+        if (name)
+            label(metrics, name, value);
+        if (i == 0)
+            end_count(metrics, count);
+        else
+            end_number(metrics, histogram->sum);
+    }
+}
+
+/* --- what there is --- */
+
+static void write_process(struct metrics *metrics)
+{
+    family(metrics, FAMILY_GAUGE, "build_info", "The version, as a label; the value is 1.");
+    begin(metrics, "");
+    label(metrics, "version", PACKAGE_VERSION);
+    end_count(metrics, 1);
+    family(metrics, FAMILY_GAUGE, "uptime_seconds", "How long the process has run.");
+    begin(metrics, "");
+    end_number(metrics, clock_monotonic() - metrics->service->started);
+}
+
+/* What the counters of a family have in common; a family of one has its counter's help. */
+static const char *help_of(const struct counter_row *row)
+{
+    static const struct {
+        const char *family, *help;
+    } families[] = {
+        {"answers", "Requests that were answered, by the class of their status."},
+        {"hits", "Fragments that were requested and found, by the cache that had them."},
+        {"evictions", "Entries that left the memory cache for lack of room, by segment."},
+        {"refused", "Requests, fragments of streams and Redis commands rejected, by limit."},
+    };
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+        if (strcmp(families[i].family, row->family) == 0)
+            return families[i].help;
+    return row->help;
+}
+
+static void write_counters(struct metrics *metrics)
+{
+    const char *before = "";
+    for (size_t i = 0; i < COUNTERS; i++) {
+        const struct counter_row *row = &counter_rows[i];
+        bool grows = row->type == COUNTER_TYPE_COUNTER;
+        if (!row->family)
+            continue;
+        if (strcmp(row->family, before) != 0)
+            family(metrics, grows ? FAMILY_COUNTER : FAMILY_GAUGE, row->family, help_of(row));
+        before = row->family;
+        begin(metrics, grows ? "_total" : "");
+        report_text(&metrics->report, *row->label ? "{%s" : "%s", row->label);
+        metrics->has_label = *row->label;
+        end_count(metrics, counter_values[i]);
+    }
+}
+
+static void write_routes(struct metrics *metrics)
+{
+    const struct service *service = metrics->service;
+    family(metrics, FAMILY_COUNTER, "requests",
+           "Requests for fragments, and fragments of streams, by route and outcome.");
+    for (size_t i = 0; i < service->route_count; i++) {
+        const struct route *route = &service->routes[i];
+        for (size_t outcome = 0; route->recipe.tally && outcome < ROUTE_OUTCOMES; outcome++) {
+            begin(metrics, "_total");
+            label(metrics, "route", route->pattern);
+            label(metrics, "outcome", route_outcome_names[outcome]);
+            end_count(metrics, route->recipe.tally->counts[outcome]);
+        }
+    }
+}
+
+static void write_limits(struct metrics *metrics)
+{
+    const struct flights_view *flights = &metrics->flights;
+    struct cache_memory memory = cache_memory(flights->cache);
+    family(metrics, FAMILY_GAUGE, "flights", "Fragments in progress, by state.");
+    for (size_t i = 0; i < flights->state_count; i++) {
+        begin(metrics, "");
+        label(metrics, "state", flights->state_names[i]);
+        end_count(metrics, flights->by_state[i]);
+    }
+    gauge(metrics, "flights_limit", "The option max_flights.", flights->limits->max_flights);
+    gauge(metrics, "parked_limit", "The option max_parked.", flights->limits->max_parked);
+    gauge(metrics, "unfinished_bytes", "Memory for requests that have not arrived completely.",
+          budgets[BUDGET_UNFINISHED].used);
+    gauge(metrics, "unfinished_limit_bytes", "The option max_unfinished.",
+          budgets[BUDGET_UNFINISHED].limit);
+    gauge(metrics, "unsent_bytes", "Memory for responses that front servers have not read yet.",
+          budgets[BUDGET_UNSENT].used);
+    gauge(metrics, "unsent_limit_bytes", "The option max_unsent.", budgets[BUDGET_UNSENT].limit);
+    gauge(metrics, "memory_entries", "Entries in the memory cache.", memory.entries);
+    gauge(metrics, "memory_bytes", "Size of the memory cache.", memory.bytes);
+    gauge(metrics, "memory_limit_bytes", "The option memory.", memory.limit_bytes);
+}
+
+static void write_redis(struct metrics *metrics)
+{
+    if (!cache_is_shared(metrics->flights.cache))
+        return;
+    gauge(metrics, "redis_up", "Whether Redis can be used: 1 or 0.",
+          !cache_trouble(metrics->flights.cache));
+    family(metrics, FAMILY_HISTOGRAM, "redis_command_duration_seconds",
+           "Time until Redis answered a command.");
+    histogram(metrics, &redis_durations, NULL, NULL);
+}
+
+/* Writes the samples of one family of all sources. */
+typedef void write_source_fn(struct metrics *metrics, const struct source_view *source);
+
+static void for_sources(struct metrics *metrics, write_source_fn *write)
+{
+    for (size_t i = 0; i < metrics->flights.source_count; i++) {
+        struct source_view view = source_look(metrics->flights.sources[i]);
+        write(metrics, &view);
+    }
+}
+
+static void write_calls(struct metrics *metrics, const struct source_view *source)
+{
+    for (size_t i = 0; i < SOURCE_STATUSES; i++) {
+        begin(metrics, "_total");
+        label(metrics, "source", source->name);
+        label(metrics, "result", source_status_names[i]);
+        end_count(metrics, source->tally->ended[i]);
+    }
+}
+
+static void write_started(struct metrics *metrics, const struct source_view *source)
+{
+    begin(metrics, "_total");
+    label(metrics, "source", source->name);
+    end_count(metrics, source->tally->started);
+}
+
+static void write_running(struct metrics *metrics, const struct source_view *source)
+{
+    begin(metrics, "");
+    label(metrics, "source", source->name);
+    end_count(metrics, source->running);
+}
+
+static void write_queued(struct metrics *metrics, const struct source_view *source)
+{
+    begin(metrics, "");
+    label(metrics, "source", source->name);
+    end_count(metrics, source->queued);
+}
+
+static void write_breaker(struct metrics *metrics, const struct source_view *source)
+{
+    for (const char *const *state = source_breaker_names; *state; state++) {
+        begin(metrics, "");
+        label(metrics, "source", source->name);
+        label(metrics, "state", *state);
+        end_count(metrics, strcmp(*state, source->breaker) == 0);
+    }
+}
+
+static void write_durations(struct metrics *metrics, const struct source_view *source)
+{
+    histogram(metrics, &source->tally->duration, "source", source->name);
+}
+
+static void write_queue_times(struct metrics *metrics, const struct source_view *source)
+{
+    histogram(metrics, &source->tally->queued, "source", source->name);
+}
+
+static void write_sources(struct metrics *metrics)
+{
+    static const struct {
+        enum family_type type;
+        const char *name, *help;
+        write_source_fn *write;
+    } families[] = {
+        {FAMILY_COUNTER, "source_calls_started",
+         "Calls to a source, those included that were queued or refused.", write_started},
+        {FAMILY_COUNTER, "source_calls", "Calls to a source that have ended, by result.",
+         write_calls},
+        {FAMILY_GAUGE, "source_running", "Calls that run at the moment.", write_running},
+        {FAMILY_GAUGE, "source_queued", "Calls that are queued at the moment.", write_queued},
+        {FAMILY_GAUGE, "source_breaker", "1 for the state that the source's breaker is in.",
+         write_breaker},
+        {FAMILY_HISTOGRAM, "source_duration_seconds",
+         "Duration of calls, without their time in the queue.", write_durations},
+        {FAMILY_HISTOGRAM, "source_queue_duration_seconds",
+         "How long calls were queued that ran after that.", write_queue_times},
+    };
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        family(metrics, families[i].type, families[i].name, families[i].help);
+        for_sources(metrics, families[i].write);
+    }
+}
+
+/* --- the endpoint --- */
+
+static bool wants_open(const struct web_request *request)
+{
+    return web_request_accepts(request, SLICE("application/openmetrics-text")) ||
+           !web_request_accepts(request, SLICE("text/plain"));
+}
+
+enum answer_kind metrics_start(struct service *service, const struct visit *visit,
+                               const struct waiter_address *who, union answer *answer)
+{
+    struct metrics metrics = {.service = service, .is_open = wants_open(visit->request)};
+    (void)who;
+    if (!report_is_open(service, visit))
+        return endpoint_fail(service, visit, 403, answer);
+    metrics.flights = flights_look(service->flights);
+    write_process(&metrics);
+    write_counters(&metrics);
+    write_routes(&metrics);
+    write_limits(&metrics);
+    write_redis(&metrics);
+    write_sources(&metrics);
+    if (metrics.is_open)
+        report_text(&metrics.report, "# EOF\n");
+    return report_answer(service, visit,
+                         metrics.is_open
+                             ? SLICE("application/openmetrics-text; version=1.0.0; charset=utf-8")
+                             : SLICE("text/plain; version=0.0.4; charset=utf-8"),
+                         &metrics.report, answer);
+}

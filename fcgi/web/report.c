@@ -1,0 +1,112 @@
+/* Writes and sends reports. A byte that belongs to no UTF-8 sequence becomes U+FFFD, since neither
+ * JSON nor OpenMetrics could hold it. */
+#include "web/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "cache/entry.h"
+#include "web/client_list.h"
+#include "web/endpoint.h"
+
+#define REPLACEMENT "\xef\xbf\xbd"
+#define PLAIN_PIECE 64 /* bytes that are escaped at a time */
+
+static void append(struct report *report, struct slice bytes)
+{
+    report->failed |= !buffer_append(&report->text, bytes.data, bytes.len, REPORT_MAX);
+}
+
+void report_text(struct report *report, const char *format, ...)
+{
+    char text[REPORT_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    check(len >= 0 && (size_t)len < sizeof text);
+    append(report, (struct slice){.data = text, .len = (size_t)len});
+}
+
+/* Removes the next character of a text that is not empty. A byte that is none becomes U+FFFD. */
+static struct slice take_character(struct slice *text)
+{
+    size_t len = utf8_sequence(*text);
+    struct slice character = {.data = text->data, .len = len};
+    *text = slice_from(*text, len > 0 ? len : 1);
+    return len > 0 ? character : SLICE(REPLACEMENT);
+}
+
+void report_label(struct report *report, struct slice value)
+{
+    while (value.len > 0) {
+        struct slice character = take_character(&value);
+        switch (character.data[0]) {
+        case '\n':
+            append(report, SLICE("\\n"));
+            break;
+        case '"':
+        case '\\':
+            append(report, SLICE("\\"));
+            append(report, character);
+            break;
+        default:
+            append(report, character);
+        }
+    }
+}
+
+void report_json(struct report *report, struct slice value)
+{
+    append(report, SLICE("\""));
+    while (value.len > 0) {
+        struct slice character = take_character(&value);
+        unsigned char first = (unsigned char)character.data[0];
+        if (first < 0x20 || first == 0x7f) {
+            report_text(report, "\\u%04x", first);
+            continue;
+        }
+        if (first == '"' || first == '\\')
+            append(report, SLICE("\\"));
+        append(report, character);
+    }
+    append(report, SLICE("\""));
+}
+
+void report_plain(struct report *report, struct slice value)
+{
+    char text[PLAIN_PIECE * LOG_ESCAPED_LEN + 1];
+    while (value.len > 0) {
+        struct slice piece = {.data = value.data};
+        while (value.len > 0 && piece.len < PLAIN_PIECE - 4) {
+            size_t len = utf8_sequence(value);
+            value = slice_from(value, len > 0 ? len : 1);
+            piece.len += len > 0 ? len : 1;
+        }
+        log_escape(text, sizeof text, piece);
+        append(report, slice_of(text));
+    }
+}
+
+bool report_is_open(const struct service *service, const struct visit *visit)
+{
+    return client_list_has(service->status, visit->request->remote_addr);
+}
+
+enum answer_kind report_answer(struct service *service, const struct visit *visit,
+                               struct slice type, struct report *report, union answer *answer)
+{
+    struct entry *entry =
+        report->failed ? NULL : entry_new(type, buffer_slice(&report->text), 0, 0, 0);
+    buffer_free(&report->text);
+    if (!entry)
+        return endpoint_refuse(service, visit, JOIN_NO_MEMORY, answer);
+    response_set_entry(&answer->response, entry);
+    entry_unref(entry);
+    answer->response.no_store = true;
+    answer->response.head_only = visit->method == METHOD_HEAD;
+    return ANSWER_RESPONSE;
+}

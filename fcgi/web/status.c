@@ -1,0 +1,393 @@
+/* The state of the process, once for people and once for programs.
+ *
+ *     service, flights, sources, counters --> struct status --> text, or JSON
+ */
+#include "web/status.h"
+
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/budget.h"
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/histogram.h"
+#include "cache/cache.h"
+#include "park/tally.h"
+#include "redis/pipeline.h"
+#include "source/tally.h"
+#include "web/endpoint.h"
+#include "web/query.h"
+#include "web/report.h"
+
+#define ROW_BYTES_MAX ((size_t)1 << 20) /* of all rows; keys may be long */
+#define DURATION_ROOM 32
+
+struct status {
+    struct report report;
+    const struct service *service;
+    struct flights_view flights;
+    struct cache_memory memory;
+    const char *redis; /* what is wrong with it; NULL: it can be used, or there is none */
+    size_t rows_from;  /* where the rows begin in the report */
+};
+
+static void look(struct status *status, const struct service *service)
+{
+    *status = (struct status){.service = service, .flights = flights_look(service->flights)};
+    status->memory = cache_memory(status->flights.cache);
+    status->redis = cache_trouble(status->flights.cache);
+}
+
+/* A line without its end. */
+static struct slice line_of(const char *text)
+{
+    return (struct slice){.data = text, .len = strcspn(text, "\n")};
+}
+
+static bool rows_have_room(const struct status *status)
+{
+    return status->report.text.len - status->rows_from < ROW_BYTES_MAX && !status->report.failed;
+}
+
+/* The counters of limits that were reached, the highest first. Returns their number. */
+static size_t top_refusals(enum counter top[COUNTERS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < COUNTERS; i++) {
+        const char *group = counter_rows[i].family;
+        if (!group || strcmp(group, "refused") != 0 || counter_values[i] == 0)
+            continue;
+        size_t at = count++;
+        for (; at > 0 && counter_values[top[at - 1]] < counter_values[i]; at--)
+            top[at] = top[at - 1];
+        top[at] = (enum counter)i;
+    }
+    return count;
+}
+
+/* --- text --- */
+
+/* In the largest units that say enough: "250ms", "12s", "3h 5m". */
+static const char *duration(char out[DURATION_ROOM], double seconds)
+{
+    uint64_t s = (uint64_t)seconds;
+    if (seconds < 1)
+        snprintf(out, DURATION_ROOM, "%.3gms", seconds * 1000);
+    else if (s < 60)
+        snprintf(out, DURATION_ROOM, "%.3gs", seconds);
+    else if (s < 3600)
+        snprintf(out, DURATION_ROOM, "%" PRIu64 "m %" PRIu64 "s", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(out, DURATION_ROOM, "%" PRIu64 "h %" PRIu64 "m", s / 3600, s / 60 % 60);
+    else
+        snprintf(out, DURATION_ROOM, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
+    return out;
+}
+
+static void text_process(struct status *status)
+{
+    struct report *report = &status->report;
+    const struct flights_view *flights = &status->flights;
+    char up[DURATION_ROOM];
+    report_text(report, "workerless %s, up %s%s\n\n", PACKAGE_VERSION,
+                duration(up, clock_monotonic() - status->service->started),
+                status->service->draining ? ", shutting down" : "");
+    report_text(report, "parked      %" PRIu64 " of %zu\n", counter_values[COUNTER_PARKED],
+                flights->limits->max_parked);
+    report_text(report, "streams     %" PRIu64 "\n", counter_values[COUNTER_STREAMS]);
+    report_text(report, "connections %" PRIu64 "\n", counter_values[COUNTER_CONNECTIONS]);
+    report_text(report, "flights     %zu of %zu", flights_under_way(status->service->flights),
+                flights->limits->max_flights);
+    for (size_t i = 0; i < flights->state_count; i++)
+        if (flights->by_state[i] > 0)
+            report_text(report, ", %zu %s", flights->by_state[i], flights->state_names[i]);
+    report_text(report, "\nunfinished  %zu of %zu bytes\n", budgets[BUDGET_UNFINISHED].used,
+                budgets[BUDGET_UNFINISHED].limit);
+    report_text(report, "unsent      %zu of %zu bytes\n", budgets[BUDGET_UNSENT].used,
+                budgets[BUDGET_UNSENT].limit);
+    report_text(report, "memory      %zu of %zu bytes, %zu entries\n", status->memory.bytes,
+                status->memory.limit_bytes, status->memory.entries);
+}
+
+static void text_redis(struct status *status)
+{
+    struct report *report = &status->report;
+    char typical[DURATION_ROOM], slow[DURATION_ROOM];
+    if (!cache_is_shared(status->flights.cache)) {
+        report_text(report, "redis       none is configured\n");
+        return;
+    }
+    report_text(report, "redis       ");
+    if (status->redis)
+        report_plain(report, line_of(status->redis));
+    else
+        report_text(report, "up");
+    report_text(report,
+                ", connected %" PRIu64 " times, lost %" PRIu64 " times, half of %" PRIu64
+                " commands within %s, 99%% within %s\n",
+                counter_values[COUNTER_REDIS_CONNECTED], counter_values[COUNTER_REDIS_LOST],
+                histogram_count(&redis_durations),
+                duration(typical, histogram_quantile(&redis_durations, 0.5)),
+                duration(slow, histogram_quantile(&redis_durations, 0.99)));
+}
+
+static void text_sources(struct status *status)
+{
+    struct report *report = &status->report;
+    report_text(report, "\n%10s %8s %8s %8s %8s %8s %8s %8s  %-16s %s\n", "calls", "running",
+                "queued", "failed", "timeout", "refused", "50%", "99%", "breaker", "source");
+    for (size_t i = 0; i < status->flights.source_count; i++) {
+        struct source_view source = source_look(status->flights.sources[i]);
+        const struct source_tally *tally = source.tally;
+        char typical[DURATION_ROOM], slow[DURATION_ROOM], pause[DURATION_ROOM], breaker[64];
+        snprintf(breaker, sizeof breaker, source.pause_s > 0 ? "%s, %s left" : "%s", source.breaker,
+                 duration(pause, source.pause_s));
+        report_text(report,
+                    "%10" PRIu64 " %8zu %8zu %8" PRIu64 " %8" PRIu64 " %8" PRIu64
+                    " %8s %8s  %-16s ",
+                    tally->started, source.running, source.queued, tally->ended[SOURCE_FAILED],
+                    tally->ended[SOURCE_TIMED_OUT], tally->ended[SOURCE_BUSY],
+                    duration(typical, histogram_quantile(&tally->duration, 0.5)),
+                    duration(slow, histogram_quantile(&tally->duration, 0.99)), breaker);
+        report_plain(report, slice_of(source.name));
+        report_text(report, "\n");
+    }
+}
+
+static void text_routes(struct status *status)
+{
+    struct report *report = &status->report;
+    report_text(report, "\n");
+    for (size_t i = 0; i < ROUTE_OUTCOMES; i++)
+        report_text(report, "%10s", route_outcome_names[i]);
+    report_text(report, "  fragment\n");
+    for (size_t i = 0; i < status->service->route_count; i++) {
+        const struct route *route = &status->service->routes[i];
+        if (!route->recipe.tally)
+            continue;
+        for (size_t k = 0; k < ROUTE_OUTCOMES; k++)
+            report_text(report, "%10" PRIu64, route->recipe.tally->counts[k]);
+        report_text(report, "  ");
+        report_plain(report, slice_of(route->pattern));
+        report_text(report, "\n");
+    }
+}
+
+static void text_refusals(struct status *status)
+{
+    enum counter top[COUNTERS];
+    size_t count = top_refusals(top);
+    report_text(&status->report, count > 0 ? "\n%10s  by limit\n" : "\nno limit was reached\n",
+                "rejected");
+    for (size_t i = 0; i < count; i++)
+        report_text(&status->report, "%10" PRIu64 "  %s\n", counter_values[top[i]],
+                    counter_rows[top[i]].name + strlen("refused_"));
+}
+
+static bool text_row(void *context, const struct flight_row *row)
+{
+    struct status *status = context;
+    char age[DURATION_ROOM];
+    if (!rows_have_room(status))
+        return false;
+    report_text(&status->report, "%10s %7zu%s  %-11s%s  ", duration(age, row->age_s), row->waiters,
+                row->waiters_known ? " " : "+", row->state, row->solo ? "alone" : "     ");
+    report_plain(&status->report, row->key);
+    report_text(&status->report, "  ");
+    report_plain(&status->report, slice_of(row->source));
+    report_text(&status->report, "\n");
+    return true;
+}
+
+static void text_rows(struct status *status)
+{
+    report_text(&status->report, "\n%10s %7s   %-11s%s  %s\n", "age", "waiting", "state", "     ",
+                "key, source");
+    status->rows_from = status->report.text.len;
+    if (!flights_list(status->service->flights, STATUS_ROWS_MAX, text_row, status))
+        report_text(&status->report, "and more\n");
+}
+
+static void write_text(struct status *status, bool full)
+{
+    text_process(status);
+    text_redis(status);
+    text_sources(status);
+    text_routes(status);
+    text_refusals(status);
+    if (full)
+        text_rows(status);
+}
+
+/* --- JSON --- */
+
+static void json_process(struct status *status)
+{
+    struct report *report = &status->report;
+    const struct flights_view *flights = &status->flights;
+    report_text(report, "{\"version\": \"%s\", \"uptime_seconds\": %.3f, \"draining\": %s",
+                PACKAGE_VERSION, clock_monotonic() - status->service->started,
+                status->service->draining ? "true" : "false");
+    report_text(report, ",\n\"parked\": {\"now\": %" PRIu64 ", \"limit\": %zu}",
+                counter_values[COUNTER_PARKED], flights->limits->max_parked);
+    report_text(report, ",\n\"streams\": %" PRIu64 ", \"connections\": %" PRIu64,
+                counter_values[COUNTER_STREAMS], counter_values[COUNTER_CONNECTIONS]);
+    report_text(report, ",\n\"flights\": {\"now\": %zu, \"limit\": %zu, \"states\": {",
+                flights_under_way(status->service->flights), flights->limits->max_flights);
+    for (size_t i = 0; i < flights->state_count; i++)
+        report_text(report, "%s\"%s\": %zu", i > 0 ? ", " : "", flights->state_names[i],
+                    flights->by_state[i]);
+    report_text(report, "}},\n\"unfinished\": {\"bytes\": %zu, \"limit_bytes\": %zu}",
+                budgets[BUDGET_UNFINISHED].used, budgets[BUDGET_UNFINISHED].limit);
+    report_text(report, ",\n\"unsent\": {\"bytes\": %zu, \"limit_bytes\": %zu}",
+                budgets[BUDGET_UNSENT].used, budgets[BUDGET_UNSENT].limit);
+    report_text(report, ",\n\"memory\": {\"bytes\": %zu, \"limit_bytes\": %zu, \"entries\": %zu}",
+                status->memory.bytes, status->memory.limit_bytes, status->memory.entries);
+}
+
+static void json_quantiles(struct report *report, const struct histogram *histogram)
+{
+    report_text(report, "\"p50_seconds\": %.9g, \"p99_seconds\": %.9g",
+                histogram_quantile(histogram, 0.5), histogram_quantile(histogram, 0.99));
+}
+
+static void json_redis(struct status *status)
+{
+    struct report *report = &status->report;
+    if (!cache_is_shared(status->flights.cache)) {
+        report_text(report, ",\n\"redis\": null");
+        return;
+    }
+    report_text(report,
+                ",\n\"redis\": {\"up\": %s, \"trouble\": ", status->redis ? "false" : "true");
+    if (status->redis)
+        report_json(report, line_of(status->redis));
+    else
+        report_text(report, "null");
+    report_text(report,
+                ", \"connected\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"commands\": %" PRIu64 ", ",
+                counter_values[COUNTER_REDIS_CONNECTED], counter_values[COUNTER_REDIS_LOST],
+                histogram_count(&redis_durations));
+    json_quantiles(report, &redis_durations);
+    report_text(report, "}");
+}
+
+static void json_sources(struct status *status)
+{
+    struct report *report = &status->report;
+    report_text(report, ",\n\"sources\": [");
+    for (size_t i = 0; i < status->flights.source_count; i++) {
+        struct source_view source = source_look(status->flights.sources[i]);
+        report_text(report, "%s\n  {\"name\": ", i > 0 ? "," : "");
+        report_json(report, slice_of(source.name));
+        report_text(report,
+                    ", \"type\": \"%s\", \"breaker\": \"%s\", \"pause_seconds\": %.3f, "
+                    "\"running\": %zu, \"queued\": %zu, \"started\": %" PRIu64 ", \"ended\": {",
+                    source.type, source.breaker, source.pause_s, source.running, source.queued,
+                    source.tally->started);
+        for (size_t k = 0; k < SOURCE_STATUSES; k++)
+            report_text(report, "%s\"%s\": %" PRIu64, k > 0 ? ", " : "", source_status_names[k],
+                        source.tally->ended[k]);
+        report_text(report, "}, ");
+        json_quantiles(report, &source.tally->duration);
+        report_text(report, "}");
+    }
+    report_text(report, "]");
+}
+
+static void json_routes(struct status *status)
+{
+    struct report *report = &status->report;
+    const char *before = "";
+    report_text(report, ",\n\"fragments\": [");
+    for (size_t i = 0; i < status->service->route_count; i++) {
+        const struct route *route = &status->service->routes[i];
+        if (!route->recipe.tally)
+            continue;
+        report_text(report, "%s\n  {\"pattern\": ", before);
+        before = ",";
+        report_json(report, slice_of(route->pattern));
+        for (size_t k = 0; k < ROUTE_OUTCOMES; k++)
+            report_text(report, ", \"%s\": %" PRIu64, route_outcome_names[k],
+                        route->recipe.tally->counts[k]);
+        report_text(report, "}");
+    }
+    report_text(report, "]");
+}
+
+static void json_refusals(struct status *status)
+{
+    enum counter top[COUNTERS];
+    size_t count = top_refusals(top);
+    report_text(&status->report, ",\n\"refused\": {");
+    for (size_t i = 0; i < count; i++)
+        report_text(&status->report, "%s\"%s\": %" PRIu64, i > 0 ? ", " : "",
+                    counter_rows[top[i]].name + strlen("refused_"), counter_values[top[i]]);
+    report_text(&status->report, "}");
+}
+
+static bool json_row(void *context, const struct flight_row *row)
+{
+    struct status *status = context;
+    struct report *report = &status->report;
+    if (!rows_have_room(status))
+        return false;
+    report_text(report, "%s\n  {\"key\": ", report->text.len > status->rows_from ? "," : "");
+    report_json(report, row->key);
+    report_text(report, ", \"age_seconds\": %.3f, \"state\": \"%s\", \"source\": ", row->age_s,
+                row->state);
+    report_json(report, slice_of(row->source));
+    report_text(report, ", \"waiters\": %zu, \"waiters_known\": %s, \"alone\": %s}", row->waiters,
+                row->waiters_known ? "true" : "false", row->solo ? "true" : "false");
+    return true;
+}
+
+static void json_rows(struct status *status)
+{
+    report_text(&status->report, ",\n\"in_progress\": [");
+    status->rows_from = status->report.text.len;
+    bool whole = flights_list(status->service->flights, STATUS_ROWS_MAX, json_row, status);
+    report_text(&status->report, "],\n\"in_progress_is_complete\": %s", whole ? "true" : "false");
+}
+
+static void write_json(struct status *status, bool full)
+{
+    json_process(status);
+    json_redis(status);
+    json_sources(status);
+    json_routes(status);
+    json_refusals(status);
+    if (full)
+        json_rows(status);
+    report_text(&status->report, "}\n");
+}
+
+/* --- the endpoint --- */
+
+static bool query_has(struct slice query, struct slice wanted)
+{
+    struct slice name, value;
+    while (query_next_pair(&query, &name, &value))
+        if (query_name_is(name, wanted))
+            return true;
+    return false;
+}
+
+enum answer_kind status_start(struct service *service, const struct visit *visit,
+                              const struct waiter_address *who, union answer *answer)
+{
+    struct slice query = visit->request->query;
+    bool is_json = query_has(query, SLICE("json")), full = query_has(query, SLICE("full"));
+    struct status status;
+    (void)who;
+    if (!report_is_open(service, visit))
+        return endpoint_fail(service, visit, 403, answer);
+    look(&status, service);
+    (is_json ? write_json : write_text)(&status, full);
+    return report_answer(service, visit,
+                         is_json ? SLICE("application/json") : SLICE("text/plain; charset=utf-8"),
+                         &status.report, answer);
+}
