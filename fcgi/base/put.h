@@ -38,4 +38,31 @@ static inline char *put_hex(char *at, uint64_t number)
     return at + 16;
 }
 
+/* Each byte as two hexadecimal digits, in lower case. */
+static inline char *put_hex_bytes(char *at, const unsigned char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        *at++ = "0123456789abcdef"[bytes[i] >> 4];
+        *at++ = "0123456789abcdef"[bytes[i] & 15];
+    }
+    return at;
+}
+
+/* The same of one byte, but in upper case. */
+static inline char *put_hex_byte(char *at, char byte)
+{
+    *at++ = "0123456789ABCDEF"[(unsigned char)byte >> 4];
+    *at++ = "0123456789ABCDEF"[byte & 15];
+    return at;
+}
+
+#define PUT_PERCENT_LEN 3
+
+/* The percent-encoding of one byte (RFC 3986 2.1). */
+static inline char *put_percent(char *at, char byte)
+{
+    *at++ = '%';
+    return put_hex_byte(at, byte);
+}
+
 #endif

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "base/byte.h"
 #include "base/check.h"
 #include "base/put.h"
 
@@ -28,7 +29,7 @@ static bool type_valid(struct slice type)
     if (type.len == 0 || type.len > TYPE_MAX)
         return false;
     for (size_t i = 0; i < type.len; i++)
-        if ((unsigned char)type.data[i] < 0x20 || type.data[i] == 0x7f)
+        if (byte_is_control(type.data[i]))
             return false;
     return true;
 }

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/put.h"
 #include "cache/store.h"
 
 #define TOKEN_BYTES (STORE_TOKEN_LEN / 2)
@@ -38,13 +39,7 @@ static const unsigned char *random_bytes(void)
 
 void lease_make_token(char *token)
 {
-    static const char hex[] = "0123456789abcdef";
-    const unsigned char *bytes = random_bytes();
-    for (size_t i = 0; i < TOKEN_BYTES; i++) {
-        token[2 * i] = hex[bytes[i] >> 4];
-        token[2 * i + 1] = hex[bytes[i] & 15];
-    }
-    token[STORE_TOKEN_LEN] = '\0';
+    *put_hex_bytes(token, random_bytes(), TOKEN_BYTES) = '\0';
 }
 
 /* If the lease is no longer ours, the script does nothing; storing the result will fail then. */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/byte.h"
 #include "base/slice.h"
 
 static const struct {
@@ -20,16 +21,11 @@ static const struct {
     unsigned shift;
 } size_units[] = {{"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Reads the digits at the beginning of the text. Returns false if the number exceeds SIZE_MAX. */
 static bool take_digits(struct slice *text, size_t *number)
 {
     size_t sum = 0;
-    while (text->len > 0 && is_digit(text->data[0])) {
+    while (text->len > 0 && byte_is_digit(text->data[0])) {
         size_t digit = (size_t)(text->data[0] - '0');
         if (sum > (SIZE_MAX - digit) / 10)
             return false;
@@ -44,13 +40,13 @@ static const char *parse_duration(struct slice text, double *seconds)
 {
     bool zero = slice_equal(text, SLICE("0"));
     double number = 0, scale = 1;
-    if (text.len == 0 || !is_digit(text.data[0]))
+    if (text.len == 0 || !byte_is_digit(text.data[0]))
         return "not a duration; write it like 60s, 5m or 250ms";
-    for (; text.len > 0 && is_digit(text.data[0]); text = slice_from(text, 1))
+    for (; text.len > 0 && byte_is_digit(text.data[0]); text = slice_from(text, 1))
         number = number * 10 + (text.data[0] - '0');
-    if (text.len > 1 && text.data[0] == '.' && is_digit(text.data[1])) {
+    if (text.len > 1 && text.data[0] == '.' && byte_is_digit(text.data[1])) {
         text = slice_from(text, 1);
-        for (; text.len > 0 && is_digit(text.data[0]); text = slice_from(text, 1)) {
+        for (; text.len > 0 && byte_is_digit(text.data[0]); text = slice_from(text, 1)) {
             if (scale >= 1e9) /* below a nanosecond */
                 continue;
             number = number * 10 + (text.data[0] - '0');
@@ -103,7 +99,7 @@ const char *units_parse_size(const char *text, size_t *bytes)
 {
     struct slice unit = slice_of(text);
     size_t number;
-    if (!is_digit(text[0]))
+    if (!byte_is_digit(text[0]))
         return "not a size; write it like 512B, 64KiB or 1MiB";
     if (!take_digits(&unit, &number))
         return "too large";
@@ -130,7 +126,7 @@ const char *units_parse_count(const char *text, size_t *count)
 {
     struct slice rest = slice_of(text);
     size_t number;
-    if (!is_digit(text[0]))
+    if (!byte_is_digit(text[0]))
         return "not a number";
     if (!take_digits(&rest, &number))
         return "too large";
@@ -151,7 +147,7 @@ const char *units_parse_rate(const char *text, size_t *count, double *seconds)
         *seconds = 0;
         return NULL;
     }
-    if (!is_digit(text[0]) || !take_digits(&rest, &number) || !slice_starts(rest, between) ||
+    if (!byte_is_digit(text[0]) || !take_digits(&rest, &number) || !slice_starts(rest, between) ||
         parse_duration(slice_from(rest, between.len), &time) || number == 0 || time <= 0)
         return wrong;
     *count = number;

@@ -2,12 +2,12 @@
  * entries' texts, which belong to the route. */
 #include "conf/vary.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/byte.h"
 #include "web/language.h"
 #include "web/response.h"
 #include "web/route.h"
@@ -25,21 +25,11 @@ static const struct {
 
 /* --- one entry --- */
 
-static bool is_letter(char byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-}
-
-static bool is_digit(char byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
 /* Whether all bytes are letters, digits or in `others`. */
 static bool consists_of(struct slice text, const char *others)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (!is_letter(text.data[i]) && !is_digit(text.data[i]) && !strchr(others, text.data[i]))
+        if (!byte_is_alnum(text.data[i]) && !strchr(others, text.data[i]))
             return false;
     return true;
 }
@@ -63,7 +53,7 @@ static bool read_entry(const char *text, struct input *input)
 static const char *check_query(struct slice name)
 {
     for (size_t i = 0; i < name.len; i++)
-        if ((unsigned char)name.data[i] < 0x20 || name.data[i] == 0x7f)
+        if (byte_is_control(name.data[i]))
             return "the name of a parameter must not have control characters";
     return NULL;
 }
@@ -137,7 +127,7 @@ static bool is_language_tag(struct slice tag)
             (subtag.len == 1 && !is_private && (first || !dash)))
             return false;
         for (size_t i = 0; first && i < subtag.len; i++)
-            if (!is_letter(subtag.data[i]))
+            if (!byte_is_letter(subtag.data[i]))
                 return false;
         if (!dash)
             return true;
@@ -211,7 +201,7 @@ static void lower_name(const struct input *input)
 {
     char *name = (char *)input->name.data; /* in a text that belongs to the route */
     for (size_t i = 0; i < input->name.len; i++)
-        name[i] = (char)tolower((unsigned char)name[i]);
+        name[i] = byte_to_lower(name[i]);
 }
 
 /* The header that the input comes from; empty for a query and the host, which are in the URL. The
@@ -226,8 +216,7 @@ static struct slice field_of(const struct input *input, char room[NAME_MAX_LEN])
         return SLICE("");
     for (size_t i = 0; i < input->name.len; i++) {
         bool begins = i == 0 || input->name.data[i - 1] == '-';
-        room[i] =
-            (char)(begins ? toupper((unsigned char)input->name.data[i]) : input->name.data[i]);
+        room[i] = begins ? byte_to_upper(input->name.data[i]) : input->name.data[i];
     }
     return (struct slice){.data = room, .len = input->name.len};
 }

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/byte.h"
 #include "base/slice.h"
 
 #define PORT_DEFAULT          6379
@@ -19,19 +20,11 @@ static bool copy(char *out, size_t size, struct slice text)
     return true;
 }
 
-static int hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    digit |= 0x20;
-    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
 /* The byte that the text, beginning with %, encodes; -1 if it is not a valid code, or is '\0'. */
 static int decoded(struct slice text)
 {
-    int high = text.len >= 3 ? hex_digit(text.data[1]) : -1;
-    int low = text.len >= 3 ? hex_digit(text.data[2]) : -1;
+    int high = text.len >= 3 ? byte_hex_value(text.data[1]) : -1;
+    int low = text.len >= 3 ? byte_hex_value(text.data[2]) : -1;
     return high < 0 || low < 0 || (high == 0 && low == 0) ? -1 : high << 4 | low;
 }
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "base/buffer.h"
+#include "base/byte.h"
+#include "base/put.h"
 #include "base/utf8.h"
 #include "source/template.h"
 
@@ -98,19 +100,18 @@ static bool append(struct buffer *body, const char *bytes, size_t len)
     return buffer_append(body, bytes, len, SIZE_MAX);
 }
 
-static const char hex[] = "0123456789ABCDEF";
-
 /* A value within a string of JSON; what is not UTF-8 becomes U+FFFD. */
 static bool append_json(struct buffer *body, struct slice value)
 {
     bool ok = true;
     while (ok && value.len > 0) {
-        unsigned char byte = (unsigned char)value.data[0];
+        char byte = value.data[0];
         size_t len = utf8_sequence(value);
-        const char escaped[] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
+        char escaped[] = {'\\', 'u', '0', '0', '0', '0'};
+        put_hex_byte(escaped + 4, byte);
         if (len == 0)
             ok = append(body, "\\uFFFD", 6);
-        else if (byte < ' ' || byte == 0x7f)
+        else if (byte_is_control(byte))
             ok = append(body, escaped, sizeof escaped);
         else
             ok = (byte != '"' && byte != '\\' ? true : append(body, "\\", 1)) &&
@@ -125,11 +126,10 @@ static bool append_form(struct buffer *body, struct slice value)
 {
     bool ok = true;
     for (size_t i = 0; ok && i < value.len; i++) {
-        unsigned char byte = (unsigned char)value.data[i];
-        const char encoded[] = {'%', hex[byte >> 4], hex[byte & 15]};
-        bool kept = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                    (byte >= '0' && byte <= '9') || (byte != '\0' && strchr("-._~", byte));
-        ok = append(body, kept ? &value.data[i] : encoded, kept ? 1 : 3);
+        char encoded[PUT_PERCENT_LEN];
+        put_percent(encoded, value.data[i]);
+        bool kept = byte_is_unreserved(value.data[i]);
+        ok = append(body, kept ? &value.data[i] : encoded, kept ? 1 : sizeof encoded);
     }
     return ok;
 }

@@ -1,6 +1,8 @@
 /* Reads dates. The name of the day is not compared with the date. */
 #include "source/date.h"
 
+#include "base/byte.h"
+
 /* Removes the literal from the beginning of the text. */
 static bool take(struct slice *text, struct slice literal)
 {
@@ -8,11 +10,6 @@ static bool take(struct slice *text, struct slice literal)
         return false;
     *text = slice_from(*text, literal.len);
     return true;
-}
-
-static bool is_letter(char byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
 }
 
 /* Reads exactly `digits` digits. */
@@ -23,7 +20,7 @@ static bool take_digits(struct slice *text, size_t digits, int *number)
         return false;
     for (size_t i = 0; i < digits; i++) {
         char digit = text->data[i];
-        if (digit < '0' || digit > '9')
+        if (!byte_is_digit(digit))
             return false;
         *number = *number * 10 + (digit - '0');
     }
@@ -102,7 +99,7 @@ bool date_read(struct slice text, int64_t now_s, int64_t *seconds)
     struct civil at = {0};
     size_t day_name = 0;
     text = slice_trim(text);
-    while (day_name < text.len && is_letter(text.data[day_name]))
+    while (day_name < text.len && byte_is_letter(text.data[day_name]))
         day_name++;
     if (day_name < 3 || text.len - day_name < 2)
         return false;

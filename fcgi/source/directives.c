@@ -1,6 +1,7 @@
 /* Reads directives. */
 #include "source/directives.h"
 
+#include "base/byte.h"
 #include "source/structured.h"
 
 /* One directive with its argument. */
@@ -10,16 +11,10 @@ struct directive {
     struct slice argument; /* without the quotes */
 };
 
-static bool is_token_byte(char byte)
-{
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= 'A' && byte <= 'Z') || (byte && strchr("!#$%&'*+-.^_`|~", byte));
-}
-
 static struct slice take_token(struct slice *text)
 {
     struct slice token = {.data = text->data};
-    while (token.len < text->len && is_token_byte(text->data[token.len]))
+    while (token.len < text->len && byte_is_of_token(text->data[token.len]))
         token.len++;
     *text = slice_from(*text, token.len);
     return token;
@@ -56,7 +51,7 @@ static struct slice take_argument(struct slice *text)
  * a missing comma) separates them. Returns false if there are no more. */
 static bool next_directive(struct slice *text, struct directive *directive)
 {
-    while (text->len > 0 && !is_token_byte(text->data[0]))
+    while (text->len > 0 && !byte_is_of_token(text->data[0]))
         *text = slice_from(*text, 1);
     if (text->len == 0)
         return false;
@@ -177,7 +172,7 @@ bool directives_add_dictionary(struct directives *directives, struct slice value
 
 struct slice directives_next_token(struct slice *list)
 {
-    while (list->len > 0 && !is_token_byte(list->data[0]))
+    while (list->len > 0 && !byte_is_of_token(list->data[0]))
         *list = slice_from(*list, 1);
     return take_token(list);
 }

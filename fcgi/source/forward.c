@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/buffer.h"
+#include "base/byte.h"
 #include "source/template.h"
 
 /* --- the fields of one request --- */
@@ -45,10 +46,9 @@ static struct slice field_of(const struct input *input)
 static const char *refuse(const struct input *input, struct slice value)
 {
     for (size_t i = 0; i < value.len; i++) {
-        unsigned char byte = (unsigned char)value.data[i];
-        if ((byte < ' ' && byte != '\t') || byte == 0x7f)
+        if (!byte_is_of_field(value.data[i]))
             return "a cookie or header of the request has a control character in its value";
-        if (byte == ';' && input->kind == INPUT_COOKIE)
+        if (value.data[i] == ';' && input->kind == INPUT_COOKIE)
             return "a cookie of the request has a semicolon in its value";
     }
     return NULL;

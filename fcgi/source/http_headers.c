@@ -1,6 +1,8 @@
 /* Which header fields may be given, and what is in them. */
 #include "source/http_headers.h"
 
+#include "base/byte.h"
+
 /* Those that belong to one connection or to the framing of a message (RFC 9110 7.6.1, RFC 9112),
  * that we set ourselves, or that ask for something else than the complete representation. */
 static const char *const refused[] = {
@@ -27,13 +29,6 @@ static const char *const refused[] = {
     "X-Request-Id",
 };
 
-/* tchar of RFC 9110 5.6.2. */
-static bool is_token_byte(char byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9') || (byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte));
-}
-
 static bool is_refused(struct slice name)
 {
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
@@ -59,7 +54,7 @@ const char *http_header_check(const char *header)
     struct slice name = http_header_name(header), value = http_header_value(header);
     bool is_token = name.len > 0;
     for (size_t i = 0; i < name.len; i++)
-        is_token = is_token && is_token_byte(name.data[i]);
+        is_token = is_token && byte_is_of_token(name.data[i]);
     if (!is_token)
         return "the name of a header has letters, digits and hyphens only";
     if (is_refused(name))
@@ -67,7 +62,7 @@ const char *http_header_check(const char *header)
     if (value.len == 0)
         return "the header has no value";
     for (size_t i = 0; i < value.len; i++)
-        if (((unsigned char)value.data[i] < ' ' && value.data[i] != '\t') || value.data[i] == 0x7f)
+        if (!byte_is_of_field(value.data[i]))
             return "the value of a header must not have line ends or other control characters";
     return NULL;
 }

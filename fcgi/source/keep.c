@@ -1,20 +1,16 @@
 /* The names that can't be kept. */
 #include "source/keep.h"
 
-#define NAME_MAX_LEN 100
+#include "base/byte.h"
 
-static bool is_name_byte(char byte)
-{
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= 'A' && byte <= 'Z') || (byte && strchr("!#$%&'*+-.^_`|~", byte));
-}
+#define NAME_MAX_LEN 100
 
 static bool is_name(struct slice name)
 {
     if (name.len == 0 || name.len > NAME_MAX_LEN)
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (!is_name_byte(name.data[i]))
+        if (!byte_is_of_token(name.data[i]))
             return false;
     return true;
 }
@@ -95,11 +91,9 @@ bool keep_allows(struct slice name)
 
 bool keep_value_valid(struct slice value)
 {
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char byte = (unsigned char)value.data[i];
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+    for (size_t i = 0; i < value.len; i++)
+        if (!byte_is_of_field(value.data[i]))
             return false;
-    }
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "base/alloc.h"
+#include "base/byte.h"
 #include "source/http.h"
 
 #define HOST_ROOM   256 /* the longest possible host name */
@@ -50,8 +51,7 @@ static bool origin_read(CURLU *parts, struct origin *origin)
     if (len > 1 && origin->host[len - 1] == '.')
         origin->host[--len] = '\0';
     for (size_t i = 0; i < len; i++)
-        if (origin->host[i] >= 'A' && origin->host[i] <= 'Z')
-            origin->host[i] = (char)(origin->host[i] - 'A' + 'a');
+        origin->host[i] = byte_to_lower(origin->host[i]);
     if (!part_get(parts, CURLUPART_ZONEID, 0, zone, sizeof zone))
         return true;
     if (len + 1 + strlen(zone) >= sizeof origin->host)

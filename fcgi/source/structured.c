@@ -2,25 +2,7 @@
  * there. */
 #include "source/structured.h"
 
-static bool is_digit(char byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
-static bool is_lower(char byte)
-{
-    return byte >= 'a' && byte <= 'z';
-}
-
-static bool is_alpha(char byte)
-{
-    return is_lower(byte) || (byte >= 'A' && byte <= 'Z');
-}
-
-static bool is_one_of(char byte, const char *bytes)
-{
-    return byte && strchr(bytes, byte);
-}
+#include "base/byte.h"
 
 static bool at(const struct slice *text, char byte)
 {
@@ -37,17 +19,17 @@ static bool take_byte(struct slice *text, char byte)
 
 static void take_bytes(struct slice *text, const char *bytes)
 {
-    while (text->len > 0 && is_one_of(text->data[0], bytes))
+    while (text->len > 0 && byte_is_one_of(text->data[0], bytes))
         *text = slice_from(*text, 1);
 }
 
 static bool take_key(struct slice *text, struct slice *key)
 {
     size_t len = 0;
-    if (text->len == 0 || !(is_lower(text->data[0]) || text->data[0] == '*'))
+    if (text->len == 0 || !(byte_is_lower(text->data[0]) || text->data[0] == '*'))
         return false;
-    while (len < text->len && (is_lower(text->data[len]) || is_digit(text->data[len]) ||
-                               is_one_of(text->data[len], "_-.*")))
+    while (len < text->len && (byte_is_lower(text->data[len]) || byte_is_digit(text->data[len]) ||
+                               byte_is_one_of(text->data[len], "_-.*")))
         len++;
     *key = (struct slice){.data = text->data, .len = len};
     *text = slice_from(*text, len);
@@ -61,7 +43,7 @@ static bool take_number(struct slice *text, struct structured_member *item)
     size_t digits = 0, decimals = 0;
     item->kind = STRUCTURED_INTEGER;
     item->number = 0;
-    for (; digits < text->len && is_digit(text->data[digits]); digits++) {
+    for (; digits < text->len && byte_is_digit(text->data[digits]); digits++) {
         if (digits == 15)
             return false;
         item->number = item->number * 10 + (text->data[digits] - '0');
@@ -72,7 +54,7 @@ static bool take_number(struct slice *text, struct structured_member *item)
     if (digits == 0 || !take_byte(text, '.'))
         return digits > 0;
     item->kind = STRUCTURED_OTHER;
-    while (decimals < text->len && is_digit(text->data[decimals]))
+    while (decimals < text->len && byte_is_digit(text->data[decimals]))
         decimals++;
     *text = slice_from(*text, decimals);
     return digits <= 12 && decimals >= 1 && decimals <= 3;
@@ -91,11 +73,11 @@ static bool take_string(struct slice *text, bool display)
         }
         if (byte < 0x20 || byte > 0x7e) /* bytes above 0x7f are negative, or above 0x7e */
             return false;
-        if (byte == '\\' && !display && !(++i < text->len && is_one_of(text->data[i], "\"\\")))
+        if (byte == '\\' && !display && !(++i < text->len && byte_is_one_of(text->data[i], "\"\\")))
             return false;
         if (byte == '%' && display) {
             for (int j = 0; j < 2; j++)
-                if (!(++i < text->len && is_one_of(text->data[i], "0123456789abcdef")))
+                if (!(++i < text->len && byte_is_one_of(text->data[i], "0123456789abcdef")))
                     return false;
         }
     }
@@ -105,8 +87,8 @@ static bool take_string(struct slice *text, bool display)
 static bool take_token(struct slice *text)
 {
     size_t len = 0;
-    while (len < text->len && (is_alpha(text->data[len]) || is_digit(text->data[len]) ||
-                               is_one_of(text->data[len], "!#$%&'*+-.^_`|~:/")))
+    while (len < text->len &&
+           (byte_is_alnum(text->data[len]) || byte_is_one_of(text->data[len], "!#$%&'*+-.^_`|~:/")))
         len++;
     *text = slice_from(*text, len);
     return len > 0;
@@ -116,8 +98,7 @@ static bool take_byte_sequence(struct slice *text)
 {
     if (!take_byte(text, ':'))
         return false;
-    while (text->len > 0 &&
-           (is_alpha(text->data[0]) || is_digit(text->data[0]) || is_one_of(text->data[0], "+/=")))
+    while (text->len > 0 && (byte_is_alnum(text->data[0]) || byte_is_one_of(text->data[0], "+/=")))
         *text = slice_from(*text, 1);
     return take_byte(text, ':');
 }
@@ -150,7 +131,7 @@ static bool take_bare_item(struct slice *text, struct structured_member *item)
     if (text->len == 0)
         return false;
     char first = text->data[0];
-    if (first == '-' || is_digit(first))
+    if (first == '-' || byte_is_digit(first))
         return take_number(text, item);
     if (first == '"')
         return take_string(text, false);
@@ -162,7 +143,7 @@ static bool take_bare_item(struct slice *text, struct structured_member *item)
         return take_byte_sequence(text);
     if (first == '@')
         return take_date(text, item);
-    return (is_alpha(first) || first == '*') && take_token(text);
+    return (byte_is_letter(first) || first == '*') && take_token(text);
 }
 
 static bool take_parameters(struct slice *text)

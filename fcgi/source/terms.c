@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/byte.h"
 #include "source/date.h"
 
 bool terms_authorized(const struct source_request *request)
@@ -161,10 +162,8 @@ static void keep(struct terms_reader *reader, struct slice name, struct slice va
         snprintf(reader->left_out, sizeof reader->left_out, "%.*s", SLICE_ARGS(name));
         return;
     }
-    for (size_t i = 0; i < name.len; i++) {
-        char byte = name.data[i];
-        *at++ = byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
-    }
+    for (size_t i = 0; i < name.len; i++)
+        *at++ = byte_to_lower(name.data[i]);
     *at++ = ':';
     *at++ = ' ';
     if (value.len > 0)

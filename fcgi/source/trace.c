@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/byte.h"
 #include "base/put.h"
 #include "base/random.h"
 #include "fastcgi/params.h"
@@ -24,9 +25,7 @@ static uint64_t next_id(uint64_t *random)
 static bool is_id(struct slice id)
 {
     for (size_t i = 0; i < id.len; i++) {
-        char byte = id.data[i];
-        if (!((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-              (byte >= '0' && byte <= '9') || (byte != '\0' && strchr("-._~:/+=@", byte))))
+        if (!byte_is_alnum(id.data[i]) && !byte_is_one_of(id.data[i], "-._~:/+=@"))
             return false;
     }
     return id.len > 0 && id.len <= TRACE_ID_MAX;
@@ -36,7 +35,7 @@ static bool is_id(struct slice id)
 static bool is_hex(const char *text, size_t len, bool nonzero)
 {
     for (size_t i = 0; i < len; i++) {
-        if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f')))
+        if (byte_hex_value(text[i]) < 0 || byte_is_upper(text[i]))
             return false;
         nonzero = nonzero && text[i] == '0';
     }

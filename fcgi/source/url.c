@@ -14,6 +14,8 @@
 #include <curl/curl.h>
 
 #include "base/alloc.h"
+#include "base/byte.h"
+#include "base/put.h"
 #include "source/source.h"
 #include "source/template.h"
 
@@ -70,7 +72,7 @@ struct writer {
     char last; /* the last byte */
 };
 
-static void put(struct writer *writer, struct slice text)
+static void add(struct writer *writer, struct slice text)
 {
     if (text.len == 0)
         return;
@@ -80,33 +82,25 @@ static void put(struct writer *writer, struct slice text)
     writer->last = text.data[text.len - 1];
 }
 
-static void put_byte(struct writer *writer, char byte)
+static void add_byte(struct writer *writer, char byte)
 {
-    put(writer, (struct slice){.data = &byte, .len = 1});
-}
-
-/* RFC 3986 section 2.3. */
-static bool is_unreserved(char byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-           (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_' || byte == '~';
+    add(writer, (struct slice){.data = &byte, .len = 1});
 }
 
 /* Writes the text percent-encoded, except for unreserved bytes and those that are `also` kept. */
-static void put_encoded(struct writer *writer, struct slice text, char also)
+static void add_encoded(struct writer *writer, struct slice text, char also)
 {
-    static const char hex[] = "0123456789ABCDEF";
     for (size_t i = 0, kept = 0; i <= text.len; i++) {
-        if (i < text.len && (is_unreserved(text.data[i]) || (also && text.data[i] == also)))
+        if (i < text.len && (byte_is_unreserved(text.data[i]) || (also && text.data[i] == also)))
             continue;
         if (i > kept)
-            put(writer, (struct slice){.data = text.data + kept, .len = i - kept});
+            add(writer, (struct slice){.data = text.data + kept, .len = i - kept});
         kept = i + 1;
         if (i == text.len)
             return;
-        unsigned char byte = (unsigned char)text.data[i];
-        const char encoded[] = {'%', hex[byte >> 4], hex[byte & 15]};
-        put(writer, (struct slice){.data = encoded, .len = sizeof encoded});
+        char encoded[PUT_PERCENT_LEN];
+        put_percent(encoded, text.data[i]);
+        add(writer, (struct slice){.data = encoded, .len = sizeof encoded});
     }
 }
 
@@ -136,32 +130,32 @@ static bool has_queries(const struct expansion *expansion)
 }
 
 /* The canonical query string: NAME=VALUE with & between, in the order of `vary`. */
-static void put_queries(struct writer *url, const struct expansion *expansion)
+static void add_queries(struct writer *url, const struct expansion *expansion)
 {
     struct inputs_reader reader = inputs_read(expansion->request->inputs);
     const struct input *input;
     struct slice value;
     for (bool first = true; (input = next_query(expansion, &reader, &value)); first = false) {
         if (!first)
-            put_byte(url, '&');
-        put_encoded(url, input->name, '\0');
-        put_byte(url, '=');
-        put_encoded(url, value, '\0');
+            add_byte(url, '&');
+        add_encoded(url, input->name, '\0');
+        add_byte(url, '=');
+        add_encoded(url, value, '\0');
     }
 }
 
-static void put_parts(struct writer *url, const struct expansion *expansion, struct slice text)
+static void add_parts(struct writer *url, const struct expansion *expansion, struct slice text)
 {
     struct template_part part;
     while (template_next(&text, &part)) {
         if (part.kind == TEMPLATE_NAME || part.kind == TEMPLATE_REST)
-            put_encoded(url, template_value(&part, expansion->request), '/');
+            add_encoded(url, template_value(&part, expansion->request), '/');
         else if (part.kind == TEMPLATE_INPUT)
-            put_encoded(url, template_value(&part, expansion->request), '\0');
+            add_encoded(url, template_value(&part, expansion->request), '\0');
         else if (part.kind == TEMPLATE_QUERY)
-            put_queries(url, expansion);
+            add_queries(url, expansion);
         else
-            put(url, part.text);
+            add(url, part.text);
     }
 }
 
@@ -180,36 +174,36 @@ static bool is_left_out(const struct expansion *expansion, struct slice pair)
            !template_value(&part, expansion->request).data;
 }
 
-static void put_url(struct writer *url, const struct expansion *expansion)
+static void add_url(struct writer *url, const struct expansion *expansion)
 {
     struct slice path, query, pair;
     split(expansion->template, &path, &query);
-    put_parts(url, expansion, path);
+    add_parts(url, expansion, path);
     char separator = '?';
     while (next_pair(&query, &pair)) {
         if (is_left_out(expansion, pair))
             continue;
-        put_byte(url, separator);
-        put_parts(url, expansion, pair);
+        add_byte(url, separator);
+        add_parts(url, expansion, pair);
         separator = '&';
     }
     if (!has_queries(expansion) || template_has(expansion->template, TEMPLATE_QUERY))
         return;
     if (separator == '?' || (url->last != '?' && url->last != '&'))
-        put_byte(url, separator);
-    put_queries(url, expansion);
+        add_byte(url, separator);
+    add_queries(url, expansion);
 }
 
 char *url_expand(const char *template, const struct source_request *request)
 {
     struct expansion expansion = {.template = template, .request = request};
     struct writer url = {0};
-    put_url(&url, &expansion);
+    add_url(&url, &expansion);
     url.out = alloc_bytes(url.len + 1);
     if (!url.out)
         return NULL;
     url.len = 0;
-    put_url(&url, &expansion);
+    add_url(&url, &expansion);
     url.out[url.len] = '\0';
     return url.out;
 }
@@ -221,10 +215,10 @@ static char next_byte(const char **at, const char *end)
 {
     const char *from = *at;
     if (*from == '%' && end - from >= 3) {
-        const char digits[] = {from[1], from[2], '\0'};
-        if (strspn(digits, "0123456789ABCDEFabcdef") == 2) {
+        int high = byte_hex_value(from[1]), low = byte_hex_value(from[2]);
+        if (high >= 0 && low >= 0) {
             *at = from + 3;
-            return (char)strtol(digits, NULL, 16);
+            return (char)(high * 16 + low);
         }
     }
     *at = from + 1;

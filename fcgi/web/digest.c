@@ -4,6 +4,8 @@
 #include <sodium.h>
 #include <stdbool.h>
 
+#include "base/put.h"
+
 #define BYTES (DIGEST_HEX_LEN / 2)
 
 void digest_init(void)
@@ -14,7 +16,6 @@ void digest_init(void)
 
 void digest_write(struct slice label, struct slice value, char out[DIGEST_HEX_LEN])
 {
-    static const char hex[] = "0123456789abcdef";
     crypto_generichash_state state;
     unsigned char bytes[BYTES];
     crypto_generichash_init(&state, NULL, 0, sizeof bytes);
@@ -22,8 +23,5 @@ void digest_write(struct slice label, struct slice value, char out[DIGEST_HEX_LE
     crypto_generichash_update(&state, (const unsigned char *)"", 1);
     crypto_generichash_update(&state, (const unsigned char *)value.data, value.len);
     crypto_generichash_final(&state, bytes, sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        out[2 * i] = hex[bytes[i] >> 4];
-        out[2 * i + 1] = hex[bytes[i] & 15];
-    }
+    put_hex_bytes(out, bytes, sizeof bytes);
 }

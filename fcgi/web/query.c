@@ -1,21 +1,14 @@
 /* Reads one pair after the other. Those of other parameters are skipped, valid or not. */
 #include "web/query.h"
 
+#include "base/byte.h"
+
 static struct slice take_until(struct slice *rest, char separator)
 {
     const char *end = rest->len > 0 ? memchr(rest->data, separator, rest->len) : NULL;
     struct slice part = {.data = rest->data, .len = end ? (size_t)(end - rest->data) : rest->len};
     *rest = slice_from(*rest, end ? part.len + 1 : part.len);
     return part;
-}
-
-/* 0 to 15, or -1. */
-static int hex_value(char digit)
-{
-    return digit >= '0' && digit <= '9'   ? digit - '0'
-           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
-           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
-                                          : -1;
 }
 
 /* Removes the next character from *rest and decodes it. *rest must not be empty. Returns false if
@@ -27,8 +20,8 @@ static bool decode_next(struct slice *rest, char *byte)
     if (*byte == '+') {
         *byte = ' ';
     } else if (*byte == '%') {
-        int high = rest->len > 2 ? hex_value(rest->data[1]) : -1;
-        int low = high >= 0 ? hex_value(rest->data[2]) : -1;
+        int high = rest->len > 2 ? byte_hex_value(rest->data[1]) : -1;
+        int low = high >= 0 ? byte_hex_value(rest->data[2]) : -1;
         if (low < 0)
             return false;
         *byte = (char)(high * 16 + low);

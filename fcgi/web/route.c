@@ -1,12 +1,9 @@
 /* Names, patterns and keys. Pure. */
 #include "web/route.h"
 
+#include "base/byte.h"
+#include "base/put.h"
 #include "base/utf8.h"
-
-static bool is_control(unsigned char byte)
-{
-    return byte < 0x20 || byte == 0x7f;
-}
 
 static bool segments_valid(struct slice name)
 {
@@ -33,7 +30,7 @@ bool route_name_valid(struct slice name)
         return false;
     for (struct slice rest = name; rest.len > 0;) {
         size_t len = utf8_sequence(rest);
-        if (len == 0 || is_control((unsigned char)rest.data[0]))
+        if (len == 0 || byte_is_control(rest.data[0]))
             return false;
         rest = slice_from(rest, len);
     }
@@ -64,17 +61,13 @@ const struct route *route_find(const struct route *routes, size_t count, struct 
 
 size_t route_key(struct slice name, char *key)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    size_t len = 0;
+    char *at = key;
     for (size_t i = 0; i < name.len; i++) {
-        unsigned char byte = (unsigned char)name.data[i];
-        if (byte == '%' || byte == '{' || byte == '}' || byte == '?' || byte == ' ') {
-            key[len++] = '%';
-            key[len++] = hex[byte >> 4];
-            key[len++] = hex[byte & 15];
-        } else {
-            key[len++] = (char)byte;
-        }
+        char byte = name.data[i];
+        if (byte == '%' || byte == '{' || byte == '}' || byte == '?' || byte == ' ')
+            at = put_percent(at, byte);
+        else
+            *at++ = byte;
     }
-    return len;
+    return (size_t)(at - key);
 }

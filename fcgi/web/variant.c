@@ -2,6 +2,8 @@
  * request, or into a scratch buffer if they are not there as they are needed. */
 #include "web/variant.h"
 
+#include "base/byte.h"
+#include "base/put.h"
 #include "fastcgi/params.h"
 #include "web/digest.h"
 #include "web/language.h"
@@ -115,7 +117,7 @@ static bool is_variable(struct slice rest, struct slice header)
         return false;
     for (size_t i = 0; i < rest.len; i++) {
         char byte = header.data[i];
-        if (rest.data[i] != (byte == '-' ? '_' : byte >= 'a' && byte <= 'z' ? byte - 0x20 : byte))
+        if (rest.data[i] != (byte == '-' ? '_' : byte_to_upper(byte)))
             return false;
     }
     return true;
@@ -192,8 +194,8 @@ static bool find_in_variables(struct finder *finder, struct slice variables)
 static bool is_plain(struct slice text, enum input_kind kind)
 {
     for (size_t i = 0; i < text.len; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        if ((byte < 0x20 && !(byte == '\t' && kind == INPUT_HEADER)) || byte == 0x7f)
+        char byte = text.data[i];
+        if (!(kind == INPUT_HEADER ? byte_is_of_field(byte) : !byte_is_control(byte)))
             return false;
     }
     return true;
@@ -203,8 +205,8 @@ static bool is_plain(struct slice text, enum input_kind kind)
  * (RFC 3986 3.2.2). */
 static bool is_of_host(char byte)
 {
-    return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') ||
-           (byte != '\0' && strchr("-._~%!$&'()*+,;=:[]", byte));
+    return byte_is_lower(byte) || byte_is_digit(byte) ||
+           byte_is_one_of(byte, "-._~%!$&'()*+,;=:[]");
 }
 
 static bool lower_host(struct finder *finder, struct slice *value)
@@ -213,8 +215,7 @@ static bool lower_host(struct finder *finder, struct slice *value)
     if (value->len > SCRATCH_MAX - finder->used)
         return false;
     for (size_t i = 0; i < value->len; i++) {
-        char byte = value->data[i];
-        out[i] = (char)(byte >= 'A' && byte <= 'Z' ? byte + 0x20 : byte);
+        out[i] = byte_to_lower(value->data[i]);
         if (!is_of_host(out[i]))
             return false;
     }
@@ -256,7 +257,7 @@ static const bool is_kept[256] = {
     ['+' ... ':'] = true, ['@' ... 'Z'] = true, ['a' ... 'z'] = true, ['_'] = true, ['~'] = true,
 };
 
-static bool put(struct variant *variant, struct slice text)
+static bool add(struct variant *variant, struct slice text)
 {
     if (text.len > sizeof variant->suffix - variant->suffix_len)
         return false;
@@ -265,22 +266,18 @@ static bool put(struct variant *variant, struct slice text)
     return true;
 }
 
-static bool put_encoded(struct variant *variant, struct slice text)
+static bool add_encoded(struct variant *variant, struct slice text)
 {
-    static const char hex[] = "0123456789ABCDEF";
     char *at = variant->suffix + variant->suffix_len;
     const char *end = variant->suffix + sizeof variant->suffix;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char byte = (unsigned char)text.data[i];
-        if (end - at < 3)
+        if (end - at < PUT_PERCENT_LEN)
             return false;
-        if (is_kept[byte]) {
+        if (is_kept[byte])
             *at++ = text.data[i];
-            continue;
-        }
-        *at++ = '%';
-        *at++ = hex[byte >> 4];
-        *at++ = hex[byte & 15];
+        else
+            at = put_percent(at, text.data[i]);
     }
     variant->suffix_len = (size_t)(at - variant->suffix);
     return true;
@@ -308,22 +305,22 @@ static struct slice prefix_of(const struct input *input)
     return SLICE("host");
 }
 
-static bool put_input(struct variant *variant, const struct input *input, struct slice value)
+static bool add_input(struct variant *variant, const struct input *input, struct slice value)
 {
     size_t label_at = variant->suffix_len + 1;
     char digest[DIGEST_HEX_LEN];
-    if (!put(variant, variant->suffix_len > 0 ? SLICE("&") : SLICE("?")) ||
-        !put(variant, prefix_of(input)) ||
-        (input->kind != INPUT_LANGUAGE && !put_encoded(variant, input->name)))
+    if (!add(variant, variant->suffix_len > 0 ? SLICE("&") : SLICE("?")) ||
+        !add(variant, prefix_of(input)) ||
+        (input->kind != INPUT_LANGUAGE && !add_encoded(variant, input->name)))
         return false;
     struct slice label = {.data = variant->suffix + label_at,
                           .len = variant->suffix_len - label_at};
-    if (!put(variant, SLICE("=")))
+    if (!add(variant, SLICE("=")))
         return false;
     if (!is_secret(input))
-        return put_encoded(variant, value);
+        return add_encoded(variant, value);
     digest_write(label, value, digest);
-    return put(variant, (struct slice){.data = digest, .len = sizeof digest});
+    return add(variant, (struct slice){.data = digest, .len = sizeof digest});
 }
 
 bool variant_append(const struct variant *variant, char *key, size_t *len)
@@ -351,8 +348,8 @@ bool variant_read(struct variant *variant, const struct vary *vary,
     for (size_t i = 0; i < vary->count; i++) {
         if (!complete(&finder, i) ||
             !inputs_pack(variant->packed, &variant->packed_len, finder.values[i]) ||
-            (finder.values[i].data && !put_input(variant, &vary->inputs[i], finder.values[i])))
+            (finder.values[i].data && !add_input(variant, &vary->inputs[i], finder.values[i])))
             return false;
     }
-    return variant->suffix_len > 0 || put(variant, SLICE("?"));
+    return variant->suffix_len > 0 || add(variant, SLICE("?"));
 }
