@@ -6,8 +6,8 @@
  *            |                            '---- fast signal ---'  '----- fast signal ----'
  *            '----------------- fast signal -------------------'
  *
- * It is over as soon as nothing is left, in any state but the first; in CUT, after a moment or at the
- * next fast signal.
+ * It is over as soon as nothing is left, in any state but the first; in CUT, after a moment or at
+ * the next fast signal.
  *
  *     signals                   fast: SIGTERM, SIGINT; slow: SIGQUIT, SIGUSR1 (of FastCGI)
  *     any drain begins          new connections are left to other processes; connections without

@@ -42,7 +42,8 @@ static inline bool byte_is_control(char byte)
     return (unsigned char)byte < 0x20 || byte == 0x7f;
 }
 
-/* Whether the value of a header field can have it: no control character but a tab (RFC 9110 5.5). */
+/* Whether the value of a header field can have it: no control character but a tab (RFC 9110 5.5).
+ * */
 static inline bool byte_is_of_field(char byte)
 {
     return !byte_is_control(byte) || byte == '\t';

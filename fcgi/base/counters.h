@@ -40,11 +40,11 @@
     X(STORES, "stores", COUNTER, "stores", "", \
       "Results that Redis has stored.") \
     X(INVALIDATIONS, "invalidations", COUNTER, "invalidations", "", \
-      "Changes of keys that Redis has reported, those included that concern all keys.") \
+      "Changes of keys that Redis has reported, including those that concern all keys.") \
     X(EVICTED_PROBATION, "evicted_probation", COUNTER, "evictions", "segment=\"probation\"", \
-      "Entries that left the memory cache for lack of room, requested only once.") \
+      "Entries evicted from the memory cache that had been requested only once.") \
     X(EVICTED_PROTECTED, "evicted_protected", COUNTER, "evictions", "segment=\"protected\"", \
-      "Entries that left the memory cache for lack of room, requested more than once.") \
+      "Entries evicted from the memory cache that had been requested more than once.") \
     X(REDIS_CONNECTED, "redis_connected", COUNTER, "redis_connected", "", \
       "Connections to Redis servers that became usable, for the first time or again.") \
     X(REDIS_LOST, "redis_lost", COUNTER, "redis_lost", "", \
@@ -54,22 +54,21 @@
     X(SCRIPTS, "scripts", COUNTER, "scripts", "", \
       "Scripts that were sent to Redis, repetitions included.") \
     X(CALLS_STARTED, "calls_started", COUNTER, NULL, NULL, \
-      "Calls to sources, those included that were refused.") \
+      "Calls to sources, including those that were refused.") \
     X(CALLS_FAILED, "calls_failed", COUNTER, NULL, NULL, \
       "Calls to sources that failed, other than by a timeout.") \
     X(CALLS_RETRIED, "calls_retried", COUNTER, "calls_retried", "", \
-      "Calls to sources that were made again because of retries.") \
+      "Calls to sources that were retried.") \
     X(CALLS_TIMED_OUT, "calls_timed_out", COUNTER, NULL, NULL, \
       "Calls to sources that did not complete in time.") \
     X(CALLS_NOT_MODIFIED, "calls_not_modified", COUNTER, NULL, NULL, \
       "Calls to sources whose answer was that the result has not changed (304).") \
     X(CALLS_SOLO, "calls_solo", COUNTER, "calls_solo", "", \
-      "Calls to sources for a single request, since their results are not to be shared.") \
+      "Calls to sources for a single request, because their results must not be shared.") \
     X(UNCACHEABLE, "uncacheable", COUNTER, "uncacheable", "", \
       "Results that their sources forbid to share.") \
     X(CALLS_REFUSED, "calls_refused", COUNTER, NULL, NULL, \
-      "Calls that were not made: too many were queued, or the source was left alone after " \
-      "failures.") \
+      "Calls that were not made: the queue was full, or the source had failed too often.") \
     X(WAKEUPS, "wakeups", COUNTER, "wakeups", "", \
       "Fragments in progress that were looked up again because their value or lease changed.") \
     X(REFUSED_MAX_PARKED, "refused_max_parked", COUNTER, "refused", \

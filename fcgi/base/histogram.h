@@ -35,8 +35,8 @@ static inline void histogram_add(struct histogram *histogram, double seconds)
 /* How many times were added. */
 uint64_t histogram_count(const struct histogram *histogram);
 
-/* The least bound within which at least that share (0 to 1) of the times are, in seconds; 0 if there
- * are none; the last bound if they are longer. */
+/* The least bound within which at least that share (0 to 1) of the times are, in seconds; 0 if
+ * there are none; the last bound if they are longer. */
 double histogram_quantile(const struct histogram *histogram, double share);
 
 #endif

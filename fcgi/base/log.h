@@ -1,4 +1,5 @@
-/* One line a message, to stderr, syslog or a file; what peers sent is escaped, so it can't forge a line. */
+/* One line a message, to stderr, syslog or a file; what peers sent is escaped, so it can't forge a
+ * line. */
 #ifndef WORKERLESS_BASE_LOG_H
 #define WORKERLESS_BASE_LOG_H
 
@@ -20,8 +21,8 @@ void log_configure(enum log_level most, bool to_syslog);
  * long as there are messages. */
 bool log_open(const char *path);
 
-/* Opens the file of log_open again, since the old one may have been moved. If that fails, the old one
- * is used further. */
+/* Opens the file of log_open again, since the old one may have been moved. If that fails, the old
+ * one is used further. */
 void log_reopen(void);
 
 bool log_goes_to_syslog(void);

@@ -1,5 +1,5 @@
-/* Messages for the service manager that has started us, as sd_notify(3) describes them: datagrams to
- * the socket that the environment names. Without one, everything here does nothing. */
+/* Messages for the service manager that has started us, as sd_notify(3) describes them: datagrams
+ * to the socket that the environment names. Without one, everything here does nothing. */
 #ifndef WORKERLESS_BASE_NOTIFY_H
 #define WORKERLESS_BASE_NOTIFY_H
 

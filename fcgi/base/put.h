@@ -1,6 +1,6 @@
 /* Writes text piece by piece, where printf would cost too much. Each function writes at `at`, where
- * the caller has made sure that there is room, and returns where the next piece goes. No zero byte is
- * added. Pure. */
+ * the caller has made sure that there is room, and returns where the next piece goes. No zero byte
+ * is added. Pure. */
 #ifndef WORKERLESS_BASE_PUT_H
 #define WORKERLESS_BASE_PUT_H
 

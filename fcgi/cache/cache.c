@@ -236,7 +236,7 @@ static enum cache_outcome outcome_of(const struct question *question, enum store
     return outcomes[outcome];
 }
 
-/* An entry that is only good for a comparison with the source's does not take up memory. */
+/* An entry that can no longer be served, only revalidated, is not kept in memory. */
 static void keep_found(struct question *question, struct entry *entry)
 {
     int64_t until_ms = entry->fresh_until_ms + entry_extra_ms(entry, question->extra_ms);
@@ -379,7 +379,8 @@ static void on_stored(void *caller, const struct store_answer *answer)
     question_free(question);
 }
 
-/* Returns whether it was sent; then on_stored sees to it that the lease, which is borrowed, ends. */
+/* Returns whether it was sent; then on_stored makes sure that the lease, which is borrowed, ends.
+ * */
 static bool store_entry(struct cache *cache, struct slice key, const struct lease *lease,
                         struct entry *known, struct entry *entry, int64_t until_ms,
                         int64_t compare_ms)

@@ -120,24 +120,24 @@ bool cache_claim_missing(struct cache *cache, struct slice key, int64_t extra_ms
                          cache_answer_fn *answered, void *caller);
 
 /* Stores the entry until `until_ms`, by clock_fleet_ms(). Redis keeps it `compare_ms` longer, so
- * that it can be compared with what the source has then. Takes the lease (NULL: generated without
- * one). The entry is not stored if the lease is no longer ours, or, with a Redis, if it is larger
- * than `max_value`. Best effort: returns false if it is certain that it is not stored. */
+ * that a refresh can ask the source whether it has changed. Takes the lease (NULL: generated
+ * without one). The entry is not stored if the lease is no longer ours, or, with a Redis, if it is
+ * larger than `max_value`. Best effort: returns false if it is certain that it is not stored. */
 bool cache_store(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                  int64_t until_ms, int64_t compare_ms);
 
-/* The same for an entry that has the body of `known`: if Redis has that still, the body is not sent.
- * `known` is NULL if there is none. */
+/* The same for an entry with the body of `known` (NULL: none): if Redis still has that, the body is
+ * not sent. */
 bool cache_prolong(struct cache *cache, struct slice key, struct lease *lease, struct entry *known,
                    struct entry *entry, int64_t until_ms, int64_t compare_ms);
 
-/* As cache_store, without a lease, if `known` is still there and is not another entry by then. Neither a
- * purge nor an entry that came meanwhile is undone. */
+/* As cache_store, without a lease, and only if `known` is still there: neither a purge nor an entry
+ * that came meanwhile is undone. */
 bool cache_replace(struct cache *cache, struct slice key, struct entry *known, struct entry *entry,
                    int64_t until_ms, int64_t compare_ms);
 
-/* As cache_store, for this process's memory only: nothing is written to Redis, and the lease is released.
- * Call it only if no change of the key is possibly unseen. */
+/* As cache_store, for this process's memory only: nothing is written to Redis, and the lease is
+ * released. Call it only if every change of the key has been seen. */
 bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, struct entry *entry,
                 int64_t until_ms);
 

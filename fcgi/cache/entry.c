@@ -1,5 +1,5 @@
-/* The entry and its envelope: one allocation holds the struct, the header line, the header fields of
- * the source and the body. */
+/* The entry and its envelope: one allocation holds the struct, the header line, the header fields
+ * of the source and the body. */
 #include "cache/entry.h"
 
 #include <stdlib.h>

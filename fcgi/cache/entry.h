@@ -6,8 +6,8 @@
  *     <div id="a">...</div>
  *
  * made and fresh are milliseconds since 1970 by the fleet's clock, cost is the milliseconds that
- * the source took; type is last and runs to the end of the line. What the source has said of its
- * result comes before the type, and header fields of its response follow the line:
+ * the source took; type is last and runs to the end of the line. The terms of the source's response
+ * come before the type, and header fields of the response follow the line:
  *
  *     workerless/1 made=... status=200 stale=30000 error=0 fields=44 type=text/html\n
  *     etag: "v1"\n
@@ -17,13 +17,13 @@
  * stale and error are the milliseconds after its fresh time in which it may be used: while it is
  * refreshed, and if that fails; without both, the route's times count. The word must-revalidate
  * after them is passed on to clients. clients is how many seconds they may use a response, or the
- * word no-store; without it, as long as it is fresh. fields is the number of bytes of the header fields: first
- * etag and last-modified, by which the source is asked whether the result has changed, then those
- * that clients get. Each of these parts may be missing. A string without that magic is an entry
- * too: all of it is a text/html body (see entry_from_plain).
+ * word no-store; without it, as long as it is fresh. fields is the number of bytes of the header
+ * fields: first etag and last-modified, by which the source is asked whether the result has
+ * changed, then those that clients get. Each of these parts may be missing. A string without that
+ * magic is an entry too: all of it is a text/html body (see entry_from_plain).
  *
  * A marker stands in the place of a result that its source forbids to share. Its status is a word,
- * which no process that does not know it takes for a result; its body says why.
+ * so older versions of workerless do not take it for a result; its body says why.
  *
  *     workerless/1 made=... fresh=... cost=0 status=uncacheable type=text/plain\n
  *     Set-Cookie
@@ -49,13 +49,13 @@
 /* More than all fields of one entry. */
 #define ENTRY_FIELDS_MAX (KEEP_MAX + TERMS_ETAG_MAX + TERMS_DATE_MAX + 32)
 
-/* What the source has said of a result. All zero: nothing. */
+/* What the source's response said about a result. All zero: nothing. */
 struct entry_terms {
     bool has_stale; /* the next two count instead of the route's */
     int64_t stale_ms, stale_error_ms;
     bool must_revalidate;
-    bool clients_no_store; /* clients must not store it... */
-    bool has_clients;      /* ...or may use it for so long: */
+    bool clients_no_store; /* clients must not store it */
+    bool has_clients;      /* clients_s counts: how long they may use it, in seconds */
     uint32_t clients_s;
     struct slice etag, last_modified; /* empty: none */
     struct slice kept;                /* header fields for clients, each "name: value\n" */
@@ -87,8 +87,8 @@ struct entry *entry_new(struct slice type, struct slice body, int64_t made_ms, i
 struct entry *entry_decode(struct slice encoded);
 struct entry *entry_from_plain(struct slice body, int64_t now_ms, int64_t ttl_ms);
 
-/* The same as entry_new, with what the source has said. Invalid terms, and those for which there is
- * no room, are left out. */
+/* The same as entry_new, with the source's terms. Invalid ones, and those for which there is no
+ * room, are left out. */
 struct entry *entry_new_on_terms(struct slice type, struct slice body, int64_t made_ms,
                                  int64_t fresh_ms, int64_t cost_ms,
                                  const struct entry_terms *terms);
@@ -109,7 +109,7 @@ struct entry *entry_with_freshness(const struct entry *entry, int64_t fresh_unti
 /* The same; but the end of its own stale times, if it has some, stays where it is. */
 struct entry *entry_prolonged(const struct entry *entry, int64_t fresh_until_ms);
 
-/* What the source has said of it; points into the entry. */
+/* Its terms; they point into the entry. */
 struct entry_terms entry_terms_of(const struct entry *entry);
 
 /* Writes how the envelope of this entry begins, up to its fresh time, and of no other entry with

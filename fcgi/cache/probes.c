@@ -1,5 +1,5 @@
-/* The commands that an ACL must permit. They are tried on the keys of a fragment with an empty name,
- * which can't exist. SET with XX does not create a missing key. */
+/* The commands that an ACL must permit. They are tried on the keys of a fragment with an empty
+ * name, which can't exist. SET with XX does not create a missing key. */
 #include "cache/probes.h"
 
 #include <stdio.h>

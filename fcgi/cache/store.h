@@ -87,11 +87,11 @@ bool store_claim_missing(struct store *store, struct slice key, const char *toke
                          store_answer_fn *answered, void *caller);
 
 /* Stores the entry for keep_ms and releases the lease, if the token is still that of the lease. If
- * `known` is given as well, it has the same body, which is not sent again if the value is still that.
- * With a NULL token, stores it if the value is still the known one, or if `known` is NULL as well,
- * if there is no value. DONE; NONE: the lease is no longer ours, or the value is another; or GONE.
- * Returns false also if the entry is larger than settings->max_value. After GONE or false the lease
- * still has to be released. */
+ * `known` is given as well, it has the same body, which is not sent again if the value is still
+ * that. With a NULL token, stores it if the value is still the known one, or if `known` is NULL as
+ * well, if there is no value. DONE; NONE: the lease is no longer ours, or the value is another; or
+ * GONE. Returns false also if the entry is larger than settings->max_value. After GONE or false the
+ * lease still has to be released. */
 bool store_put(struct store *store, struct slice key, const char *token, struct entry *known,
                struct entry *entry, int64_t keep_ms, store_answer_fn *answered, void *caller);
 

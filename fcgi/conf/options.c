@@ -161,24 +161,23 @@ static const struct option source_options[] = {
     {"type", OPTION_TYPE, .required = true, .help = "How the source generates fragments."},
     {"queue", OPTION_COUNT, AT(struct source_settings, limits.queue), .preset = "10000",
      .min = "0", .max = "10000000",
-     .help = "Maximum number of calls that wait because `connections` calls run; for more, "
-             "requests get 503."},
+     .help = "Maximum number of queued calls; over it, requests get a stale result or 503."},
     {"queue_timeout", OPTION_DURATION, AT(struct source_settings, limits.queue_timeout),
      .preset = "0", .min = "0", .max = "1d",
-     .help = "How long a call may wait in the queue before requests get 503; 0: as long as the "
-             "source's own timeout."},
+     .help = "How long a call may be queued before its requests get a stale result or 503; 0: as "
+             "long as the source's timeout."},
     {"breaker", OPTION_RATE, AT(struct source_settings, limits.breaker), .preset = "",
      .min = "1 in 1ms", .max = "1000 in 1d",
-     .help = "After so many failed calls in so much time (\"5 in 10s\") the source is not called "
-             "for a while; requests get a stale result or 503. \"\": never."},
+     .help = "After this many failed calls within this time (\"5 in 10s\") the source is not called "
+             "for a while; requests get a stale result or 503. \"\": it is always called."},
     {"breaker_cooldown", OPTION_DURATION, AT(struct source_settings, limits.breaker_cooldown),
      .preset = "5s", .min = "10ms", .max = "1d",
-     .help = "How long the source is not called after these failures; then one call shows whether "
+     .help = "How long the source is not called after these failures; then one call tries whether "
              "it works again."},
     {"max_retry_after", OPTION_DURATION, AT(struct source_settings, limits.max_retry_after),
      .preset = "5m", .min = "0", .max = "1d",
-     .help = "If the source asks to be left alone for a time (Retry-After), it is not called "
-             "meanwhile, but at most for this time; 0: it is called anyway."},
+     .help = "If the source answers 503 or 429 with Retry-After, it is not called for that time, but "
+             "at most for this one; 0: it is called anyway."},
 };
 
 static const struct option fragment_options[] = {
@@ -193,10 +192,10 @@ static const struct option fragment_options[] = {
      .help = "How long a result stays fresh if neither ttl nor the source says so."},
     {"ttl_min", OPTION_DURATION, AT(struct route, recipe.freshness.ttl_min),
      .preset = "0", .min = "0", .max = "365d",
-     .help = "The least time that a result stays fresh, if the source says how long."},
+     .help = "Minimum time that a result stays fresh, if the source decides."},
     {"ttl_max", OPTION_DURATION, AT(struct route, recipe.freshness.ttl_max),
      .preset = "365d", .min = "0", .max = "365d",
-     .help = "The most time that a result stays fresh, if the source says how long."},
+     .help = "Maximum time that a result stays fresh, if the source decides."},
     {"browser_ttl", OPTION_DURATION, AT(struct route, recipe.freshness.browser_ttl),
      .min = "0", .max = "365d",
      .help = "How long browsers may use a response without asking again; 0: they always ask. If it "
@@ -219,9 +218,9 @@ static const struct option fragment_options[] = {
              "not set, the source's stale-if-error counts."},
     {"revalidate", OPTION_DURATION, AT(struct route, recipe.freshness.revalidate),
      .preset = "1h", .min = "0", .max = "365d",
-     .help = "How long Redis keeps a result beyond use if the source has sent an ETag or "
-             "Last-Modified with it, so that the source is asked only whether it has changed; 0: "
-             "it is never asked."},
+     .help = "How long Redis keeps a result with an ETag or Last-Modified after it can last be "
+             "served, so that a refresh only asks the source whether it has changed; 0: it never "
+             "asks."},
     {"early", OPTION_CHOICE, AT(struct route, recipe.freshness.early),
      .preset = "no", .words = "no yes",
      .help = "Whether a requested result is refreshed at a random time before its ttl ends, costly "
@@ -231,24 +230,26 @@ static const struct option fragment_options[] = {
      .help = "How long a failure is cached, so that the source is called only once in that time."},
     {"max_negative", OPTION_COUNT, AT(struct route, recipe.max_negative),
      .preset = "1000", .min = "1", .max = "1000000",
-     .help = "Maximum number of failures that each process caches in Redis at a time; it caches "
-             "more of them in its own memory only."},
+     .help = "Maximum number of failures that each process caches in Redis at a time; it keeps "
+             "further ones in its own memory only."},
     {"uncacheable", OPTION_DURATION, AT(struct route, recipe.uncacheable),
      .preset = "120s", .min = "0", .max = "1d",
-     .help = "How long all processes remember that the source forbids to share a result: further "
-             "requests get a call of their own at once; 0: they wait to find out."},
+     .help = "How long all processes remember that the source forbids sharing a result: meanwhile "
+             "each request gets its own call immediately; 0: requests wait for one call to find "
+             "out."},
     {"share", OPTION_CHOICE, AT(struct route, recipe.calls_apart), .preset = "yes",
      .words = "yes no",
-     .help = "Whether requests share the source's calls; with no, each request that finds nothing "
-             "in the cache gets a call of its own."},
+     .help = "Whether requests share the source's calls; no: each request that finds nothing in the "
+             "cache gets its own call."},
     {"origin", OPTION_CHOICE, AT(struct route, recipe.rules.ignores_origin),
      .preset = "respect", .words = "respect ignore",
-     .help = "Whether a result is cached although its source forbids to share it (Set-Cookie, "
-             "Cache-Control, Vary): ignore does so."},
+     .help = "What happens to a result that its source forbids to share (by Set-Cookie, "
+             "Cache-Control or Vary). respect: it is not cached; ignore: it is cached, and everybody "
+             "gets it."},
     {"keep", OPTION_LIST, AT(struct route, recipe.rules.keep), .check = keep_check,
-     .help = "Header fields of the source's response that are kept with the result and sent with "
-             "it, up to 2 KiB in all; none of those that concern one connection or client, caching, "
-             "or the front server."},
+     .help = "Header fields of the source's response that are stored and sent with the result, up "
+             "to 2 KiB in all. Those that concern one connection or client, caching, or the front "
+             "server can't be kept."},
     {"hold", OPTION_DURATION, AT(struct route, recipe.hold),
      .preset = "25s", .min = "1ms", .max = "1d",
      .help = "How long a request may wait; keep it below the front server's timeout."},

@@ -72,8 +72,8 @@ static const struct {
 } refused_headers[] = {
 #define OF_CONNECTION "this header is about the connection, not about the fragment"
 #define OF_BODY       "this header is about the request's body, which no source gets"
-#define OF_CACHE      "what a client demands of caches is ignored here, and so is this header"
-#define OF_CALL       "this header is different for each request; sources get it without `vary`"
+#define OF_CACHE      "clients can't tell this cache what to do, so this header is ignored"
+#define OF_CALL       "this header differs between requests; sources get it without `vary`"
     {"host", "write \"host\" instead"},
     {"cookie", "write \"cookie:NAME\" instead, for each cookie that the fragment depends on"},
     {"accept-language", "write \"language:TAGS\" instead, such as language:en,de"},
@@ -221,7 +221,8 @@ static struct slice field_of(const struct input *input, char room[NAME_MAX_LEN])
     return (struct slice){.data = room, .len = input->name.len};
 }
 
-/* Writes the list for the Vary header (RFC 9110 section 12.5.5). Returns false if it is too long. */
+/* Writes the list for the Vary header (RFC 9110 section 12.5.5). Returns false if it is too long.
+ * */
 static bool write_fields(const struct vary *vary, char list[RESPONSE_VARY_MAX], size_t *len)
 {
     char room[NAME_MAX_LEN];
@@ -317,7 +318,7 @@ const char *vary_build(struct route *route, char wrong[VARY_WRONG_ROOM])
     }
     if (route->recipe.rules.is_private && !says_who(&vary)) {
         snprintf(wrong, VARY_WRONG_ROOM,
-                 "private = \"yes\": nothing in vary says whose fragment it is, so all users would "
+                 "private = \"yes\": nothing in vary identifies the user, so all users would "
                  "get the same one; add the cookie or header that identifies a user, such as "
                  "cookie:session or header:authorization");
         return "private";

@@ -122,7 +122,8 @@ void flight_land(struct flight *flight, enum settlement_kind kind, struct entry 
     flight_set_state(flight, FLIGHT_LANDED);
 }
 
-/* Lands it for some waiters only. The solo flights of the others know what the cache has. */
+/* Lands it for some of its waiters only. The others get solo flights, which know what the cache
+ * has. */
 static void flight_land_apart(struct flight *flight, enum flight_audience audience,
                               enum settlement_kind kind, struct entry *owned, struct entry *known)
 {
@@ -275,16 +276,15 @@ static void conclude_call(struct flight *flight, const struct source_result *res
     flight_land(flight, SETTLED_ENTRY, entry);
 }
 
-/* The source says that the entry has not changed. If it means another one, it is called once more,
- * for all of the result (RFC 9111 4.3.4). */
+/* The source answered that the entry has not changed. If it means another version, it is called
+ * once more, without conditions (RFC 9111 4.3.4). */
 static void flight_not_modified(struct flight *flight, const struct source_result *answer)
 {
     struct renewal renewal;
     counter_add(COUNTER_CALLS_NOT_MODIFIED, 1);
     if (!flight->offered) {
         flight_fail(flight, SOURCE_FAILED,
-                    "the source says that a result has not changed that it "
-                    "was not asked about");
+                    "the source answered that the result has not changed, but was not asked");
     } else if (outcome_renew(flight->offered, answer, &renewal)) {
         conclude_call(flight, &renewal.result, flight->offered);
     } else {
@@ -329,7 +329,7 @@ bool flight_drained(struct flight *flight)
     return true;
 }
 
-/* Calls the source. If there is an entry on offer, the source may answer that it has not changed. */
+/* Calls the source, and asks it whether the offered entry has changed, if there is one. */
 static void flight_call(struct flight *flight)
 {
     const struct fragment *fragment = &flight->fragment;

@@ -56,26 +56,26 @@
  *
  * A result that its source forbids to share (RFC 9111 3, 5.2.2) is only for the request that it was
  * made for: the waiter that started the flight. If that one has left, nobody gets it. In Redis a
- * marker takes the place of the result. All other waiters, and whoever finds the marker, here or in
- * another process, go on side by side, each on a solo flight:
+ * marker takes the place of the result. All other waiters, and requests that find the marker, in
+ * any process, continue in parallel, each on a solo flight:
  *
  *     NEW --> GENERATING --> LANDED --> SETTLED
  *
- * It is in no table, so nobody joins it; it has no lease, and one waiter. If that one leaves, its
- * call is cancelled, since the result could reach nobody. Only its own process's purges concern it.
- * It knows what the cache had, which is most often the marker, and what it does with its result
- * follows from that:
+ * It is in no table, so no request joins it; it has no lease, and one waiter. If that one leaves,
+ * its call is cancelled, since nobody could get the result. Of purges it learns only those of its
+ * own process. It knows what the cache had, usually the marker, and that decides what becomes of
+ * its result:
  *
  *     result              known: a marker       an old entry         nothing
  *     may be shared       replaces it           replaces it          stored, if there is no value
  *     must not be shared  renews it at its end  a marker replaces it nothing
  *     a failure           nothing               as other flights     as other flights
  *
- * Whatever is replaced must still be there: neither a purge nor an entry that came meanwhile is
- * undone. (What another process purges can't be noticed if there was no value.) On a route whose
- * calls are not shared (calls_apart), every flight ends with the lookup unless that finds something
- * usable, and its waiters go on like this. Who does not want to wait gets no call: it would be made
- * for each of its attempts, and never be of use. */
+ * An entry is replaced only if it is still there, so neither a purge nor an entry that came
+ * meanwhile is undone. (If there was no value, a purge by another process goes unnoticed.) On a
+ * route whose calls are not shared (calls_apart), every flight ends with the lookup unless that
+ * finds something usable, and its waiters continue like this. A request that does not want to wait
+ * gets no call: each of its attempts would start another one, whose result nobody gets. */
 #ifndef WORKERLESS_PARK_FLIGHT_H
 #define WORKERLESS_PARK_FLIGHT_H
 
@@ -150,10 +150,9 @@ struct flight {
     struct waiter *waiters;
     struct entry *known; /* held: the old entry that will be replaced, by its waiters' solo flights
                             once it has LANDED; or NULL */
-    struct entry
-        *offered; /* held: what the source was asked about, whether it has changed; or NULL */
-    unsigned known_as_of;          /* told.value when `known` certainly existed */
-    struct change_count told;      /* so far */
+    struct entry *offered;    /* held: the source was asked whether this one has changed; or NULL */
+    unsigned known_as_of;     /* told.value when `known` certainly existed */
+    struct change_count told; /* so far */
     struct change_count asked;     /* `told` when the cache was asked last */
     struct lease *lease;           /* owned, since GENERATING; NULL: generated without a lease */
     struct source_call *call;      /* while GENERATING */
@@ -200,9 +199,9 @@ static inline struct entry *flight_old_entry(const struct flight *flight)
  * for the refresh of that; else `kind`. The entry is borrowed. */
 struct settlement flight_unready(const struct flight *flight, enum settlement_kind kind);
 
-/* While the process drains, no source is called, and no other process is waited for: then this lands
- * the flight, with the old entry if that may be served, else with SETTLED_SHUTDOWN, and returns
- * true. */
+/* While the process drains, no source is called, and no other process is waited for: then this
+ * lands the flight, with the old entry if that may be served, else with SETTLED_SHUTDOWN, and
+ * returns true. */
 bool flight_drained(struct flight *flight);
 
 /* Sets the settlement with the old entry, if that certainly still exists, and may be served while

@@ -47,8 +47,8 @@ void flight_remember(struct flight *flight, struct entry *kept, int64_t until_ms
         cache_keep(shared->cache, flight->fragment.key, flight_take_lease(flight), kept, until_ms);
 }
 
-/* Whether a marker is to be stored. A solo flight renews the one that it knows only if that ends
- * soon, and no other flight has renewed it. */
+/* Whether to store a marker. A solo flight renews the one that it knows only if that expires soon,
+ * and no other flight has renewed it. */
 static bool wants_marker(const struct flight *flight)
 {
     if (flight->detached || (flight->solo && !flight->known))

@@ -15,7 +15,7 @@ static inline const struct freshness *flight_terms(const struct flight *flight)
     return &flight->fragment.recipe->freshness;
 }
 
-/* Whether it knows a marker, not an old entry. */
+/* Whether what it knows is a marker and not an old entry. */
 static inline bool flight_knows_marker(const struct flight *flight)
 {
     return flight->known && entry_is_marker(flight->known);
@@ -35,11 +35,11 @@ static inline struct lease *flight_take_lease(struct flight *flight)
 bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms,
                   struct entry *same_body);
 
-/* Stores a failure, or an old entry that it has prolonged; in memory only, if its route has too many
- * failures in Redis. Gives the lease up. */
+/* Stores a failure, or an old entry that it has prolonged; in memory only, if its route has too
+ * many failures in Redis. Gives the lease up. */
 void flight_remember(struct flight *flight, struct entry *kept, int64_t until_ms);
 
-/* Stores a marker, if one is wanted, and returns it owned, or NULL. Gives the lease up. */
+/* Stores a marker if one is needed, and returns it owned, or NULL. Gives the lease up. */
 struct entry *flight_mark(struct flight *flight, const struct source_terms *terms);
 
 #endif

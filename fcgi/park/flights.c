@@ -110,7 +110,7 @@ static struct flight *flights_add_solo(struct flights *flights, const struct fra
     return flight;
 }
 
-/* The waiter of a solo flight has left, or its hold is over: nobody else could get the result. */
+/* The waiter of a solo flight has left, or its hold is over: nobody could get the result. */
 static void on_alone_gone(struct waiter **list)
 {
     struct flight *flight = container_of(list, struct flight, waiters);
@@ -118,8 +118,9 @@ static void on_alone_gone(struct waiter **list)
         flight_cancel(flight);
 }
 
-/* Moves a waiter of a landed flight to a solo flight. One that can't have such a flight is settled.
- * The variables are those of the request that started the landed flight: others don't get them. */
+/* Moves a waiter of a landed flight to a solo flight, or settles it if it can't have one. The
+ * variables are those of the request that started the landed flight, so other waiters do not get
+ * them. */
 static void flights_part(struct flights *flights, const struct flight *landed,
                          struct waiter *waiter)
 {
@@ -285,8 +286,8 @@ void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, voi
     flights->parking.context = context;
 }
 
-/* Whether a request waits for the refresh of the stale entry, and can be parked for that. It does
- * until stale_wait is over for the flight that refreshes it. */
+/* Whether a request waits for the refresh of the stale entry, and can be parked for that: until the
+ * refreshing flight's stale_wait is over. */
 static bool waits_for_refresh(struct flights *flights, const struct fragment *fragment,
                               const struct entry *entry)
 {
@@ -325,10 +326,10 @@ bool flights_serve(struct flights *flights, const struct fragment *fragment,
     return true;
 }
 
-/* Whether a request that could not be served must not join the key's flight (NULL: there is none)
- * but needs a solo one: memory has a marker; or the route does not share calls, and the flight is
- * about to have its own (it refreshes an entry that may no longer be served). Then *known is what
- * the cache has. */
+/* Whether a request that could not be served needs a solo flight, instead of joining the key's
+ * flight (NULL: there is none): memory has a marker; or the route does not share calls, and that
+ * flight is about to make one (to refresh an entry that may no longer be served). Sets *known to
+ * what the cache has. */
 static bool needs_solo(struct flights *flights, const struct fragment *fragment,
                        const struct flight *flight, struct entry **known)
 {

@@ -120,10 +120,10 @@ bool flights_list(const struct flights *flights, size_t most, flight_row_fn *row
 void flights_leave_to_others(struct flights *flights);
 
 /* The process ends soon, and others will be asked. Requests that wait for a source or for another
- * process are settled now with SETTLED_SHUTDOWN, or with the stale entry whose refresh they wait for;
- * those that wait for an answer of Redis, when that has come. From now on a request that joins waits
- * only for that answer, and no source is called. Calls in progress continue, so that their results
- * are stored; except those for one request only, which has been settled. */
+ * process are settled now with SETTLED_SHUTDOWN, or with the stale entry whose refresh they wait
+ * for; those that wait for an answer of Redis, when that has come. From now on a request that joins
+ * waits only for that answer, and no source is called. Calls in progress continue, so that their
+ * results are stored; except those for one request only, which has been settled. */
 void flights_drain(struct flights *flights);
 
 /* Cancels every flight: each waiter is settled with SETTLED_SHUTDOWN, each lease is released. */

@@ -1,4 +1,4 @@
-/* A requested fragment: how it is generated, its cache key, and what its source is told.
+/* A requested fragment: how it is generated, its cache key, and what its source gets.
  *
  * The caller fills one in and lends it for the call; a flight, which lives longer, makes a copy.
  */
@@ -14,10 +14,10 @@ struct fragment {
     const struct recipe *recipe; /* belongs to the config */
     struct slice key;            /* identifies it in the cache */
     struct slice name;           /* passed to its source */
-    size_t rest_at;              /* where the part begins that the * of its pattern stands for */
+    size_t rest_at;              /* where the part that the * of its pattern matches begins */
     struct inputs inputs;        /* passed to its source; its key holds them */
     struct slice variables;      /* of the client's request, as PARAMS has them; a flight keeps
-                                    those that say whose request it is, see trace.h */
+                                    those that identify the request, see trace.h */
 };
 
 /* Bytes of text that fragment_copy needs. */

@@ -57,7 +57,7 @@ int64_t freshness_ttl_ms(const struct freshness *terms, const struct source_term
 }
 
 /* A result whose lifetime is the source's has stale times of its own even if they are the route's:
- * else, when a failure has prolonged it, nobody would know where its lifetime ended. */
+ * otherwise nobody would know, after a failure has prolonged it, where its lifetime ended. */
 bool freshness_stale_ms(const struct freshness *terms, const struct source_terms *said,
                         int64_t *stale_ms, int64_t *stale_error_ms)
 {

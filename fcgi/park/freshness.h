@@ -18,12 +18,12 @@ struct freshness {
     double negative;    /* how long a failure is cached; 0: not at all */
     bool early;         /* refresh at a random time before the end of the ttl (XFetch) */
 
-    /* What the source says of its results. All false and 0: it does not count. */
+    /* Which of the times in the source's response count. All false and 0: none. */
     bool ttl_by_source;      /* its lifetime counts; `ttl` is for results without one */
     bool stale_by_source;    /* its stale-while-revalidate counts, if there is one */
     bool error_by_source;    /* its stale-if-error counts, if there is one */
-    double ttl_min, ttl_max; /* bounds of its lifetime */
-    double revalidate;       /* how long a result is kept beyond use to be compared with it */
+    double ttl_min, ttl_max; /* limits for its lifetime */
+    double revalidate;       /* how long Redis keeps a result after it can last be served */
 
     double default_ttl;      /* only for the config, which makes it `ttl` */
     double browser_ttl;      /* how long browsers may use an answer, if the next one is true */
@@ -35,7 +35,7 @@ enum usability {
     USABLE_REFRESH,    /* serve it, and refresh it meanwhile */
     USABLE_ON_FAILURE, /* serve it only if the refresh fails */
     UNUSABLE,
-    UNSHARED, /* a marker: each request gets a call of its own */
+    UNSHARED, /* a marker: each request gets its own call */
 };
 
 /* Whether it may be served without waiting. */
@@ -48,13 +48,13 @@ static inline bool usability_serves(enum usability usability)
 enum usability freshness_judge(const struct freshness *terms, const struct entry *entry,
                                int64_t now_ms, double random);
 
-/* How long a new result is fresh, in milliseconds. `said` is what the source says of it; NULL:
- * nothing. `random` is in (0, 1]. */
+/* How long a new result is fresh, in milliseconds. `said` is what the response says about it;
+ * NULL: nothing. `random` is in (0, 1]. */
 int64_t freshness_ttl_ms(const struct freshness *terms, const struct source_terms *said,
                          double random);
 
-/* Whether what the source says changes for how long a stale result may be used. If so, sets the two
- * times, in milliseconds after its fresh time. */
+/* Whether a result has stale times of its own, because of what its response says. Sets both times,
+ * in milliseconds after its fresh time. */
 bool freshness_stale_ms(const struct freshness *terms, const struct source_terms *said,
                         int64_t *stale_ms, int64_t *stale_error_ms);
 

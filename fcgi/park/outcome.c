@@ -76,8 +76,9 @@ void outcome_log_terms(struct terms_log *log, const struct fragment *fragment,
     if (terms->left_out.len > 0 && !log->told_left_out) {
         log->told_left_out = true;
         log_message(LOG_LEVEL_WARNING, "flight",
-                    "fragment \"%.*s\": the header field \"%.*s\" is not kept: all fields to keep "
-                    "are more than %d bytes",
+                    "fragment \"%.*s\": the header field \"%.*s\" is not kept, since the fields in "
+                    "keep "
+                    "have more than %d bytes together",
                     SLICE_ARGS(fragment->name), SLICE_ARGS(terms->left_out), KEEP_MAX);
     }
     if (terms->sharing == SHARING_ALLOWED)
@@ -87,7 +88,7 @@ void outcome_log_terms(struct terms_log *log, const struct fragment *fragment,
         return;
     memcpy(log->told, reason, sizeof reason);
     log_limited(&log->limit, LOG_LEVEL_WARNING, "flight",
-                "fragment \"%.*s\": the source forbids to cache and share its result by %s",
+                "fragment \"%.*s\": the source forbids caching and sharing its result: %s",
                 SLICE_ARGS(fragment->name), terms->why);
 }
 
@@ -107,7 +108,7 @@ enum usability outcome_usability(const struct freshness *terms, const struct ent
     return freshness_judge(terms, entry, clock_fleet_ms(), terms->early ? random_share() : 1);
 }
 
-/* What the entry takes over of the source's terms. */
+/* The terms that go into the entry. */
 static struct entry_terms entry_terms_by(const struct freshness *freshness,
                                          const struct source_terms *said)
 {
@@ -164,7 +165,7 @@ struct entry *outcome_make_entry(const struct fragment *fragment,
     return entry;
 }
 
-/* One that is not to be remembered ends at once, but it does replace the old entry. */
+/* A marker that is not to be remembered ends at once, but it still replaces the old entry. */
 struct entry *outcome_make_marker(const struct recipe *recipe, const struct source_terms *terms,
                                   bool replaces)
 {
@@ -186,7 +187,7 @@ static bool is_strong(struct slice etag)
     return etag.len > 0 && !slice_starts(etag, SLICE("W/"));
 }
 
-/* Whether the source says anything of how long its result may be used. */
+/* Whether the response says anything about how long its result may be used. */
 static bool says_times(const struct source_terms *terms)
 {
     return terms->fresh_ms != SOURCE_NOT_SAID || terms->stale_ms != SOURCE_NOT_SAID ||
@@ -194,7 +195,7 @@ static bool says_times(const struct source_terms *terms)
            terms->clients_ms != SOURCE_NOT_SAID || terms->clients_no_store;
 }
 
-/* Sets the times that the source has said of the entry. */
+/* Takes the times over from the entry. */
 static void take_times(const struct entry *entry, struct source_terms *terms)
 {
     terms->must_revalidate = entry->must_revalidate;

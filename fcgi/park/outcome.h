@@ -38,8 +38,8 @@ void outcome_log_failure(struct failure_log *log, const struct fragment *fragmen
 /* Call it before the memory of the failure_log is freed. */
 void outcome_end_log(struct failure_log *log);
 
-/* Limits what is logged about the terms of one route's results: each reason once, until there is
- * another one. All zero at first. */
+/* Limits what is logged about the terms of one route's results: a reason is logged once, until it
+ * changes. All zero at first. */
 struct terms_log {
     char told[TERMS_TOLD_ROOM]; /* the beginning of the last reason */
     struct log_limit limit;
@@ -53,7 +53,7 @@ void outcome_log_terms(struct terms_log *log, const struct fragment *fragment,
 /* Call it before the memory of the terms_log is freed. */
 void outcome_end_terms_log(struct terms_log *log);
 
-/* Whether the source lets others than the request that it was made for have the result. */
+/* Whether the result may be shared; if not, it is only for the request that it was made for. */
 static inline bool outcome_is_shared(const struct source_result *result)
 {
     return !result->terms || result->terms->sharing == SHARING_ALLOWED;
@@ -65,10 +65,9 @@ enum usability outcome_usability(const struct freshness *terms, const struct ent
 /* Whether its fresh time is over. */
 bool outcome_is_stale(const struct entry *entry);
 
-/* Makes an entry of the source's result: the HTML that is cached and sent; or, on the result's terms,
- * one with the body of an older entry (else NULL). `started` is when the source was called, by
- * clock_monotonic(). Returns an entry that the caller owns, or NULL with the
- * reason (static). */
+/* Makes an entry of the source's result: the HTML that is cached and sent. If `same_body` is not
+ * NULL, the body is that of this older entry. `started` is when the source was called, by
+ * clock_monotonic(). Returns an entry that the caller owns, or NULL with the reason (static). */
 struct entry *outcome_make_entry(const struct fragment *fragment,
                                  const struct source_result *result, const struct entry *same_body,
                                  double started, const char **reason);
@@ -79,14 +78,15 @@ struct entry *outcome_make_entry(const struct fragment *fragment,
 struct entry *outcome_make_marker(const struct recipe *recipe, const struct source_terms *terms,
                                   bool replaces);
 
-/* Whether the marker ends soon, so that it is worth renewing. */
+/* Whether the marker expires soon, so that it is worth renewing. */
 bool outcome_marker_ends(const struct entry *marker);
 
-/* Whether a new entry is worth storing: it is fresh for a while, or the source lets it be used when
- * it is stale, or be compared. */
+/* Whether a new entry is worth storing: it is fresh for a while, may be used when it is stale, or
+ * has a validator. */
 bool outcome_is_stored(const struct freshness *terms, const struct entry *entry);
 
-/* The result of a call that was asked whether an entry has changed, and answered that it has not. */
+/* The result of a call that was asked whether an entry has changed, and answered that it has not.
+ * */
 struct renewal {
     struct source_result result; /* SOURCE_OK, without a body: that is the entry's */
     struct source_terms terms;
@@ -94,13 +94,13 @@ struct renewal {
 };
 
 /* Makes the result from the entry, which must outlive it, and the source's answer. What the answer
- * does not say again, is as it was (RFC 9111 3.2, 4.3.4). Returns false if the answer is about
+ * does not repeat stays as it was (RFC 9111 3.2, 4.3.4). Returns false if the answer is about
  * another version of the result. */
 bool outcome_renew(const struct entry *entry, const struct source_result *answer,
                    struct renewal *renewal);
 
-/* How long the entry is kept beyond use, in milliseconds, to be compared with what the source has
- * then. */
+/* How long Redis keeps the entry after it can last be served, in milliseconds, so that a refresh
+ * can ask whether it has changed. */
 int64_t outcome_compare_ms(const struct freshness *terms, const struct entry *entry);
 
 /* Whether an old entry may be served because of that failure. */

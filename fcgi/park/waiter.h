@@ -24,7 +24,7 @@ enum settlement_kind {
     SETTLED_FAILED,
     SETTLED_TIMED_OUT, /* the source did not answer in time */
     SETTLED_NOT_READY, /* the hold is over, and the flight continues */
-    SETTLED_BUSY, /* the source was not called: too many calls are queued, or it is left alone */
+    SETTLED_BUSY,     /* the source was not called: its queue is full, or it has failed too often */
     SETTLED_DECLINED, /* not started: no request waits for it, and the source is busy */
     SETTLED_SHUTDOWN, /* the process ends: another one is to be asked */
     SETTLED_PURGED,
@@ -46,7 +46,7 @@ struct settlement {
     bool replaced;          /* there was an expired entry, and this is the new one */
     bool collapsed;         /* this waiter joined a flight that another one had started */
     bool stored;            /* the result was passed to the cache */
-    bool unshared;          /* its source forbids to share it: it is for this waiter only */
+    bool unshared;          /* its source forbids sharing it: it is for this waiter only */
 };
 
 struct waiter;
@@ -59,8 +59,7 @@ typedef void waiter_settled_fn(void *context, const struct waiter_address *who,
  * before it frees it, so no address is needed. The waiter's memory belongs to the owner again. */
 typedef void waiter_embedded_fn(struct waiter *waiter, const struct settlement *settlement);
 
-/* Called when the only waiter on a list has gone, settled or not, if it was the one for whom
- * everything is done. */
+/* Called when the waiter of a solo flight has gone, settled or not. */
 typedef void waiter_gone_fn(struct waiter **list);
 
 /* All waiters of this process, and the callback for their settlement. */
@@ -78,7 +77,7 @@ struct waiter {
     waiter_embedded_fn *settled; /* NULL: not embedded; `parking` has the callback */
     struct waiter_address who;   /* if not embedded */
     bool collapsed;              /* it joined a flight that another waiter, or none, had started */
-    bool waits;                  /* it does not just ask for what is there already */
+    bool waits;                  /* false: it only asks for what is there already */
     bool alone;                  /* on a solo flight */
 };
 

@@ -78,8 +78,8 @@ static char *encode(char *at, int argc, const char **argv, const size_t *lens)
     return at;
 }
 
-/* As redisAsyncCommandArgv, which takes twice as long for a short command. Returns false when out of
- * memory. */
+/* As redisAsyncCommandArgv, which takes twice as long for a short command. Returns false when out
+ * of memory. */
 static bool send_encoded(struct command *command, int argc, const char **argv, const size_t *lens)
 {
     redisAsyncContext *context = redis_conn_context(command->pipeline->conn);

@@ -65,7 +65,7 @@ static const char *part_problem(const struct template_part *part, enum body_form
     if (!has_value(part))
         return NULL;
     if (format == BODY_OTHER)
-        return "in body takes a Content-Type (in headers) of application/json, which is the "
+        return "in body requires a Content-Type (in headers) of application/json, which is the "
                "default, or application/x-www-form-urlencoded";
     if (format == BODY_JSON && !place->in_string)
         return "in body must be within quotes, since it is JSON";

@@ -69,7 +69,7 @@ static bool count_failure(struct breaker *breaker, double now)
            now - breaker->times[breaker->oldest] <= breaker->failures.seconds;
 }
 
-/* What a call that is neither a trial nor too late says: opens it, or not. */
+/* A call that began while CLOSED has ended: opens the breaker if there were too many failures. */
 static void count_call(struct breaker *breaker, double now, enum breaker_outcome outcome,
                        double cooldown)
 {

@@ -1,4 +1,4 @@
-/* A breaker: whether a source is called, or left alone for a while. Pure.
+/* A breaker: whether a source is called, or not called for a while after failures. Pure.
  *
  *              failures, pause              pause is over
  *     CLOSED -------------------> OPEN -----------------------> TRYING
@@ -8,8 +8,8 @@
  *       '------------------------------ it succeeds ---------------'
  *
  * CLOSED: every call passes. OPEN: none does. TRYING: the one call that came first after the pause
- * runs, and no other passes. A trial that ends without an outcome leads back to OPEN, where the
- * next call is a trial.
+ * runs, and no other passes. If the trial ends without an
+ * outcome (it was cancelled), the state is OPEN again, and the next call is a trial.
  *
  * A pause that the source has asked for opens it as well. If no number of failures is set, such a
  * pause leads directly back to CLOSED.
@@ -41,7 +41,7 @@ void breaker_end(struct breaker *breaker);
 
 enum breaker_verdict { BREAKER_PASS, BREAKER_TRY, BREAKER_REFUSE };
 
-/* What becomes of a call that starts now; with BREAKER_TRY it is the trial. */
+/* Whether a call may start now; with BREAKER_TRY it is the trial. */
 enum breaker_verdict breaker_ask(struct breaker *breaker, double now);
 
 /* Whether breaker_ask would refuse a call. */

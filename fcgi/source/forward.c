@@ -1,5 +1,6 @@
-/* Inputs as header fields. The values come from strangers, and none may end its field or, in a
- * Cookie, its pair. Such values are rejected when the request arrives; this does not rely on it. */
+/* Inputs as header fields. The values come from strangers: none may end its field or, in a Cookie,
+ * its pair. Such values are rejected when the request arrives, but this file does not rely on it.
+ * */
 #include "source/forward.h"
 
 #include <stdint.h>

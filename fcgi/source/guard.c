@@ -1,5 +1,5 @@
-/* The calls of one source: those that run, those that wait in their lanes, and those that are
- * refused, whose callers are not told before the loop's next turn.
+/* The calls of one source: those that run, those that are queued in their lanes, and those that are
+ * refused, whose callers are told in the loop's next turn.
  *
  * A call that runs is a call of the type's own, whose `done` leads here. When it ends, the next one
  * is not started immediately, but in the loop's next turn, since it may be about to end as well: at
@@ -146,7 +146,7 @@ static void log_change(struct source_guard *guard, enum breaker_state before, co
         break;
     case BREAKER_TRYING:
         log_state(&guard->changes, LOG_LEVEL_INFO, "source",
-                  "source \"%.100s\" is tried with one call", name_of(guard));
+                  "source \"%.100s\": one call tries whether it works again", name_of(guard));
         break;
     case BREAKER_CLOSED:
         log_state(&guard->changes, LOG_LEVEL_INFO, "source", "source \"%.100s\" is called again",
@@ -203,7 +203,7 @@ static void call_refuse(struct guarded_call *call)
     run_soon(guard);
 }
 
-/* The source is not called for a while: nobody has to wait for that. */
+/* The source is not called for a while, so no call waits for that. */
 static void refuse_queued(struct source_guard *guard)
 {
     struct lane_call *queued;
@@ -246,7 +246,7 @@ static bool call_run(struct guarded_call *call, const struct source_request *req
 static void log_refusal(struct source_guard *guard)
 {
     log_limited(&guard->refusals, LOG_LEVEL_WARNING, "source",
-                "source \"%.100s\": requests get 503, since queue = %zu calls wait already",
+                "source \"%.100s\": the queue is full, so requests get 503 (queue = %zu)",
                 name_of(guard), limits_of(guard)->queue);
 }
 

@@ -1,5 +1,5 @@
 /* Stands between the callers and a source of any type: it limits the calls that run at a time,
- * queues the others, and leaves a source alone that fails. Only for source.c.
+ * queues the others, and stops calling a source that keeps failing. Only for source.c.
  *
  *     start --> QUEUED --> RUNNING --> done()
  *        |         |          |

@@ -42,7 +42,7 @@
 
 enum call_state {
     CALL_RUNNING,
-    CALL_WAITING, /* to be made again */
+    CALL_WAITING, /* for its next retry */
     CALL_FINISHED,
     CALL_STATES
 };
@@ -53,8 +53,8 @@ struct http_call {
     enum call_state state;   /* also selects the list that it is in */
     struct timeout deadline; /* active until FINISHED */
     ev_timer again;          /* active while WAITING */
-    unsigned retries;        /* how often it was made again */
-    bool dropped; /* it was made again since its connection had been closed; happens once */
+    unsigned retries;        /* made so far */
+    bool dropped; /* it was repeated because its idle connection had been closed; happens once */
     struct http_transfer *transfer; /* NULL if it could not be started */
     CURLcode code;                  /* if FINISHED */
     const char *refusal;            /* why it must not be started; NULL: it may */
@@ -203,7 +203,7 @@ static void judge_response(const struct http_call *call, struct source_result *r
     call_reason(call, room, " answered %ld", status);
 }
 
-/* What the response says of its result. The terms point into the reader. */
+/* What the response says about its result. The terms point into the reader. */
 static struct source_terms read_terms(const struct http_call *call, struct terms_reader *reader)
 {
     struct http_transfer_headers headers = {0};
@@ -298,7 +298,7 @@ static void on_deadline(void *context, struct timeout *deadline)
     call_end(call, &(struct source_result){.status = SOURCE_TIMED_OUT, .reason = room});
 }
 
-/* --- calls that are made again --- */
+/* --- retries --- */
 
 static void call_repeat(struct http_call *call, bool fresh)
 {
@@ -315,7 +315,7 @@ static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
     call_repeat(timer->data, false);
 }
 
-/* Whether the source may be well again soon. */
+/* Whether the failure may be a passing one, so that a retry makes sense. */
 static bool may_pass(const struct http_transfer *transfer, CURLcode code)
 {
     long status = http_transfer_status(transfer);
@@ -324,7 +324,7 @@ static bool may_pass(const struct http_transfer *transfer, CURLcode code)
     return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
 }
 
-/* The seconds to wait before the call is made again; negative: it is not. */
+/* The seconds to wait before the next retry; negative: there is none. */
 static double call_pause(const struct http_call *call, CURLcode code)
 {
     struct http *http = http_of(call);
@@ -338,7 +338,7 @@ static double call_pause(const struct http_call *call, CURLcode code)
     return clock_monotonic() + pause < call->deadline.at ? pause : -1;
 }
 
-/* Whether the call, with which curl is done, is made again now or later. */
+/* Repeats the call, with which curl is done, now or later. Returns false if it is not repeated. */
 static bool call_retry(struct http_call *call, CURLcode code)
 {
     struct http *http = http_of(call);
@@ -363,7 +363,7 @@ static bool call_retry(struct http_call *call, CURLcode code)
 /* --- what curl says --- */
 
 /* The target of a redirect is fetched by the same transfer, with the same deadline; any other
- * response ends the call, unless it is made again. */
+ * response ends the call, unless it is repeated. */
 static void on_curl_done(void *context, CURL *easy, CURLcode code)
 {
     struct http *http = context;

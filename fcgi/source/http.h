@@ -22,7 +22,7 @@ struct http_settings {
     const char *url;    /* a template, see url.h */
     const char *socket; /* path of the unix socket that all calls go through */
     enum http2_use http2;
-    unsigned retries; /* how often a call is made again after a failure */
+    unsigned retries; /* maximum number of retries after failures */
     double timeout;   /* seconds for the complete call, redirects included */
     size_t max_body;  /* bytes, after content decoding */
 

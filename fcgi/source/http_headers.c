@@ -1,4 +1,4 @@
-/* Which header fields may be given, and what is in them. */
+/* Which header fields the config may set, and what they contain. */
 #include "source/http_headers.h"
 
 #include "base/byte.h"
@@ -56,9 +56,9 @@ const char *http_header_check(const char *header)
     for (size_t i = 0; i < name.len; i++)
         is_token = is_token && byte_is_of_token(name.data[i]);
     if (!is_token)
-        return "the name of a header has letters, digits and hyphens only";
+        return "the name of a header may have letters, digits and hyphens only";
     if (is_refused(name))
-        return "this header can't be given: workerless sets it if it is needed";
+        return "this header can't be set: workerless sets it itself if it is needed";
     if (value.len == 0)
         return "the header has no value";
     for (size_t i = 0; i < value.len; i++)

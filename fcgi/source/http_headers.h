@@ -1,4 +1,4 @@
-/* The header fields that the config gives to each call: "NAME: VALUE". Pure. */
+/* The header fields that the config adds to each call: "NAME: VALUE". Pure. */
 #ifndef WORKERLESS_SOURCE_HTTP_HEADERS_H
 #define WORKERLESS_SOURCE_HTTP_HEADERS_H
 

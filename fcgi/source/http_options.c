@@ -1,4 +1,4 @@
-/* The options of the http source. */
+/* The options of the http source, and their checks. */
 #include "source/http_options.h"
 
 #include <stddef.h>
@@ -43,12 +43,12 @@ const struct option http_options[HTTP_OPTIONS] = {
     {"headers", OPTION_LIST, OPTION_AT(struct http_settings, headers), .check = http_header_check,
      .secret = true,
      .help = "Headers of each request, as NAME: VALUE; they replace our own Accept and User-Agent. "
-             "They are sent only to the scheme, host and port of the url, not to where it "
-             "redirects to, and are never logged."},
+             "They are sent only to the scheme, host and port of the url, also when it redirects "
+             "elsewhere, and are never logged."},
     {"method", OPTION_CHOICE, OPTION_AT(struct http_settings, method), .preset = "GET",
      .words = "GET POST",
-     .help = "Request method. A POST must be one that may be repeated, since a call can be made "
-             "again at any time."},
+     .help = "Request method. A POST must be safe to repeat, since results expire and calls are "
+             "retried."},
     {"body", OPTION_STRING, OPTION_AT(struct http_settings, body), .preset = "", .secret = true,
      .help = "Body of a POST. It may have the placeholders of url except {query}, which are "
              "escaped for a string of JSON, or percent-encoded if the Content-Type in headers is "
@@ -58,8 +58,9 @@ const struct option http_options[HTTP_OPTIONS] = {
      .help = "Time limit for a complete call; over it, requests get 504."},
     {"retries", OPTION_COUNT, OPTION_AT(struct http_settings, retries), .preset = "0", .min = "0",
      .max = "5",
-     .help = "How often a call is made again within its timeout if there is no connection, or the "
-             "response is a 502, 503 or 504."},
+     .help =
+         "How often a call is retried within its timeout if it gets no connection, or a 502, 503 "
+         "or 504."},
     {"max_body", OPTION_SIZE, OPTION_AT(struct http_settings, max_body), .preset = "1MiB",
      .min = "1B", .max = "1GiB",
      .help = "Maximum size of a response body; for larger ones, requests get 502."},
@@ -101,7 +102,7 @@ static const char *check_body(const struct http_settings *settings, const char *
     if (!http_is_set(settings->body))
         return NULL;
     if (settings->method != METHOD_POST)
-        return "a body takes method = \"POST\"";
+        return "body requires method = \"POST\"";
     return body_check(settings->body, body_format(http_body_type(settings)));
 }
 
@@ -164,7 +165,7 @@ bool http_check_rules(const struct source_settings *common, const struct source_
         if (!forward_uses_field(settings->url, rules, name))
             continue;
         snprintf(why, SOURCE_WHY_ROOM,
-                 "whose headers have %.*s, which an input is sent as, too; remove one of them",
+                 "whose headers include %.*s, which is also sent for an input; remove one of them",
                  name.len < 80 ? (int)name.len : 80, name.data);
         return false;
     }

@@ -1,4 +1,4 @@
-/* The options of the http source, and what can be said of their values at start. */
+/* The options of the http source, and the checks of their values at start. */
 #ifndef WORKERLESS_SOURCE_HTTP_OPTIONS_H
 #define WORKERLESS_SOURCE_HTTP_OPTIONS_H
 

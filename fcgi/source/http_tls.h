@@ -1,4 +1,4 @@
-/* TLS to http sources: which certificates are trusted, and our own. */
+/* TLS to http sources: the certificates that are trusted, and our own. */
 #ifndef WORKERLESS_SOURCE_HTTP_TLS_H
 #define WORKERLESS_SOURCE_HTTP_TLS_H
 

@@ -92,7 +92,7 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *context)
     return CURL_WRITEFUNC_ERROR;
 }
 
-/* Other hosts are not known to have HTTP/2. */
+/* Only the source's own host is known to support HTTP/2. */
 static CURLcode set_version(const struct http_transfer *transfer, bool elsewhere)
 {
     enum http2_use http2 = transfer->settings->http2;
@@ -267,7 +267,7 @@ void http_request_free(struct http_request *request)
     *request = (struct http_request){0};
 }
 
-/* Lets the transfer show who we are only to the host of the source's url. */
+/* Only the host of the source's url gets our credentials. */
 static CURLcode go_elsewhere(const struct http_transfers *transfers, struct http_transfer *transfer,
                              bool elsewhere)
 {
@@ -329,8 +329,8 @@ static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *tr
     return code;
 }
 
-/* Asks for the result only if it has changed (RFC 9110 13.1.2, 13.1.3). For a POST, these conditions
- * would have another meaning. */
+/* Asks for the result only if it has changed (RFC 9110 13.1.2, 13.1.3). For a POST, these
+ * conditions would have another meaning. */
 static void set_conditions(const struct http_transfers *transfers, struct http_transfer *transfer,
                            const struct http_request *request)
 {
@@ -553,7 +553,7 @@ static bool append_header(struct curl_slist **list, struct slice name, struct sl
     return ok;
 }
 
-/* The headers that each request has, unless the config replaces them. */
+/* The headers of each request, unless the config replaces them. */
 static bool append_presets(struct curl_slist **list, const char *const *headers, size_t count)
 {
     char encodings[HTTP_ENCODINGS_ROOM];

@@ -89,8 +89,8 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
 /* Removes it from curl, which may still call back within this call. Its result is kept. */
 void http_transfer_stop(struct http_transfers *transfers, struct http_transfer *transfer);
 
-/* Whether it failed since a connection that had been used before was closed before the first byte
- * of a response. Servers close idle connections at any time. */
+/* Whether it failed because a reused connection was closed before the first byte of a response
+ * arrived. Servers close idle connections at any time. */
 bool http_transfer_was_dropped(const struct http_transfer *transfer, CURLcode code);
 
 /* Sends the same request again after http_transfer_stop; `fresh`: on a new connection. */

@@ -16,9 +16,9 @@ bool keep_allows(struct slice name);
 /* Whether the value can be a field's value: no control characters except a tab (RFC 9110 5.5). */
 bool keep_value_valid(struct slice value);
 
-/* Writes to `out`, which has room for KEEP_MAX bytes, the fields that a new response has, and those of
- * the older ones that it does not have (RFC 9111 3.2). Both are lines "name: value\n" with names in
- * lower case, and at most KEEP_MAX bytes. What does not fit is left out. Returns the length. */
+/* Writes to `out`, which has room for KEEP_MAX bytes, the fields that a new response has, and those
+ * of the older ones that it does not have (RFC 9111 3.2). Both are lines "name: value\n" with names
+ * in lower case, and at most KEEP_MAX bytes. What does not fit is left out. Returns the length. */
 size_t keep_merge(struct slice older, struct slice newer, char *out);
 
 /* For the option `keep`: returns NULL, or what is wrong with the name. */

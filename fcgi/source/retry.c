@@ -1,4 +1,4 @@
-/* Reads what a source demands. */
+/* Reads Retry-After, and computes the pauses between retries. */
 #include "source/retry.h"
 
 #include "source/date.h"

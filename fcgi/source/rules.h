@@ -1,5 +1,5 @@
-/* What the route of a fragment demands of its source: what its results may depend on, and what the
- * source may say of them. */
+/* What a route requires of its source: what results may depend on, which of the source's terms
+ * count and which header fields are kept. */
 #ifndef WORKERLESS_SOURCE_RULES_H
 #define WORKERLESS_SOURCE_RULES_H
 
@@ -8,11 +8,11 @@
 
 #include "source/inputs.h"
 
-/* Belongs to the config. All zero: nothing is demanded. */
+/* Belongs to the config. All zero: nothing special. */
 struct source_rules {
     struct vary vary;
     bool is_private;         /* the key holds the user: results may be the user's own */
-    bool ignores_origin;     /* what the source says of sharing its result does not count */
+    bool ignores_origin;     /* results are shared even if the source forbids it */
     const char *const *keep; /* header fields of the response that are kept with the result */
     size_t keep_count;
 };

@@ -26,7 +26,7 @@ struct source_limits {
     double queue_timeout; /* seconds that a call may be queued; 0: only its `timeout` counts */
     struct rate breaker;  /* failures after which it is not called for a while; none: off */
     double breaker_cooldown; /* seconds */
-    double max_retry_after;  /* seconds; 0: what the source says about that does not count */
+    double max_retry_after;  /* seconds; 0: Retry-After is ignored */
 };
 
 /* One `source` section of the config. Each type's own settings begin with this. Strings belong to
@@ -37,7 +37,7 @@ struct source_settings {
     struct source_limits limits;
 };
 
-/* What is requested of a source. Borrowed for the call; the source copies what it needs. */
+/* What a source is asked for. Borrowed for the call; the source copies what it needs. */
 struct source_request {
     struct slice name;    /* of the fragment */
     struct slice rest;    /* of the name: what the * of its route's pattern stands for */
@@ -61,7 +61,7 @@ enum source_sharing {
 
 #define SOURCE_NOT_SAID (-1) /* in place of a time */
 
-/* What the source says of its result. */
+/* What the source's response says about its result. */
 struct source_terms {
     enum source_sharing sharing;
     const char *why;                            /* sharing is forbidden, for the log; else NULL */
@@ -82,11 +82,11 @@ struct source_terms {
 
 enum source_status {
     SOURCE_OK,           /* type and body are set */
-    SOURCE_NOT_MODIFIED, /* the result that was to be refreshed is still right; see terms */
+    SOURCE_NOT_MODIFIED, /* the result that was to be refreshed has not changed; see terms */
     SOURCE_NOT_FOUND,    /* the source reports that there is no such fragment */
     SOURCE_FAILED,
     SOURCE_TIMED_OUT,
-    SOURCE_BUSY, /* it was not called: too many calls are queued, or it is left alone for a while */
+    SOURCE_BUSY, /* it was not called: the queue is full, or it has failed too often */
     SOURCE_CANCELLED,
 };
 
@@ -95,9 +95,9 @@ struct source_result {
     struct slice type; /* media type as the source sent it; empty if it sent none */
     struct slice body;
     const char *reason;               /* for the log, if it failed: the source and the problem */
-    const struct source_terms *terms; /* NULL: the source says nothing */
-    /* Of a failure: seconds for which the source is not to be called; 0: not said. Of SOURCE_BUSY:
-     * when a request may be worth it again, at least 1. */
+    const struct source_terms *terms; /* NULL: the response says nothing */
+    /* Of a failure: seconds for which the source asks not to be called; 0: it does not. Of
+     * SOURCE_BUSY: seconds after which a new request may succeed, at least 1. */
     unsigned retry_after_s;
 };
 

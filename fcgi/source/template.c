@@ -135,8 +135,8 @@ const char *template_check(const char *template, char why[TEMPLATE_WHY_ROOM])
             struct slice inside = {.data = part.text.data + 1, .len = part.text.len - 2};
             suggest(inside, suggestion, sizeof suggestion);
             snprintf(why, TEMPLATE_WHY_ROOM,
-                     "has %.*s, which has no meaning%s; there are " POSSIBLE, shown, part.text.data,
-                     suggestion);
+                     "has %.*s, which is no placeholder%s; there are " POSSIBLE, shown,
+                     part.text.data, suggestion);
             return why;
         }
     }

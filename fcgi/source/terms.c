@@ -243,7 +243,7 @@ static void advise(struct terms_reader *reader)
         snprintf(input, sizeof input, "host");
     else
         snprintf(input, sizeof input, "header:%s", reader->varies_by);
-    snprintf(reader->why, sizeof reader->why, "\"Vary: %s\": add \"%s\" to its vary",
+    snprintf(reader->why, sizeof reader->why, "\"Vary: %s\" (add \"%s\" to its vary)",
              reader->varies_by, input);
 }
 
@@ -255,7 +255,7 @@ static const char *forbidden_by(struct terms_reader *reader)
     if (rules->ignores_origin)
         return NULL;
     if (reader->status == 206)
-        return "status 206: it is only a part";
+        return "status 206, which is only a part";
     if (reader->sets_cookie)
         return "Set-Cookie";
     if (said->no_store)
@@ -265,9 +265,9 @@ static const char *forbidden_by(struct terms_reader *reader)
     if (said->no_cache)
         return "no-cache";
     if (said->is_private && !rules->is_private)
-        return "private: if its key holds the user, set private = \"yes\"";
+        return "private (if its vary identifies the user, set private = \"yes\")";
     if (said->is_private && reader->of_nobody)
-        return "private: the request has nothing in vary that says whose it is";
+        return "private (and the request has no input that identifies its user)";
     if (reader->varies_by_all)
         return "\"Vary: *\"";
     if (reader->varies_by[0]) {

@@ -1,4 +1,4 @@
-/* What the header fields of a source's response say of its result: whether it may be shared, for
+/* What the header fields of a source's response say about its result: whether it may be shared, for
  * how long it is fresh, and how to ask whether it has changed (RFC 9111, 9213, 5861).
  *
  *     terms_begin --> terms_field, for each header field --> terms_end
@@ -13,16 +13,18 @@
  *
  * or if its request carried the client's Authorization, unless there is public, s-maxage or
  * must-revalidate (RFC 9111 3.5). A `private` route's key holds the user, so there `private` and
- * Authorization do not matter, unless its request has nothing that says whose it is. Accept-Encoding in Vary never matters, since results are decoded.
- * Valid CDN-Cache-Control replaces Cache-Control and Expires completely, also what they forbid (RFC
- * 9213 2.2). must-understand is not known here, so no-store counts in any case.
+ * Authorization do not matter, unless the request has no input that identifies a user.
+ * Accept-Encoding in Vary never matters, since results are decoded. Valid CDN-Cache-Control
+ * replaces Cache-Control and Expires completely, including what they forbid (RFC 9213 2.2).
+ * must-understand is not implemented, so no-store always counts.
  *
  * The lifetime is the first of: CDN-Cache-Control's (and no other then), Surrogate-Control's
  * max-age, s-maxage, max-age, Expires - Date; less Age (RFC 9111 4.2). The apparent age (4.2.3) is
- * not used: clocks of sources are not ours. If another directive than max-age of Cache-Control says
- * how long we may use a result, that still says how long clients may; and what Cache-Control forbids
- * to store, clients do not get to store, even if CDN-Cache-Control lets us. s-maxage does not forbid stale use here, although it
- * implies proxy-revalidate: who allows it (RFC 5861, or the route) says so explicitly. Pure.
+ * not used: clocks of sources are not ours. If another directive decides how long we may use a
+ * result, max-age of Cache-Control still decides how long clients may; and if Cache-Control forbids
+ * storing it, clients may not store it, even if CDN-Cache-Control lets us. s-maxage does not forbid
+ * stale use here, although it implies proxy-revalidate: stale use happens only if the response (RFC
+ * 5861) or the route allows it explicitly. Pure.
  */
 #ifndef WORKERLESS_SOURCE_TERMS_H
 #define WORKERLESS_SOURCE_TERMS_H
@@ -58,9 +60,9 @@ struct terms_reader {
 /* Whether the request carries the client's Authorization. */
 bool terms_authorized(const struct source_request *request);
 
-/* Whether the request says whose it is: of the cookies and Authorization that the route varies on, it
- * has one that is not empty; or of the headers, if there are none of those. If not, the key of a `private` route does
- * not hold a user. */
+/* Whether the request identifies its user: of the cookies and Authorization that the route varies on,
+ * it has one that is not empty; or of the headers, if there are none of those. If not, the key of a
+ * `private` route does not hold a user. */
 bool terms_has_user(const struct source_request *request);
 
 /* `rules` are those of the route, borrowed until terms_end; NULL: none. `authorized` is the result

@@ -1,4 +1,4 @@
-/* Reads, passes on and begins ids. */
+/* Finds, checks and writes ids, and makes new ones. */
 #include "source/trace.h"
 
 #include <stdbool.h>

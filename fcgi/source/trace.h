@@ -1,6 +1,6 @@
 /* What identifies a request on its way through several services: X-Request-Id, and traceparent of
- * W3C Trace Context. A call gets those of the request that it is made for. If they are absent or
- * malformed, both begin with the call. Pure. */
+ * W3C Trace Context. A call gets those of the request that it is made for. If one is absent or
+ * malformed, the call gets a new one. Pure. */
 #ifndef WORKERLESS_SOURCE_TRACE_H
 #define WORKERLESS_SOURCE_TRACE_H
 

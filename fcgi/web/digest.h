@@ -1,11 +1,11 @@
 /* Digests of values that must not be readable in a cache key. Pure.
  *
- * Keys can be seen by everybody who may read the Redis: by KEYS, SCAN and MONITOR, and in its dumps.
- * A session's cookie or an Authorization header in them would let such a person act as that user.
- * So the key has a digest, from which a value can't be computed, and with 128 bits nobody finds two
- * values that share one. It has no secret, since all processes of a fleet must compute the same: a
- * value that can be guessed, such as a user's number, can be found by trying. Tokens of sessions are
- * random, and can't.
+ * Everybody who may read Redis can see the keys: with KEYS, SCAN and MONITOR, and in its dumps.
+ * With a session cookie or an Authorization header in them, such a person could act as that user.
+ * So the key has a digest instead, from which the value can't be computed; with 128 bits nobody
+ * finds two values that share one. It uses no secret, since all processes of a fleet must compute
+ * the same digest. So a value that can be guessed, such as a user's number, can be found by trying;
+ * session tokens are random, and can't.
  */
 #ifndef WORKERLESS_WEB_DIGEST_H
 #define WORKERLESS_WEB_DIGEST_H

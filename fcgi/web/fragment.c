@@ -150,8 +150,8 @@ static inline enum answer_kind serve(struct service *service, const struct visit
     return ANSWER_WAIT;
 }
 
-/* Serves a fragment that has inputs, of which key and inputs are not set. Not inline, since it needs
- * kilobytes of stack. */
+/* Serves a fragment that has inputs, of which key and inputs are not set. Not inline, since it
+ * needs kilobytes of stack. */
 __attribute__((noinline)) static enum answer_kind
 serve_variant(struct service *service, const struct visit *visit, const struct waiter_address *who,
               const struct route *route, const struct fragment *of_name, union answer *answer)

@@ -23,7 +23,7 @@ struct batch {
     struct {
         const struct route *route; /* NULL: nothing */
         struct variant variant;
-    } known[KNOWN_MAX]; /* what was read for a route, so that its other fragments need not read */
+    } known[KNOWN_MAX]; /* the inputs of recent routes, so that they are read once */
 };
 
 /* Reads the next name of the query. QUERY_BAD: no fragment can have that name. */
@@ -88,7 +88,7 @@ static bool has_field(struct slice list, struct slice field)
     return false;
 }
 
-/* Adds those of the route that are not there yet. If there is no room, "*" replaces all. */
+/* Adds the fields that are not in the list yet. If there is no room, "*" replaces all. */
 static void add_vary(struct batch *batch, struct slice fields)
 {
     while (fields.len > 0) {
@@ -150,7 +150,7 @@ static bool find_fragment(struct batch *batch, struct slice name, char key[VARIA
     return true;
 }
 
-/* Whether the inputs of all fragments are sound. */
+/* Whether the inputs of all fragments are valid. */
 static bool check_inputs(struct batch *batch)
 {
     char buffer[ROUTE_NAME_MAX], key[VARIANT_KEY_MAX];

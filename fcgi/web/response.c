@@ -176,7 +176,7 @@ static struct slice next_kept(struct slice *kept)
     return line;
 }
 
-/* What the source says itself of its times. Not inline: few sources do. */
+/* The source's own Server-Timing. Not inline, since few sources send one. */
 __attribute__((noinline)) static char *put_source_timing(char *at, struct slice kept)
 {
     while (kept.len > 0) {
@@ -187,8 +187,8 @@ __attribute__((noinline)) static char *put_source_timing(char *at, struct slice 
     return at;
 }
 
-/* What the source took, and what it says itself of that. All in one field, since some readers expect
- * each field once. */
+/* The time that the source took, and its own Server-Timing. All in one field, since some readers
+ * expect each field once. */
 static inline char *put_timing(char *at, const struct entry *entry)
 {
     at = put(at, SLICE("Server-Timing: source;dur="));
@@ -241,15 +241,15 @@ static char *put_freshness(char *at, const struct response *response, int64_t no
     return put_timing(put(at, SLICE("\r\n")), entry);
 }
 
-/* Nobody may keep it, so there is nothing to validate or to count down (RFC 9111 5.2.2). */
+/* No cache may keep it, so it has neither ETag nor Age (RFC 9111 5.2.2). */
 static char *put_unshared(char *at, const struct response *response)
 {
     at = put(at, SLICE("Cache-Control: private, no-store\r\n"));
     return put_timing(at, response->entry);
 }
 
-/* Whether it has events or templates depends on the Accept header, and its fragments depend on their
- * inputs. */
+/* Whether it has events or templates depends on the Accept header, and its fragments depend on
+ * their inputs. */
 static char *put_stream_vary(char *at, const struct response *response)
 {
     at = put(at, SLICE("Vary: Accept"));

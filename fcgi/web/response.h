@@ -74,8 +74,8 @@ static inline void response_set_entry(struct response *response, struct entry *e
 /* The bytes that follow the head: none for a HEAD or a 304. Valid as long as the response. */
 struct slice response_body(const struct response *response);
 
-/* The maximum size of this response's head: more than RESPONSE_HEAD_MAX only if header fields are kept
- * with its entry. Each of their lines, which have at least four bytes, gets a CR. */
+/* The maximum size of this response's head: more than RESPONSE_HEAD_MAX only if header fields are
+ * kept with its entry. Each of their lines, which have at least four bytes, gets a CR. */
 static inline size_t response_head_max(const struct response *response)
 {
     size_t kept = response->entry ? response->entry->kept_len : 0;

@@ -1,5 +1,5 @@
 /* Finds the values in one pass over the variables, and one over the query. Values point into the
- * request, or into a scratch buffer if they are not there as they are needed. */
+ * request, or into a scratch buffer if they had to be decoded, joined or changed to lower case. */
 #include "web/variant.h"
 
 #include "base/byte.h"
@@ -165,8 +165,8 @@ static size_t variable_len(const struct input *input)
     return 0;
 }
 
-/* Most variables are not wanted. Their length says so, which is known before their bytes are
- * read: `lengths` has a bit for each length, modulo its own. */
+/* Most variables are not wanted, and their length often tells that before their bytes are read:
+ * `lengths` has a bit for each wanted length, modulo 64. */
 static bool find_in_variables(struct finder *finder, struct slice variables)
 {
     struct slice name, value;
@@ -187,7 +187,7 @@ static bool find_in_variables(struct finder *finder, struct slice variables)
     return true;
 }
 
-/* --- what is found --- */
+/* --- values --- */
 
 /* Whether the text has no control characters. In the value of a header, a tab is none (RFC 9110
  * 5.5). */
@@ -201,8 +201,8 @@ static bool is_plain(struct slice text, enum input_kind kind)
     return true;
 }
 
-/* Whether there may be such a byte in a Host header: in a registered name or an address with a port
- * (RFC 3986 3.2.2). */
+/* Whether a Host header may have the byte: in a registered name, or in an address with a port (RFC
+ * 3986 3.2.2). */
 static bool is_of_host(char byte)
 {
     return byte_is_lower(byte) || byte_is_digit(byte) ||

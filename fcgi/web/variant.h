@@ -25,7 +25,7 @@ struct web_request;
 
 #define VARIANT_KEY_MAX    1024 /* bytes of a key: name and inputs */
 #define VARIANT_VALUE_MAX  256  /* bytes of a value */
-#define VARIANT_SECRET_MAX 4096 /* the same of a cookie or an Authorization header */
+#define VARIANT_SECRET_MAX 4096 /* bytes of a cookie or an Authorization header */
 #define VARIANT_ACCEPT_MAX 1024 /* bytes of an Accept-Language header */
 
 struct variant {
@@ -35,7 +35,8 @@ struct variant {
     char packed[INPUTS_PACKED_MAX];
 };
 
-/* Reads the values. Returns false if one of them is malformed or too long, or all are together. */
+/* Reads the values. Returns false if one of them is malformed or too long, or if all together are
+ * too long. */
 bool variant_read(struct variant *variant, const struct vary *vary,
                   const struct web_request *request);
 

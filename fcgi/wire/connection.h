@@ -34,9 +34,9 @@ bool connections_accept(void *context, int fd, bool local);
 void connections_settled(void *context, const struct waiter_address *who,
                          const struct settlement *settlement);
 
-/* From now on a connection is closed as soon as no request is in progress on it, or on its way: bytes
- * that have arrived are read first, and a connection that has not brought any request yet stays open
- * for a moment. */
+/* From now on a connection is closed as soon as no request is in progress on it, or on its way:
+ * bytes that have arrived are read first, and a connection that has not brought any request yet
+ * stays open for a moment. */
 void connections_drain(struct connections *connections);
 
 /* The number of open connections. */

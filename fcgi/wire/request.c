@@ -19,8 +19,8 @@
 #define RECORD_CONTENT_MAX 32768 /* of one STDOUT record, which is one turn */
 #define STREAM_RECORD_MAX  8192  /* of a record that is copied */
 
-/* The read in progress. There is one for all connections, as there is one read buffer. Most requests
- * begin and end in one read, so their PARAMS stay in the buffer and they get no timeout.
+/* The read in progress. There is one for all connections, as there is one read buffer. Most
+ * requests begin and end in one read, so their PARAMS stay in the buffer and they get no timeout.
  * request_end_read ends that before another connection is read: it copies, starts the timeout, and
  * leaves both requests NULL. */
 static struct {

@@ -68,7 +68,7 @@ def test_full_queue(guarded, api):
             assert f"result for {name}" in connection.response(number).text
         assert connection.request("/fragment/d").status == 200  # the refusal was not cached
     assert server.counter("calls_refused") == 2
-    assert ('warning source: source "api": requests get 503, since queue = 2 calls wait already\n'
+    assert ('warning source: source "api": the queue is full, so requests get 503 (queue = 2)\n'
             in server.log())
 
 
@@ -156,10 +156,10 @@ def test_breaker(guarded, api):
     assert lines == [
         'source "api" is not called for 1s; the last failure: source "api": '
         f"{api.url}/fails-2 answered 500",
-        'source "api" is tried with one call',
+        'source "api": one call tries whether it works again',
         f'source "api" is not called for 1s; the last failure: source "api": {api.url}/a '
         "answered 500",
-        'source "api" is tried with one call',
+        'source "api": one call tries whether it works again',
         'source "api" is called again']
 
 

@@ -38,7 +38,7 @@ def test_the_next_visitor_does_not_get_it(daemon, api, redis, name):
         assert "etag" not in first.headers and "stored" not in first.headers["cache-status"]
         assert api.calls(name) == 2
     assert b"Alice" not in redis.command("GET", f"worker:{name}")
-    server.wait_log(f'fragment "{name}": the source forbids to cache and share its result by '
+    server.wait_log(f'fragment "{name}": the source forbids caching and sharing its result: '
                     "Set-Cookie")
 
 
@@ -49,12 +49,12 @@ def test_the_next_visitor_does_not_get_it(daemon, api, redis, name):
     ("Set-Cookie", {"Set_Cookie": "a=1"}),
     ("no-store", {"Cache_Control": "max-age=60, no-store"}),
     ("no-cache", {"Cache_Control": 'no-cache="x"'}),
-    ("private: ", {"Cache_Control": 'max-age=60, private="x"'}),
+    ("private (", {"Cache_Control": 'max-age=60, private="x"'}),
     ('"Vary: *"', {"Vary": "Accept-Encoding, *"}),
-    ('"Vary: X-Currency": add "header:X-Currency" to its vary', {"Vary": "X-Currency"}),
+    ('"Vary: X-Currency" (add "header:X-Currency" to its vary)', {"Vary": "X-Currency"}),
     ("no-store", {"CDN_Cache_Control": "max-age=60, no-store", "Cache_Control": "public"}),
     ("Surrogate-Control: no-store", {"Surrogate_Control": "no-store"}),
-    ("private: ", {"Cache_Control ": "private"}),  # blanks before the colon (RFC 9112 5.1)
+    ("private (", {"Cache_Control ": "private"}),  # blanks before the colon (RFC 9112 5.1)
     ("Set-Cookie", {"Set_Cookie\t": "a=1"}),
     ("no-store", {"Cache_Control": "max-age=60,\r\n no-store"}),  # in a folded line (5.2)
 ])
@@ -71,9 +71,9 @@ def test_never_shared(daemon, api, redis, name, reason, headers):
             assert api.calls(name) == count
     assert redis.keys() == [f"worker:{name}"]  # the marker
     assert b"one" not in redis.command("GET", f"worker:{name}")
-    server.wait_log(f'fragment "{name}": the source forbids to cache and share its result by '
+    server.wait_log(f'fragment "{name}": the source forbids caching and sharing its result: '
                     f"{reason}")
-    assert server.log().count("forbids to cache") == 1
+    assert server.log().count("forbids caching") == 1
 
 
 def test_private_without_a_user(daemon, api, redis, name):
@@ -94,15 +94,15 @@ def test_private_without_a_user(daemon, api, redis, name):
             response = connection.request(f"/fragment/{name}", headers={"Cookie": "session=a"})
             assert response.text == "Alice's"
             html(api, name, "another")
-    server.wait_log("forbids to cache and share its result by private: the request has nothing in "
-                    "vary that says whose it is")
+    server.wait_log("forbids caching and sharing its result: private (and the request has no input "
+                    "that identifies its user)")
 
 
 @pytest.mark.parametrize("reason, headers", [
     ("Set-Cookie", {"Set-Cookie": "JSESSIONID=1"}),
     ("no-store", {"Cache-Control": "no-store"}),
-    ("private: ", {"Cache-Control": "private"}),
-    ('"Vary: Cookie": add "cookie:NAME" to its vary', {"Vary": "Cookie"}),
+    ("private (", {"Cache-Control": "private"}),
+    ('"Vary: Cookie" (add "cookie:NAME" to its vary)', {"Vary": "Cookie"}),
 ])
 def test_never_shared_behind_a_redirect(daemon, api, redis, name, reason, headers):
     """The target may be shared, but not that it is the one's target: that may be the session of
@@ -116,7 +116,7 @@ def test_never_shared_behind_a_redirect(daemon, api, redis, name, reason, header
             response = connection.request(f"/fragment/{name}")
             assert response.text == f"{user}'s"
             assert response.headers["cache-control"] == "private, no-store"
-    server.wait_log(f'fragment "{name}": the source forbids to cache and share its result by '
+    server.wait_log(f'fragment "{name}": the source forbids caching and sharing its result: '
                     f"a redirect with {reason}")
 
 

@@ -118,7 +118,7 @@ def test_many_at_once(tmp, run, redis, api):
     assert sum(server.counter("calls_solo") for server in fleet.servers) == 8 * each - 1
     assert sum(server.counter("uncacheable") for server in fleet.servers) == 8 * each
     for server in fleet.servers:
-        assert server.log().count("forbids to cache and share") == 1
+        assert server.log().count("forbids caching and sharing") == 1
 
 
 def number_of(response) -> int:

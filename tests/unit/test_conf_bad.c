@@ -116,13 +116,13 @@ static void test_bad_values(void **state)
          "through it"},
         {"source s { type = http url = 'http://h/'\n headers = {\"Accept: x\",\n\"Host: secret\",\n"
          "'secret',\n\"X: secret\\nsecret\" } }\n" FRAGMENT,
-         "3: headers: this header can't be given: workerless sets it if it is needed\n"
+         "3: headers: this header can't be set: workerless sets it itself if it is needed\n"
          "4: headers: write NAME: VALUE, such as Accept: application/json\n"
          "5: headers: the value of a header must not have line ends or other control characters"},
         {"source s { type = http url = 'http://h/'\n headers = {\"X: a\", \"x: b\"} }\n" FRAGMENT,
          "2: source \"s\": two of its headers have the same name"},
         {"source s { type = http url = 'http://h/'\n body = 'x' }\n" FRAGMENT,
-         "2: source \"s\": a body takes method = \"POST\""},
+         "2: source \"s\": body requires method = \"POST\""},
         {"source s { type = http url = 'http://h/' method = POST\n body = '{name}' }\n" FRAGMENT,
          "2: source \"s\": {name} in body must be within quotes, since it is JSON"},
         {"source s { type = http url = 'http://h/' method = POST\n body = '\"{query:a}\"' "
@@ -131,7 +131,7 @@ static void test_bad_values(void **state)
          "vary"},
         {"source s { type = http url = 'http://h/' method = POST\n body = '<a>{name}</a>'\n"
          "headers = {\"content-type: text/xml\"} }\n" FRAGMENT,
-         "2: source \"s\": {name} in body takes a Content-Type *"},
+         "2: source \"s\": {name} in body requires a Content-Type *"},
         {"source s { type = http url = 'http://h/' method = post }\n" FRAGMENT,
          "1: method = \"post\": must be GET or POST"},
         {"source s { type = http url = 'http://h/'\n http2 = h2c }\n" FRAGMENT,
@@ -441,7 +441,7 @@ static void test_urls(void **state)
 {
     static const struct bad cases[] = {
         {"source api {\n type = http\n url = \"http://h/{nmae}\"\n}\nfragment a { source = api }",
-         "3: source \"api\": url has {nmae}, which has no meaning (did you mean {name}?); "
+         "3: source \"api\": url has {nmae}, which is no placeholder (did you mean {name}?); "
          "there are {name}, {rest}, {query}, {query:NAME}, {language}, {host} and {header:NAME}"},
         {"source api { type = http url = \"http://h/{name\" }\nfragment a { source = api }",
          "1: source \"api\": url has a { without its }; if you mean the character itself, write "
@@ -467,8 +467,8 @@ static void test_urls(void **state)
          "\"header:authorization\"}\n}\n",
          "6: fragment \"b/*\" uses source \"api\", whose url has {language}; add \"language:TAGS\" "
          "to its vary\n"
-         "10: fragment \"c/*\" uses source \"api\", whose headers have Authorization, which "
-         "an input is sent as, too; remove one of them"},
+         "10: fragment \"c/*\" uses source \"api\", whose headers include Authorization, which "
+         "is also sent for an input; remove one of them"},
         {"source api { type = http url = \"http://h/{name}\" }\n"
          "fragment a {\n source = api\n vary = {host, \"header:X-Forwarded-Host\"}\n}\n",
          "2: fragment \"a\" uses source \"api\", to which two inputs would be sent as the header "

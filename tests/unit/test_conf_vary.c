@@ -85,8 +85,8 @@ static void test_bad_vary(void **state)
 #define TAGS     "write language tags with commas and no spaces between, such as language:en,de,pt-BR"
 #define OF_LINE  "this header is about the connection, not about the fragment"
 #define OF_BODY  "this header is about the request's body, which no source gets"
-#define OF_CACHE "what a client demands of caches is ignored here, and so is this header"
-#define OF_CALL  "this header is different for each request; sources get it without `vary`"
+#define OF_CACHE "clients can't tell this cache what to do, so this header is ignored"
+#define OF_CALL  "this header differs between requests; sources get it without `vary`"
     static const struct bad cases[] = {
         REFUSED("", KINDS),
         REFUSED("city", KINDS),
@@ -171,7 +171,7 @@ static void test_bad_together(void **state)
     "header:a23456789-123456789-123456789-123456789-123456789-123456789-123456789-123456789-"      \
     "12345678" digit
 #define WHO                                                                                        \
-    "fragment \"a\": private = \"yes\": nothing in vary says whose fragment it is, so all users "  \
+    "fragment \"a\": private = \"yes\": nothing in vary identifies the user, so all users "        \
     "would get the same one; add the cookie or header that identifies a user, such as "            \
     "cookie:session or header:authorization"
     static const struct bad cases[] = {

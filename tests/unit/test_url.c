@@ -384,13 +384,13 @@ static void test_messages(void **state)
         const char *template, *message;
     } cases[] = {
         {"http://h/{nmae}",
-         "url has {nmae}, which has no meaning (did you mean {name}?); " POSSIBLE},
+         "url has {nmae}, which is no placeholder (did you mean {name}?); " POSSIBLE},
         {"http://h/{qeury:a}",
-         "url has {qeury:a}, which has no meaning (did you mean {query:NAME}?); " POSSIBLE},
-        {"http://h/{lang}", "url has {lang}, which has no meaning; " POSSIBLE},
+         "url has {qeury:a}, which is no placeholder (did you mean {query:NAME}?); " POSSIBLE},
+        {"http://h/{lang}", "url has {lang}, which is no placeholder; " POSSIBLE},
         {"http://h/{Name}",
-         "url has {Name}, which has no meaning (did you mean {name}?); " POSSIBLE},
-        {"http://h/{}", "url has {}, which has no meaning; " POSSIBLE},
+         "url has {Name}, which is no placeholder (did you mean {name}?); " POSSIBLE},
+        {"http://h/{}", "url has {}, which is no placeholder; " POSSIBLE},
         {"http://h/{name",
          "url has a { without its }; if you mean the character itself, write %7B"},
         {"http://h/{{name}}",
@@ -412,7 +412,7 @@ static void test_messages(void **state)
     }
     memset(long_url + 10, 'x', 900);
     strcpy(long_url + 910, "}");
-    assert_non_null(strstr(url_check(long_url), "xxx, which has no meaning; there are "));
+    assert_non_null(strstr(url_check(long_url), "xxx, which is no placeholder; there are "));
 }
 
 int main(void)
