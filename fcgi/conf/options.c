@@ -176,8 +176,8 @@ static const struct option source_options[] = {
              "it works again."},
     {"max_retry_after", OPTION_DURATION, AT(struct source_settings, limits.max_retry_after),
      .preset = "5m", .min = "0", .max = "1d",
-     .help = "If the source answers 503 or 429 with Retry-After, it is not called for that time, but "
-             "at most for this one; 0: it is called anyway."},
+     .help = "If the source answers 503 or 429 with Retry-After, it is not called for that "
+             "long, up to this time; 0: it is called anyway."},
 };
 
 static const struct option fragment_options[] = {
