@@ -14,8 +14,6 @@
  * A call that ends while curl is working is only marked FINISHED, and `done` is called when curl
  * has returned. So `done` may start and cancel calls.
  */
-#include "source/http.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +31,7 @@
 #include "source/forward.h"
 #include "source/http_multi.h"
 #include "source/http_options.h"
+#include "source/http_settings.h"
 #include "source/http_transfer.h"
 #include "source/retry.h"
 #include "source/terms.h"

@@ -8,7 +8,7 @@
 
 #include "source/body.h"
 #include "source/forward.h"
-#include "source/http.h"
+#include "source/http_settings.h"
 #include "source/http_features.h"
 #include "source/http_headers.h"
 #include "source/http_tls.h"

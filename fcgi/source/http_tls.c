@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "source/http.h"
+#include "source/http_settings.h"
 #include "source/url.h"
 
 #define WHY_ROOM    400

@@ -12,7 +12,7 @@
 
 #include "base/buffer.h"
 #include "base/slice.h"
-#include "source/http.h"
+#include "source/http_settings.h"
 #include "source/redirect.h"
 #include "source/terms.h"
 #include "source/trace.h"

@@ -10,7 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/byte.h"
-#include "source/http.h"
+#include "source/http_settings.h"
 
 #define HOST_ROOM   256 /* the longest possible host name */
 #define ORIGIN_ROOM (HOST_ROOM + 16)

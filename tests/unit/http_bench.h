@@ -7,7 +7,7 @@
 #include <ev.h>
 
 #include "base/alloc.h"
-#include "source/http.h"
+#include "source/http_settings.h"
 #include "unit.h"
 #include "upstream.h"
 

@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 #include "conf/options.h"
-#include "source/http.h"
+#include "source/http_settings.h"
 #include "source/simulated.h"
 
 static const struct simulated_settings *simulated(const struct conf *conf, size_t source)

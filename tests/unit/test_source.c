@@ -7,7 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "source/http.h"
+#include "source/http_settings.h"
 #include "source/redirect.h"
 #include "source/simulated.h"
 #include "unit.h"

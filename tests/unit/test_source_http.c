@@ -1,5 +1,5 @@
 /* source/http on a real loop, against a real server in another thread. */
-#include "source/http.h"
+#include "source/http_settings.h"
 
 #include <dlfcn.h>
 #include <netdb.h>

@@ -1,5 +1,5 @@
 /* source/http: what it sends, and what comes of an answer. */
-#include "source/http.h"
+#include "source/http_settings.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 /* The inputs of a request on their way through source/http: what a real server gets to read. */
-#include "source/http.h"
+#include "source/http_settings.h"
 
 #include <stdio.h>
 #include <ev.h>

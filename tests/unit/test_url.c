@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "requests.h"
-#include "source/http.h"
+#include "source/http_settings.h"
 #include "source/template.h"
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /* The settings of the http source. */
-#ifndef WORKERLESS_SOURCE_HTTP_H
-#define WORKERLESS_SOURCE_HTTP_H
+#ifndef WORKERLESS_SOURCE_HTTP_SETTINGS_H
+#define WORKERLESS_SOURCE_HTTP_SETTINGS_H
 
 #include <stdbool.h>
 #include <stddef.h>
