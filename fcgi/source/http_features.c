@@ -14,6 +14,11 @@ bool http_features_breaks_http2(void)
     return version >= 0x075800 && version < 0x080000;
 }
 
+bool http_features_remembers_header(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num < 0x080101;
+}
+
 void http_features_encodings(char out[HTTP_ENCODINGS_ROOM])
 {
     static const struct {

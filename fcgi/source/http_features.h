@@ -11,6 +11,11 @@ bool http_features_has_http2(void);
  * (libcurl 7.88). */
 bool http_features_breaks_http2(void);
 
+/* Whether a handle remembers the last header of its previous response, which has been freed, and
+ * appends to that what should not be there: a first line that begins with a blank (libcurl before
+ * 8.1.1). */
+bool http_features_remembers_header(void);
+
 #define HTTP_ENCODINGS_ROOM 64
 
 /* Writes the content codings that it decodes, for Accept-Encoding; empty if there are none. */

@@ -313,6 +313,27 @@ static CURLcode set_url(const struct http_transfers *transfers, CURL *easy, cons
     return code;
 }
 
+/* Replaces the handle by a copy of it, which has not been used. */
+static CURLcode renew(struct http_transfer *transfer)
+{
+    CURL *copy = curl_easy_duphandle(transfer->easy);
+    if (!copy)
+        return CURLE_OUT_OF_MEMORY;
+    curl_easy_cleanup(transfer->easy);
+    transfer->easy = copy;
+    return curl_easy_setopt(copy, CURLOPT_ERRORBUFFER, transfer->error);
+}
+
+/* Gives it to curl. */
+static CURLcode begin(const struct http_transfers *transfers, struct http_transfer *transfer)
+{
+    CURLcode code = transfer->used && transfers->renews ? renew(transfer) : CURLE_OK;
+    transfer->used = true;
+    if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
+        code = CURLE_OUT_OF_MEMORY;
+    return code;
+}
+
 /* Takes the url, which is NULL when out of memory. */
 static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *transfer, char *url,
                       bool elsewhere)
@@ -324,9 +345,7 @@ static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *tr
         code = go_elsewhere(transfers, transfer, elsewhere);
     if (!code && transfer->headers && !elsewhere)
         code = curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
-    if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
-        code = CURLE_OUT_OF_MEMORY;
-    return code;
+    return code ? code : begin(transfers, transfer);
 }
 
 /* Asks for the result only if it has changed (RFC 9110 13.1.2, 13.1.3). For a POST, these
@@ -439,9 +458,7 @@ CURLcode http_transfer_repeat(struct http_transfers *transfers, struct http_tran
     transfer->ignored = 0;
     transfer->stop = STOP_NOT;
     transfer->error[0] = '\0';
-    if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
-        code = CURLE_OUT_OF_MEMORY;
-    return code;
+    return code ? code : begin(transfers, transfer);
 }
 
 void http_transfer_give_back(struct http_transfers *transfers, struct http_transfer *transfer)
@@ -623,7 +640,9 @@ static bool read_origin(struct http_transfers *transfers)
 bool http_transfers_init(struct http_transfers *transfers, const struct http_settings *settings,
                          CURLM *multi)
 {
-    *transfers = (struct http_transfers){.settings = settings, .multi = multi};
+    *transfers = (struct http_transfers){.settings = settings,
+                                         .multi = multi,
+                                         .renews = http_features_remembers_header()};
     if (getrandom(&transfers->random, sizeof transfers->random, GRND_NONBLOCK) < 0) /* early */
         transfers->random = (uint64_t)clock_boot_us();
     return read_origin(transfers) && append_presets(&transfers->headers_elsewhere, NULL, 0) &&

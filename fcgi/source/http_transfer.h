@@ -52,6 +52,7 @@ struct http_transfer {
     struct curl_slist
         *headers;   /* owned: own_headers with inputs of the request; NULL: it has none */
     bool fresh;     /* it does not use a connection again */
+    bool used;      /* its handle has been given to curl before */
     bool elsewhere; /* the url is that of another host: none of our secrets are for it */
     struct http_transfer *next; /* in the list of idle transfers */
     char error[CURL_ERROR_SIZE];
@@ -69,6 +70,7 @@ struct http_transfers {
     struct curl_slist *headers_elsewhere; /* ...and to others */
     struct http_transfer *idle;           /* kept for the next calls */
     unsigned idle_count;
+    bool renews; /* no handle is used twice: see http_features_remembers_header */
     uint64_t random; /* state of a generator of ids */
 };
 

@@ -4,6 +4,8 @@
  *     /429 /503 /500-later   Retry-After, in seconds: 7, 99999, 7
  *     /redirect/N        to /redirect/N-1; /redirect/0 to /html (so N + 1 redirects)
  *     /to-file /to-ftp   redirects to other schemes
+ *     /blank             a head whose first line begins with a blank
+ *     /to-blank          a redirect to /blank
  *     /to-no-type        a text/html redirect to /no-type
  *     /to/STATUS/URL     a redirect with that status to the percent-encoded URL
  *     /to-big/STATUS/URL the same with a body of 1 MiB
@@ -237,6 +239,10 @@ static bool answer_path(struct upstream *upstream, int fd, const char *path, con
             return answer(fd, plain[i].status, plain[i].headers, plain[i].body);
     if (strcmp(path, "/204") == 0)
         return send_text(fd, "HTTP/1.1 204 No Content\r\n\r\n");
+    if (strcmp(path, "/blank") == 0)
+        return answer(fd, "200 OK", " X-Folded: where nothing is to fold\r\n", "<b>blank</b>");
+    if (strcmp(path, "/to-blank") == 0)
+        return redirect(fd, "/blank");
     if (strcmp(path, "/205") == 0)
         return answer(fd, "205 Reset Content", "", "");
     if (strcmp(path, "/304") == 0)
