@@ -226,6 +226,7 @@ static int serve(const struct conf *conf)
     keep_large_blocks_apart();
     budgets[BUDGET_UNFINISHED].limit = conf->max_unfinished;
     budgets[BUDGET_UNSENT].limit = conf->max_unsent;
+    budgets[BUDGET_INPUTS].limit = conf->max_inputs;
     fit_connections(conf, &server.limits);
     if (server.loop) /* first, since FCGX_IsCGI sets handlers where there are none */
         watch_signals(&server);

@@ -10,6 +10,7 @@
 struct budget budgets[BUDGETS] = {
     [BUDGET_UNFINISHED] = {.limit = SIZE_MAX},
     [BUDGET_UNSENT] = {.limit = SIZE_MAX},
+    [BUDGET_INPUTS] = {.limit = SIZE_MAX},
 };
 
 void budget_log_refusal(enum budget_name name)
@@ -17,10 +18,12 @@ void budget_log_refusal(enum budget_name name)
     static const char *const options[] = {
         [BUDGET_UNFINISHED] = "max_unfinished",
         [BUDGET_UNSENT] = "max_unsent",
+        [BUDGET_INPUTS] = "max_inputs",
     };
     static const enum counter counters[] = {
         [BUDGET_UNFINISHED] = COUNTER_REFUSED_MAX_UNFINISHED,
         [BUDGET_UNSENT] = COUNTER_REFUSED_MAX_UNSENT,
+        [BUDGET_INPUTS] = COUNTER_REFUSED_MAX_INPUTS,
     };
     static struct log_limit limits[BUDGETS];
     check(budgets[name].used <= SIZE_MAX / 2); /* no more was subtracted than added */

@@ -13,6 +13,7 @@
 enum budget_name {
     BUDGET_UNFINISHED, /* requests that have not arrived completely */
     BUDGET_UNSENT,     /* responses that front servers have not read yet */
+    BUDGET_INPUTS,     /* inputs of fragments that are being made */
     BUDGETS
 };
 

@@ -77,6 +77,9 @@
     X(REFUSED_MAX_FLIGHTS, "refused_max_flights", COUNTER, "refused", \
       "limit=\"max_flights\"", \
       "Requests and fragments of streams rejected because of max_flights.") \
+    X(REFUSED_MAX_INPUTS, "refused_max_inputs", COUNTER, "refused", \
+      "limit=\"max_inputs\"", \
+      "Requests and fragments of streams rejected because of max_inputs.") \
     X(REFUSED_MAX_CONNECTION_REQUESTS, "refused_max_connection_requests", COUNTER, "refused", \
       "limit=\"max_connection_requests\"", \
       "Requests rejected because of max_connection_requests.") \

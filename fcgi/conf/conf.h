@@ -29,6 +29,7 @@ struct conf {
     size_t max_stream;       /* maximum number of fragments in a stream */
     size_t max_unfinished;   /* limit of BUDGET_UNFINISHED, in bytes */
     size_t max_unsent;       /* limit of BUDGET_UNSENT, in bytes */
+    size_t max_inputs;       /* limit of BUDGET_INPUTS, in bytes */
     double shutdown_timeout; /* seconds for calls to complete after SIGTERM */
     double drain_timeout;    /* seconds for requests to complete after SIGQUIT */
     const char *log;         /* owned: "stderr", "syslog" or "file:PATH" */

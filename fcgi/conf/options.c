@@ -78,6 +78,11 @@ static const struct option top_options[] = {
      .help = "Maximum memory for responses that front servers have not read yet, not counting "
              "what the memory cache holds anyway; over it, fragments get 503, and the slow reader "
              "that has used the most memory over time loses its connection."},
+    {"max_inputs", OPTION_SIZE, AT(struct conf, max_inputs),
+     .preset = "64MiB", .min = "64KiB", .max = "1024GiB",
+     .help = "Maximum memory for the inputs (vary) of all fragments that are being made; over it, "
+             "requests for fragments that are neither cached nor being made are rejected with "
+             "503."},
     {"idle_timeout", OPTION_DURATION, AT(struct conf, connections.idle_timeout),
      .preset = "5m", .min = "1ms", .max = "365d",
      .help = "Connections without requests are closed after this time; keep it above the front "

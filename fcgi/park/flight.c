@@ -693,6 +693,7 @@ static struct flight *flight_alloc(struct flight_shared *shared, const struct fr
         return NULL;
     flight->shared = shared;
     flight->fragment = fragment_copy(&kept, flight->text);
+    budget_add(BUDGET_INPUTS, flight->fragment.inputs.packed.len);
     ev_timer_init(&flight->look_again, on_look_again, 0., 0.);
     flight->look_again.data = flight;
     flight->born = clock_monotonic_coarse();
@@ -707,6 +708,7 @@ struct flight *flight_new(struct flight_shared *shared, const struct fragment *f
         return NULL;
     HASH_ADD_KEYPTR(hh, shared->table, flight->fragment.key.data, flight->fragment.key.len, flight);
     if (!flight->hh.tbl) {
+        budget_sub(BUDGET_INPUTS, flight->fragment.inputs.packed.len);
         shared->by_state[FLIGHT_NEW]--;
         free(flight);
         return NULL;
@@ -742,6 +744,7 @@ static void flight_free(struct flight *flight)
     entry_unref(flight->settlement.entry);
     entry_let_go(flight->known);
     entry_let_go(flight->offered);
+    budget_sub(BUDGET_INPUTS, flight->fragment.inputs.packed.len);
     flight->shared->by_state[flight->state]--;
     free(flight);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "base/budget.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/container.h"
@@ -86,13 +87,19 @@ static struct flight *flights_add(struct flights *flights, const struct fragment
     return flight;
 }
 
+static bool has_room_for_inputs(const struct fragment *fragment)
+{
+    return budget_has_room(BUDGET_INPUTS, fragment->inputs.packed.len);
+}
+
 /* Refreshes an entry that is served meanwhile. Best effort. The refresh queues at a busy source
  * even if the request does not wait, since there is at most one for each existing entry. */
 static void flights_refresh(struct flights *flights, const struct fragment *fragment,
                             struct entry *known)
 {
     if (flights->shared.draining || flights->count >= flights->limits.max_flights ||
-        flights_find(flights, fragment->key) || !entry_can_hold(known))
+        flights_find(flights, fragment->key) || !entry_can_hold(known) ||
+        !has_room_for_inputs(fragment))
         return;
     struct flight *flight = flights_add(flights, fragment);
     if (!flight)
@@ -135,6 +142,8 @@ static void flights_part(struct flights *flights, const struct flight *landed,
         kind = SETTLED_SHUTDOWN;
     else if (flights->count >= flights->limits.max_flights)
         counter_add(COUNTER_REFUSED_MAX_FLIGHTS, 1);
+    else if (!has_room_for_inputs(&fragment))
+        budget_log_refusal(BUDGET_INPUTS);
     else
         solo = flights_add_solo(flights, &fragment, landed->known);
     if (!solo) {
@@ -360,6 +369,11 @@ static struct flight *flight_to_join(struct flights *flights, const struct fragm
     *refusal = JOIN_TOO_MANY_FLIGHTS;
     if (!flight && flights->count >= flights->limits.max_flights) {
         counter_add(COUNTER_REFUSED_MAX_FLIGHTS, 1);
+        return NULL;
+    }
+    *refusal = JOIN_TOO_MANY_INPUTS;
+    if (!flight && !has_room_for_inputs(fragment)) {
+        budget_log_refusal(BUDGET_INPUTS);
         return NULL;
     }
     *refusal = JOIN_NO_MEMORY;

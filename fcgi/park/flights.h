@@ -34,7 +34,13 @@ struct flight_limits {
     size_t max_flights;
 };
 
-enum join_refusal { JOIN_OK, JOIN_TOO_MANY_PARKED, JOIN_TOO_MANY_FLIGHTS, JOIN_NO_MEMORY };
+enum join_refusal {
+    JOIN_OK,
+    JOIN_TOO_MANY_PARKED,
+    JOIN_TOO_MANY_FLIGHTS,
+    JOIN_TOO_MANY_INPUTS,
+    JOIN_NO_MEMORY
+};
 
 /* Borrows `sources`, `cache` and each recipe until flights_free. The number of a recipe is its
  * index in `recipes`. Returns what the caller owns, or NULL when out of memory. */

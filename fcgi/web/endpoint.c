@@ -43,8 +43,11 @@ enum answer_kind endpoint_refuse(struct service *service, const struct visit *vi
     static const char *const reasons[] = {
         [JOIN_TOO_MANY_PARKED] = "max_parked is reached: requests are rejected with 503",
         [JOIN_TOO_MANY_FLIGHTS] = "max_flights is reached: requests are rejected with 503",
+        [JOIN_TOO_MANY_INPUTS] = NULL, /* logged already */
         [JOIN_NO_MEMORY] = "out of memory: requests are rejected with 503",
     };
-    log_limited(&service->refusals[refusal], LOG_LEVEL_WARNING, "service", "%s", reasons[refusal]);
+    if (reasons[refusal])
+        log_limited(&service->refusals[refusal], LOG_LEVEL_WARNING, "service", "%s",
+                    reasons[refusal]);
     return endpoint_answer(visit, 503, answer);
 }

@@ -1,5 +1,5 @@
 """What peers make the daemon hold has a limit for all of them together: requests that do not arrive
-completely (max_unfinished), and answers that nobody reads (max_unsent)."""
+completely (max_unfinished), answers that nobody reads (max_unsent), and inputs (max_inputs)."""
 
 import select
 
@@ -41,6 +41,30 @@ def test_unfinished_requests(daemon, run, transport):
         connection.send_raw(unfinished(60_000, 2))
         connection.sync()
         assert finish(connection, 2).status == 200
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_inputs(daemon, api, shared):
+    """Each fragment that is being made holds the inputs of its request, here a cookie of 4,000
+    bytes. Over the limit, a new one gets 503; one that is being made can be joined."""
+    server = daemon(extra="""max_inputs = "64KiB"
+        fragment "cart" { source = "api"  ttl = "60s"  vary = {"cookie:a"}  private = "yes" }""")
+    api.answer("cart", body="a cart", type="text/html",
+               headers={} if shared else {"Cache-Control": "no-store"})
+    with Connection(server.address) as connection:
+        for turn in (1, 2):  # all of it is released
+            users = [f"{turn}{number:02}" + "x" * 3997 for number in range(20)]
+            users += users[:1] if shared else []
+            api.hold("cart")
+            connection.send_raw(b"".join(
+                fcgi.request("/fragment/cart", number, headers={"Cookie": f"a={user}"})
+                for number, user in enumerate(users, 1)))
+            connection.sync()
+            assert server.counter("refused_max_inputs") == 4 * turn
+            api.release("cart")
+            statuses = [connection.response(number).status for number in range(1, len(users) + 1)]
+            assert statuses == [200] * 16 + [503] * 4 + [200] * (len(users) - 20)
+    server.wait_log("max_inputs is reached")
 
 
 def test_requests_that_only_begin(daemon, run):

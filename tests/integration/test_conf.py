@@ -32,6 +32,7 @@ max_params              = "64KiB"
 max_request_body        = "1MiB"
 max_unfinished          = "64MiB"
 max_unsent              = "64MiB"
+max_inputs              = "64MiB"
 fragment "a"      {{ source = "slow"  ttl = "60s" }}
 fragment "user/*" {{ source = "api"   ttl = "60s"  hold = "25s"  fallback = "unavailable.html" }}
 """

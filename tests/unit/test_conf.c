@@ -71,6 +71,7 @@ static void test_defaults(void **state)
     assert_int_equal(conf->connections.max_request_body, 1 << 20);
     assert_int_equal(conf->max_unfinished, 64 << 20);
     assert_int_equal(conf->max_unsent, 64 << 20);
+    assert_int_equal(conf->max_inputs, 64 << 20);
     assert_true(conf->connections.idle_timeout == 300);
     assert_true(conf->connections.receive_timeout == 60);
     assert_true(conf->connections.send_timeout == 60);
