@@ -279,6 +279,9 @@ static inline void bench_free(struct flight_bench *bench, void (*cache_gone)(voi
     assert_int_equal(flights_under_way(bench->flights), 0);
     assert_null(bench->hand.calls);
     cache_gone();
+    struct flights_view view = flights_look(bench->flights);
+    for (size_t i = 0; i < view.state_count; i++)
+        assert_row(i, view.by_state[i] == 0);
     flights_free(bench->flights);
     source_destroy(bench->sources[1]);
     free(bench);
