@@ -153,7 +153,7 @@ call_reason(const struct http_call *call, char room[REASON_ROOM], const char *fo
 static void judge_content(const struct http_call *call, struct source_result *result,
                           char room[REASON_ROOM])
 {
-    struct slice type = http_transfer_header(call->transfer, "Content-Type");
+    struct slice type = http_head_find(&call->transfer->head, SLICE("Content-Type"));
     if (!text_is_text(type)) {
         call_reason(call, room, " answered with %.100s, which is neither HTML nor text", type.data);
         return;
@@ -193,8 +193,9 @@ static void judge_response(const struct http_call *call, struct source_result *r
         break;
     case 429:
     case 503:
-        result->retry_after_s = retry_after_read(http_transfer_header(transfer, "Retry-After"),
-                                                 clock_fleet_ms() / 1000);
+        result->retry_after_s =
+            retry_after_read(http_head_find(&transfer->head, SLICE("Retry-After")),
+                             clock_fleet_ms() / 1000);
         break;
     default:
         break;
@@ -205,13 +206,13 @@ static void judge_response(const struct http_call *call, struct source_result *r
 /* What the response says about its result. The terms point into the reader. */
 static struct source_terms read_terms(const struct http_call *call, struct terms_reader *reader)
 {
-    struct http_transfer_headers headers = {0};
+    size_t at = 0;
     struct slice name, value;
     terms_begin(reader, call->rules, call->authorized, (int)http_transfer_status(call->transfer),
                 clock_fleet_ms() / 1000);
     if (!call->has_user)
         terms_of_nobody(reader);
-    while (http_transfer_next_header(call->transfer, &headers, &name, &value))
+    while (http_head_next(&call->transfer->head, &at, &name, &value))
         terms_field(reader, name, value);
     return terms_end(reader);
 }
@@ -246,6 +247,9 @@ static void call_settle(struct http_call *call)
                     settings_of(call->call.source)->max_body);
     } else if (stop == STOP_NO_MEMORY) {
         call_reason(call, room, " answered, but there is not enough memory for the response");
+    } else if (stop == STOP_HEAD) {
+        call_reason(call, room, " answered with more than %zu KiB of header fields",
+                    HTTP_HEAD_MAX >> 10);
     } else if (stop == STOP_REDIRECT) {
         call_reason(call, room, " %s", transfer->refusal);
     } else if (call->code == CURLE_OK || stop == STOP_IGNORED) {
@@ -330,7 +334,7 @@ static double call_pause(const struct http_call *call, CURLcode code)
     if (call->retries >= settings_of(&http->source)->retries || !may_pass(call->transfer, code))
         return -1;
     double pause = retry_backoff(call->retries, random_unit(&http->transfers.random));
-    double demanded = retry_after_read(http_transfer_header(call->transfer, "Retry-After"),
+    double demanded = retry_after_read(http_head_find(&call->transfer->head, SLICE("Retry-After")),
                                        clock_fleet_ms() / 1000);
     if (pause < demanded)
         pause = demanded;

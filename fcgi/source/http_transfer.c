@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "source/http_features.h"
+#include "source/http_head.h"
 #include "source/http_headers.h"
 #include "source/http_options.h"
 #include "source/http_tls.h"
@@ -50,26 +51,15 @@ void http_transfer_failure(const struct http_transfer *transfer, CURLcode code,
                  strerror((int)error));
 }
 
-/* CURLINFO_CONTENT_TYPE can't be used: it may be that of an earlier response. */
-struct slice http_transfer_header(const struct http_transfer *transfer, const char *name)
+/* curl's header callback, for the status line and each header line. */
+static size_t on_header(char *bytes, size_t one, size_t len, void *context)
 {
-    struct curl_header *header;
-    if (curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return (struct slice){0};
-    return slice_of(header->value);
-}
-
-bool http_transfer_next_header(const struct http_transfer *transfer,
-                               struct http_transfer_headers *headers, struct slice *name,
-                               struct slice *value)
-{
-    headers->previous = curl_easy_nextheader(transfer->easy, CURLH_HEADER, -1, headers->previous);
-    if (!headers->previous)
-        return false;
-    /* curl leaves blanks before the colon in the name (RFC 9112 5.1) */
-    *name = slice_trim(slice_of(headers->previous->name));
-    *value = slice_of(headers->previous->value);
-    return true;
+    struct http_transfer *transfer = context;
+    (void)one;
+    if (http_head_add(&transfer->head, (struct slice){.data = bytes, .len = len}))
+        return len;
+    transfer->stop = transfer->head.lines.len + len < HTTP_HEAD_MAX ? STOP_NO_MEMORY : STOP_HEAD;
+    return CURL_WRITEFUNC_ERROR;
 }
 
 /* curl's write callback, for the decoded body. */
@@ -159,6 +149,10 @@ static CURLcode set_up(struct http_transfer *transfer)
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    if (!code)
         code = curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
@@ -175,6 +169,7 @@ static CURLcode set_lookups(const struct http_transfers *transfers, CURL *easy, 
 
 static void transfer_free(struct http_transfer *transfer)
 {
+    http_head_clear(&transfer->head);
     buffer_free(&transfer->body);
     free(transfer->url);
     free(transfer->sent);
@@ -338,6 +333,7 @@ static CURLcode begin(const struct http_transfers *transfers, struct http_transf
 static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *transfer, char *url,
                       bool elsewhere)
 {
+    http_head_clear(&transfer->head);
     free(transfer->url);
     transfer->url = url;
     CURLcode code = url ? set_url(transfers, transfer->easy, url) : CURLE_OUT_OF_MEMORY;
@@ -454,6 +450,7 @@ CURLcode http_transfer_repeat(struct http_transfers *transfers, struct http_tran
                               bool fresh)
 {
     CURLcode code = set_fresh(transfer, fresh);
+    http_head_clear(&transfer->head);
     buffer_free(&transfer->body);
     transfer->ignored = 0;
     transfer->stop = STOP_NOT;
@@ -463,6 +460,7 @@ CURLcode http_transfer_repeat(struct http_transfers *transfers, struct http_tran
 
 void http_transfer_give_back(struct http_transfers *transfers, struct http_transfer *transfer)
 {
+    http_head_clear(&transfer->head);
     buffer_free(&transfer->body);
     drop_fields(transfer);
     free(transfer->url);
@@ -505,7 +503,7 @@ static bool keeps_method(long status)
 /* Returns the url to follow and sets *elsewhere, or NULL with the reason in `refusal`. */
 static char *redirect_of(struct http_transfer *transfer, bool *elsewhere)
 {
-    struct slice location = http_transfer_header(transfer, "Location");
+    struct slice location = http_head_find(&transfer->head, SLICE("Location"));
     long status = http_transfer_status(transfer);
     if (location.len == 0) {
         snprintf(transfer->refusal, sizeof transfer->refusal, "answered %ld without a Location",

@@ -12,13 +12,14 @@
 
 #include "base/buffer.h"
 #include "base/slice.h"
+#include "source/http_head.h"
 #include "source/http_settings.h"
 #include "source/redirect.h"
 #include "source/terms.h"
 #include "source/trace.h"
 
 /* Why we have stopped curl within a body, or do not follow a redirect. */
-enum http_stop { STOP_NOT, STOP_TOO_LARGE, STOP_NO_MEMORY, STOP_IGNORED, STOP_REDIRECT };
+enum http_stop { STOP_NOT, STOP_TOO_LARGE, STOP_NO_MEMORY, STOP_IGNORED, STOP_REDIRECT, STOP_HEAD };
 
 /* What is sent for a call. Its strings are owned by whoever has it. */
 struct http_request {
@@ -39,6 +40,7 @@ struct http_transfer {
     char *url;                            /* owned: the url being fetched */
     char *sent;                           /* owned: the body of a POST; else NULL */
     size_t sent_len;
+    struct http_head head; /* of the last response */
     struct buffer body;
     size_t ignored;
     enum http_stop stop;
@@ -121,19 +123,5 @@ void http_transfer_failure(const struct http_transfer *transfer, CURLcode code,
 
 /* Whether the last request asked if a version has changed. */
 bool http_transfer_asks(const struct http_transfer *transfer);
-
-/* A header of the last response; empty if there is none. Valid until the next transfer. */
-struct slice http_transfer_header(const struct http_transfer *transfer, const char *name);
-
-/* Where http_transfer_next_header is in the headers; all zero: before the first one. */
-struct http_transfer_headers {
-    struct curl_header *previous;
-};
-
-/* Sets the next header of the last response; informational responses and trailers do not count.
- * Returns false if there is none left. Valid until the next transfer. */
-bool http_transfer_next_header(const struct http_transfer *transfer,
-                               struct http_transfer_headers *headers, struct slice *name,
-                               struct slice *value);
 
 #endif

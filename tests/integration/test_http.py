@@ -426,6 +426,21 @@ def test_what_is_not_text(get, peer, kind):
     assert get(name).status == 502
 
 
+def test_many_headers(get, peer):
+    """They take time in proportion to their number, and too many are a failure."""
+    def seconds(count: int, status: int) -> float:
+        name = new_name()
+        peer.api.answer(name, type="text/html", body="x",
+                        headers={f"x{number:05d}": "1" for number in range(count)})
+        before = peer.server.cpu_seconds()
+        assert get(name).status == status
+        return peer.server.cpu_seconds() - before
+
+    few, many = seconds(5000, 200), seconds(25000, 200)
+    assert many < 10 * few + 0.5
+    seconds(60000, 502)
+
+
 @pytest.mark.parametrize("cacheable", [True, False])
 def test_headers_of_the_api_stay_there(get, peer, cacheable):
     name = new_name()
