@@ -72,7 +72,7 @@ struct http_transfers {
     struct curl_slist *headers_elsewhere; /* ...and to others */
     struct http_transfer *idle;           /* kept for the next calls */
     unsigned idle_count;
-    bool renews; /* no handle is used twice: see http_features_remembers_header */
+    bool renews;     /* no handle is used twice: see http_features_remembers_header */
     uint64_t random; /* state of a generator of ids */
 };
 
