@@ -59,10 +59,10 @@ static void on_reply(redisAsyncContext *context, void *answer, void *privdata)
         pipeline->events->refused(pipeline->context, reply);
 }
 
-/* Bytes that are enough for the command in RESP. */
+/* Bytes that are enough for the command in RESP, and the '\0' after it. */
 static size_t encoded_max(int argc, const size_t *lens)
 {
-    size_t head = strlen("$\r\n\r\n") + PUT_NUMBER_MAX, all = head;
+    size_t head = strlen("$\r\n\r\n") + PUT_NUMBER_MAX, all = head + 1;
     for (int i = 0; i < argc; i++)
         all += head + lens[i];
     return all;
@@ -88,7 +88,9 @@ static bool send_encoded(struct command *command, int argc, const char **argv, c
     char *bytes = size <= sizeof small ? small : alloc_bytes(size);
     if (!bytes)
         return false;
-    size_t len = (size_t)(encode(bytes, argc, argv, lens) - bytes);
+    char *end = encode(bytes, argc, argv, lens);
+    size_t len = (size_t)(end - bytes);
+    *end = '\0'; /* hiredis looks there for a further word */
     bool sent = redisAsyncFormattedCommand(context, on_reply, command, bytes, len) == REDIS_OK;
     if (bytes != small)
         free(bytes);
