@@ -13,10 +13,11 @@ from harness.faketime import hasty_clocks
 from harness.fcgi import Connection, ask
 from harness.fleet import fleet_config
 from harness.servers import Redis, Workerless
-from harness.wait import wait_until
+from harness.wait import SLOWNESS, wait_until
 
 ROUTES = 'fragment "*" { source = "api" ttl = "60s" }\n'
 DENIED = "Redis denies access to commands or keys"
+LEASE = f"{300 * max(SLOWNESS, 1):.0f}ms"
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def guarded(tmp, run):
 
 def test_the_listed_permissions_are_enough(start, guarded):
     redis, url = guarded
-    server = start(url, lease="300ms")
+    server = start(url, lease=LEASE)
     wait_state(server, 200, "ready")
     redis.command("SET", "worker:plain", "plain", "EX", 60)
     redis.command("SET", "lease:{worker:a}", "without end")
@@ -198,7 +199,7 @@ def test_a_permission_is_missing(start, guarded, denied):
 def test_a_permission_is_withdrawn(start, guarded, denied):
     """A refusal causes a check; only the commands that every fragment needs count."""
     redis, url = guarded
-    server = start(url, lease="300ms")
+    server = start(url, lease=LEASE)
     wait_state(server, 200, "ready")
     redis.command("ACL", "SETUSER", "me", denied, *(["-eval"] if denied == "-evalsha" else []))
     redis.command("SET", "lease:{worker:n1}", "without end")

@@ -9,7 +9,7 @@ from harness.fakeredis import FakeRedis
 from harness.fcgi import Connection, ask
 from harness.fleet import cache_status, fleet_config, is_hit
 from harness.servers import Workerless
-from harness.wait import wait_until
+from harness.wait import SLOWNESS, wait_until
 
 USED = "redis: connected"
 MIB = 1 << 20
@@ -17,6 +17,7 @@ LARGE = 300 * MIB
 TOO_LONG = "more than max_value"
 # A busy machine may need long to fill hundreds of MiB in Redis, or to handle hundreds of requests.
 PATIENT = 'redis_timeout = "10s"'
+SLOW = max(SLOWNESS, 1)
 
 
 @pytest.fixture
@@ -92,10 +93,10 @@ def test_max_value_bounds_what_is_stored(start, redis, api):
 
 def test_scripts_do_not_copy_huge_values(start, redis):
     """Neither when a lease is taken or renewed, nor by a purge."""
-    server = start(redis, lease="300ms", cache=PATIENT)
+    server = start(redis, lease=f"{300 * SLOW:.0f}ms", cache=PATIENT)
     enlarge(redis, "worker:a")
     enlarge(redis, "lease:{worker:a}", 100 * MIB)
-    redis.command("PEXPIRE", "lease:{worker:a}", 700)
+    redis.command("PEXPIRE", "lease:{worker:a}", int(700 * SLOW))
     redis.command("CONFIG", "RESETSTAT")
     assert "result for a" in ask(server.address).text
     wait_until(lambda: redis.command("STRLEN", "worker:a") < 1000, "it to be replaced")
@@ -117,8 +118,8 @@ def test_a_lease_without_expiry_ends(start, run, redis, api, command, tracked):
     """Of any type: waiting processes take it over after the time of a lease."""
     if not tracked:
         redis.command("ACL", "SETUSER", "default", "-client|tracking")
-    servers = [start(redis, lease="500ms", routes='fragment "*" { source = "api" hold = "6s" }\n')
-               for _ in range(2)]
+    routes = f'fragment "*" {{ source = "api" hold = "{6 * SLOW:.0f}s" }}\n'
+    servers = [start(redis, lease=f"{500 * SLOW:.0f}ms", routes=routes) for _ in range(2)]
     redis.command(command[0], "lease:{worker:a}", *command[1:])
     connections = [run(Connection(server.address)) for server in servers]
     for connection in connections:
