@@ -70,7 +70,7 @@ static void flight_set_state(struct flight *flight, enum flight_state state)
     if (state == FLIGHT_LANDED) {
         timeout_stop(&flight->stale_wait);
         if (flight->solo || flight->detached)
-            DL_DELETE(shared->apart, flight);
+            DL_DELETE(shared->unlisted, flight);
         DL_APPEND(shared->landed, flight);
     }
     shared->by_state[flight->state]--;
@@ -124,8 +124,8 @@ void flight_land(struct flight *flight, enum settlement_kind kind, struct entry 
 
 /* Lands it for some of its waiters only. The others get solo flights, which know what the cache
  * has. */
-static void flight_land_apart(struct flight *flight, enum flight_audience audience,
-                              enum settlement_kind kind, struct entry *owned, struct entry *known)
+static void flight_land_partly(struct flight *flight, enum flight_audience audience,
+                               enum settlement_kind kind, struct entry *owned, struct entry *known)
 {
     if (known)
         entry_ref(known); /* it may be the flight's own */
@@ -216,8 +216,8 @@ static void log_terms(struct flight *flight, const struct source_terms *terms)
 }
 
 /* Lands with a result that is only for the request that it was made for. */
-static void flight_end_unshared(struct flight *flight, const struct source_result *result,
-                                const struct entry *same_body)
+static void flight_end_uncacheable(struct flight *flight, const struct source_result *result,
+                                   const struct entry *same_body)
 {
     bool found = result->status == SOURCE_OK;
     struct entry *entry = NULL;
@@ -232,10 +232,10 @@ static void flight_end_unshared(struct flight *flight, const struct source_resul
     counter_add(COUNTER_UNCACHEABLE, 1);
     log_terms(flight, result->terms);
     struct entry *marker = flight_mark(flight, result->terms);
-    flight->settlement.unshared = true;
+    flight->settlement.uncacheable = true;
     flight->settlement.replaced = flight->known && !flight_knows_marker(flight);
-    flight_land_apart(flight, flight->solo ? AUDIENCE_ALL : AUDIENCE_STARTER,
-                      found ? SETTLED_ENTRY : SETTLED_NOT_FOUND, entry, marker);
+    flight_land_partly(flight, flight->solo ? AUDIENCE_ALL : AUDIENCE_STARTER,
+                       found ? SETTLED_ENTRY : SETTLED_NOT_FOUND, entry, marker);
     entry_unref(marker);
 }
 
@@ -247,7 +247,7 @@ static void conclude_call(struct flight *flight, const struct source_result *res
 {
     bool judged = result->status == SOURCE_OK || result->status == SOURCE_NOT_FOUND;
     if (judged && !outcome_is_shared(result)) {
-        flight_end_unshared(flight, result, same_body);
+        flight_end_uncacheable(flight, result, same_body);
         return;
     }
     if (result->status != SOURCE_OK) {
@@ -380,7 +380,7 @@ void flight_go_solo(struct flight *flight)
 static bool waits_for_refresh(const struct flight *flight, const struct entry *entry)
 {
     const struct recipe *recipe = flight->fragment.recipe;
-    return recipe->stale_wait > 0 && flight->waiters && !flight->optional && !recipe->calls_apart &&
+    return recipe->stale_wait > 0 && flight->waiters && !flight->optional && !recipe->solo_calls &&
            !flight_has_begun(flight) && outcome_is_stale(entry) && entry_can_hold(entry);
 }
 
@@ -431,8 +431,8 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
         flight_land(flight, outcome_of_entry(entry), entry_ref(entry));
         return true;
     }
-    if (usability == UNSHARED) {
-        flight_land_apart(flight, AUDIENCE_NONE, SETTLED_DECLINED, NULL, entry);
+    if (usability == UNCACHEABLE) {
+        flight_land_partly(flight, AUDIENCE_NONE, SETTLED_DECLINED, NULL, entry);
         return true;
     }
     forget_known(flight);
@@ -566,8 +566,8 @@ static void on_looked_up(void *caller, const struct cache_answer *answer)
     if (answer->outcome == CACHE_FOUND && !changed_since_asked(flight) &&
         flight_accept(flight, answer))
         return;
-    if (flight->fragment.recipe->calls_apart)
-        flight_land_apart(flight, AUDIENCE_NONE, SETTLED_DECLINED, NULL, flight->known);
+    if (flight->fragment.recipe->solo_calls)
+        flight_land_partly(flight, AUDIENCE_NONE, SETTLED_DECLINED, NULL, flight->known);
     else
         flight_claim(flight);
 }
@@ -587,7 +587,7 @@ static void flight_detach(struct flight *flight)
     check(flight_has_begun(flight) && !flight->solo);
     flight_unlist(flight);
     flight->detached = true;
-    DL_APPEND(flight->shared->apart, flight);
+    DL_APPEND(flight->shared->unlisted, flight);
 }
 
 /* If another process has written the value while we generate it, we can stop. A value that has only
@@ -724,7 +724,7 @@ struct flight *flight_new_solo(struct flight_shared *shared, const struct fragme
     if (!flight)
         return NULL;
     flight->solo = true;
-    DL_APPEND(shared->apart, flight);
+    DL_APPEND(shared->unlisted, flight);
     if (known && entry_can_hold(known))
         flight_set_known(flight, known);
     return flight;

@@ -73,7 +73,7 @@
  *
  * An entry is replaced only if it is still there, so neither a purge nor an entry that came
  * meanwhile is undone. (If there was no value, a purge by another process goes unnoticed.) On a
- * route whose calls are not shared (calls_apart), every flight ends with the lookup unless that
+ * route whose calls are not shared (solo_calls), every flight ends with the lookup unless that
  * finds something usable, and its waiters continue like this. A request that does not want to wait
  * gets no call: each of its attempts would start another one, whose result nobody gets. */
 #ifndef WORKERLESS_PARK_FLIGHT_H
@@ -122,10 +122,10 @@ struct flight_shared {
     struct negatives **negatives;      /* by recipe number; NULL: its failures are not cached */
     struct timeout_queue *stale_waits; /* by recipe number */
     struct log_limit too_many_negatives;
-    struct flight *table;  /* by key */
-    struct flight *landed; /* to be settled by the runner */
-    struct flight *apart;  /* not in the table: solo or detached; NEW to FAILING */
-    bool draining;         /* the process ends soon: no source is called any more */
+    struct flight *table;    /* by key */
+    struct flight *landed;   /* to be settled by the runner */
+    struct flight *unlisted; /* not in the table: solo or detached; NEW to FAILING */
+    bool draining;           /* the process ends soon: no source is called any more */
     size_t by_state[FLIGHT_STATES];
 };
 
@@ -146,7 +146,7 @@ struct flight {
     UT_hash_handle hh; /* in shared->table while `listed` */
     struct flight_shared *shared;
     struct fragment fragment;   /* its bytes are in `text` */
-    struct flight *next, *prev; /* in shared->landed, or in shared->apart */
+    struct flight *next, *prev; /* in shared->landed, or in shared->unlisted */
     struct waiter *waiters;
     struct entry *known; /* held: the old entry that will be replaced, by its waiters' solo flights
                             once it has LANDED; or NULL */

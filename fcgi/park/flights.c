@@ -118,7 +118,7 @@ static struct flight *flights_add_solo(struct flights *flights, const struct fra
 }
 
 /* The waiter of a solo flight has left, or its hold is over: nobody could get the result. */
-static void on_alone_gone(struct waiter **list)
+static void on_solo_gone(struct waiter **list)
 {
     struct flight *flight = container_of(list, struct flight, waiters);
     if (flight->state < FLIGHT_LANDED)
@@ -200,7 +200,7 @@ static void on_changed(void *context, const struct cache_change *change)
     struct flights *flights = context;
     struct flight *flight, *next;
     if (change->kind == CHANGED_BY_PURGE) {
-        DL_FOREACH(flights->shared.apart, flight)
+        DL_FOREACH(flights->shared.unlisted, flight)
         if (flight->solo && change_is_of(change, flight->fragment.key))
             flight_changed(flight, change->kind);
     }
@@ -269,7 +269,7 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     flights->shared.cache = cache;
     flights->shared.sources = sources;
     flights->recipe_count = recipe_count;
-    flights->parking.gone = on_alone_gone;
+    flights->parking.gone = on_solo_gone;
     flights->purges = (struct purges){.parking = &flights->parking, .cache = cache};
     for (size_t i = 0; i < recipe_count; i++) {
         timeout_queue_init(&flights->holds[i], loop, recipes[i]->hold, on_hold_over, flights);
@@ -302,7 +302,7 @@ static bool waits_for_refresh(struct flights *flights, const struct fragment *fr
 {
     const struct flight *flight = flights_find(flights, fragment->key);
     return outcome_is_stale(entry) && !(flight && flight->stale_served) &&
-           !flights->shared.draining && !fragment->recipe->calls_apart &&
+           !flights->shared.draining && !fragment->recipe->solo_calls &&
            flights->parking.parked < flights->limits.max_parked &&
            (flight || flights->count < flights->limits.max_flights);
 }
@@ -344,10 +344,10 @@ static bool needs_solo(struct flights *flights, const struct fragment *fragment,
 {
     const struct recipe *recipe = fragment->recipe;
     *known = cache_peek(flights->shared.cache, fragment->key);
-    if (*known && outcome_usability(&recipe->freshness, *known) == UNSHARED)
+    if (*known && outcome_usability(&recipe->freshness, *known) == UNCACHEABLE)
         return true;
     *known = flight ? flight_old_entry(flight) : NULL;
-    return recipe->calls_apart && flight && flight->state > FLIGHT_LOOKING &&
+    return recipe->solo_calls && flight && flight->state > FLIGHT_LOOKING &&
            flight->state < FLIGHT_LANDED;
 }
 
@@ -387,7 +387,7 @@ static void flight_joined(struct flight *flight, struct waiter *waiter, bool wai
 {
     if (waiter) {
         waiter->waits = waits;
-        waiter->alone = flight->solo;
+        waiter->solo = flight->solo;
     }
     if (flight->solo) {
         (waiter ? flight_go_solo : flight_cancel)(flight);
@@ -519,7 +519,7 @@ bool flights_list(const struct flights *flights, size_t most, flight_row_fn *row
     for (flight = flights->shared.table; flight; flight = flight->hh.next)
         if (flight->state < FLIGHT_LANDED && !list_flight(&listing, flight))
             return false;
-    for (flight = flights->shared.apart; flight; flight = flight->next)
+    for (flight = flights->shared.unlisted; flight; flight = flight->next)
         if (!list_flight(&listing, flight))
             return false;
     return true;
@@ -552,7 +552,7 @@ void flights_drain(struct flights *flights)
     {
         send_away(flight);
     }
-    DL_FOREACH_SAFE(flights->shared.apart, flight, next)
+    DL_FOREACH_SAFE(flights->shared.unlisted, flight, next)
     {
         send_away(flight);
     }
@@ -567,8 +567,8 @@ void flights_cancel_all(struct flights *flights)
         flight->refresh_next = false;
         flight_cancel(flight);
     }
-    while (flights->shared.apart)
-        flight_cancel(flights->shared.apart);
+    while (flights->shared.unlisted)
+        flight_cancel(flights->shared.unlisted);
     flights_run(flights);
     flights->cancelling = false;
 }

@@ -35,7 +35,7 @@ enum usability {
     USABLE_REFRESH,    /* serve it, and refresh it meanwhile */
     USABLE_ON_FAILURE, /* serve it only if the refresh fails */
     UNUSABLE,
-    UNSHARED, /* a marker: each request gets its own call */
+    UNCACHEABLE, /* a marker: each request gets its own call */
 };
 
 /* Whether it may be served without waiting. */

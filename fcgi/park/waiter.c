@@ -37,7 +37,7 @@ void waiter_move(struct waiter *waiter, struct waiter **list)
 {
     DL_DELETE(*waiter->list, waiter);
     waiter->list = list;
-    waiter->alone = true;
+    waiter->solo = true;
     waiter->collapsed = false;
     DL_APPEND(*list, waiter);
 }
@@ -45,7 +45,7 @@ void waiter_move(struct waiter *waiter, struct waiter **list)
 void waiter_leave(struct waiter *waiter)
 {
     struct parking *parking = waiter->parking;
-    struct waiter **alone_on = waiter->alone ? waiter->list : NULL;
+    struct waiter **solo_on = waiter->solo ? waiter->list : NULL;
     DL_DELETE(*waiter->list, waiter);
     parking->parked--;
     counter_sub(COUNTER_PARKED, 1);
@@ -53,8 +53,8 @@ void waiter_leave(struct waiter *waiter)
         timeout_stop(waiter_hold(waiter));
         free(waiter);
     }
-    if (alone_on)
-        parking->gone(alone_on);
+    if (solo_on)
+        parking->gone(solo_on);
 }
 
 void waiter_settle(struct waiter *waiter, struct settlement settlement)

@@ -46,7 +46,7 @@ struct settlement {
     bool replaced;          /* there was an expired entry, and this is the new one */
     bool collapsed;         /* this waiter joined a flight that another one had started */
     bool stored;            /* the result was passed to the cache */
-    bool unshared;          /* its source forbids sharing it: it is for this waiter only */
+    bool uncacheable;       /* its source forbids sharing it: it is for this waiter only */
 };
 
 struct waiter;
@@ -67,7 +67,7 @@ struct parking {
     size_t parked;
     waiter_settled_fn *settled;
     void *context;
-    waiter_gone_fn *gone; /* NULL if no waiter is alone */
+    waiter_gone_fn *gone; /* NULL if there are no solo flights */
 };
 
 struct waiter {
@@ -78,7 +78,7 @@ struct waiter {
     struct waiter_address who;   /* if not embedded */
     bool collapsed;              /* it joined a flight that another waiter, or none, had started */
     bool waits;                  /* false: it only asks for what is there already */
-    bool alone;                  /* on a solo flight */
+    bool solo;                   /* on a solo flight */
 };
 
 /* A waiter with a limited waiting time. */
@@ -94,7 +94,7 @@ struct waiter *waiter_new(struct parking *parking, struct waiter **list, struct 
 void waiter_add(struct parking *parking, struct waiter **list, struct waiter *waiter,
                 waiter_embedded_fn *settled);
 
-/* Moves it to another list, which is empty, and where it is alone. Its hold goes on. */
+/* Moves it to another list, which is empty: that of a solo flight. Its hold goes on. */
 void waiter_move(struct waiter *waiter, struct waiter **list);
 
 /* The hold of a waiter made by waiter_new; its creator starts it. */
@@ -107,7 +107,7 @@ static inline struct timeout *waiter_hold(struct waiter *waiter)
 void waiter_settle(struct waiter *waiter, struct settlement settlement);
 
 /* Removes the waiter, whose request has ended. The flight or the purge continues, but not a flight
- * where it was alone. */
+ * that is solo. */
 void waiter_leave(struct waiter *waiter);
 
 #endif

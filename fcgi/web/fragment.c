@@ -86,7 +86,7 @@ static void answer_settlement(const struct settlement *settlement, const struct 
     route_tally_add(route->recipe.tally, route_outcome_of(settlement, kind));
     bool answered = (no_result >> kind & 1) == 0;
     if (kind == SETTLED_ENTRY)
-        answer_entry(settlement->entry, route, settlement->unshared ? SLICE("") : if_none_match,
+        answer_entry(settlement->entry, route, settlement->uncacheable ? SLICE("") : if_none_match,
                      response);
     else
         *response = response_of_failure(route->fallback, kind);
@@ -99,8 +99,8 @@ static void answer_settlement(const struct settlement *settlement, const struct 
     response->origin = (unsigned char)origin_of(settlement, kind);
     if (answered)
         response->detail =
-            settlement->unshared ? SLICE("uncacheable") : details[settlement->detail];
-    response->unshared = settlement->unshared && kind == SETTLED_ENTRY;
+            settlement->uncacheable ? SLICE("uncacheable") : details[settlement->detail];
+    response->uncacheable = settlement->uncacheable && kind == SETTLED_ENTRY;
     response->stored = settlement->stored;
     response->collapsed = settlement->collapsed && !settlement->hit;
 }

@@ -242,7 +242,7 @@ static char *put_freshness(char *at, const struct response *response, int64_t no
 }
 
 /* No cache may keep it, so it has neither ETag nor Age (RFC 9111 5.2.2). */
-static char *put_unshared(char *at, const struct response *response)
+static char *put_uncacheable(char *at, const struct response *response)
 {
     at = put(at, SLICE("Cache-Control: private, no-store\r\n"));
     return put_timing(at, response->entry);
@@ -326,7 +326,8 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
     if (!response->entry || response->no_store)
         at = put(at, SLICE("Cache-Control: no-store\r\n"));
     else
-        at = response->unshared ? put_unshared(at, response) : put_freshness(at, response, now_ms);
+        at = response->uncacheable ? put_uncacheable(at, response)
+                                   : put_freshness(at, response, now_ms);
     at = put_cache_status(at, response, now_ms);
     if (response->entry && response->entry->kept_len > 0 && !response->no_store)
         at = put_kept(at, entry_kept(response->entry));

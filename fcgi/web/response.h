@@ -46,11 +46,11 @@ struct response {
     unsigned char allow; /* methods for the Allow header, a set of enum method; 0: no such header */
     bool collapsed;      /* shared a flight that another request had started */
     bool stored;
-    bool head_only;  /* the request was a HEAD */
-    bool no_store;   /* the entry is no fragment: only its type and body are used */
-    bool unshared;   /* the entry is for this request only: no other cache may keep it */
-    bool strict;     /* Preference-Applied: handling=strict */
-    bool is_private; /* only the user who sent the request may have it */
+    bool head_only;   /* the request was a HEAD */
+    bool no_store;    /* the entry is no fragment: only its type and body are used */
+    bool uncacheable; /* the entry is for this request only: no other cache may keep it */
+    bool strict;      /* Preference-Applied: handling=strict */
+    bool is_private;  /* only the user who sent the request may have it */
 };
 
 /* The response for a status, with a short HTML text and a Retry-After if it has one. */

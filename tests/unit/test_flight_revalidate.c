@@ -169,7 +169,7 @@ static void test_forbidden(void **state)
     not_modified("b", &forbidden);
     bench_turn(bench);
     check_settled(0, SETTLED_ENTRY, "<p>v1</p>");
-    assert_true(bench->notes[0].how.unshared);
+    assert_true(bench->notes[0].how.uncacheable);
     assert_int_equal(cache.prolongs, 0);
 }
 

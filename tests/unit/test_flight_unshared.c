@@ -66,7 +66,7 @@ static void check_unshared(uint32_t number, const char *body)
 {
     check_settled(number, SETTLED_ENTRY, body);
     const struct settlement *how = &bench->notes[number].how;
-    assert_row(number, how->unshared);
+    assert_row(number, how->uncacheable);
     assert_row(number, !how->hit && !how->stored && !how->collapsed && !how->stale);
 }
 
@@ -743,7 +743,7 @@ static void on_given(struct flight_bench *of, uint32_t number)
     bool unshared = note->body[0] == 'u';
     assert_true(!unshared || note->how.kind == SETTLED_ENTRY);
     if (note->how.kind == SETTLED_ENTRY)
-        assert_int_equal(unshared, note->how.unshared);
+        assert_int_equal(unshared, note->how.uncacheable);
     if (unshared)
         assert_int_equal(receivers[strtoul(note->body + 1, NULL, 10)]++, 0);
 }

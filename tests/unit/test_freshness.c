@@ -9,7 +9,7 @@
 #define NS     SOURCE_NOT_SAID
 
 static const char *const names[] = {"USABLE", "USABLE_REFRESH", "USABLE_ON_FAILURE", "UNUSABLE",
-                                    "UNSHARED"};
+                                    "UNCACHEABLE"};
 
 static void check(size_t row, const struct freshness *terms, const struct entry *entry,
                   double random, enum usability expected)
@@ -337,7 +337,7 @@ static void test_marker(void **state)
     for (size_t i = 0; i < LENGTH(terms) * LENGTH(lefts); i++) {
         int64_t left_ms = lefts[i / LENGTH(terms)];
         struct entry *marker = entry_of_uncacheable(SLICE("x"), NOW_MS - 60000, 60000 + left_ms);
-        check(i, &terms[i % LENGTH(terms)], marker, 1e-9, left_ms > 0 ? UNSHARED : UNUSABLE);
+        check(i, &terms[i % LENGTH(terms)], marker, 1e-9, left_ms > 0 ? UNCACHEABLE : UNUSABLE);
         entry_unref(marker);
     }
 }

@@ -163,7 +163,7 @@ static void test_kept(void **state)
     for (int i = 0; i < 4; i++) {
         struct response response = response_of_entry(entry);
         response.status = i == 1 ? 304 : 200;
-        response.unshared = i == 2;
+        response.uncacheable = i == 2;
         response.no_store = i == 3;
         struct slice head = head_of(&response, NOW_MS, out);
         check_shape(head);
@@ -384,7 +384,7 @@ static void test_unshared(void **state)
     static const struct freshness terms = {.ttl = 60, .stale = 10};
     (void)state;
     response.origin = ORIGIN_MISS;
-    response.unshared = true;
+    response.uncacheable = true;
     response.detail = SLICE("uncacheable");
     response.terms = &terms;
     assert_slice(0, head_of(&response, NOW_MS, out),

@@ -19,7 +19,7 @@ static void test_outcomes(void **state)
         {{.collapsed = true}, SETTLED_ENTRY, ROUTE_COLLAPSED},
         {{.collapsed = true, .replaced = true}, SETTLED_ENTRY, ROUTE_COLLAPSED},
         {{.stored = true}, SETTLED_ENTRY, ROUTE_MISS},
-        {{.unshared = true}, SETTLED_ENTRY, ROUTE_MISS},
+        {{.uncacheable = true}, SETTLED_ENTRY, ROUTE_MISS},
         /* a failure, whether it is new or cached */
         {{.hit = true}, SETTLED_NOT_FOUND, ROUTE_NOT_FOUND},
         {{.collapsed = true}, SETTLED_FAILED, ROUTE_FAILED},
