@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Dict, Tuple
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -43,12 +44,20 @@ def nonzero(values: Dict[Tuple[str, ...], float], name: str) -> Dict[Tuple[str, 
     return {key[1:]: value for key, value in values.items() if key[0] == name and value}
 
 
-def complaints(text: str) -> str:
-    """What `promtool check metrics` finds in the older text format. It does not know the newer
-    one. Empty if promtool is not installed."""
+def _promtool(*arguments: str, text: str = "") -> str:
+    """What it prints if it finds something wrong. Empty if it is not installed."""
     promtool = shutil.which("promtool")
     if not promtool:
         return ""
-    done = subprocess.run([promtool, "check", "metrics"], input=text, text=True, check=False,
+    done = subprocess.run([promtool, *arguments], input=text, text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return done.stdout if done.returncode else ""
+    return done.stdout or f"status {done.returncode}" if done.returncode else ""
+
+
+def complaints(text: str) -> str:
+    """What promtool finds in the older text format. It does not know the newer one."""
+    return _promtool("check", "metrics", text=text)
+
+
+def complaints_about_rules(file: Path) -> str:
+    return _promtool("check", "rules", str(file))

@@ -117,6 +117,23 @@ def test_labels_are_bounded(server, api):
     assert set(metrics.parse(text)) == set(before) and "name1" not in text
 
 
+@pytest.mark.parametrize("file", ["prometheus-alerts.yml", "grafana-workerless.json"])
+def test_examples_use_what_there_is(daemon, redis, file):
+    """Each metric, and each value of a label, that the alert rules and the dashboard ask for."""
+    values = metrics.read(daemon(redis=redis.url).address)
+    text = (TOP / "conf" / file).read_text("utf-8").replace('\\"', '"')
+    names = set(re.findall(r"workerless_\w+", text))
+    assert len(names) > 5 and names <= {key[0] for key in values}
+    labels = {label for key in values for label in key[1:]}
+    for name, _, wanted in re.findall(r'(\w+)(=~?)"([\w|]+)"', text):
+        if name in ("outcome", "result", "state", "segment"):
+            assert {f"{name}={value}" for value in wanted.split("|")} <= labels, wanted
+
+
+def test_alert_rules():
+    assert metrics.complaints_about_rules(TOP / "conf/prometheus-alerts.yml") == ""
+
+
 # The numbers.
 
 
