@@ -27,6 +27,15 @@ void budget_log_refusal(enum budget_name name);
 
 extern struct budget budgets[BUDGETS];
 
+/* What reports say of a budget. */
+struct budget_row {
+    const char *name;   /* one word */
+    const char *option; /* that sets its limit */
+    const char *help;   /* one sentence */
+};
+
+extern const struct budget_row budget_rows[BUDGETS];
+
 static inline void budget_add(enum budget_name name, size_t bytes)
 {
     budgets[name].used += bytes;

@@ -12,6 +12,7 @@
 #include "config.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/budget.h"
@@ -24,6 +25,8 @@
 #include "source/tally.h"
 #include "web/endpoint.h"
 #include "web/report.h"
+
+#define NAME_ROOM 64
 
 struct metrics {
     struct report report;
@@ -170,6 +173,17 @@ static void write_routes(struct metrics *metrics)
     }
 }
 
+static void write_budget(struct metrics *metrics, const struct budget_row *row,
+                         const struct budget *budget)
+{
+    char name[NAME_ROOM], help[NAME_ROOM];
+    snprintf(name, sizeof name, "%s_bytes", row->name);
+    gauge(metrics, name, row->help, budget->used);
+    snprintf(name, sizeof name, "%s_limit_bytes", row->name);
+    snprintf(help, sizeof help, "The option %s.", row->option);
+    gauge(metrics, name, help, budget->limit);
+}
+
 static void write_limits(struct metrics *metrics)
 {
     const struct flights_view *flights = &metrics->flights;
@@ -182,13 +196,8 @@ static void write_limits(struct metrics *metrics)
     }
     gauge(metrics, "flights_limit", "The option max_flights.", flights->limits->max_flights);
     gauge(metrics, "parked_limit", "The option max_parked.", flights->limits->max_parked);
-    gauge(metrics, "unfinished_bytes", "Memory for requests that have not arrived completely.",
-          budgets[BUDGET_UNFINISHED].used);
-    gauge(metrics, "unfinished_limit_bytes", "The option max_unfinished.",
-          budgets[BUDGET_UNFINISHED].limit);
-    gauge(metrics, "unsent_bytes", "Memory for responses that front servers have not read yet.",
-          budgets[BUDGET_UNSENT].used);
-    gauge(metrics, "unsent_limit_bytes", "The option max_unsent.", budgets[BUDGET_UNSENT].limit);
+    for (size_t i = 0; i < BUDGETS; i++)
+        write_budget(metrics, &budget_rows[i], &budgets[i]);
     gauge(metrics, "memory_entries", "Entries in the memory cache.", memory.entries);
     gauge(metrics, "memory_bytes", "Size of the memory cache.", memory.bytes);
     gauge(metrics, "memory_limit_bytes", "The option memory.", memory.limit_bytes);

@@ -104,10 +104,10 @@ static void text_process(struct status *status)
     for (size_t i = 0; i < flights->state_count; i++)
         if (flights->by_state[i] > 0)
             report_text(report, ", %zu %s", flights->by_state[i], flights->state_names[i]);
-    report_text(report, "\nunfinished  %zu of %zu bytes\n", budgets[BUDGET_UNFINISHED].used,
-                budgets[BUDGET_UNFINISHED].limit);
-    report_text(report, "unsent      %zu of %zu bytes\n", budgets[BUDGET_UNSENT].used,
-                budgets[BUDGET_UNSENT].limit);
+    report_text(report, "\n");
+    for (size_t i = 0; i < BUDGETS; i++)
+        report_text(report, "%-11s %zu of %zu bytes\n", budget_rows[i].name, budgets[i].used,
+                    budgets[i].limit);
     report_text(report, "memory      %zu of %zu bytes, %zu entries\n", status->memory.bytes,
                 status->memory.limit_bytes, status->memory.entries);
 }
@@ -240,10 +240,10 @@ static void json_process(struct status *status)
     for (size_t i = 0; i < flights->state_count; i++)
         report_text(report, "%s\"%s\": %zu", i > 0 ? ", " : "", flights->state_names[i],
                     flights->by_state[i]);
-    report_text(report, "}},\n\"unfinished\": {\"bytes\": %zu, \"limit_bytes\": %zu}",
-                budgets[BUDGET_UNFINISHED].used, budgets[BUDGET_UNFINISHED].limit);
-    report_text(report, ",\n\"unsent\": {\"bytes\": %zu, \"limit_bytes\": %zu}",
-                budgets[BUDGET_UNSENT].used, budgets[BUDGET_UNSENT].limit);
+    report_text(report, "}}");
+    for (size_t i = 0; i < BUDGETS; i++)
+        report_text(report, ",\n\"%s\": {\"bytes\": %zu, \"limit_bytes\": %zu}",
+                    budget_rows[i].name, budgets[i].used, budgets[i].limit);
     report_text(report, ",\n\"memory\": {\"bytes\": %zu, \"limit_bytes\": %zu, \"entries\": %zu}",
                 status->memory.bytes, status->memory.limit_bytes, status->memory.entries);
 }

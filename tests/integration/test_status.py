@@ -39,6 +39,7 @@ def test_what_it_says(daemon, api):
         assert status["streams"] == 1 and status["connections"] == 2
         assert status["flights"]["now"] == status["flights"]["states"]["generating"] == 1
         assert status["unsent"]["limit_bytes"] == 2 << 20
+        assert status["inputs"]["bytes"] == 0 < status["inputs"]["limit_bytes"]
         assert status["redis"] is None and status["refused"] == {} and not status["draining"]
         assert "in_progress" not in status
         assert status["sources"][0]["running"] == status["sources"][0]["started"] == 1
