@@ -61,7 +61,8 @@ def test_nobody_may_by_default(daemon, redis, api):
 
 @pytest.mark.parametrize("address, status", [
     ("127.0.0.1", 204), ("::1", 204), ("127.0.0.2", 403), ("127.0.0.10", 403), ("127.0.0.", 403),
-    ("", 403), (None, 403), ("::ffff:127.0.0.1", 403), ("127.0.0.1, 10.0.0.1", 403)])
+    ("", 403), (None, 403), ("::ffff:127.0.0.1", 204), ("::ffff:127.0.0.2", 403),
+    ("127.0.0.1, 10.0.0.1", 403)])
 def test_who_may(fleet, name, address, status):
     fleet.ask(0, name)
     fleet.wait_value(name)
