@@ -20,6 +20,7 @@ static void test_answers(void **state)
         {"html", SOURCE_OK, "text/html; charset=utf-8", "<p>hello</p>", NULL},
         {"plain", SOURCE_OK, "text/plain", "hello", NULL},
         {"no-type", SOURCE_OK, "", "<b>untyped</b>", NULL},
+        {"blank-type", SOURCE_OK, "text/plain", "<b>", NULL}, /* RFC 9112 5.1 */
         {"close", SOURCE_OK, "", "bye", NULL},
         {"203", SOURCE_OK, "text/plain", "other", NULL},
         {"204", SOURCE_OK, "text/html", "", NULL},

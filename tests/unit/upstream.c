@@ -216,6 +216,7 @@ static bool answer_path(struct upstream *upstream, int fd, const char *path, con
         {"/plain", "200 OK", "content-type:  text/plain \r\n", "hello"},
         {"/png", "200 OK", "Content-Type: image/png\r\n", "\x89PNG"},
         {"/no-type", "200 OK", "", "<b>untyped</b>"},
+        {"/blank-type", "200 OK", "X-A: b\r\nContent-Type : text/plain\r\n", "<b>"},
         {"/201", "201 Created", "Content-Type: text/plain\r\n", "made"},
         {"/203", "203 Non-Authoritative Information", "Content-Type: text/plain\r\n", "other"},
         {"/206", "206 Partial Content", "Content-Type: text/plain\r\n", "part"},
