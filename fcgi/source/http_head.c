@@ -34,21 +34,37 @@ static bool append_folded(struct http_head *head, struct slice line)
     return append(head, line.data, line.len) && append(head, "", 1);
 }
 
+/* A field, or a trailer, may begin like a status line. */
+static bool is_status_line(const struct http_head *head, struct slice line)
+{
+    bool is_expected = !head->is_begun || (head->is_interim && head->is_over);
+    return is_expected && slice_starts(line, SLICE("HTTP/"));
+}
+
+static void begin(struct http_head *head, struct slice line)
+{
+    const char *space = memchr(line.data, ' ', line.len);
+    struct slice status = slice_from(line, space ? (size_t)(space + 1 - line.data) : line.len);
+    head->lines.len = 0;
+    head->is_begun = true;
+    head->is_interim = slice_starts(status, SLICE("1"));
+    head->is_over = false;
+}
+
 bool http_head_add(struct http_head *head, struct slice line)
 {
     struct slice field = without_end(line);
-    if (slice_starts(line, SLICE("HTTP/"))) {
-        head->lines.len = 0;
-        head->is_over = false;
+    if (is_status_line(head, line)) {
+        begin(head, line);
         return true;
     }
-    if (head->is_over)
+    if (head->is_over || line.len == 0)
         return true;
-    if (field.len == 0) {
+    if (line.data[0] == '\r' || line.data[0] == '\n') {
         head->is_over = true;
         return true;
     }
-    if (is_space(line.data[0]))
+    if (is_space(line.data[0])) /* perhaps of nothing but spaces */
         return append_folded(head, field);
     return append(head, field.data, field.len) && append(head, "", 1);
 }
@@ -56,7 +72,7 @@ bool http_head_add(struct http_head *head, struct slice line)
 void http_head_clear(struct http_head *head)
 {
     buffer_free(&head->lines);
-    head->is_over = false;
+    *head = (struct http_head){0};
 }
 
 bool http_head_next(const struct http_head *head, size_t *at, struct slice *name,

@@ -11,11 +11,13 @@
 
 struct http_head {       /* all zero: empty, holds no memory */
     struct buffer lines; /* each field without its line end, terminated */
+    bool is_begun;       /* its status line has come */
+    bool is_interim;     /* that is informational: the head of another response follows */
     bool is_over;        /* its empty line has come; what follows are trailers */
 };
 
-/* Adds a line, with its line end. A status line begins a new head, so that of the last response
- * stays, and not those of informational ones. Returns false if there is no room or memory for it. */
+/* Adds a line, with its line end. The status line after an informational response begins a new head,
+ * so that of the last response stays. Returns false if there is no room or memory for it. */
 bool http_head_add(struct http_head *head, struct slice line);
 
 /* Frees the memory; it is empty again. */

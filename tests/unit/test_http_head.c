@@ -29,7 +29,14 @@ static void test_fields(void **state)
         /* Folded lines (RFC 9112 5.2). */
         {"HTTP/1.1 200 OK\r\nA: 1,\r\n  2,\r\n\t3\r\nB: 4\r\n\r\n", "A=1, 2, 3|B=4|"},
         {"HTTP/1.1 200 OK\r\n  A: 1\r\nB: 2\r\n\r\n", "B=2|"},
-        {"HTTP/1.1 200 OK\r\nA: 1\r\n  \r\n", "A=1|"},
+        {"HTTP/1.1 200 OK\r\nA: 1\r\n  \r\n\r\n", "A=1|"},
+        {"HTTP/1.1 200 OK\r\nA: 1\r\n \r\nB: 2\r\n\r\n", "A=1|B=2|"},
+        {"HTTP/1.1 200 OK\r\n\t\r\nA: 1\r\n\t\n 2\r\n\r\n", "A=1 2|"},
+        /* What begins like a status line, and is none. */
+        {"HTTP/1.1 200 OK\r\nA: 1\r\nHTTP/1.1 2: 3\r\nB: 4\r\n\r\n", "A=1|HTTP/1.1 2=3|B=4|"},
+        {"HTTP/1.1 200 OK\r\nA: 1\r\n\r\nHTTP/1.1 200: 2\r\nB: 3\r\n\r\n", "A=1|"},
+        {"HTTP/1.1 103 E\r\nHTTP/1.1 2: 3\r\n\r\nHTTP/1.1 200\r\nB: 4\r\n\r\n", "B=4|"},
+        {"HTTP/1.1 100\r\n\r\nHTTP/1.1 103\r\nA: 1\r\n\r\nHTTP/2 200 \r\nB: 2\r\n\r\n", "B=2|"},
         /* Only the last response counts, without its trailers (RFC 9110 15.2, 6.5). */
         {"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nA: 1\r\n\r\n", "A=1|"},
         {"HTTP/1.1 200 OK\r\nA: 1\r\n\r\nB: 2\r\n\r\n", "A=1|"},
