@@ -19,9 +19,15 @@ static struct slice without_end(struct slice line)
     return line;
 }
 
-static bool append(struct http_head *head, const char *bytes, size_t len)
+/* Adds the text, terminated, or nothing. */
+static bool append(struct http_head *head, struct slice text)
 {
-    return buffer_append(&head->lines, bytes, len, HTTP_HEAD_MAX);
+    size_t before = head->lines.len;
+    if (buffer_append(&head->lines, text.data, text.len, HTTP_HEAD_MAX) &&
+        buffer_append(&head->lines, "", 1, HTTP_HEAD_MAX))
+        return true;
+    head->lines.len = before;
+    return false;
 }
 
 /* The field goes on in another line: the line break counts as a space (RFC 9112 5.2). */
@@ -30,8 +36,12 @@ static bool append_folded(struct http_head *head, struct slice line)
     line = slice_trim(line);
     if (head->lines.len == 0 || line.len == 0)
         return true;
-    head->lines.data[head->lines.len - 1] = ' ';
-    return append(head, line.data, line.len) && append(head, "", 1);
+    size_t end = head->lines.len - 1;
+    head->lines.data[end] = ' ';
+    if (append(head, line))
+        return true;
+    head->lines.data[end] = '\0';
+    return false;
 }
 
 /* A field, or a trailer, may begin like a status line. */
@@ -66,7 +76,7 @@ bool http_head_add(struct http_head *head, struct slice line)
     }
     if (is_space(line.data[0])) /* perhaps of nothing but spaces */
         return append_folded(head, field);
-    return append(head, field.data, field.len) && append(head, "", 1);
+    return append(head, field);
 }
 
 void http_head_clear(struct http_head *head)

@@ -80,6 +80,19 @@ static void test_limits(void **state)
     http_head_clear(&head);
     assert_false(http_head_add(&head, (struct slice){.data = line, .len = sizeof line}));
     http_head_clear(&head);
+    /* What was there before stays, and is terminated. */
+    line[0] = ' ';
+    for (size_t len = HTTP_HEAD_MAX - 10; len < sizeof line; len++) {
+        struct slice name, value;
+        size_t at = 0;
+        assert_true(http_head_add(&head, SLICE("a: b\r\n")));
+        bool fits = http_head_add(&head, (struct slice){.data = line, .len = len});
+        assert_int_equal(head.lines.data[head.lines.len - 1], '\0');
+        assert_true(http_head_next(&head, &at, &name, &value));
+        assert_int_equal(value.len, fits ? len + 1 : 1);
+        assert_int_equal(at, head.lines.len);
+        http_head_clear(&head);
+    }
     alloc_fail_after(0);
     assert_false(http_head_add(&head, SLICE("a: b\r\n")));
     alloc_fail_after(-1);
