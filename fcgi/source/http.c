@@ -255,6 +255,8 @@ static void call_settle(struct http_call *call)
     } else if (call->code == CURLE_OK || stop == STOP_IGNORED) {
         judge_response(call, &result, room);
         terms = read_terms(call, &reader);
+        if (transfer->redirects > 0) /* the validators are those of another url (RFC 9110 8.8) */
+            terms.etag = terms.last_modified = (struct slice){0};
         if (call->forbidden_by[0]) {
             terms.sharing = SHARING_FORBIDDEN;
             terms.why = call->forbidden_by;

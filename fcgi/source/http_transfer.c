@@ -369,6 +369,18 @@ static void set_conditions(const struct http_transfers *transfers, struct http_t
     transfer->own_headers[1].next = next;
 }
 
+/* What the call asks about is not a result of the url that it is redirected to. curl leaves out
+ * headers without a name. */
+static void drop_conditions(struct http_transfer *transfer)
+{
+    static const char *const names[] = {"If-None-Match:", "If-Modified-Since:"};
+    for (struct curl_slist *line = transfer->headers; line; line = line->next)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (strncmp(line->data, names[i], strlen(names[i])) == 0)
+                line->data[0] = '\0';
+    transfer->if_none_match[0] = transfer->if_modified_since[0] = '\0';
+}
+
 bool http_transfer_asks(const struct http_transfer *transfer)
 {
     return !transfer->elsewhere && (transfer->if_none_match[0] || transfer->if_modified_since[0]);
@@ -540,6 +552,7 @@ bool http_transfer_redirected(struct http_transfers *transfers, struct http_tran
     }
     http_transfer_stop(transfers, transfer);
     transfer->redirects++;
+    drop_conditions(transfer);
     transfer->ignored = 0;
     transfer->stop = STOP_NOT;
     *code = CURLE_OK;

@@ -482,6 +482,32 @@ def test_a_refresh_asks_whether_it_has_changed(daemon, redis, name, versions, he
         assert versions.asked() == asked
 
 
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("vary", ["", 'vary = {"header:x-a"}'])
+def test_validators_are_of_one_url(daemon, api, redis, name, vary, before):
+    """RFC 9110 8.8: those of what a redirect leads to say nothing of another target, nor do those of
+    a result say anything of what its url redirects to later."""
+    server = daemon(redis=redis.url,
+                    extra=f'fragment "{name}" {{ source = "api" {vary} }}')
+    key = f"{name}?header:x-a=b" if vary else name
+    headers = {"X-A": "b"} if vary else {}
+    for number in ("one", "two"):
+        html(api, f"{name}/{number}", number, Cache_Control="max-age=100", ETag='"v"')
+    if before:
+        api.answer(name, status=302, headers={"Location": f"/{name}/one"})
+    else:
+        html(api, name, "one", Cache_Control="max-age=100", ETag='"v"')
+    with Connection(server.address) as connection:
+        assert connection.request(f"/fragment/{name}", headers=headers).text == "one"
+        fresh_for(redis, key)
+        age(redis, key, 150)
+        api.answer(name, status=302, headers={"Location": f"/{name}/two"})
+        wait_until(lambda: connection.request(f"/fragment/{name}", headers=headers).text == "two",
+                   "the other target")
+    assert "if-none-match" not in api.requests(f"{name}/two")[-1].headers
+    assert before == ("if-none-match" not in api.requests(name)[-1].headers)
+
+
 def test_not_modified(daemon, redis, name, versions):
     """A 304 prolongs the entry on its own terms. Its body travels neither from the source nor to
     Redis."""
