@@ -1,4 +1,5 @@
-/* workerless: argv, wiring, signals. The only file that knows every room.
+/* workerless: argv, wiring, signals (drain.c has those that end it). The only file that knows every
+ * room.
  *
  *     listeners --fd--> connections --request--> service --> flights --> cache, sources
  *                            ^------------- settled ------------'
