@@ -305,7 +305,7 @@ def assert_all_gone(daemon: Workerless, api: HostileApi, redis: Redis, descripto
     began = time.monotonic()
     daemon.stop()  # which checks its status
     assert time.monotonic() - began < 5 * SLOWNESS, "something goes on for ever"
-    assert "finishing 0 requests" in daemon.log(), daemon.log()[-500:]
+    assert "sending 0 waiting requests" in daemon.log(), daemon.log()[-500:]
 
 
 def test_hostile_clients(tmp, run, redis, capsys):
