@@ -9,11 +9,12 @@ bool inputs_pack(char *packed, size_t *len, struct slice value)
 {
     if (value.len > UINT16_MAX || HEAD + value.len > INPUTS_PACKED_MAX - *len)
         return false;
+    check(value.data || value.len == 0);
     char *at = packed + *len;
     at[0] = value.data ? 1 : 0;
     at[1] = (char)(value.len >> 8);
     at[2] = (char)(value.len & 0xff);
-    if (value.len > 0)
+    if (value.data && value.len > 0)
         memcpy(at + HEAD, value.data, value.len);
     *len += HEAD + value.len;
     return true;

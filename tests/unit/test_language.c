@@ -101,7 +101,7 @@ static void test_lookup(void **state)
 /* The last of the most tags can be chosen, and excluded. */
 static void test_most_tags(void **state)
 {
-    char tags[LANGUAGE_TAGS_MAX * 6], accept[16];
+    char tags[LANGUAGE_TAGS_MAX * 6], accept[64];
     size_t len = 0;
     (void)state;
     for (int i = 0; i < LANGUAGE_TAGS_MAX; i++)
