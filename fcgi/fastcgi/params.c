@@ -1,13 +1,11 @@
 /* Encoding of name-value pairs. */
 #include "fastcgi/params.h"
 
-#include <string.h>
+#include "base/put.h"
 
 size_t params_encode_short(char *out, struct slice name, struct slice value)
 {
     out[0] = (char)name.len;
     out[1] = (char)value.len;
-    memcpy(out + 2, name.data, name.len);
-    memcpy(out + 2 + name.len, value.data, value.len);
-    return 2 + name.len + value.len;
+    return (size_t)(put(put(out + 2, name), value) - out);
 }
