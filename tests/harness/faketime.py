@@ -13,6 +13,7 @@ With all_clocks=True the other clocks are stepped too, as if the machine had bee
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import subprocess
@@ -25,11 +26,21 @@ from .servers import need
 _numbers = itertools.count()
 
 
+@functools.lru_cache(maxsize=None)
+def _library() -> str:
+    """What the faketime program preloads. It refuses to run if its process id was that of a program
+    with the library that was killed, and whose shared memory is still there."""
+    for _ in range(20):
+        done = subprocess.run([need("faketime"), "-f", "+0", "printenv", "LD_PRELOAD"], check=False,
+                              capture_output=True, text=True, timeout=20)
+        if done.returncode == 0:
+            return done.stdout.strip()
+    raise AssertionError(f"faketime fails: {done.stderr}")
+
+
 def _preload(server: Server) -> Dict[str, str]:
-    """What the faketime program preloads. (AddressSanitizer wants to be the first library, and
-    needn't be.)"""
-    library = subprocess.run([need("faketime"), "-f", "+0", "printenv", "LD_PRELOAD"], check=True,
-                             capture_output=True, text=True, timeout=20).stdout.strip()
+    """AddressSanitizer wants to be the first library, and needn't be."""
+    library = _library()
     options = server.environment.get("ASAN_OPTIONS", "")
     return {"LD_PRELOAD": library,
             "ASAN_OPTIONS": ":".join(filter(None, [options, "verify_asan_link_order=0"]))}

@@ -35,7 +35,7 @@ static void run(const char *name, struct rate failures, double random, const str
         bool refuses = breaker_refuses(&breaker, step->now);
         int verdict = step->what;
         if (step->event == ASK)
-            verdict = breaker_ask(&breaker, step->now);
+            verdict = (int)breaker_ask(&breaker, step->now);
         else
             breaker_tell(&breaker, step->now, (enum breaker_outcome)step->what,
                          step->event == TELL_TRIAL, step->pause, random);
