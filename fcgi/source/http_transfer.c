@@ -94,11 +94,10 @@ static CURLcode set_version(const struct http_transfer *transfer, bool elsewhere
     CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_HTTP_VERSION, version);
     if (code || http2 != HTTP2_PRIOR_KNOWLEDGE)
         return code;
-    /* Calls that start together share a connection, and do not open one each, if that works. */
+    /* Not CURLOPT_PIPEWAIT: libcurl 8.14 lets a call wait with it until all of its connection's other
+     * calls have ended. So calls that start together may open a connection each. */
     bool breaks = http_features_breaks_http2();
-    code = curl_easy_setopt(transfer->easy, CURLOPT_PIPEWAIT, !breaks && !elsewhere ? 1L : 0L);
-    if (!code)
-        code = curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, breaks ? 1L : 0L);
+    code = curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, breaks ? 1L : 0L);
     if (!code)
         code = curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, breaks ? 1L : 0L);
     return code;

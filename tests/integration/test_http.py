@@ -8,7 +8,7 @@ import pytest
 from harness import fcgi
 from harness.fcgi import Connection
 from harness.peer import Peer, new_name
-from harness.wait import wait_until
+from harness.wait import SLOWNESS, wait_until
 
 FALLBACK = "<p class='sorry'>This part is away.</p>\n"
 
@@ -428,17 +428,17 @@ def test_what_is_not_text(get, peer, kind):
 
 def test_many_headers(get, peer):
     """They take time in proportion to their number, and too many are a failure."""
-    def seconds(count: int, status: int) -> float:
-        name = new_name()
-        peer.api.answer(name, type="text/html", body="x",
-                        headers={f"x{number:05d}": "1" for number in range(count)})
+    def seconds(count: int, status: int, times: int = 8) -> float:
         before = peer.server.cpu_seconds()
-        assert get(name).status == status
+        for name in (new_name() for _ in range(times)):
+            peer.api.answer(name, type="text/html", body="x",
+                            headers={f"x{number:05d}": "1" for number in range(count)})
+            assert get(name).status == status
         return peer.server.cpu_seconds() - before
 
-    few, many = seconds(5000, 200), seconds(25000, 200)
-    assert many < 10 * few + 0.5
-    seconds(60000, 502)
+    few, many = seconds(900, 200), seconds(4500, 200)  # newer versions of libcurl take 5,000
+    assert many < 10 * few + 0.2 * SLOWNESS
+    seconds(60000, 502, times=1)
 
 
 @pytest.mark.parametrize("cacheable", [True, False])
