@@ -281,7 +281,7 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
                            flights);
 
     /* Normal priority: it runs after the cache's answers, and before the connections' runner, which
-     * writes what is settled here (see main.c). */
+     * writes what is settled here (see server.c). */
     ev_prepare_init(&flights->runner, on_prepare);
     flights->runner.data = flights;
     ev_prepare_start(loop, &flights->runner);

@@ -16,6 +16,7 @@ FCGI = TOP / "fcgi"
 # room's interface: all of the room may include it.
 ORDER = [
     ("main", []),
+    ("server", []),
     ("drain", []),
     ("conf", ["conf"]),
     ("wire", ["listener", "connection", "exchange", "inflight", "request", "output"]),
@@ -147,7 +148,7 @@ def test_the_turn_of_the_loop_that_main_draws():
         (levels[level], Path(path).stem.split("_")[-1]) for path in sources()
         for level in re.findall(r"\bev_set_priority\(.*\b(\w+)\);",
                                 (FCGI / path).read_text(encoding="utf-8")))
-    drawn = Counter(re.findall(r"\b(highest|lowest)  +(\w+)", head_of("main.c")))
+    drawn = Counter(re.findall(r"\b(highest|lowest)  +(\w+)", head_of("server.c")))
     assert sum(drawn.values()) > 3 and drawn == set_there
 
 
