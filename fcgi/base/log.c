@@ -99,6 +99,16 @@ void log_reopen(void)
         log_info("log", "opened %s again", file_path);
 }
 
+bool log_give(uid_t user, gid_t group)
+{
+    struct stat status;
+    if (target != TO_FILE || fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) ||
+        fchown(descriptor, user, group) == 0)
+        return true;
+    log_error("log", "can't change the owner of %s: %s", file_path, strerror(errno));
+    return false;
+}
+
 bool log_enabled(enum log_level level)
 {
     return level <= most_detailed;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/slice.h"
 
@@ -24,6 +25,9 @@ bool log_open(const char *path);
 /* Opens the file of log_open again, since the old one may have been moved. If that fails, the old
  * one is used further. */
 void log_reopen(void);
+
+/* Changes the owner of the file of log_open, if there is one. Returns false after logging why. */
+bool log_give(uid_t user, gid_t group);
 
 bool log_goes_to_syslog(void);
 bool log_goes_to_stderr(void);

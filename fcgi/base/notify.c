@@ -87,20 +87,38 @@ void notify_stopping(const char *status)
     tell_state("STOPPING=1", status, MSG_DONTWAIT);
 }
 
+void notify_status(const char *status)
+{
+    char message[MESSAGE_MAX];
+    snprintf(message, sizeof message, "STATUS=%s", status);
+    tell(message, MSG_DONTWAIT);
+}
+
+double notify_watch_interval(void)
+{
+    const char *pid = getenv("WATCHDOG_PID"), *usec = getenv("WATCHDOG_USEC");
+    double interval = usec ? strtod(usec, NULL) / 1e6 / 2 : 0;
+    if (fd < 0 || !(interval > 0) || (pid && strtol(pid, NULL, 10) != (long)getpid()))
+        return 0;
+    return interval < FEWEST_S ? FEWEST_S : interval;
+}
+
+void notify_alive(void)
+{
+    tell("WATCHDOG=1", MSG_DONTWAIT);
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)loop, (void)watcher, (void)events;
-    tell("WATCHDOG=1", MSG_DONTWAIT);
+    notify_alive();
 }
 
 void notify_watch(struct ev_loop *loop)
 {
-    const char *pid = getenv("WATCHDOG_PID"), *usec = getenv("WATCHDOG_USEC");
-    double interval = usec ? strtod(usec, NULL) / 1e6 / 2 : 0;
-    if (fd < 0 || timer_loop || !(interval > 0) || (pid && strtol(pid, NULL, 10) != (long)getpid()))
+    double interval = notify_watch_interval();
+    if (timer_loop || interval <= 0)
         return;
-    if (interval < FEWEST_S)
-        interval = FEWEST_S;
     timer_loop = loop;
     ev_timer_init(&timer, on_timer, interval, interval);
     ev_timer_start(loop, &timer);

@@ -16,8 +16,17 @@ void notify_ready(const char *status);
 /* Tells "STOPPING=1" and a status, without waiting. */
 void notify_stopping(const char *status);
 
-/* From now on tells "WATCHDOG=1" at half of WATCHDOG_USEC, if the manager has set that for us. The
- * loop is borrowed until notify_close. */
+/* Tells only a status, without waiting. */
+void notify_status(const char *status);
+
+/* At what interval to tell "WATCHDOG=1", in seconds: half of WATCHDOG_USEC, if the manager has set
+ * that for us; otherwise 0. */
+double notify_watch_interval(void);
+
+/* Tells "WATCHDOG=1". */
+void notify_alive(void);
+
+/* From now on tells it at that interval. The loop is borrowed until notify_close. */
 void notify_watch(struct ev_loop *loop);
 
 /* May be called twice. */
