@@ -11,8 +11,8 @@
 #include "base/signals.h"
 #include "conf/conf.h"
 #include "redis/tls.h"
-#include "server.h"
 #include "source/http_features.h"
+#include "supervisor.h"
 
 #define CONF_DEFAULT SYSCONFDIR "/workerless/workerless.conf"
 
@@ -122,7 +122,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     const char *log_file = conf_log_file(conf);
-    int status = !log_file || log_open(log_file) ? server_run(conf) : EXIT_FAILURE;
+    int status = !log_file || log_open(log_file) ? supervisor_run(conf) : EXIT_FAILURE;
     conf_free(conf);
     return status;
 }

@@ -47,6 +47,7 @@
 #include "web/service.h"
 #include "wire/connection.h"
 #include "wire/listener.h"
+#include "wire/sockets.h"
 
 #define RESERVED_FDS       32 /* descriptors for the loop, the log, Redis, listeners */
 #define FEWEST_CONNECTIONS 16
@@ -64,6 +65,8 @@ struct server {
     struct connections *connections;
     struct drain drain; /* has the listeners */
     ev_signal hangup, reopen;
+    const struct worker *worker; /* NULL: no supervisor */
+    ev_timer life;
 };
 
 /* --- signals --- */
@@ -201,8 +204,27 @@ static void keep_large_blocks_apart(void)
 #endif
 }
 
-/* Tells the service manager that we are ready. */
-static void announce(const struct conf *conf, struct ev_loop *loop)
+/* --- whom to tell that it serves --- */
+
+static void on_life(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    const struct worker *worker = ((struct server *)timer->data)->worker;
+    (void)loop, (void)events;
+    if (write(worker->life, &worker->number, 1) < 0)
+        log_debug("main", "the supervisor does not listen");
+}
+
+static void tell_supervisor(struct server *server)
+{
+    double interval = server->worker->interval;
+    ev_timer_init(&server->life, on_life, interval, interval);
+    server->life.data = server;
+    on_life(server->loop, &server->life, 0);
+    if (interval > 0)
+        ev_timer_start(server->loop, &server->life);
+}
+
+static void tell_manager(const struct conf *conf, struct ev_loop *loop)
 {
     char status[80];
     snprintf(status, sizeof status, "serving, fragments: %zu, sources: %zu", conf->route_count,
@@ -212,31 +234,37 @@ static void announce(const struct conf *conf, struct ev_loop *loop)
     notify_watch(loop);
 }
 
-int server_run(const struct conf *conf)
+int server_run(const struct conf *conf, struct sockets *sockets, const struct worker *worker)
 {
     struct server server = {.conf = conf,
                             .loop = ev_loop_new(EVFLAG_AUTO),
                             .drain = {.shutdown_timeout = conf->shutdown_timeout,
-                                      .drain_timeout = conf->drain_timeout}};
-    struct listeners *listeners;
+                                      .drain_timeout = conf->drain_timeout},
+                            .worker = worker};
     int status = EXIT_FAILURE;
     keep_large_blocks_apart();
     budgets[BUDGET_UNFINISHED].limit = conf->max_unfinished;
     budgets[BUDGET_UNSENT].limit = conf->max_unsent;
     budgets[BUDGET_INPUTS].limit = conf->max_inputs;
     fit_connections(conf, &server.limits);
-    if (server.loop) /* first, since FCGX_IsCGI sets handlers where there are none */
+    if (server.loop)
         watch_signals(&server);
-    if (!server.loop || !server_build(&server)) {
+    if (server.loop && server_build(&server))
+        server.drain.listeners =
+            listeners_new(server.loop, sockets, connections_accept, server.connections);
+    else
+        sockets_close(sockets);
+    if (!server.drain.listeners) {
         log_error("main", "out of memory");
-    } else if ((listeners = listeners_open(server.loop, &conf->listen, connections_accept,
-                                           server.connections))) {
-        server.drain.listeners = listeners;
-        listeners_start(listeners);
+    } else {
+        listeners_start(server.drain.listeners);
         log_info("main", "workerless %s, fragments: %zu, sources: %zu", PACKAGE_VERSION,
                  conf->route_count, conf->source_count);
         log_attach(server.loop);
-        announce(conf, server.loop);
+        if (worker)
+            tell_supervisor(&server);
+        else
+            tell_manager(conf, server.loop);
         ev_run(server.loop, 0);
         log_detach();
         log_info("main", "stopped");

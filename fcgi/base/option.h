@@ -12,7 +12,7 @@ enum option_kind {
     OPTION_DURATION, /* double, seconds */
     OPTION_RANGE,    /* two doubles, seconds */
     OPTION_SIZE,     /* size_t, bytes */
-    OPTION_COUNT,    /* size_t or unsigned */
+    OPTION_COUNT,    /* size_t or unsigned; its only word, if any, stands for 0 */
     OPTION_RATE,     /* struct rate */
     OPTION_MODE,     /* unsigned */
     OPTION_CHOICE,   /* bool or an enum: which one of the words */
@@ -35,7 +35,7 @@ struct option {
     enum option_kind kind;
     const char *preset;                     /* the default as config text, or NULL */
     const char *min, *max;                  /* likewise; both or none */
-    const char *words;                      /* of OPTION_CHOICE, with a space between */
+    const char *words;                      /* of a choice or a count, with a space between */
     size_t offset, width;                   /* of the member in the struct of its settings */
     bool required;                          /* every section of its kind must have it */
     bool secret;                            /* its value is not shown in messages */

@@ -12,12 +12,14 @@
 #include "web/client_list.h"
 #include "web/route.h"
 #include "wire/connection.h"
-#include "wire/listener.h"
+#include "wire/sockets.h"
 
 #define CONF_LOG_FILE "file:" /* begins the option `log` if the log is a file */
 
 struct conf {
     struct listener_settings listen;
+    size_t workers;           /* 0: as many as there are CPUs */
+    const char *user, *group; /* owned; "": no change */
     struct connection_limits connections;
     struct flight_limits flights;
     struct cache_settings cache;

@@ -58,6 +58,7 @@ struct parsed {
     double seconds[2];
     size_t number;
     unsigned mode;
+    bool is_word; /* instead of a count */
 };
 
 /* Sets the index of the word. Returns false if it is not one of them. */
@@ -85,7 +86,8 @@ static const char *parse(const struct option *option, const char *text, struct p
     case OPTION_SIZE:
         return units_parse_size(text, &parsed->number);
     case OPTION_COUNT:
-        return units_parse_count(text, &parsed->number);
+        parsed->is_word = option->words && parse_choice(option->words, text, &parsed->number);
+        return parsed->is_word ? NULL : units_parse_count(text, &parsed->number);
     case OPTION_RATE:
         return units_parse_rate(text, &parsed->number, &parsed->seconds[0]);
     case OPTION_MODE:
@@ -117,7 +119,7 @@ static bool less(const struct option *option, const struct parsed *a, const stru
 static bool within_limits(const struct option *option, const struct parsed *parsed)
 {
     struct parsed limit;
-    if (option->kind == OPTION_RATE && parsed->number == 0)
+    if (parsed->is_word || (option->kind == OPTION_RATE && parsed->number == 0))
         return true;
     if (option->min && !parse(option, option->min, &limit) && less(option, parsed, &limit))
         return false;
@@ -136,7 +138,10 @@ static void describe_limits(const struct option *option, char wrong[OPTION_WRONG
 {
     char room[OPTION_TYPES_ROOM];
     const char *words = option_choices(option, room);
-    if (words)
+    if (words && option->min)
+        snprintf(wrong, OPTION_WRONG_ROOM, "must be %s, or from %s to %s", words, option->min,
+                 option->max);
+    else if (words)
         snprintf(wrong, OPTION_WRONG_ROOM, "must be %s", words);
     else
         snprintf(wrong, OPTION_WRONG_ROOM, "must be from %s to %s", option->min, option->max);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/identity.h"
 #include "base/spelling.h"
 #include "conf/conf.h"
 #include "conf/option_value.h"
@@ -40,11 +41,21 @@ static const char *check_log(const char *text)
 /* clang-format off */
 static const struct option top_options[] = {
     {"listen", OPTION_LIST, AT(struct conf, listen.addresses),
-     .preset = "unix:/run/workerless/workerless.sock", .check = listener_check_address,
+     .preset = "unix:/run/workerless/workerless.sock", .check = sockets_check_address,
      .help = "Addresses to listen on for front servers: unix:PATH, tcp:HOST:PORT, tcp:[V6]:PORT "
              "or fd:N. A socket inherited from spawn-fcgi, lighttpd or systemd replaces them."},
     {"socket_mode", OPTION_MODE, AT(struct conf, listen.socket_mode),
      .preset = "0660", .help = "Octal file mode of unix sockets."},
+    {"workers", OPTION_COUNT, AT(struct conf, workers),
+     .preset = "1", .min = "1", .max = "256", .words = "auto",
+     .help = "Number of processes that serve; auto: one for each CPU that may be used. With more "
+             "than 1, another process supervises them. Each has limits and a memory cache of its "
+             "own."},
+    {"user", OPTION_STRING, AT(struct conf, user), .preset = "", .check = identity_check_user,
+     .help = "Name of the user to become after the sockets and the log file were opened, if "
+             "started as root; \"\": no change."},
+    {"group", OPTION_STRING, AT(struct conf, group), .preset = "", .check = identity_check_group,
+     .help = "Name of the group to become; \"\": that of the user."},
     {"log", OPTION_STRING, AT(struct conf, log), .preset = "stderr", .check = check_log,
      .help = "Where log messages go: stderr, syslog or file:PATH. A file is appended to, and opened "
              "again on SIGUSR2."},

@@ -16,10 +16,11 @@ FCGI = TOP / "fcgi"
 # room's interface: all of the room may include it.
 ORDER = [
     ("main", []),
+    ("supervisor", []),
     ("server", []),
     ("drain", []),
     ("conf", ["conf"]),
-    ("wire", ["listener", "connection", "exchange", "inflight", "request", "output"]),
+    ("wire", ["listener", "sockets", "connection", "exchange", "inflight", "request", "output"]),
     ("web", ["service", "counters fragment fragments health metrics purge status", "report",
              "endpoint", "answer", "feed",
              "event", "variant", "query", "request", "route", "response", "method"]),
@@ -44,8 +45,8 @@ HOMES = {
                  "source/http_transfer.[ch]", "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
     r"sodium.*": ["web/digest.c"],
-    r"fcgi.*\.h": ["wire/listener.c"],
-    r"fastcgi\.h": ["fastcgi/record.h", "wire/listener.c"],
+    r"fcgi.*\.h": ["wire/sockets.c"],
+    r"fastcgi\.h": ["fastcgi/record.h", "wire/sockets.c"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)

@@ -61,6 +61,9 @@ static void test_defaults(void **state)
     assert_int_equal(conf->listen.count, 1);
     assert_string_equal(conf->listen.addresses[0], "unix:/run/workerless/workerless.sock");
     assert_int_equal(conf->listen.socket_mode, 0660);
+    assert_int_equal(conf->workers, 1);
+    assert_string_equal(conf->user, "");
+    assert_string_equal(conf->group, "");
     assert_string_equal(conf->log, "stderr");
     assert_null(conf_log_file(conf));
     assert_int_equal(conf->flights.max_parked, 100000);
@@ -119,7 +122,7 @@ static void test_written_otherwise(void **state)
         "  breaker = '5 in 10s' breaker_cooldown = 1m queue_timeout = 2s max_retry_after = 0\n"
         "  redirects = { 'https://[::1]:8443' } redirects += { cdn.test } }\n" SIMULATED
         "tcp_half_close = yes log = syslog socket_mode = 0600 max_connection_requests = 65535\n"
-        "max_request_body = 0 drain_timeout = 0";
+        "max_request_body = 0 drain_timeout = 0 workers = auto user = root group = root";
     struct conf *conf = load_good(text);
     (void)state;
     assert_int_equal(conf->route_count, 3);
@@ -145,6 +148,9 @@ static void test_written_otherwise(void **state)
     assert_string_equal(http(conf, 0)->redirects[0], "https://[::1]:8443");
     assert_string_equal(http(conf, 0)->redirects[1], "cdn.test");
     assert_true(conf->connections.tcp_half_close);
+    assert_int_equal(conf->workers, 0);
+    assert_string_equal(conf->user, "root");
+    assert_string_equal(conf->group, "root");
     assert_string_equal(conf->log, "syslog");
     assert_null(conf_log_file(conf));
     assert_true(conf->drain_timeout == 0);
