@@ -44,6 +44,7 @@
 #include "drain.h"
 #include "park/flights.h"
 #include "source/source.h"
+#include "web/publisher.h"
 #include "web/service.h"
 #include "wire/connection.h"
 #include "wire/listener.h"
@@ -67,6 +68,7 @@ struct server {
     ev_signal hangup, reopen;
     const struct worker *worker; /* NULL: no supervisor */
     ev_timer life;
+    struct publisher publisher; /* only in a worker */
 };
 
 /* --- signals --- */
@@ -219,6 +221,7 @@ static void tell_supervisor(struct server *server)
     double interval = server->worker->interval;
     ev_timer_init(&server->life, on_life, interval, interval);
     server->life.data = server;
+    publisher_start(&server->publisher, server->loop, server->service);
     on_life(server->loop, &server->life, 0);
     if (interval > 0)
         ev_timer_start(server->loop, &server->life);
@@ -266,6 +269,7 @@ int server_run(const struct conf *conf, struct sockets *sockets, const struct wo
         else
             tell_manager(conf, server.loop);
         ev_run(server.loop, 0);
+        publisher_stop(&server.publisher, server.loop);
         log_detach();
         log_info("main", "stopped");
         status = EXIT_SUCCESS;

@@ -33,6 +33,8 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/counters.h"
+#include "base/figures.h"
 #include "base/identity.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -42,10 +44,12 @@
 #include "server.h"
 #include "wire/sockets.h"
 
-#define WORKERS_MAX  256
-#define FORK_AGAIN_S 1.0 /* after fork has failed */
-#define PATIENCE_S   5.0 /* beyond its timeouts, until a worker that does not end is killed */
-#define LIVES        4   /* a worker that lives tells it so often within the manager's timeout */
+#define WORKERS_MAX      256
+#define FORK_AGAIN_S     1.0 /* after fork has failed */
+#define PATIENCE_S       5.0 /* beyond its timeouts, until a worker that does not end is killed */
+#define FIGURES_ROOM     ((size_t)256 << 10) /* bytes; pages that are not used take no memory */
+#define FIGURES_ROW_ROOM 1024 /* bytes: more than the rows of a route or a source take */
+#define LIVES            4 /* a worker that lives tells it so often within the manager's timeout */
 
 struct child {
     pid_t pid;         /* 0: there is none */
@@ -90,6 +94,9 @@ static void become_worker(struct supervisor *supervisor, unsigned number)
     notify_close();
     close(supervisor->signals);
     close(supervisor->life[0]);
+    figures_join(number);
+    counters_join();
+    conf_count(supervisor->conf);
     sockets_keep(supervisor->sockets, number);
 }
 
@@ -194,6 +201,8 @@ static void on_ended(struct supervisor *supervisor, pid_t pid, int status)
     restarts_describe(how, status);
     child->pid = 0;
     child->serving = false;
+    figures_end(number);
+    counters_end(number);
     if (!supervisor->sockets) {
         supervisor->failed |= !well;
         if (!well)
@@ -389,12 +398,24 @@ static bool open_signals(struct supervisor *supervisor)
     return supervisor->signals >= 0;
 }
 
+/* Bytes for what a worker counts; twice as many routes and sources as now. */
+static size_t figures_room(const struct conf *conf)
+{
+    size_t bytes = FIGURES_ROOM;
+    for (size_t i = 0; i < conf->route_count; i++)
+        bytes += 2 * (FIGURES_ROW_ROOM + strlen(conf->routes[i].pattern));
+    for (size_t i = 0; i < conf->source_count; i++)
+        bytes += 2 * (FIGURES_ROW_ROOM + strlen(conf->sources[i]->name));
+    return bytes;
+}
+
 /* Takes the sockets. */
 static int run_workers(struct conf *conf, struct sockets *sockets, unsigned count)
 {
     struct supervisor *supervisor = alloc_zeroed(sizeof *supervisor + count * sizeof(struct child));
     int status = EXIT_FAILURE, number;
-    if (!supervisor || pipe2(supervisor->life, O_CLOEXEC | O_NONBLOCK) != 0) {
+    if (!supervisor || !figures_share(count, figures_room(conf)) ||
+        pipe2(supervisor->life, O_CLOEXEC | O_NONBLOCK) != 0) {
         log_error("main", "can't supervise: %s", strerror(errno));
         free(supervisor);
         sockets_close(sockets);

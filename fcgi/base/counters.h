@@ -1,4 +1,4 @@
-/* Counters of this process: one number for each kind of event.
+/* Counters of the process: one number for each kind of event.
  *
  * The table says everything about a counter: its name, whether it only grows, and what it counts.
  * To add one, add a row here and a counter_add where the event happens. They start at 0 with the
@@ -113,7 +113,18 @@ struct counter_row {
 };
 
 extern const struct counter_row counter_rows[COUNTERS];
-extern uint64_t counter_values[COUNTERS];
+
+/* Those of this process, by enum counter. */
+extern uint64_t *counter_values;
+
+/* In a worker, after figures_join: from now on it counts where all processes can see it. */
+void counters_join(void);
+
+/* The values of a part (base/figures.h); NULL: no process has counted there. */
+const uint64_t *counters_of(unsigned part);
+
+/* In the supervisor, when the worker has ended: its gauges are 0. */
+void counters_end(unsigned worker);
 
 static inline void counter_add(enum counter counter, uint64_t count)
 {

@@ -614,6 +614,12 @@ const char *conf_log_file(const struct conf *conf)
     return strncmp(conf->log, CONF_LOG_FILE, len) == 0 ? conf->log + len : NULL;
 }
 
+void conf_count(struct conf *conf)
+{
+    for (size_t i = 0; i < conf->route_count; i++)
+        conf->routes[i].recipe.tally = route_tally_of(conf->routes[i].pattern);
+}
+
 void conf_free(struct conf *conf)
 {
     if (!conf)

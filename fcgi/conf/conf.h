@@ -46,6 +46,10 @@ struct conf *conf_load(const char *file, FILE *errors);
 /* The path of the log file; NULL: the log is none. Valid as long as the config. */
 const char *conf_log_file(const struct conf *conf);
 
+/* Lets the routes count in the figures of this process (base/figures.h), which has changed since the
+ * config was loaded. */
+void conf_count(struct conf *conf);
+
 /* NULL is allowed. */
 void conf_free(struct conf *conf);
 

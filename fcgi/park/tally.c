@@ -1,10 +1,7 @@
 /* The tallies of this process, by pattern. */
 #include "park/tally.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/alloc.h"
+#include "base/figures.h"
 
 #define NAME(constant, name) name,
 const char *const route_outcome_names[ROUTE_OUTCOMES] = {ROUTE_OUTCOME_TABLE(NAME)};
@@ -19,26 +16,7 @@ const enum route_outcome route_outcomes_of_kinds[] = {
     [SETTLED_REFUSED] = ROUTE_REFUSED,
 };
 
-struct named_tally {
-    struct named_tally *next;
-    struct route_tally tally;
-    char pattern[];
-};
-
-static struct named_tally *all;
-
 struct route_tally *route_tally_of(const char *pattern)
 {
-    struct named_tally *named;
-    size_t size = strlen(pattern) + 1;
-    for (named = all; named; named = named->next)
-        if (strcmp(named->pattern, pattern) == 0)
-            return &named->tally;
-    named = alloc_zeroed(sizeof *named + size);
-    if (!named)
-        return NULL;
-    memcpy(named->pattern, pattern, size);
-    named->next = all;
-    all = named;
-    return &named->tally;
+    return figures_row(FIGURES_ROUTE, pattern, sizeof(struct route_tally));
 }

@@ -42,8 +42,8 @@ struct route_tally {
 };
 
 /* The tally for a pattern of fragments, the same for all routes that ever have it: so it goes on
- * when the config changes. It belongs to the process and is never freed. Returns NULL when out of
- * memory. */
+ * when the config changes. It belongs to the process (base/figures.h) and is never freed. Returns NULL
+ * when out of memory. */
 struct route_tally *route_tally_of(const char *pattern);
 
 /* NULL is allowed: nothing is counted. */

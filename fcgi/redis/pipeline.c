@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
+#include "base/figures.h"
+#include "base/histogram.h"
 #include "base/put.h"
 #include "base/timeout.h"
 #include "redis/conn.h"
@@ -41,7 +43,14 @@ struct command {
     unsigned extensions; /* of the deadline, because bytes moved */
 };
 
-struct histogram redis_durations;
+static void count_duration(double seconds)
+{
+    static struct histogram *durations;
+    if (!durations)
+        durations = figures_row(FIGURES_REDIS, "", sizeof *durations);
+    if (durations)
+        histogram_add(durations, seconds);
+}
 
 static void on_reply(redisAsyncContext *context, void *answer, void *privdata)
 {
@@ -50,7 +59,7 @@ static void on_reply(redisAsyncContext *context, void *answer, void *privdata)
     redisReply *reply = answer;
     (void)context;
     if (reply)
-        histogram_add(&redis_durations, clock_monotonic() - command->sent);
+        count_duration(clock_monotonic() - command->sent);
     timeout_stop(&command->deadline);
     pipeline->pending_bytes -= command->bytes;
     command->answered(command->caller, reply);

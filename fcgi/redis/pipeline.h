@@ -10,16 +10,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/histogram.h"
 #include "redis/reply.h"
 
 struct ev_loop;
 struct redis_conn;
 struct redis_pipeline;
 struct redis_settings;
-
-/* How long the commands of this process took that were answered, from all servers. */
-extern struct histogram redis_durations;
 
 struct redis_pipeline_events {
     /* The oldest command has no answer, and no byte has moved within the timeout. */

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
+#include "base/figures.h"
 #include "base/log.h"
 #include "base/timeout.h"
 #include "source/breaker.h"
@@ -59,7 +60,8 @@ struct source_guard {
     ev_timer runner; /* active if there is something to do in the loop's next turn */
     struct breaker breaker;
     struct log_limit changes, refusals;
-    struct source_tally tally;
+    struct source_tally own;
+    struct source_tally *tally; /* &own, or one that all workers can see */
 };
 
 static const struct source_limits *limits_of(const struct source_guard *guard)
@@ -180,7 +182,7 @@ static void call_end(struct guarded_call *call, const struct source_result *resu
 {
     if (call->trial)
         tell_breaker(call, result);
-    guard_of(call)->tally.ended[result->status]++;
+    guard_of(call)->tally->ended[result->status]++;
     call->done(call->caller, result);
     free(call->request);
     free(call);
@@ -220,7 +222,7 @@ static void on_done(void *caller, const struct source_result *result)
     struct source_guard *guard = guard_of(call);
     guard->running--;
     if (result->status != SOURCE_CANCELLED)
-        histogram_add(&guard->tally.duration, clock_monotonic() - call->since);
+        histogram_add(&guard->tally->duration, clock_monotonic() - call->since);
     tell_breaker(call, result);
     if (guard->breaker.state == BREAKER_OPEN)
         refuse_queued(guard);
@@ -314,7 +316,7 @@ struct source_call *source_guard_start(struct source_guard *guard,
     call->done = done;
     call->caller = caller;
     if (call_begin(call, request)) {
-        guard->tally.started++;
+        guard->tally->started++;
         return &call->call;
     }
     if (call->trial)
@@ -338,7 +340,7 @@ void source_guard_look(const struct source_guard *guard, struct source_view *vie
         state == BREAKER_OPEN && guard->breaker.until > now ? guard->breaker.until - now : 0;
     view->running = guard->running;
     view->queued = guard->lanes.count;
-    view->tally = &guard->tally;
+    view->tally = guard->tally;
 }
 
 void source_guard_cancel(struct source_call *source_call)
@@ -398,7 +400,7 @@ static void start_queued(struct source_guard *guard)
         timeout_stop(&call->wait);
         call->request->request.waited = clock_monotonic_coarse() - call->since;
         if (call_run(call, &call->request->request)) {
-            histogram_add(&guard->tally.queued, call->request->request.waited);
+            histogram_add(&guard->tally->queued, call->request->request.waited);
             free(call->request);
             call->request = NULL;
             continue;
@@ -453,6 +455,10 @@ struct source_guard *source_guard_new(struct ev_loop *loop, struct source *sourc
         return NULL;
     guard->source = source;
     guard->loop = loop;
+    if (figures_are_shared())
+        guard->tally = figures_row(FIGURES_SOURCE, name_of(guard), sizeof *guard->tally);
+    if (!guard->tally)
+        guard->tally = &guard->own;
     ev_timer_init(&guard->runner, on_runner, 0., 0.);
     guard->runner.data = guard;
     timeout_queue_init(&guard->waits, loop, longest_wait(source), on_waited, guard);

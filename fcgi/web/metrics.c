@@ -21,17 +21,18 @@
 #include "base/histogram.h"
 #include "cache/cache.h"
 #include "park/tally.h"
-#include "redis/pipeline.h"
 #include "source/tally.h"
 #include "web/endpoint.h"
 #include "web/report.h"
+#include "web/totals.h"
 
 #define NAME_ROOM 64
 
 struct metrics {
     struct report report;
     const struct service *service;
-    struct flights_view flights;
+    struct flights_view flights; /* of this process */
+    struct totals totals;
     const char *family; /* the current one */
     bool is_open;       /* OpenMetrics */
     bool has_label;     /* of the current sample */
@@ -117,9 +118,9 @@ static void write_process(struct metrics *metrics)
     begin(metrics, "");
     label(metrics, "version", PACKAGE_VERSION);
     end_count(metrics, 1);
-    family(metrics, FAMILY_GAUGE, "uptime_seconds", "How long the process has run.");
+    family(metrics, FAMILY_GAUGE, "uptime_seconds", "How long the service has run.");
     begin(metrics, "");
-    end_number(metrics, clock_monotonic() - metrics->service->started);
+    end_number(metrics, clock_monotonic() - metrics->totals.since);
 }
 
 /* What the counters of a family have in common; a family of one has its counter's help. */
@@ -153,7 +154,7 @@ static void write_counters(struct metrics *metrics)
         begin(metrics, grows ? "_total" : "");
         report_text(&metrics->report, *row->label ? "{%s" : "%s", row->label);
         metrics->has_label = *row->label;
-        end_count(metrics, counter_values[i]);
+        end_count(metrics, metrics->totals.counters[i]);
     }
 }
 
@@ -164,116 +165,164 @@ static void write_routes(struct metrics *metrics)
            "Requests for fragments, and fragments of streams, by route and outcome.");
     for (size_t i = 0; i < service->route_count; i++) {
         const struct route *route = &service->routes[i];
+        struct route_tally tally = totals_of_route(route->pattern);
         for (size_t outcome = 0; route->recipe.tally && outcome < ROUTE_OUTCOMES; outcome++) {
             begin(metrics, "_total");
             label(metrics, "route", route->pattern);
             label(metrics, "outcome", route_outcome_names[outcome]);
-            end_count(metrics, route->recipe.tally->counts[outcome]);
+            end_count(metrics, tally.counts[outcome]);
         }
     }
 }
 
-static void write_budget(struct metrics *metrics, const struct budget_row *row,
-                         const struct budget *budget)
+static void write_budget(struct metrics *metrics, enum budget_name budget)
 {
+    const struct budget_row *row = &budget_rows[budget];
     char name[NAME_ROOM], help[NAME_ROOM];
     snprintf(name, sizeof name, "%s_bytes", row->name);
-    gauge(metrics, name, row->help, budget->used);
+    gauge(metrics, name, row->help, metrics->totals.now.budgets[budget]);
     snprintf(name, sizeof name, "%s_limit_bytes", row->name);
     snprintf(help, sizeof help, "The option %s.", row->option);
-    gauge(metrics, name, help, budget->limit);
+    gauge(metrics, name, help, metrics->totals.now.budget_limits[budget]);
 }
 
 static void write_limits(struct metrics *metrics)
 {
     const struct flights_view *flights = &metrics->flights;
-    struct cache_memory memory = cache_memory(flights->cache);
+    const struct totals_now *now = &metrics->totals.now;
     family(metrics, FAMILY_GAUGE, "flights", "Fragments in progress, by state.");
     for (size_t i = 0; i < flights->state_count; i++) {
         begin(metrics, "");
         label(metrics, "state", flights->state_names[i]);
-        end_count(metrics, flights->by_state[i]);
+        end_count(metrics, now->by_state[i]);
     }
-    gauge(metrics, "flights_limit", "The option max_flights.", flights->limits->max_flights);
-    gauge(metrics, "parked_limit", "The option max_parked.", flights->limits->max_parked);
+    gauge(metrics, "flights_limit", "The option max_flights.", now->flights_limit);
+    gauge(metrics, "parked_limit", "The option max_parked.", now->parked_limit);
     for (size_t i = 0; i < BUDGETS; i++)
-        write_budget(metrics, &budget_rows[i], &budgets[i]);
-    gauge(metrics, "memory_entries", "Entries in the memory cache.", memory.entries);
-    gauge(metrics, "memory_bytes", "Size of the memory cache.", memory.bytes);
-    gauge(metrics, "memory_limit_bytes", "The option memory.", memory.limit_bytes);
+        write_budget(metrics, (enum budget_name)i);
+    gauge(metrics, "memory_entries", "Entries in the memory cache.", now->memory_entries);
+    gauge(metrics, "memory_bytes", "Size of the memory cache.", now->memory_bytes);
+    gauge(metrics, "memory_limit_bytes", "The option memory.", now->memory_limit);
+}
+
+static void write_worker_family(struct metrics *metrics, enum family_type type, const char *name,
+                                const char *help, size_t offset)
+{
+    family(metrics, type, name, help);
+    for (unsigned i = 0; i < metrics->totals.workers; i++) {
+        struct totals_worker worker = totals_of_worker(i);
+        char number[16];
+        snprintf(number, sizeof number, "%u", i);
+        begin(metrics, type == FAMILY_COUNTER ? "_total" : "");
+        label(metrics, "worker", number);
+        end_count(metrics, *(const uint64_t *)(const void *)((const char *)&worker + offset));
+    }
+}
+
+/* Only what shows whether the work is spread evenly, and whether workers die. */
+static void write_workers(struct metrics *metrics)
+{
+    static const struct {
+        enum family_type type;
+        const char *name, *help;
+        size_t offset;
+    } families[] = {
+        {FAMILY_GAUGE, "worker_connections", "Connections of front servers, by worker.",
+         offsetof(struct totals_worker, connections)},
+        {FAMILY_GAUGE, "worker_parked", "What waits at the moment, by worker.",
+         offsetof(struct totals_worker, parked)},
+        {FAMILY_COUNTER, "worker_answers", "Requests that were answered, by worker.",
+         offsetof(struct totals_worker, answers)},
+        {FAMILY_COUNTER, "worker_starts", "How often each worker was started.",
+         offsetof(struct totals_worker, starts)},
+    };
+    if (metrics->totals.workers == 0)
+        return;
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+        write_worker_family(metrics, families[i].type, families[i].name, families[i].help,
+                            families[i].offset);
 }
 
 static void write_redis(struct metrics *metrics)
 {
     if (!cache_is_shared(metrics->flights.cache))
         return;
-    gauge(metrics, "redis_up", "Whether Redis can be used: 1 or 0.",
-          !cache_trouble(metrics->flights.cache));
+    gauge(metrics, "redis_up", "Whether Redis can be used (by all workers): 1 or 0.",
+          metrics->totals.now.redis_up == metrics->totals.now.processes);
     family(metrics, FAMILY_HISTOGRAM, "redis_command_duration_seconds",
            "Time until Redis answered a command.");
-    histogram(metrics, &redis_durations, NULL, NULL);
+    histogram(metrics, &metrics->totals.redis, NULL, NULL);
 }
 
 /* Writes the samples of one family of all sources. */
-typedef void write_source_fn(struct metrics *metrics, const struct source_view *source);
+typedef void write_source_fn(struct metrics *metrics, const char *name,
+                             const struct totals_source *source);
 
 static void for_sources(struct metrics *metrics, write_source_fn *write)
 {
     for (size_t i = 0; i < metrics->flights.source_count; i++) {
         struct source_view view = source_look(metrics->flights.sources[i]);
-        write(metrics, &view);
+        struct totals_source source = totals_of_source(&view);
+        write(metrics, view.name, &source);
     }
 }
 
-static void write_calls(struct metrics *metrics, const struct source_view *source)
+static void write_calls(struct metrics *metrics, const char *name,
+                        const struct totals_source *source)
 {
     for (size_t i = 0; i < SOURCE_STATUSES; i++) {
         begin(metrics, "_total");
-        label(metrics, "source", source->name);
+        label(metrics, "source", name);
         label(metrics, "result", source_status_names[i]);
-        end_count(metrics, source->tally->ended[i]);
+        end_count(metrics, source->tally.ended[i]);
     }
 }
 
-static void write_started(struct metrics *metrics, const struct source_view *source)
+static void write_started(struct metrics *metrics, const char *name,
+                          const struct totals_source *source)
 {
     begin(metrics, "_total");
-    label(metrics, "source", source->name);
-    end_count(metrics, source->tally->started);
+    label(metrics, "source", name);
+    end_count(metrics, source->tally.started);
 }
 
-static void write_running(struct metrics *metrics, const struct source_view *source)
+static void write_running(struct metrics *metrics, const char *name,
+                          const struct totals_source *source)
 {
     begin(metrics, "");
-    label(metrics, "source", source->name);
-    end_count(metrics, source->running);
+    label(metrics, "source", name);
+    end_count(metrics, source->now.running);
 }
 
-static void write_queued(struct metrics *metrics, const struct source_view *source)
+static void write_queued(struct metrics *metrics, const char *name,
+                         const struct totals_source *source)
 {
     begin(metrics, "");
-    label(metrics, "source", source->name);
-    end_count(metrics, source->queued);
+    label(metrics, "source", name);
+    end_count(metrics, source->now.queued);
 }
 
-static void write_breaker(struct metrics *metrics, const struct source_view *source)
+static void write_breaker(struct metrics *metrics, const char *name,
+                          const struct totals_source *source)
 {
-    for (const char *const *state = source_breaker_names; *state; state++) {
+    for (size_t i = 0; i < TOTALS_BREAKERS; i++) {
         begin(metrics, "");
-        label(metrics, "source", source->name);
-        label(metrics, "state", *state);
-        end_count(metrics, strcmp(*state, source->breaker) == 0);
+        label(metrics, "source", name);
+        label(metrics, "state", source_breaker_names[i]);
+        end_count(metrics, source->now.breakers[i]);
     }
 }
 
-static void write_durations(struct metrics *metrics, const struct source_view *source)
+static void write_durations(struct metrics *metrics, const char *name,
+                            const struct totals_source *source)
 {
-    histogram(metrics, &source->tally->duration, "source", source->name);
+    histogram(metrics, &source->tally.duration, "source", name);
 }
 
-static void write_queue_times(struct metrics *metrics, const struct source_view *source)
+static void write_queue_times(struct metrics *metrics, const char *name,
+                              const struct totals_source *source)
 {
-    histogram(metrics, &source->tally->queued, "source", source->name);
+    histogram(metrics, &source->tally.queued, "source", name);
 }
 
 static void write_sources(struct metrics *metrics)
@@ -289,8 +338,8 @@ static void write_sources(struct metrics *metrics)
          write_calls},
         {FAMILY_GAUGE, "source_running", "Calls that run at the moment.", write_running},
         {FAMILY_GAUGE, "source_queued", "Calls that are queued at the moment.", write_queued},
-        {FAMILY_GAUGE, "source_breaker", "1 for the state that the source's breaker is in.",
-         write_breaker},
+        {FAMILY_GAUGE, "source_breaker",
+         "How many processes have the source's breaker in that state.", write_breaker},
         {FAMILY_HISTOGRAM, "source_duration_seconds",
          "Duration of calls, without their time in the queue.", write_durations},
         {FAMILY_HISTOGRAM, "source_queue_duration_seconds",
@@ -318,12 +367,14 @@ enum answer_kind metrics_start(struct service *service, const struct visit *visi
     if (!report_is_open(service, visit))
         return endpoint_fail(service, visit, 403, answer);
     metrics.flights = flights_look(service->flights);
+    totals_look(service, &metrics.totals);
     write_process(&metrics);
     write_counters(&metrics);
     write_routes(&metrics);
     write_limits(&metrics);
     write_redis(&metrics);
     write_sources(&metrics);
+    write_workers(&metrics);
     if (metrics.is_open)
         report_text(&metrics.report, "# EOF\n");
     return report_answer(service, visit,

@@ -16,11 +16,11 @@
 #include "base/histogram.h"
 #include "cache/cache.h"
 #include "park/tally.h"
-#include "redis/pipeline.h"
 #include "source/tally.h"
 #include "web/endpoint.h"
 #include "web/query.h"
 #include "web/report.h"
+#include "web/totals.h"
 
 #define ROW_BYTES_MAX ((size_t)1 << 20) /* of all rows; keys may be long */
 #define DURATION_ROOM 32
@@ -28,8 +28,8 @@
 struct status {
     struct report report;
     const struct service *service;
-    struct flights_view flights;
-    struct cache_memory memory;
+    struct flights_view flights; /* of this process */
+    struct totals totals;
     const char *redis; /* what is wrong with it; NULL: it can be used, or there is none */
     size_t rows_from;  /* where the rows begin in the report */
 };
@@ -37,7 +37,7 @@ struct status {
 static void look(struct status *status, const struct service *service)
 {
     *status = (struct status){.service = service, .flights = flights_look(service->flights)};
-    status->memory = cache_memory(status->flights.cache);
+    totals_look(service, &status->totals);
     status->redis = cache_trouble(status->flights.cache);
 }
 
@@ -53,15 +53,15 @@ static bool rows_have_room(const struct status *status)
 }
 
 /* The counters of limits that were reached, the highest first. Returns their number. */
-static size_t top_refusals(enum counter top[COUNTERS])
+static size_t top_refusals(const uint64_t *values, enum counter top[COUNTERS])
 {
     size_t count = 0;
     for (size_t i = 0; i < COUNTERS; i++) {
         const char *group = counter_rows[i].family;
-        if (!group || strcmp(group, "refused") != 0 || counter_values[i] == 0)
+        if (!group || strcmp(group, "refused") != 0 || values[i] == 0)
             continue;
         size_t at = count++;
-        for (; at > 0 && counter_values[top[at - 1]] < counter_values[i]; at--)
+        for (; at > 0 && values[top[at - 1]] < values[i]; at--)
             top[at] = top[at - 1];
         top[at] = (enum counter)i;
     }
@@ -87,29 +87,44 @@ static const char *duration(char out[DURATION_ROOM], double seconds)
     return out;
 }
 
+static void text_workers(struct status *status)
+{
+    if (status->totals.workers > 0)
+        report_text(&status->report, "\n%10s %11s %8s %10s %6s\n", "worker", "connections",
+                    "parked", "answers", "starts");
+    for (unsigned i = 0; i < status->totals.workers; i++) {
+        struct totals_worker worker = totals_of_worker(i);
+        report_text(&status->report, "%10u %11" PRIu64 " %8" PRIu64 " %10" PRIu64 " %6" PRIu64 "\n",
+                    i, worker.connections, worker.parked, worker.answers, worker.starts);
+    }
+    if (status->totals.workers > 0)
+        report_text(&status->report, "\n");
+}
+
 static void text_process(struct status *status)
 {
     struct report *report = &status->report;
     const struct flights_view *flights = &status->flights;
+    const struct totals_now *now = &status->totals.now;
     char up[DURATION_ROOM];
     report_text(report, "workerless %s, up %s%s\n\n", PACKAGE_VERSION,
-                duration(up, clock_monotonic() - status->service->started),
+                duration(up, clock_monotonic() - status->totals.since),
                 status->service->draining ? ", shutting down" : "");
-    report_text(report, "parked      %" PRIu64 " of %zu\n", counter_values[COUNTER_PARKED],
-                flights->limits->max_parked);
-    report_text(report, "streams     %" PRIu64 "\n", counter_values[COUNTER_STREAMS]);
-    report_text(report, "connections %" PRIu64 "\n", counter_values[COUNTER_CONNECTIONS]);
-    report_text(report, "flights     %zu of %zu", flights_under_way(status->service->flights),
-                flights->limits->max_flights);
+    report_text(report, "parked      %" PRIu64 " of %" PRIu64 "\n",
+                status->totals.counters[COUNTER_PARKED], now->parked_limit);
+    report_text(report, "streams     %" PRIu64 "\n", status->totals.counters[COUNTER_STREAMS]);
+    report_text(report, "connections %" PRIu64 "\n", status->totals.counters[COUNTER_CONNECTIONS]);
+    report_text(report, "flights     %" PRIu64 " of %" PRIu64, now->flights, now->flights_limit);
     for (size_t i = 0; i < flights->state_count; i++)
-        if (flights->by_state[i] > 0)
-            report_text(report, ", %zu %s", flights->by_state[i], flights->state_names[i]);
+        if (now->by_state[i] > 0)
+            report_text(report, ", %" PRIu64 " %s", now->by_state[i], flights->state_names[i]);
     report_text(report, "\n");
     for (size_t i = 0; i < BUDGETS; i++)
-        report_text(report, "%-11s %zu of %zu bytes\n", budget_rows[i].name, budgets[i].used,
-                    budgets[i].limit);
-    report_text(report, "memory      %zu of %zu bytes, %zu entries\n", status->memory.bytes,
-                status->memory.limit_bytes, status->memory.entries);
+        report_text(report, "%-11s %" PRIu64 " of %" PRIu64 " bytes\n", budget_rows[i].name,
+                    now->budgets[i], now->budget_limits[i]);
+    report_text(report, "memory      %" PRIu64 " of %" PRIu64 " bytes, %" PRIu64 " entries\n",
+                now->memory_bytes, now->memory_limit, now->memory_entries);
+    text_workers(status);
 }
 
 static void text_redis(struct status *status)
@@ -128,10 +143,10 @@ static void text_redis(struct status *status)
     report_text(report,
                 ", connected %" PRIu64 " times, lost %" PRIu64 " times, half of %" PRIu64
                 " commands within %s, 99%% within %s\n",
-                counter_values[COUNTER_REDIS_CONNECTED], counter_values[COUNTER_REDIS_LOST],
-                histogram_count(&redis_durations),
-                duration(typical, histogram_quantile(&redis_durations, 0.5)),
-                duration(slow, histogram_quantile(&redis_durations, 0.99)));
+                status->totals.counters[COUNTER_REDIS_CONNECTED],
+                status->totals.counters[COUNTER_REDIS_LOST], histogram_count(&status->totals.redis),
+                duration(typical, histogram_quantile(&status->totals.redis, 0.5)),
+                duration(slow, histogram_quantile(&status->totals.redis, 0.99)));
 }
 
 static void text_sources(struct status *status)
@@ -140,19 +155,21 @@ static void text_sources(struct status *status)
     report_text(report, "\n%10s %8s %8s %8s %8s %8s %8s %8s  %-16s %s\n", "calls", "running",
                 "queued", "failed", "timeout", "refused", "50%", "99%", "breaker", "source");
     for (size_t i = 0; i < status->flights.source_count; i++) {
-        struct source_view source = source_look(status->flights.sources[i]);
-        const struct source_tally *tally = source.tally;
+        struct source_view view = source_look(status->flights.sources[i]);
+        struct totals_source source = totals_of_source(&view);
+        const struct source_tally *tally = &source.tally;
         char typical[DURATION_ROOM], slow[DURATION_ROOM], pause[DURATION_ROOM], breaker[64];
-        snprintf(breaker, sizeof breaker, source.pause_s > 0 ? "%s, %s left" : "%s", source.breaker,
-                 duration(pause, source.pause_s));
+        snprintf(breaker, sizeof breaker, source.now.pause_s > 0 ? "%s, %s left" : "%s",
+                 source.breaker, duration(pause, source.now.pause_s));
         report_text(report,
-                    "%10" PRIu64 " %8zu %8zu %8" PRIu64 " %8" PRIu64 " %8" PRIu64
+                    "%10" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64
                     " %8s %8s  %-16s ",
-                    tally->started, source.running, source.queued, tally->ended[SOURCE_FAILED],
-                    tally->ended[SOURCE_TIMED_OUT], tally->ended[SOURCE_BUSY],
+                    tally->started, source.now.running, source.now.queued,
+                    tally->ended[SOURCE_FAILED], tally->ended[SOURCE_TIMED_OUT],
+                    tally->ended[SOURCE_BUSY],
                     duration(typical, histogram_quantile(&tally->duration, 0.5)),
                     duration(slow, histogram_quantile(&tally->duration, 0.99)), breaker);
-        report_plain(report, slice_of(source.name));
+        report_plain(report, slice_of(view.name));
         report_text(report, "\n");
     }
 }
@@ -166,10 +183,11 @@ static void text_routes(struct status *status)
     report_text(report, "  fragment\n");
     for (size_t i = 0; i < status->service->route_count; i++) {
         const struct route *route = &status->service->routes[i];
+        struct route_tally tally = totals_of_route(route->pattern);
         if (!route->recipe.tally)
             continue;
         for (size_t k = 0; k < ROUTE_OUTCOMES; k++)
-            report_text(report, "%10" PRIu64, route->recipe.tally->counts[k]);
+            report_text(report, "%10" PRIu64, tally.counts[k]);
         report_text(report, "  ");
         report_plain(report, slice_of(route->pattern));
         report_text(report, "\n");
@@ -179,11 +197,11 @@ static void text_routes(struct status *status)
 static void text_refusals(struct status *status)
 {
     enum counter top[COUNTERS];
-    size_t count = top_refusals(top);
+    size_t count = top_refusals(status->totals.counters, top);
     report_text(&status->report, count > 0 ? "\n%10s  by limit\n" : "\nno limit was reached\n",
                 "rejected");
     for (size_t i = 0; i < count; i++)
-        report_text(&status->report, "%10" PRIu64 "  %s\n", counter_values[top[i]],
+        report_text(&status->report, "%10" PRIu64 "  %s\n", status->totals.counters[top[i]],
                     counter_rows[top[i]].name + strlen("refused_"));
 }
 
@@ -224,28 +242,48 @@ static void write_text(struct status *status, bool full)
 
 /* --- JSON --- */
 
+static void json_workers(struct status *status)
+{
+    report_text(&status->report, ",\n\"workers\": [");
+    for (unsigned i = 0; i < status->totals.workers; i++) {
+        struct totals_worker worker = totals_of_worker(i);
+        report_text(&status->report,
+                    "%s\n  {\"worker\": %u, \"connections\": %" PRIu64 ", \"parked\": %" PRIu64
+                    ", \"answers\": %" PRIu64 ", \"starts\": %" PRIu64 "}",
+                    i > 0 ? "," : "", i, worker.connections, worker.parked, worker.answers,
+                    worker.starts);
+    }
+    report_text(&status->report, "]");
+}
+
 static void json_process(struct status *status)
 {
     struct report *report = &status->report;
     const struct flights_view *flights = &status->flights;
+    const struct totals_now *now = &status->totals.now;
     report_text(report, "{\"version\": \"%s\", \"uptime_seconds\": %.3f, \"draining\": %s",
-                PACKAGE_VERSION, clock_monotonic() - status->service->started,
+                PACKAGE_VERSION, clock_monotonic() - status->totals.since,
                 status->service->draining ? "true" : "false");
-    report_text(report, ",\n\"parked\": {\"now\": %" PRIu64 ", \"limit\": %zu}",
-                counter_values[COUNTER_PARKED], flights->limits->max_parked);
+    report_text(report, ",\n\"parked\": {\"now\": %" PRIu64 ", \"limit\": %" PRIu64 "}",
+                status->totals.counters[COUNTER_PARKED], now->parked_limit);
     report_text(report, ",\n\"streams\": %" PRIu64 ", \"connections\": %" PRIu64,
-                counter_values[COUNTER_STREAMS], counter_values[COUNTER_CONNECTIONS]);
-    report_text(report, ",\n\"flights\": {\"now\": %zu, \"limit\": %zu, \"states\": {",
-                flights_under_way(status->service->flights), flights->limits->max_flights);
+                status->totals.counters[COUNTER_STREAMS],
+                status->totals.counters[COUNTER_CONNECTIONS]);
+    report_text(report,
+                ",\n\"flights\": {\"now\": %" PRIu64 ", \"limit\": %" PRIu64 ", \"states\": {",
+                now->flights, now->flights_limit);
     for (size_t i = 0; i < flights->state_count; i++)
-        report_text(report, "%s\"%s\": %zu", i > 0 ? ", " : "", flights->state_names[i],
-                    flights->by_state[i]);
+        report_text(report, "%s\"%s\": %" PRIu64, i > 0 ? ", " : "", flights->state_names[i],
+                    now->by_state[i]);
     report_text(report, "}}");
     for (size_t i = 0; i < BUDGETS; i++)
-        report_text(report, ",\n\"%s\": {\"bytes\": %zu, \"limit_bytes\": %zu}",
-                    budget_rows[i].name, budgets[i].used, budgets[i].limit);
-    report_text(report, ",\n\"memory\": {\"bytes\": %zu, \"limit_bytes\": %zu, \"entries\": %zu}",
-                status->memory.bytes, status->memory.limit_bytes, status->memory.entries);
+        report_text(report, ",\n\"%s\": {\"bytes\": %" PRIu64 ", \"limit_bytes\": %" PRIu64 "}",
+                    budget_rows[i].name, now->budgets[i], now->budget_limits[i]);
+    report_text(report,
+                ",\n\"memory\": {\"bytes\": %" PRIu64 ", \"limit_bytes\": %" PRIu64
+                ", \"entries\": %" PRIu64 "}",
+                now->memory_bytes, now->memory_limit, now->memory_entries);
+    json_workers(status);
 }
 
 static void json_quantiles(struct report *report, const struct histogram *histogram)
@@ -269,9 +307,10 @@ static void json_redis(struct status *status)
         report_text(report, "null");
     report_text(report,
                 ", \"connected\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"commands\": %" PRIu64 ", ",
-                counter_values[COUNTER_REDIS_CONNECTED], counter_values[COUNTER_REDIS_LOST],
-                histogram_count(&redis_durations));
-    json_quantiles(report, &redis_durations);
+                status->totals.counters[COUNTER_REDIS_CONNECTED],
+                status->totals.counters[COUNTER_REDIS_LOST],
+                histogram_count(&status->totals.redis));
+    json_quantiles(report, &status->totals.redis);
     report_text(report, "}");
 }
 
@@ -280,19 +319,21 @@ static void json_sources(struct status *status)
     struct report *report = &status->report;
     report_text(report, ",\n\"sources\": [");
     for (size_t i = 0; i < status->flights.source_count; i++) {
-        struct source_view source = source_look(status->flights.sources[i]);
+        struct source_view view = source_look(status->flights.sources[i]);
+        struct totals_source source = totals_of_source(&view);
         report_text(report, "%s\n  {\"name\": ", i > 0 ? "," : "");
-        report_json(report, slice_of(source.name));
+        report_json(report, slice_of(view.name));
         report_text(report,
                     ", \"type\": \"%s\", \"breaker\": \"%s\", \"pause_seconds\": %.3f, "
-                    "\"running\": %zu, \"queued\": %zu, \"started\": %" PRIu64 ", \"ended\": {",
-                    source.type, source.breaker, source.pause_s, source.running, source.queued,
-                    source.tally->started);
+                    "\"running\": %" PRIu64 ", \"queued\": %" PRIu64 ", \"started\": %" PRIu64
+                    ", \"ended\": {",
+                    view.type, source.breaker, source.now.pause_s, source.now.running,
+                    source.now.queued, source.tally.started);
         for (size_t k = 0; k < SOURCE_STATUSES; k++)
             report_text(report, "%s\"%s\": %" PRIu64, k > 0 ? ", " : "", source_status_names[k],
-                        source.tally->ended[k]);
+                        source.tally.ended[k]);
         report_text(report, "}, ");
-        json_quantiles(report, &source.tally->duration);
+        json_quantiles(report, &source.tally.duration);
         report_text(report, "}");
     }
     report_text(report, "]");
@@ -305,14 +346,14 @@ static void json_routes(struct status *status)
     report_text(report, ",\n\"fragments\": [");
     for (size_t i = 0; i < status->service->route_count; i++) {
         const struct route *route = &status->service->routes[i];
+        struct route_tally tally = totals_of_route(route->pattern);
         if (!route->recipe.tally)
             continue;
         report_text(report, "%s\n  {\"pattern\": ", before);
         before = ",";
         report_json(report, slice_of(route->pattern));
         for (size_t k = 0; k < ROUTE_OUTCOMES; k++)
-            report_text(report, ", \"%s\": %" PRIu64, route_outcome_names[k],
-                        route->recipe.tally->counts[k]);
+            report_text(report, ", \"%s\": %" PRIu64, route_outcome_names[k], tally.counts[k]);
         report_text(report, "}");
     }
     report_text(report, "]");
@@ -321,11 +362,12 @@ static void json_routes(struct status *status)
 static void json_refusals(struct status *status)
 {
     enum counter top[COUNTERS];
-    size_t count = top_refusals(top);
+    size_t count = top_refusals(status->totals.counters, top);
     report_text(&status->report, ",\n\"refused\": {");
     for (size_t i = 0; i < count; i++)
         report_text(&status->report, "%s\"%s\": %" PRIu64, i > 0 ? ", " : "",
-                    counter_rows[top[i]].name + strlen("refused_"), counter_values[top[i]]);
+                    counter_rows[top[i]].name + strlen("refused_"),
+                    status->totals.counters[top[i]]);
     report_text(&status->report, "}");
 }
 

@@ -21,7 +21,7 @@ ORDER = [
     ("drain", []),
     ("conf", ["conf"]),
     ("wire", ["listener", "sockets", "connection", "exchange", "inflight", "request", "output"]),
-    ("web", ["service", "counters fragment fragments health metrics purge status", "report",
+    ("web", ["service publisher", "counters fragment fragments health metrics purge status", "totals", "report",
              "endpoint", "answer", "feed",
              "event", "variant", "query", "request", "route", "response", "method"]),
     ("park", ["stream", "flights", "flight flight_store", "outcome", "purge", "fragment", "recipe",
