@@ -16,6 +16,7 @@ FCGI = TOP / "fcgi"
 # room's interface: all of the room may include it.
 ORDER = [
     ("main", []),
+    ("cli", ["cli", "commands", "load", "arguments"]),
     ("supervisor", []),
     ("server", []),
     ("drain", []),

@@ -1,0 +1,97 @@
+/* The table of commands, the general help, and the version. */
+#include "cli/cli.h"
+
+#include "config.h"
+
+#include <stdio.h>
+#include <signal.h>
+
+#include "base/signals.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "conf/conf.h"
+#include "redis/tls.h"
+#include "source/http_features.h"
+
+#define CONF_DEFAULT SYSCONFDIR "/workerless/workerless.conf"
+
+/* clang-format off */
+static const struct command commands[] = {
+    {.name = "run", .operands = "", .options = "config test verbose version help",
+     .summary = "Serve. This is what workerless does if no command is named.",
+     .details =
+        "Runs the daemon in the foreground. It logs to stderr by default, and serves until a\n"
+        "signal ends it.\n",
+     .example = "workerless run -c /etc/workerless/workerless.conf",
+     .run = run_command},
+    {.name = "check", .operands = "", .options = "config help",
+     .summary = "Check the config.",
+     .details =
+        "Reads the config, and prints every error and warning with its file and line. The exit\n"
+        "status is 1 if there is an error.\n",
+     .example = "workerless check -c /etc/workerless/workerless.conf && systemctl restart workerless",
+     .run = check_command},
+};
+/* clang-format on */
+
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_usage(FILE *out)
+{
+    fputs("Usage: workerless [run] [OPTION]...\n"
+          "       workerless COMMAND [OPTION]... [ARGUMENT]...\n"
+          "\n"
+          "A FastCGI responder that holds requests for slow page fragments until their results\n"
+          "are ready, and caches the results in Redis. It runs in the foreground and logs to\n"
+          "stderr by default.\n"
+          "\n"
+          "Commands:\n\n",
+          out);
+    arguments_list(commands, COMMANDS, out);
+    fputs("\nOptions without a command, and of run:\n\n", out);
+    arguments_list_options(&commands[0], out);
+    fprintf(out,
+            "\nThe config file is %s unless -c names another one.\n"
+            "\"workerless COMMAND --help\" explains a command and its options.\n"
+            "\n"
+            "Exit status: 0 success; 1 failure; 2 wrong usage; 3 the response's status is 4xx;\n"
+            "4 it is 5xx; 5 the daemon did not answer, or did not end, in time.\n",
+            CONF_DEFAULT);
+}
+
+static int print_help(void)
+{
+    print_usage(stdout);
+    puts("\nConfig options and their defaults:\n");
+    conf_print_options(stdout);
+    return CLI_OK;
+}
+
+static int print_version(void)
+{
+    puts("workerless " PACKAGE_VERSION);
+    printf("TLS to Redis: %s\n", redis_tls_is_built() ? "yes" : "no");
+    http_features_print(stdout);
+    return CLI_OK;
+}
+
+int cli_main(int argc, char **argv)
+{
+    struct arguments arguments;
+    if (!arguments_parse(&arguments, commands, COMMANDS, CONF_DEFAULT, argc, argv, stderr))
+        return CLI_USAGE;
+    if (arguments.help && !arguments.named)
+        return print_help();
+    if (arguments.help) {
+        arguments_help(arguments.command, stdout);
+        return CLI_OK;
+    }
+    if (arguments.version)
+        return print_version();
+    if (arguments.command->run != run_command) {
+        /* Only a daemon holds signals back, and goes on without a reader of its output. */
+        signals_release();
+        signal(SIGPIPE, SIG_DFL);
+    }
+    return arguments.command->run(&arguments);
+}

@@ -1,0 +1,24 @@
+/* workerless run: the daemon, in the foreground. */
+#include <string.h>
+
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "conf/conf.h"
+#include "supervisor.h"
+
+int run_command(const struct arguments *arguments)
+{
+    if (arguments->test)
+        return check_command(arguments);
+    struct conf *conf = load_conf(arguments->config);
+    if (!conf)
+        return CLI_FAILED;
+    log_configure(arguments->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+                  strcmp(conf->log, "syslog") == 0);
+    const char *log_file = conf_log_file(conf);
+    int status = !log_file || log_open(log_file) ? supervisor_run(conf) : CLI_FAILED;
+    conf_free(conf);
+    return status;
+}
