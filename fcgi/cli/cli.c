@@ -3,8 +3,9 @@
 
 #include "config.h"
 
-#include <stdio.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
 
 #include "base/signals.h"
 #include "cli/arguments.h"
@@ -31,6 +32,41 @@ static const struct command commands[] = {
         "status is 1 if there is an error.\n",
      .example = "workerless check -c /etc/workerless/workerless.conf && systemctl restart workerless",
      .run = check_command},
+    {.name = "get", .operands = "PATH", .least = 1, .most = 1,
+     .options = "config socket timeout include header help",
+     .summary = "Request a path from the daemon, without a front server.",
+     .details =
+        "Sends a GET for PATH to the daemon, and prints the body of the response as it arrives.\n"
+        "PATH is written as in a URL, with its query; streams work, too. A request may be held as\n"
+        "long as the fragment's \"hold\" says, and then is answered with status 202.\n",
+     .example = "workerless get -H 'Accept-Language: de' '/fragment/user/7?theme=dark'",
+     .run = get_command},
+    {.name = "purge", .operands = "NAME...", .least = 1, .most = SIZE_MAX,
+     .options = "config socket timeout soft exact help",
+     .summary = "Remove fragments from the caches.",
+     .details =
+        "Removes the fragments from Redis and from the memory of all processes, in all their\n"
+        "variants; with a query, one variant. A NAME that ends in * stands for all names that\n"
+        "begin like that. It is written as in a URL: the name a%b is a%25b. The option \"purge\" of\n"
+        "the config must list an address; the first one is claimed.\n",
+     .example = "workerless purge news 'user/7/*'",
+     .run = purge_command},
+    {.name = "status", .operands = "", .options = "config socket timeout json full help",
+     .summary = "Show what the daemon is doing.",
+     .details =
+        "Prints what waits, whether Redis is up, each source, each fragment section, and the\n"
+        "limits that were reached. The option \"status\" of the config must list an address; the\n"
+        "first one is claimed.\n",
+     .example = "workerless status --full",
+     .run = status_command},
+    {.name = "drain", .operands = "", .options = "config socket timeout fast wait help",
+     .summary = "Let the daemon finish its requests and end.",
+     .details =
+        "Sends SIGQUIT to the daemon, so that it accepts no more connections, finishes its\n"
+        "requests and ends; with --fast, SIGTERM. Waits for that. The option \"status\" of the\n"
+        "config must list an address, since the status says which process to send it to.\n",
+     .example = "workerless drain --wait 1m",
+     .run = drain_command},
 };
 /* clang-format on */
 

@@ -10,4 +10,16 @@ int run_command(const struct arguments *arguments);
 /* Checks the config, and says what is wrong with it. */
 int check_command(const struct arguments *arguments);
 
+/* Sends a GET, and writes the response as it arrives. */
+int get_command(const struct arguments *arguments);
+
+/* Purges each of the names. */
+int purge_command(const struct arguments *arguments);
+
+/* Prints the daemon's status, or shows it on the terminal. */
+int status_command(const struct arguments *arguments);
+
+/* Sends the daemon the signal to drain, and waits for its end. */
+int drain_command(const struct arguments *arguments);
+
 #endif

@@ -69,4 +69,9 @@ static inline enum params_step params_next(struct slice *rest, struct slice *nam
  * 2 + name.len + value.len bytes; returns that number. */
 size_t params_encode_short(char *out, struct slice name, struct slice value);
 
+/* The same for a name and a value of up to 2^31 - 1 bytes. `out` has room for
+ * PARAMS_LENGTHS_MAX + name.len + value.len bytes; returns how many were written. */
+#define PARAMS_LENGTHS_MAX 8
+size_t params_encode(char *out, struct slice name, struct slice value);
+
 #endif

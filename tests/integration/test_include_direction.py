@@ -16,7 +16,7 @@ FCGI = TOP / "fcgi"
 # room's interface: all of the room may include it.
 ORDER = [
     ("main", []),
-    ("cli", ["cli", "commands", "load", "arguments"]),
+    ("cli", ["cli", "commands", "load daemon", "arguments", "cgi", "client"]),
     ("supervisor", []),
     ("server", []),
     ("drain", []),

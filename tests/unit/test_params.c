@@ -254,12 +254,40 @@ static void test_encode(void **state)
     }
 }
 
+/* Lengths of one byte and of four (FastCGI 1.0, 3.4). */
+static void test_encode_long(void **state)
+{
+    static const size_t lens[] = {0, 1, 127, 128, 255, 256, 65535, 65536, 70000};
+    char *text = test_malloc(70000), *out = test_malloc(PARAMS_LENGTHS_MAX + 2 * 70000);
+    (void)state;
+    for (size_t i = 0; i < 70000; i++)
+        text[i] = (char)unit_random(256);
+    for (size_t n = 0; n < LENGTH(lens); n++) {
+        for (size_t v = 0; v < LENGTH(lens); v++) {
+            struct slice name = {.data = text, .len = lens[n]}, name_back;
+            struct slice value = {.data = text + 70000 - lens[v], .len = lens[v]}, value_back;
+            size_t len = params_encode(out, name, value);
+            assert_int_equal(len,
+                             lens[n] + lens[v] + (lens[n] < 128 ? 1 : 4) + (lens[v] < 128 ? 1 : 4));
+            struct slice exact = unit_exact((struct slice){out, len}), rest = exact;
+            assert_int_equal(params_next(&rest, &name_back, &value_back), PARAMS_PAIR);
+            assert_int_equal(rest.len, 0);
+            assert_slice(n, name_back, name);
+            assert_slice(v, value_back, value);
+            unit_drop(exact);
+        }
+    }
+    test_free(text);
+    test_free(out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),      cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_exact_room), cmocka_unit_test(test_length_bits),
-        cmocka_unit_test(test_noise),      cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_table),       cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_exact_room),  cmocka_unit_test(test_length_bits),
+        cmocka_unit_test(test_noise),       cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_encode_long),
     };
     return cmocka_run_group_tests_name("params", tests, NULL, NULL);
 }
