@@ -8,6 +8,7 @@ import pwd
 import re
 import shutil
 import subprocess
+from difflib import ndiff
 from pathlib import Path
 from typing import Dict, List
 
@@ -85,7 +86,8 @@ def test_modes(installed):
     assert installed.mode("etc/workerless/workerless.conf") == 0o640
     assert installed.mode("etc/workerless/environment") == 0o600
     for name in ("sysusers.d/workerless.conf", "share/workerless/conf/workerless.conf",
-                 "system/workerless.service", "system/workerless.socket"):
+                 "system/workerless.service", "system/workerless@.service",
+                 "system/workerless.socket"):
         assert installed.mode(name) == 0o644, name
 
 
@@ -132,13 +134,15 @@ def test_group(tmp):
     assert config.stat().st_mode & 0o777 == 0o640
 
 
-def test_unit(installed):
+@pytest.mark.parametrize("name", ["workerless.service", "workerless@.service"])
+def test_unit(installed, name):
     """It runs as the user of sysusers.d, and finds what has been installed."""
-    text = installed.find("workerless.service").read_text("utf-8")
+    text = installed.find(name).read_text("utf-8").replace("workerless@", "")
     unit = settings(text)
     assert "@" not in re.sub(r"@(system-service|privileged|resources)", "", text)
     assert unit["User"] == ["workerless"] and "DynamicUser" not in unit
     assert unit["EnvironmentFile"] == ["-" + installed.place("etc/workerless/environment")]
+    assert unit["ExecReload"] == [*unit["ExecStartPre"], "/bin/kill -HUP $MAINPID"]
     for command in unit["ExecStartPre"] + unit["ExecStart"]:
         assert command.split()[0] == installed.place("bin/workerless")
         assert command.endswith(" -c " + installed.place("etc/workerless/workerless.conf"))
@@ -148,18 +152,53 @@ def test_unit(installed):
     assert "redis-server.service" in unit["After"][0].split()
 
 
-@pytest.mark.skipif(not SYSTEMD, reason="there is no systemd here")
-def test_systemd_takes_it(tmp, installed):
-    """Of itself: nothing of it is started. The binary is the one in the build directory."""
-    for end in ("workerless.service", "workerless.socket"):
-        unit = tmp / end
-        unit.write_text(installed.find(end).read_text("utf-8").replace(
+def test_instances(installed):
+    """workerless@.service is workerless.service, but for its name, and the socket stays enabled if
+    an instance is disabled. Both are given the one socket."""
+    alone, instance = (installed.find(name).read_text("utf-8").splitlines()
+                       for name in ("workerless.service", "workerless@.service"))
+    changes = [line for line in ndiff(alone, instance) if line[0] in "+-"]
+    assert [line.partition("=")[0] for line in changes] == \
+        ["- Description", "+ Description", "- Also"]
+    assert changes[1].endswith(" (%i)")
+    assert "Sockets=workerless.socket" in alone
+
+
+SYSTEMD_UNITS = ["workerless.service", "workerless@.service", "workerless.socket"]
+
+
+@pytest.fixture
+def units(tmp, installed):
+    """The installed units, as files that systemd-analyze reads. Their binary is the one in the
+    build directory."""
+    for name in SYSTEMD_UNITS:
+        (tmp / name).write_text(installed.find(name).read_text("utf-8").replace(
             installed.place("bin/workerless"), workerless_binary()))
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(tmp / "workerless.service"),
-                           str(tmp / "workerless.socket")], capture_output=True, text=True,
-                          check=False, timeout=DEADLINE)
+    return tmp
+
+
+@pytest.mark.skipif(not SYSTEMD, reason="there is no systemd here")
+def test_systemd_takes_the_units(units):
+    """By themselves: nothing is started."""
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no",
+                           *(str(units / name) for name in SYSTEMD_UNITS)],
+                          capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert (done.returncode, done.stderr) == (0, "")
 
+
+@pytest.mark.skipif(not SYSTEMD, reason="there is no systemd here")
+@pytest.mark.parametrize("name", ["workerless.service", "workerless@.service"])
+def test_the_units_are_closed(units, name):
+    """systemd's exposure level is at most 1.5."""
+    done = subprocess.run(["systemd-analyze", "security", "--offline=yes", "--threshold=15",
+                           "--no-pager", str(units / name)],
+                          capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not SYSTEMD, reason="there is no systemd here")
+def test_systemd_makes_the_user(installed):
+    """By the file of sysusers.d, in a root of its own."""
     (installed.root / "etc").mkdir(exist_ok=True)
     file = installed.find("sysusers.d/workerless.conf")
     subprocess.run(["systemd-sysusers", f"--root={installed.root}", str(file)], check=True,
