@@ -36,7 +36,7 @@ typedef bool client_head_fn(void *context, int status, struct slice head);
 typedef bool client_body_fn(void *context, struct slice body);
 
 struct client_exchange {
-    const char *address; /* unix:PATH or tcp:HOST:PORT, as listener_check_address permits it */
+    const char *address; /* unix:PATH or tcp:HOST:PORT, as sockets_check_address permits it */
     const struct client_variable *variables;
     size_t variable_count;
     double silence; /* seconds: the longest time to wait for the next bytes */

@@ -59,7 +59,7 @@ int daemon_open(struct daemon *daemon, const struct arguments *arguments, double
     *daemon = (struct daemon){.arguments = arguments, .silence = silence};
     if (arguments->timeout != ARGUMENTS_NOT_GIVEN)
         daemon->silence = arguments->timeout;
-    const char *wrong = arguments->socket ? listener_check_address(arguments->socket) : NULL;
+    const char *wrong = arguments->socket ? sockets_check_address(arguments->socket) : NULL;
     if (arguments->socket && strncmp(arguments->socket, "fd:", 3) == 0)
         wrong = "write unix:PATH or tcp:HOST:PORT";
     if (wrong) {
