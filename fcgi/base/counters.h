@@ -33,6 +33,10 @@
       "Streams of fragments that are open at the moment.") \
     X(CONNECTIONS, "connections", GAUGE, "connections", "", \
       "Connections of front servers at the moment.") \
+    X(ACCEPTED, "accepted", COUNTER, "accepted", "", \
+      "Connections of front servers that were accepted.") \
+    X(ACCEPTED_NONE, "accepted_none", COUNTER, "accepted_none", "", \
+      "Wake-ups for a new connection that another worker had accepted.") \
     X(LOOKUPS, "lookups", COUNTER, "lookups", "", \
       "Lookups of fragments in Redis.") \
     X(CLAIMS, "claims", COUNTER, "claims", "", \

@@ -2,6 +2,9 @@
  *
  * Without free descriptors or memory, or at max_connections, accepting pauses: peers wait in the
  * backlog, and the loop does not spin. It resumes when a connection has ended, or after a moment.
+ *
+ * Workers share sockets: a connection wakes all that wait, since libev does not set EPOLLEXCLUSIVE,
+ * and the first of them gets it. share.h keeps one from taking too many.
  */
 #include "wire/listener.h"
 
@@ -17,8 +20,11 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/counters.h"
+#include "base/figures.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "wire/share.h"
 #include "wire/sockets.h"
 
 #define ACCEPT_ROUND 64 /* connections accepted before other watchers have their turn */
@@ -33,6 +39,8 @@ struct listener {
 struct listeners {
     struct ev_loop *loop;
     struct sockets *sockets;
+    struct share share; /* of the sockets that other workers accept from, too */
+    ev_timer moment;    /* while connections are left to them */
     ev_timer pause;
     bool wanted; /* listeners_start was called, listeners_pause was not */
     listener_accepted_fn *accepted;
@@ -45,13 +53,19 @@ struct listeners {
 
 /* --- accepting --- */
 
+static bool is_shared(const struct listener *listener)
+{
+    return listener->socket->worker == SOCKET_OF_ALL && figures_parts() > 1;
+}
+
 static void watch_all(struct listeners *all, bool on)
 {
     for (size_t i = 0; i < all->count; i++) {
-        if (on)
-            ev_io_start(all->loop, &all->listener[i].io);
-        else
-            ev_io_stop(all->loop, &all->listener[i].io);
+        struct listener *listener = &all->listener[i];
+        if (!on)
+            ev_io_stop(all->loop, &listener->io);
+        else if (!is_shared(listener) || !ev_is_active(&all->moment))
+            ev_io_start(all->loop, &listener->io);
     }
 }
 
@@ -119,6 +133,7 @@ static bool accept_one(struct listener *listener)
             return true;
         }
     }
+    counter_add(COUNTER_ACCEPTED, 1);
     if (!all->accepted(all->context, fd, listener->socket->local)) {
         log_limited(&all->failures, LOG_LEVEL_WARNING, "listener",
                     "out of memory; new connections have to wait");
@@ -129,12 +144,56 @@ static bool accept_one(struct listener *listener)
     return true;
 }
 
+/* --- sharing --- */
+
+static uint64_t connections_of_others(void)
+{
+    uint64_t count = 0;
+    for (unsigned part = 0; part < figures_parts(); part++) {
+        const uint64_t *values = counters_of(part);
+        if (values && values != counter_values)
+            count += values[COUNTER_CONNECTIONS];
+    }
+    return count;
+}
+
+static void leave_to_others(struct listeners *all)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (is_shared(&all->listener[i]))
+            ev_io_stop(all->loop, &all->listener[i].io);
+    ev_timer_set(&all->moment, SHARE_MOMENT_S, 0.);
+    ev_timer_start(all->loop, &all->moment);
+}
+
+static void on_moment_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct listeners *all = timer->data;
+    (void)loop, (void)events;
+    share_waited(&all->share);
+    if (all->wanted && !ev_is_active(&all->pause))
+        watch_all(all, true);
+}
+
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 {
+    struct listener *listener = io->data;
+    struct listeners *all = listener->all;
+    bool shared = is_shared(listener);
+    uint64_t others = shared ? connections_of_others() : 0;
     (void)loop, (void)events;
-    for (int i = 0; i < ACCEPT_ROUND && ev_is_active(io); i++)
-        if (!accept_one(io->data))
+    for (int i = 0; i < ACCEPT_ROUND && ev_is_active(io); i++) {
+        uint64_t mine = counter_values[COUNTER_CONNECTIONS];
+        if (shared && !share_take(&all->share, mine, mine + others, figures_parts())) {
+            leave_to_others(all);
             return;
+        }
+        if (accept_one(listener))
+            continue;
+        if (i == 0)
+            counter_add(COUNTER_ACCEPTED_NONE, 1);
+        return;
+    }
 }
 
 struct listeners *listeners_new(struct ev_loop *loop, struct sockets *sockets,
@@ -153,6 +212,8 @@ struct listeners *listeners_new(struct ev_loop *loop, struct sockets *sockets,
     all->count = sockets->count;
     ev_timer_init(&all->pause, on_pause_over, 0., 0.);
     all->pause.data = all;
+    ev_timer_init(&all->moment, on_moment_over, 0., 0.);
+    all->moment.data = all;
     for (size_t i = 0; i < all->count; i++) {
         struct listener *listener = &all->listener[i];
         listener->all = all;
@@ -192,6 +253,7 @@ void listeners_close(struct listeners *listeners)
         return;
     watch_all(listeners, false);
     ev_timer_stop(listeners->loop, &listeners->pause);
+    ev_timer_stop(listeners->loop, &listeners->moment);
     sockets_close(listeners->sockets);
     log_limit_end(&listeners->refusals);
     log_limit_end(&listeners->failures);
