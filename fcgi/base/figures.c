@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
@@ -35,6 +36,7 @@ static struct {
     char *memory; /* the shared parts; NULL: none */
     unsigned count;
     double since;
+    pid_t leader;
 } shared;
 
 /* A part, and where this process' last search in it ended. */
@@ -80,6 +82,7 @@ bool figures_share(unsigned workers, size_t bytes)
     shared.memory = memory;
     shared.count = workers;
     shared.since = clock_monotonic();
+    shared.leader = getpid();
     for (unsigned i = 0; i < workers; i++) {
         views[i].part = (struct part *)(void *)(shared.memory + i * distance);
         views[i].part->room = distance - sizeof(struct part);
@@ -109,6 +112,11 @@ unsigned figures_parts(void)
 unsigned figures_joined(unsigned part)
 {
     return view_of(part)->part->joined;
+}
+
+pid_t figures_leader(void)
+{
+    return shared.memory ? shared.leader : getpid();
 }
 
 double figures_since(void)

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum figures_kind {
     FIGURES_COUNTERS, /* of base/counters.h */
@@ -41,6 +42,9 @@ unsigned figures_parts(void);
 
 /* How many processes have joined the part so far. */
 unsigned figures_joined(unsigned part);
+
+/* The process that signals are for: the supervisor, or this one. */
+pid_t figures_leader(void);
 
 /* When the parts were made, by clock_monotonic(); 0 if they are not shared. */
 double figures_since(void);

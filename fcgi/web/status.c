@@ -9,11 +9,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/figures.h"
 #include "base/histogram.h"
 #include "cache/cache.h"
 #include "park/tally.h"
@@ -108,8 +108,8 @@ static void text_process(struct status *status)
     const struct flights_view *flights = &status->flights;
     const struct totals_now *now = &status->totals.now;
     char up[DURATION_ROOM];
-    report_text(report, "workerless %s, process %ld, up %s%s\n\n", PACKAGE_VERSION, (long)getpid(),
-                duration(up, clock_monotonic() - status->totals.since),
+    report_text(report, "workerless %s, process %ld, up %s%s\n\n", PACKAGE_VERSION,
+                (long)figures_leader(), duration(up, clock_monotonic() - status->totals.since),
                 status->service->draining ? ", shutting down" : "");
     report_text(report, "parked      %" PRIu64 " of %" PRIu64 "\n",
                 status->totals.counters[COUNTER_PARKED], now->parked_limit);
@@ -264,7 +264,7 @@ static void json_process(struct status *status)
     const struct totals_now *now = &status->totals.now;
     report_text(report,
                 "{\"version\": \"%s\", \"pid\": %ld, \"uptime_seconds\": %.3f, \"draining\": %s",
-                PACKAGE_VERSION, (long)getpid(), clock_monotonic() - status->totals.since,
+                PACKAGE_VERSION, (long)figures_leader(), clock_monotonic() - status->totals.since,
                 status->service->draining ? "true" : "false");
     report_text(report, ",\n\"parked\": {\"now\": %" PRIu64 ", \"limit\": %" PRIu64 "}",
                 status->totals.counters[COUNTER_PARKED], now->parked_limit);
