@@ -18,10 +18,12 @@
 #include "base/log.h"
 #include "cache/changes.h"
 #include "cache/entry.h"
+#include "cache/inspect.h"
 #include "cache/lease.h"
 #include "cache/memory.h"
 #include "cache/purge.h"
 #include "cache/store.h"
+#include "cache/unstored.h"
 
 #define WAIT_MARGIN_S 0.02 /* after the end of their lease, so that Redis has expired it too */
 #define ORPHANS_MAX   10000
@@ -45,6 +47,7 @@ struct cache {
     struct changes changes;
     struct orphan *orphans;
     size_t orphan_count;
+    struct unstored_table unstored;
     struct later_queue laters; /* questions whose answer is known but not delivered yet */
 };
 
@@ -369,12 +372,16 @@ static void on_stored(void *caller, const struct store_answer *answer)
     } else if (answer->outcome == STORE_NONE) {
         log_debug("cache", "%.*s: not stored: purged, or stored by another process meanwhile",
                   SLICE_ARGS(key));
+        cache_note_unstored(cache, key,
+                            SLICE("it was purged, or another process stored one meanwhile"));
     } else if (!store_is_there(cache, key)) {
         if (question->token[0])
             orphan_add(cache, key, question->token);
         keep_stored(question);
-    } else if (question->token[0]) { /* refused: nobody must wait for the lease to end */
-        store_release(cache->store, key, question->token);
+    } else {
+        cache_note_unstored(cache, key, SLICE("Redis refused to store it; the log says why"));
+        if (question->token[0]) /* nobody must wait for the lease to end */
+            store_release(cache->store, key, question->token);
     }
     question_free(question);
 }
@@ -461,6 +468,25 @@ bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, stru
 {
     cache_release(cache, lease);
     return keep_in_memory(cache, key, entry, until_ms);
+}
+
+/* --- what operators ask --- */
+
+bool cache_inspect(struct cache *cache, struct slice key,
+                   void (*answered)(void *caller, const struct inspection *inspection),
+                   void *caller)
+{
+    return store_is_there(cache, key) && inspect_key(cache->store, key, answered, caller);
+}
+
+void cache_note_unstored(struct cache *cache, struct slice key, struct slice why)
+{
+    unstored_note(&cache->unstored, key, why, clock_monotonic());
+}
+
+const struct unstored *cache_unstored(const struct cache *cache, struct slice key)
+{
+    return unstored_find(&cache->unstored, key);
 }
 
 /* --- purging --- */
@@ -576,6 +602,7 @@ void cache_free(struct cache *cache)
     later_run(&cache->laters);
     later_queue_stop(&cache->laters);
     orphans_release(cache, true);
+    unstored_free(&cache->unstored);
     memory_free(cache->memory);
     free(cache);
 }

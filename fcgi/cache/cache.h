@@ -25,6 +25,9 @@ struct entry;
 struct ev_loop;
 struct lease;
 
+struct inspection;
+struct unstored;
+
 struct cache_settings {
     struct redis_settings redis;
     const char *name_space; /* keys in Redis are NAMESPACE:KEY */
@@ -99,6 +102,16 @@ struct cache_memory {
     size_t entries, bytes, limit_bytes;
 };
 struct cache_memory cache_memory(const struct cache *cache);
+
+/* Asks Redis what it holds for the key: see cache/inspect.h. Returns whether `answered` will be
+ * called, never before this returns. False: there is no Redis to ask, or no memory. */
+bool cache_inspect(struct cache *cache, struct slice key,
+                   void (*answered)(void *caller, const struct inspection *inspection),
+                   void *caller);
+
+/* Notes why the result for the key is not stored; and returns the last such reason, or NULL. */
+void cache_note_unstored(struct cache *cache, struct slice key, struct slice why);
+const struct unstored *cache_unstored(const struct cache *cache, struct slice key);
 
 /* Returns the entry if memory has it, stale or not, else NULL. It is borrowed, and valid until the
  * next call into the cache; entry_ref keeps it. */

@@ -59,6 +59,17 @@ static const struct command commands[] = {
         "first one is claimed.\n",
      .example = "workerless status --full",
      .run = status_command},
+    {.name = "explain", .operands = "NAME[?QUERY]", .least = 1, .most = 1,
+     .options = "config socket timeout header json help",
+     .summary = "Show what is known of a fragment, and why it is not cached.",
+     .details =
+        "Prints the section, the source and the key of the fragment; what memory and Redis hold\n"
+        "of it, and for how long; who is making it now; and why its last result was not stored.\n"
+        "If the fragment has inputs, give those of the variant: its query, and headers by -H. NAME\n"
+        "is written as in a URL. The option \"status\" of the config must list an address; the\n"
+        "first one is claimed.\n",
+     .example = "workerless explain -H 'Cookie: session=5' 'user/7?theme=dark'",
+     .run = explain_command},
     {.name = "drain", .operands = "", .options = "config socket timeout fast wait help",
      .summary = "Let the daemon finish its requests and end.",
      .details =

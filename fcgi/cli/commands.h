@@ -19,6 +19,9 @@ int purge_command(const struct arguments *arguments);
 /* Prints the daemon's status, or shows it on the terminal. */
 int status_command(const struct arguments *arguments);
 
+/* Prints everything that the daemon and Redis have of a fragment. */
+int explain_command(const struct arguments *arguments);
+
 /* Sends the daemon the signal to drain, and waits for its end. */
 int drain_command(const struct arguments *arguments);
 

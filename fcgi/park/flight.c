@@ -195,6 +195,8 @@ static void flight_fail(struct flight *flight, enum source_status status, const 
     outcome_log_failure(&flight->shared->logs[flight->fragment.recipe->source], &flight->fragment,
                         status, reason);
     flight->failure = outcome_of_failure(status);
+    if (status != SOURCE_CANCELLED)
+        flight_note_unstored(flight, "there was no result", reason);
     if (status == SOURCE_FAILED)
         counter_add(COUNTER_CALLS_FAILED, 1);
     else if (status == SOURCE_TIMED_OUT)
@@ -231,6 +233,7 @@ static void flight_end_uncacheable(struct flight *flight, const struct source_re
     }
     counter_add(COUNTER_UNCACHEABLE, 1);
     log_terms(flight, result->terms);
+    flight_note_unstored(flight, "its source forbids sharing it", result->terms->why);
     struct entry *marker = flight_mark(flight, result->terms);
     flight->settlement.uncacheable = true;
     flight->settlement.replaced = flight->known && !flight_knows_marker(flight);
@@ -272,6 +275,14 @@ static void conclude_call(struct flight *flight, const struct source_result *res
                          same_body);
     else
         cache_release(flight->shared->cache, flight_take_lease(flight));
+    if (!flight->settlement.stored)
+        flight_note_unstored(flight,
+                             flight->detached ? "it was purged while it was made"
+                             : outcome_is_stored(terms, entry)
+                                 ? "it is larger than max_value or than memory, or there was no "
+                                   "memory for it"
+                                 : "it may not be kept: its ttl is 0",
+                             NULL);
     flight->settlement.replaced = flight->known && !flight_knows_marker(flight);
     flight_land(flight, SETTLED_ENTRY, entry);
 }

@@ -1,11 +1,21 @@
 /* The entries of flights on their way into the cache. */
 #include "park/flight_store.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/cache.h"
+#include "cache/unstored.h"
 #include "park/negatives.h"
 #include "park/outcome.h"
+
+void flight_note_unstored(struct flight *flight, const char *why, const char *detail)
+{
+    char text[UNSTORED_WHY_MAX + 1];
+    snprintf(text, sizeof text, "%s%s%s", why, detail ? ": " : "", detail ? detail : "");
+    cache_note_unstored(flight->shared->cache, flight->fragment.key, slice_of(text));
+}
 
 bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms,
                   struct entry *same_body)

@@ -29,6 +29,9 @@ static inline struct lease *flight_take_lease(struct flight *flight)
     return lease;
 }
 
+/* Notes why its result is not stored; `detail` (NULL: none) follows. */
+void flight_note_unstored(struct flight *flight, const char *why, const char *detail);
+
 /* Stores the entry until then, and gives the lease up. `same_body` is an older entry with its body,
  * or NULL. Without a lease, a solo flight's entry, or a marker instead of an old entry, replaces
  * only what the flight knows. Returns false if it is certain that it is not stored. */

@@ -33,6 +33,7 @@ struct flights {
     struct flight_limits limits;
     struct flight_shared shared;
     struct purges purges;
+    struct inspects inspects;
     struct parking parking;
     size_t count;
     bool cancelling; /* no call is started */
@@ -72,7 +73,7 @@ static void on_stale_wait_over(void *context, struct timeout *wait)
 
 /* --- flights --- */
 
-static struct flight *flights_find(struct flights *flights, struct slice key)
+static struct flight *flights_find(const struct flights *flights, struct slice key)
 {
     struct flight *flight;
     HASH_FIND(hh, flights->shared.table, key.data, key.len, flight);
@@ -185,6 +186,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *runner, int events)
     (void)loop, (void)events;
     flights_run(flights);
     purges_run(&flights->purges);
+    inspects_run(&flights->inspects);
 }
 
 /* --- all flights --- */
@@ -271,6 +273,7 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     flights->recipe_count = recipe_count;
     flights->parking.gone = on_solo_gone;
     flights->purges = (struct purges){.parking = &flights->parking, .cache = cache};
+    flights->inspects = (struct inspects){.parking = &flights->parking, .cache = cache};
     for (size_t i = 0; i < recipe_count; i++) {
         timeout_queue_init(&flights->holds[i], loop, recipes[i]->hold, on_hold_over, flights);
         timeout_queue_init(&flights->shared.stale_waits[i], loop, recipes[i]->stale_wait,
@@ -451,6 +454,22 @@ struct waiter *flights_purge(struct flights *flights, const struct cache_purge *
     return waiter;
 }
 
+struct waiter *flights_inspect(struct flights *flights, struct slice key, struct waiter_address who,
+                               inspect_write_fn *write, void *context, enum join_refusal *refusal)
+{
+    *refusal = JOIN_TOO_MANY_PARKED;
+    if (flights->parking.parked >= flights->limits.max_parked ||
+        flights->inspects.count >= flights->limits.max_parked) {
+        counter_add(COUNTER_REFUSED_MAX_PARKED, 1);
+        return NULL;
+    }
+    *refusal = JOIN_NO_MEMORY;
+    struct waiter *waiter = inspects_start(&flights->inspects, key, who, write, context);
+    if (waiter)
+        *refusal = JOIN_OK;
+    return waiter;
+}
+
 const char *flights_trouble(const struct flights *flights)
 {
     return cache_trouble(flights->shared.cache);
@@ -507,14 +526,33 @@ static bool list_flight(struct listing *listing, const struct flight *flight)
     return listing->row(listing->context, &row);
 }
 
+static struct listing listing_of(const struct flights *flights, size_t most, flight_row_fn *row,
+                                 void *context)
+{
+    return (struct listing){.flights = flights,
+                            .rows = most,
+                            .waiters = LISTED_WAITERS_MAX,
+                            .now = clock_monotonic_coarse(),
+                            .row = row,
+                            .context = context};
+}
+
+bool flights_list_key(const struct flights *flights, struct slice key, size_t most,
+                      flight_row_fn *row, void *context)
+{
+    struct listing listing = listing_of(flights, most, row, context);
+    const struct flight *flight = flights_find(flights, key);
+    if (flight && flight->state < FLIGHT_LANDED && !list_flight(&listing, flight))
+        return false;
+    for (flight = flights->shared.unlisted; flight; flight = flight->next)
+        if (slice_equal(flight->fragment.key, key) && !list_flight(&listing, flight))
+            return false;
+    return true;
+}
+
 bool flights_list(const struct flights *flights, size_t most, flight_row_fn *row, void *context)
 {
-    struct listing listing = {.flights = flights,
-                              .rows = most,
-                              .waiters = LISTED_WAITERS_MAX,
-                              .now = clock_monotonic_coarse(),
-                              .row = row,
-                              .context = context};
+    struct listing listing = listing_of(flights, most, row, context);
     const struct flight *flight;
     for (flight = flights->shared.table; flight; flight = flight->hh.next)
         if (flight->state < FLIGHT_LANDED && !list_flight(&listing, flight))
@@ -578,6 +616,7 @@ void flights_free(struct flights *flights)
     if (!flights)
         return;
     purges_run(&flights->purges);
+    inspects_run(&flights->inspects);
     for (size_t i = 0; i < flights->recipe_count; i++) {
         timeout_queue_stop(&flights->holds[i]);
         timeout_queue_stop(&flights->shared.stale_waits[i]);

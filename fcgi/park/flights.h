@@ -20,6 +20,7 @@
 
 #include "base/slice.h"
 #include "park/fragment.h"
+#include "park/inspect.h"
 #include "park/waiter.h"
 
 struct cache;
@@ -83,6 +84,11 @@ bool flights_join_in(struct flights *flights, const struct fragment *fragment,
 struct waiter *flights_purge(struct flights *flights, const struct cache_purge *what,
                              struct waiter_address who, enum join_refusal *refusal);
 
+/* As inspects_start; it counts as parked. Returns NULL and sets *refusal if it is refused; then
+ * `write` is never called. */
+struct waiter *flights_inspect(struct flights *flights, struct slice key, struct waiter_address who,
+                               inspect_write_fn *write, void *context, enum join_refusal *refusal);
+
 /* Returns cache_trouble of the cache. */
 const char *flights_trouble(const struct flights *flights);
 
@@ -93,7 +99,7 @@ size_t flights_parked(const struct flights *flights);
 /* Everything that an operator may want to see of the flights. */
 struct flights_view {
     const struct flight_limits *limits;
-    const struct cache *cache;
+    struct cache *cache;
     struct source *const *sources;
     size_t source_count;
     const char *const *state_names;
@@ -121,6 +127,10 @@ typedef bool flight_row_fn(void *context, const struct flight_row *row);
 /* Lists at most that many flights that have not landed, in no particular order. Returns false if
  * there are more. */
 bool flights_list(const struct flights *flights, size_t most, flight_row_fn *row, void *context);
+
+/* The same for the flights of one key. Returns false if there are more. */
+bool flights_list_key(const struct flights *flights, struct slice key, size_t most,
+                      flight_row_fn *row, void *context);
 
 /* Lands flights without waiters whose fragment another process generates. */
 void flights_leave_to_others(struct flights *flights);

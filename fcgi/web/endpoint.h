@@ -23,7 +23,7 @@
 struct client_list;
 
 /* A longer path is malformed. */
-#define ENDPOINT_PATH_MAX (sizeof(ROUTE_URL_PREFIX) + ROUTE_NAME_MAX)
+#define ENDPOINT_PATH_MAX (sizeof("/workerless/explain/") + ROUTE_NAME_MAX)
 
 struct service {
     const struct route *routes;

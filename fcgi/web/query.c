@@ -62,6 +62,15 @@ bool query_next_pair(struct slice *rest, struct slice *name, struct slice *value
     return true;
 }
 
+bool query_has(struct slice query, struct slice name)
+{
+    struct slice encoded, value;
+    while (query_next_pair(&query, &encoded, &value))
+        if (query_name_is(encoded, name))
+            return true;
+    return false;
+}
+
 enum query_step query_next(struct slice *rest, struct slice parameter, char *out, size_t size,
                            size_t *len)
 {

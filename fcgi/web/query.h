@@ -26,6 +26,9 @@ bool query_next_pair(struct slice *rest, struct slice *name, struct slice *value
 /* Whether the encoded name stands for `name`. */
 bool query_name_is(struct slice encoded, struct slice name);
 
+/* Whether the query has a parameter of that name, with or without a value. */
+bool query_has(struct slice query, struct slice name);
+
 /* Decodes a value into `out`. Returns false if its percent-encoding is broken, or it is longer than
  * `size`. */
 bool query_decode(struct slice encoded, char *out, size_t size, size_t *len);

@@ -2,6 +2,7 @@
  * JSON nor OpenMetrics could hold it. */
 #include "web/report.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -29,6 +30,22 @@ void report_text(struct report *report, const char *format, ...)
     va_end(arguments);
     check(len >= 0 && (size_t)len < sizeof text);
     append(report, (struct slice){.data = text, .len = (size_t)len});
+}
+
+const char *report_duration(char out[REPORT_DURATION_ROOM], double seconds)
+{
+    uint64_t s = seconds > 0 ? (uint64_t)seconds : 0;
+    if (seconds < 1)
+        snprintf(out, REPORT_DURATION_ROOM, "%.3gms", seconds * 1000);
+    else if (s < 60)
+        snprintf(out, REPORT_DURATION_ROOM, "%.3gs", seconds);
+    else if (s < 3600)
+        snprintf(out, REPORT_DURATION_ROOM, "%" PRIu64 "m %" PRIu64 "s", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(out, REPORT_DURATION_ROOM, "%" PRIu64 "h %" PRIu64 "m", s / 3600, s / 60 % 60);
+    else
+        snprintf(out, REPORT_DURATION_ROOM, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
+    return out;
 }
 
 /* Removes the next character of a text that is not empty. A byte that is none becomes U+FFFD. */

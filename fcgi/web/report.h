@@ -30,6 +30,10 @@ struct report { /* all zero: empty */
 void report_text(struct report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Writes a time in the largest units that say enough: "250ms", "12s", "3h 5m". Returns `out`. */
+#define REPORT_DURATION_ROOM 32
+const char *report_duration(char out[REPORT_DURATION_ROOM], double seconds);
+
 /* Appends the value of a label without its quotes (OpenMetrics 1.0, "escaped-string"). */
 void report_label(struct report *report, struct slice value);
 

@@ -17,6 +17,7 @@
 #include "web/counters.h"
 #include "web/digest.h"
 #include "web/endpoint.h"
+#include "web/explain.h"
 #include "web/fragment.h"
 #include "web/fragments.h"
 #include "web/health.h"
@@ -38,6 +39,7 @@ static const struct endpoint endpoints[] = {
     {EXACTLY("/workerless/counters"), READS, NULL,              counters_start,     NULL},
     {EXACTLY("/workerless/metrics"),  READS, NULL,              metrics_start,      NULL},
     {EXACTLY("/workerless/status"),   READS, NULL,              status_start,       NULL},
+    {BELOW(EXPLAIN_URL_PREFIX),       READS, NULL,              explain_start,      explain_finish},
 };
 /* clang-format on */
 

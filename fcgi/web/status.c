@@ -24,7 +24,7 @@
 #include "web/totals.h"
 
 #define ROW_BYTES_MAX ((size_t)1 << 20) /* of all rows; keys may be long */
-#define DURATION_ROOM 32
+#define DURATION_ROOM REPORT_DURATION_ROOM
 
 struct status {
     struct report report;
@@ -71,21 +71,9 @@ static size_t top_refusals(const uint64_t *values, enum counter top[COUNTERS])
 
 /* --- text --- */
 
-/* In the largest units that say enough: "250ms", "12s", "3h 5m". */
 static const char *duration(char out[DURATION_ROOM], double seconds)
 {
-    uint64_t s = (uint64_t)seconds;
-    if (seconds < 1)
-        snprintf(out, DURATION_ROOM, "%.3gms", seconds * 1000);
-    else if (s < 60)
-        snprintf(out, DURATION_ROOM, "%.3gs", seconds);
-    else if (s < 3600)
-        snprintf(out, DURATION_ROOM, "%" PRIu64 "m %" PRIu64 "s", s / 60, s % 60);
-    else if (s < 86400)
-        snprintf(out, DURATION_ROOM, "%" PRIu64 "h %" PRIu64 "m", s / 3600, s / 60 % 60);
-    else
-        snprintf(out, DURATION_ROOM, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
-    return out;
+    return report_duration(out, seconds);
 }
 
 static void text_workers(struct status *status)
@@ -410,15 +398,6 @@ static void write_json(struct status *status, bool full)
 }
 
 /* --- the endpoint --- */
-
-static bool query_has(struct slice query, struct slice wanted)
-{
-    struct slice name, value;
-    while (query_next_pair(&query, &name, &value))
-        if (query_name_is(name, wanted))
-            return true;
-    return false;
-}
 
 enum answer_kind status_start(struct service *service, const struct visit *visit,
                               const struct waiter_address *who, union answer *answer)

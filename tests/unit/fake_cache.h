@@ -188,6 +188,23 @@ struct cache_memory cache_memory(const struct cache *of)
     return (struct cache_memory){0};
 }
 
+bool cache_inspect(struct cache *of, struct slice key,
+                   void (*answered)(void *caller, const struct inspection *inspection),
+                   void *caller)
+{
+    (void)of, (void)key, (void)answered, (void)caller;
+    return false;
+}
+
+/* The reason that was noted last. */
+static char noted_unstored[200];
+
+void cache_note_unstored(struct cache *of, struct slice key, struct slice why)
+{
+    (void)of, (void)key;
+    snprintf(noted_unstored, sizeof noted_unstored, "%.*s", SLICE_ARGS(why));
+}
+
 const char *cache_trouble(const struct cache *of)
 {
     return of->trouble;
