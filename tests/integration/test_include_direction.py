@@ -16,8 +16,8 @@ FCGI = TOP / "fcgi"
 # room's interface: all of the room may include it.
 ORDER = [
     ("main", []),
-    ("cli", ["cli", "check drain get purge run status", "commands", "load daemon", "arguments", "cgi",
-             "client"]),
+    ("cli", ["cli", "check drain explain get purge run status", "commands", "load daemon",
+             "arguments", "cgi", "client"]),
     ("supervisor", []),
     ("server", []),
     ("drain", []),
@@ -26,7 +26,8 @@ ORDER = [
               "output"]),
     ("web", ["service publisher",
              "counters explain fragment fragments health metrics purge status", "totals",
-             "report", "endpoint", "answer", "feed", "event", "variant", "query", "request", "route", "response", "method"]),
+             "report", "endpoint", "answer", "feed", "event", "variant", "query",
+             "request", "route", "response", "method"]),
     ("park", ["stream", "flights", "flight flight_store", "outcome", "purge inspect", "fragment",
               "recipe", "tally", "waiter", "freshness"]),
     ("cache", ["cache", "purge inspect", "lease", "store", "scripts", "memory", "changes",
