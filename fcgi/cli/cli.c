@@ -51,13 +51,14 @@ static const struct command commands[] = {
         "the config must list an address; the first one is claimed.\n",
      .example = "workerless purge news 'user/7/*'",
      .run = purge_command},
-    {.name = "status", .operands = "", .options = "config socket timeout json full help",
+    {.name = "status", .operands = "", .options = "config socket timeout json full watch interval help",
      .summary = "Show what the daemon is doing.",
      .details =
         "Prints what waits, whether Redis is up, each source, each fragment section, and the\n"
-        "limits that were reached. The option \"status\" of the config must list an address; the\n"
-        "first one is claimed.\n",
-     .example = "workerless status --full",
+        "limits that were reached. With --watch, shows that on the terminal, with rates, until you\n"
+        "press q or Ctrl-C; colours are left out if NO_COLOR is set. The option \"status\" of the\n"
+        "config must list an address; the first one is claimed.\n",
+     .example = "workerless status --watch --interval 500ms",
      .run = status_command},
     {.name = "explain", .operands = "NAME[?QUERY]", .least = 1, .most = 1,
      .options = "config socket timeout header json help",

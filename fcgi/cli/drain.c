@@ -21,7 +21,7 @@
 #define WITHOUT_CONF_S 60. /* the same if the config is not known */
 #define COMMAND_MAX    4096
 
-/* Asks the daemon for its process: the supervisor's, if it has one. Returns 0 after reporting why
+/* Asks the daemon for the process that signals are for. Returns 0 after reporting why
  * it is not known; then *status is set. */
 static pid_t ask_process(struct daemon *daemon, int *status)
 {
@@ -36,11 +36,8 @@ static pid_t ask_process(struct daemon *daemon, int *status)
         daemon_report(daemon, *status);
     } else {
         struct slice text = buffer_slice(&response.body);
-        if (response.status == 200 && json_valid(text)) {
-            number = json_number(json_member(text, "supervisor"));
-            if (number < 1)
-                number = json_number(json_member(text, "pid"));
-        }
+        if (response.status == 200 && json_valid(text))
+            number = json_number(json_member(text, "pid"));
         if (number < 1 || number > INT_MAX) {
             fputs("workerless: the daemon does not say which process it is\n", stderr);
             *status = CLI_FAILED;

@@ -122,22 +122,6 @@ static struct slice next_value(struct reader *reader)
     return (struct slice){.data = from, .len = (size_t)(reader->at - from)};
 }
 
-struct slice json_member(struct slice object, const char *name)
-{
-    struct reader reader = reader_of(object);
-    if (object.len == 0 || !take(&reader, '{'))
-        return (struct slice){0};
-    while (!reader.bad && peek(&reader) == '"') {
-        struct slice found = next_value(&reader);
-        take(&reader, ':');
-        struct slice value = next_value(&reader);
-        if (found.len == strlen(name) + 2 && memcmp(found.data + 1, name, strlen(name)) == 0)
-            return value;
-        take(&reader, ',');
-    }
-    return (struct slice){0};
-}
-
 bool json_next(struct slice *rest, struct slice *element)
 {
     struct reader reader = reader_of(*rest);
@@ -148,6 +132,29 @@ bool json_next(struct slice *rest, struct slice *element)
         return false;
     *rest = (struct slice){.data = reader.at, .len = (size_t)(reader.end - reader.at)};
     return true;
+}
+
+bool json_next_member(struct slice *rest, struct slice *name, struct slice *value)
+{
+    struct reader reader = reader_of(*rest);
+    if (rest->len == 0 || (!take(&reader, '{') && !take(&reader, ',')) || peek(&reader) != '"')
+        return false;
+    *name = next_value(&reader);
+    take(&reader, ':');
+    *value = next_value(&reader);
+    if (reader.bad)
+        return false;
+    *rest = (struct slice){.data = reader.at, .len = (size_t)(reader.end - reader.at)};
+    return true;
+}
+
+struct slice json_member(struct slice object, const char *name)
+{
+    struct slice found, value;
+    while (json_next_member(&object, &found, &value))
+        if (found.len == strlen(name) + 2 && memcmp(found.data + 1, name, strlen(name)) == 0)
+            return value;
+    return (struct slice){0};
 }
 
 double json_number(struct slice value)

@@ -23,6 +23,9 @@ struct slice json_member(struct slice object, const char *name);
 /* Iterates over the elements of an array: *rest is the array at first. Returns false at the end. */
 bool json_next(struct slice *rest, struct slice *element);
 
+/* The same for the members of an object. */
+bool json_next_member(struct slice *rest, struct slice *name, struct slice *value);
+
 /* 0 if it is no number. */
 double json_number(struct slice value);
 

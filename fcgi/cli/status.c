@@ -4,6 +4,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
+#include "cli/watch.h"
 
 static const char *target_of(const struct arguments *arguments)
 {
@@ -33,7 +34,7 @@ int status_command(const struct arguments *arguments)
     struct daemon daemon;
     int status = daemon_open(&daemon, arguments, DAEMON_SILENCE_S);
     if (status == CLI_OK)
-        status = print(&daemon);
+        status = arguments->watch ? watch(&daemon) : print(&daemon);
     daemon_close(&daemon);
     return status;
 }

@@ -16,8 +16,8 @@ FCGI = TOP / "fcgi"
 # room's interface: all of the room may include it.
 ORDER = [
     ("main", []),
-    ("cli", ["cli", "check drain explain get purge run status", "commands", "load daemon",
-             "arguments", "cgi", "client"]),
+    ("cli", ["cli", "check drain explain get purge run status", "commands", "watch", "view",
+             "load daemon", "arguments", "cgi", "client"]),
     ("supervisor", []),
     ("server", []),
     ("drain", []),
