@@ -22,6 +22,7 @@ enum option_kind {
     OPTION_TYPE,     /* names a type of source; not stored from here */
     OPTION_SOURCE,   /* names a source section; not stored from here */
     OPTION_FILE,     /* names a file; not stored from here */
+    OPTION_INCLUDE,  /* lists files of the config; not stored from here */
 };
 
 /* So many in that time. */

@@ -1,6 +1,7 @@
 /* Reads the config file into struct conf.
  *
- *     scan_read_file --> scan_prepare --> syntax_parse --> files_expand
+ *     include_load, for each file:  scan_read_file --> scan_prepare --> syntax_parse
+ *                                       --> files_expand
  *         --> build:  values by the table of options, complete sections, references, files
  *
  * Each step continues after a problem if that makes sense, so that one run shows all problems.
@@ -12,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "conf/files.h"
+#include "conf/include.h"
 #include "conf/option_value.h"
 #include "conf/options.h"
 #include "conf/problems.h"
@@ -151,10 +153,10 @@ static void build_value(struct builder *builder, const struct value *value)
     struct option_row row = option_row(number);
     const struct option *option = row.option;
     struct given *known = &place->given[number];
-    char quote[QUOTE_ROOM], wrong[OPTION_WRONG_ROOM];
-    if (known->value && value->begins) {
-        problems_add(builder->problems, value->line, "%s is set twice; first in line %d",
-                     option->name, known->value->line);
+    char quote[QUOTE_ROOM], wrong[OPTION_WRONG_ROOM], where[PLACE_ROOM];
+    if (known->value && value->begins && option->kind != OPTION_INCLUDE) {
+        problems_add(builder->problems, value->line, "%s is set twice; first in %s", option->name,
+                     problems_place(builder->problems, value->line, known->value->line, where));
         return;
     }
     if (!known->value)
@@ -231,12 +233,13 @@ static const struct place *find_title(const struct builder *builder, enum option
 
 static void check_unique(const struct builder *builder, const struct place *place)
 {
-    char called[2 * QUOTE_ROOM];
+    char called[2 * QUOTE_ROOM], where[PLACE_ROOM];
     const struct section *section = place->section;
     const struct place *first = find_title(builder, section->kind, section->title);
     if (first != place)
-        problems_add(builder->problems, section->line, "%s is defined twice; first in line %d",
-                     call(place, called), first->section->line);
+        problems_add(builder->problems, section->line, "%s is defined twice; first in %s",
+                     call(place, called),
+                     problems_place(builder->problems, section->line, first->section->line, where));
 }
 
 /* The option's value, if it is set and valid. */
@@ -271,7 +274,7 @@ static bool resolve_paths(const struct builder *builder, const struct place *pla
         if (row.section != place->section->kind || !has_option(place, &row) ||
             row.option->kind != OPTION_PATH || !*member || !**member)
             continue;
-        char *path = files_path(builder->problems, *member);
+        char *path = files_path(builder->problems, line_of(place, row.option->name), *member);
         if (!path)
             return false;
         free((char *)*member);
@@ -398,7 +401,7 @@ static void read_fallback(const struct builder *builder, const struct place *pla
     const struct value *value = given(place, "fallback");
     const char *why;
     char quote[QUOTE_ROOM];
-    char *path = value ? files_path(builder->problems, value->text) : NULL;
+    char *path = value ? files_path(builder->problems, value->line, value->text) : NULL;
     if (!path)
         return;
     fallback->data = scan_read_file(path, &fallback->len, &why);
@@ -412,7 +415,7 @@ static void read_fallback(const struct builder *builder, const struct place *pla
 static void check_reached(const struct builder *builder, const struct place *place)
 {
     const char *title = place->section->title;
-    char called[2 * QUOTE_ROOM], quote[QUOTE_ROOM];
+    char called[2 * QUOTE_ROOM], quote[QUOTE_ROOM], where[PLACE_ROOM];
     for (const struct place *earlier = builder->places; earlier < place; earlier++) {
         const struct section *section = earlier->section;
         if (section->kind != SECTION_FRAGMENT || strcmp(section->title, title) == 0)
@@ -421,8 +424,10 @@ static void check_reached(const struct builder *builder, const struct place *pla
         if (star && star[1] == '\0' &&
             strncmp(section->title, title, (size_t)(star - section->title)) == 0) {
             problems_add(builder->problems, place->section->line,
-                         "%s is never used: %s in line %d comes first and matches all of it",
-                         call(place, called), problem_quote(quote, section->title), section->line);
+                         "%s is never used: %s in %s comes first and matches all of it",
+                         call(place, called), problem_quote(quote, section->title),
+                         problems_place(builder->problems, place->section->line, section->line,
+                                        where));
             return;
         }
     }
@@ -438,6 +443,7 @@ static void check_use(const struct builder *builder, const struct place *place)
     bool has_star = strchr(place->section->title, '*') != NULL;
     int line = place->section->line;
     char pattern[QUOTE_ROOM], source[QUOTE_ROOM], called[2 * QUOTE_ROOM], why[SOURCE_WHY_ROOM];
+    char where[PLACE_ROOM];
     if (!found || !found->type)
         return;
     problem_quote(pattern, place->section->title);
@@ -449,14 +455,16 @@ static void check_use(const struct builder *builder, const struct place *place)
     if (has_star && option)
         problems_warn(builder->problems, line,
                       "every name of %s gets the same result, since the %s of source %s has no "
-                      "{name}; add it in line %d, where the name belongs",
-                      pattern, option, source, line_of(found, option));
+                      "{name}; add it in %s, where the name belongs",
+                      pattern, option, source,
+                      problems_place(builder->problems, line, line_of(found, option), where));
     option = source_uses_rest(found->target);
     if (!has_star && option)
         problems_warn(builder->problems, line,
                       "{rest} in the %s of source %s is empty for %s, which has no *; use {name} "
-                      "in line %d, or another source",
-                      option, source, pattern, line_of(found, option));
+                      "in %s, or another source",
+                      option, source, pattern,
+                      problems_place(builder->problems, line, line_of(found, option), where));
 }
 
 /* Warns of settings that are allowed but usually not intended. */
@@ -553,7 +561,7 @@ static void build_fragment(struct builder *builder, struct place *place)
 
 /* If the document was not parsed to its end, only its values are checked: what is missing may be in
  * the rest. */
-static void build(struct builder *builder, int lines)
+static void build(struct builder *builder, int last_line)
 {
     const struct document *document = builder->document;
     if (!build_places(builder))
@@ -571,7 +579,7 @@ static void build(struct builder *builder, int lines)
             build_fragment(builder, place);
     }
     if (document->whole && builder->conf->route_count == 0)
-        problems_add(builder->problems, lines, "no fragment section: nothing to serve");
+        problems_add(builder->problems, last_line, "no fragment section: nothing to serve");
 }
 
 struct conf *conf_load(const char *file, FILE *errors)
@@ -579,20 +587,12 @@ struct conf *conf_load(const char *file, FILE *errors)
     struct problems problems = {.file = file};
     struct document document = {0};
     struct builder builder = {.document = &document, .problems = &problems};
-    const char *why;
-    size_t len;
-    int lines;
-    char *text = scan_read_file(file, &len, &why);
+    int last_line;
     builder.conf = alloc_zeroed(sizeof(*builder.conf));
-    if (!text)
-        problems_add(&problems, 0, "%s", why);
-    else if (!builder.conf)
+    if (!builder.conf)
         refuse_memory(&problems);
-    else if (scan_prepare(text, len, &lines, &problems)) {
-        syntax_parse(text, lines, &document, &problems);
-        files_expand(&document, &problems);
-        build(&builder, lines);
-    }
+    else if (include_load(&document, &last_line, &problems))
+        build(&builder, last_line);
     problems_write(&problems, errors);
     if (problems_found(&problems, PROBLEM_ERROR) > 0) {
         conf_free(builder.conf);
@@ -604,7 +604,6 @@ struct conf *conf_load(const char *file, FILE *errors)
     document_free(&document);
     free(builder.given);
     free(builder.places);
-    free(text);
     return builder.conf;
 }
 

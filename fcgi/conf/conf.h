@@ -38,7 +38,7 @@ struct conf {
     size_t warning_count;    /* number of warnings of conf_load */
 };
 
-/* Reads and checks the file, and writes every problem to `errors`, one per line: an error as
+/* Reads and checks the file and those that it includes, and writes every problem to `errors`, one per line: an error as
  * "FILE:LINE: MESSAGE", a warning as "FILE:LINE: warning: MESSAGE". Returns a config
  * that the caller owns, or NULL if there was an error. */
 struct conf *conf_load(const char *file, FILE *errors);

@@ -12,9 +12,10 @@
 #define BEGINNING SCAN_FILE_MARK "{file:"
 #define TEXT_MAX  4096 /* bytes of one file's text */
 
-char *files_path(struct problems *problems, const char *name)
+char *files_path(struct problems *problems, int line, const char *name)
 {
-    const char *file = problems->file, *slash = strrchr(file, '/');
+    int before;
+    const char *file = problems_file(problems, line, &before), *slash = strrchr(file, '/');
     size_t directory = slash && name[0] != '/' ? (size_t)(slash + 1 - file) : 0;
     char *path = alloc_bytes(directory + strlen(name) + 1);
     if (!path) {
@@ -43,7 +44,7 @@ static bool append_file(struct buffer *text, const char *name, int line, struct 
 {
     size_t len;
     const char *why = NULL;
-    char *path = files_path(problems, name);
+    char *path = files_path(problems, line, name);
     char *content = path ? scan_read_file(path, &len, &why) : NULL;
     if (content)
         why = trim(content, &len);

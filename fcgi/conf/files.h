@@ -5,9 +5,9 @@
 #include "conf/problems.h"
 #include "conf/syntax.h"
 
-/* The path of a file that is named in the config, relative to the config's directory. The caller
- * frees it. NULL: out of memory, which is reported. */
-char *files_path(struct problems *problems, const char *name);
+/* The path of a file that is named in that line, relative to the directory of the config file that
+ * has the line. The caller frees it. NULL: out of memory, which is reported. */
+char *files_path(struct problems *problems, int line, const char *name);
 
 /* Replaces each ${file:NAME} in the titles and values of the document by the text of that file,
  * without the end of its last line. Problems are reported; the value is then marked as such. */

@@ -234,6 +234,7 @@ bool option_store(const struct option *option, const char *text, void *target,
     case OPTION_TYPE:
     case OPTION_SOURCE:
     case OPTION_FILE:
+    case OPTION_INCLUDE:
         break;
     }
     return true;

@@ -40,6 +40,10 @@ static const char *check_log(const char *text)
 
 /* clang-format off */
 static const struct option top_options[] = {
+    {"include", OPTION_INCLUDE,
+     .help = "Config files to read here, as if their text stood here: paths or patterns "
+             "(conf.d/*.conf), relative to this file. The files of a pattern are read in sorted "
+             "order; it may match none."},
     {"listen", OPTION_LIST, AT(struct conf, listen.addresses),
      .preset = "unix:/run/workerless/workerless.sock", .check = sockets_check_address,
      .help = "Addresses to listen on for front servers: unix:PATH, tcp:HOST:PORT, tcp:[V6]:PORT "
@@ -429,6 +433,10 @@ static void print_option(FILE *out, const struct option_row *row, int indent)
         fprintf(out, "  (%s to %s)", o->min, o->max);
     if (words)
         fprintf(out, "  (%s)", words);
+    if (o->kind == OPTION_LIST || o->kind == OPTION_INCLUDE)
+        fputs("  (list)", out);
+    if (o->kind == OPTION_FILE || o->kind == OPTION_PATH)
+        fputs("  (file)", out);
     if (row->only)
         fprintf(out, "  (type %s)", row->only->name);
     fputc('\n', out);

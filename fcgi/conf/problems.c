@@ -1,8 +1,7 @@
-/* The problems of one config file. */
+/* The problems of a config file, and of the files that it includes. */
 #include "conf/problems.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,13 +68,54 @@ const char *problem_quote(char room[QUOTE_ROOM], const char *text)
     return room;
 }
 
+bool problems_include(struct problems *problems, const char *path, int before)
+{
+    size_t count = problems->included_count;
+    struct problem_file *longer =
+        alloc_resized(problems->included, (count + 1) * sizeof *problems->included);
+    char *copy = longer ? alloc_copy(path, strlen(path)) : NULL;
+    if (longer)
+        problems->included = longer;
+    if (!copy)
+        return false;
+    longer[count] = (struct problem_file){.path = copy, .before = before};
+    problems->included_count++;
+    return true;
+}
+
+const char *problems_file(const struct problems *problems, int line, int *before)
+{
+    for (size_t i = problems->included_count; i > 0; i--) {
+        const struct problem_file *file = &problems->included[i - 1];
+        if (line > file->before) {
+            *before = file->before;
+            return file->path;
+        }
+    }
+    *before = 0;
+    return problems->file;
+}
+
+const char *problems_place(const struct problems *problems, int about, int line,
+                           char room[PLACE_ROOM])
+{
+    int before, unused;
+    const char *file = problems_file(problems, line, &before);
+    if (file == problems_file(problems, about, &unused))
+        snprintf(room, PLACE_ROOM, "line %d", line - before);
+    else
+        snprintf(room, PLACE_ROOM, "%.*s:%d", PLACE_ROOM - 16, file, line - before);
+    return room;
+}
+
 void problems_write(const struct problems *problems, FILE *out)
 {
     for (size_t i = 0; i < problems->count; i++) {
         const struct problem *problem = &problems->list[i];
-        fputs(problems->file, out);
+        int before;
+        fputs(problems_file(problems, problem->line, &before), out);
         if (problem->line > 0)
-            fprintf(out, ":%d", problem->line);
+            fprintf(out, ":%d", problem->line - before);
         fprintf(out, ": %s%s\n", problem->severity == PROBLEM_WARNING ? "warning: " : "",
                 problem->text);
     }
@@ -92,4 +132,7 @@ void problems_free(struct problems *problems)
 {
     while (problems->count > 0)
         free(problems->list[--problems->count].text);
+    while (problems->included_count > 0)
+        free(problems->included[--problems->included_count].path);
+    free(problems->included);
 }

@@ -273,7 +273,7 @@ static bool skip_token(struct scan *scan)
 /* Whether the bytes are text. */
 static bool is_text(struct scan *scan)
 {
-    int line = 1;
+    int line = scan->line;
     for (const char *c = scan->at; c < scan->end; c++) {
         line += *c == '\n';
         if (((unsigned char)*c < ' ' && !strchr("\t\n\r", *c)) || *c == 0x7f || *c == '\0') {
@@ -285,10 +285,19 @@ static bool is_text(struct scan *scan)
     return true;
 }
 
-bool scan_prepare(char *text, size_t len, int *lines, struct problems *problems)
+static int count_lines(const char *text, size_t len)
 {
-    struct scan scan = {.at = text, .end = text + len, .line = 1, .problems = problems};
-    size_t before = problems_found(problems, PROBLEM_ERROR);
+    int newlines = 0;
+    for (size_t i = 0; i < len; i++)
+        newlines += text[i] == '\n';
+    return len > 0 && text[len - 1] == '\n' ? newlines : newlines + 1;
+}
+
+bool scan_prepare(char *text, size_t len, int before, int *last, struct problems *problems)
+{
+    struct scan scan = {.at = text, .end = text + len, .line = before + 1, .problems = problems};
+    size_t errors = problems_found(problems, PROBLEM_ERROR);
+    *last = before + count_lines(text, len);
     if (!is_text(&scan))
         return false;
     if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* the byte order mark of some editors */
@@ -299,9 +308,8 @@ bool scan_prepare(char *text, size_t len, int *lines, struct problems *problems)
     if (scan.depth > 0 && scan.close_line > 0)
         problems_add(problems, scan.unclosed_line,
                      "a { that is not closed by }; the } seems to be missing before line %d",
-                     scan.close_line);
+                     scan.close_line - before);
     else if (scan.depth > 0)
         refuse(&scan, scan.open_line, "a { that is not closed by }");
-    *lines = len > 0 && text[len - 1] == '\n' ? scan.line - 1 : scan.line;
-    return problems_found(problems, PROBLEM_ERROR) == before;
+    return problems_found(problems, PROBLEM_ERROR) == errors;
 }

@@ -17,8 +17,8 @@
 char *scan_read_file(const char *path, size_t *len, const char **why);
 
 /* Prepares the text for libconfuse: blanks comments in place, marks each ${file:NAME}, and rejects
- * what libconfuse would skip, misread or count wrongly. `lines` gets the number of lines. Returns
- * false if a problem was found. */
-bool scan_prepare(char *text, size_t len, int *lines, struct problems *problems);
+ * what libconfuse would skip, misread or count wrongly. Its lines are numbered from `before` + 1,
+ * and `*last` gets the number of the last one. Returns false if a problem was found. */
+bool scan_prepare(char *text, size_t len, int before, int *last, struct problems *problems);
 
 #endif

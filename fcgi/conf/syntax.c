@@ -1,4 +1,4 @@
-/* Parses with libconfuse. No other file includes it.
+/* Parses one file's text with libconfuse. No other file of ours knows confuse.h.
  *
  *     text --> cfg_parse_buf --+-- on_section --> document.sections
  *                              +-- on_value ----> document.values
@@ -31,9 +31,9 @@ struct reader {
     struct problems *problems;
     struct unknown unknown[UNKNOWN_MAX];
     size_t unknown_count;
-    int lines;
-    bool again;     /* an unknown option was found: parse again */
-    bool explained; /* the reason of the failure has been reported */
+    int before, last; /* lines of other files before this one; its last line */
+    bool again;       /* an unknown option was found: parse again */
+    bool explained;   /* the reason of the failure has been reported */
     bool no_memory;
 };
 
@@ -53,7 +53,8 @@ static enum option_section kind_of(const cfg_t *cfg)
 /* At the end of the file, libconfuse reports the line after the last one. */
 static int line_of(const cfg_t *cfg)
 {
-    return cfg->line < reader->lines ? cfg->line : reader->lines;
+    int line = reader->before + cfg->line;
+    return line < reader->last ? line : reader->last;
 }
 
 /* Makes room for one more element: an array's capacity is a power of two. */
@@ -68,19 +69,35 @@ static bool grow(void **items, size_t count, size_t size)
     return true;
 }
 
+bool document_add_section(struct document *document, struct section section)
+{
+    void *sections = document->sections;
+    if (!grow(&sections, document->section_count, sizeof section))
+        return false;
+    document->sections = sections;
+    document->sections[document->section_count++] = section;
+    return true;
+}
+
+bool document_add_value(struct document *document, struct value value)
+{
+    void *values = document->values;
+    if (!grow(&values, document->value_count, sizeof value))
+        return false;
+    document->values = values;
+    document->values[document->value_count++] = value;
+    return true;
+}
+
 static bool add_section(enum option_section kind, const char *title, int line)
 {
-    struct document *document = reader->document;
-    void *sections = document->sections;
     char *copy = title ? alloc_copy(title, strlen(title)) : NULL;
-    if ((title && !copy) || !grow(&sections, document->section_count, sizeof(struct section))) {
+    struct section section = {.kind = kind, .title = copy, .line = line};
+    if ((title && !copy) || !document_add_section(reader->document, section)) {
         free(copy);
         reader->no_memory = true;
         return false;
     }
-    document->sections = sections;
-    document->sections[document->section_count++] =
-        (struct section){.kind = kind, .title = copy, .line = line};
     return true;
 }
 
@@ -115,7 +132,7 @@ static int on_section(cfg_t *cfg, cfg_opt_t *hidden, const char *text, void *res
     (void)text;
     *(void **)result = NULL;
     if (kind_of(cfg) >= SECTION_SOURCE)
-        add_section(kind_of(cfg), cfg_title(cfg) ? cfg_title(cfg) : "", cfg->line);
+        add_section(kind_of(cfg), cfg_title(cfg) ? cfg_title(cfg) : "", line_of(cfg));
     else
         on_unknown(cfg, hidden->name); /* "source=s|" reaches it from outside */
     return 0;
@@ -124,17 +141,13 @@ static int on_section(cfg_t *cfg, cfg_opt_t *hidden, const char *text, void *res
 /* The value's text is copied. */
 static bool add_value(struct value value)
 {
-    struct document *document = reader->document;
-    void *values = document->values;
     char *copy = reader->no_memory ? NULL : alloc_copy(value.text, strlen(value.text));
-    if (!copy || !grow(&values, document->value_count, sizeof(struct value))) {
+    value.text = copy;
+    if (!copy || !document_add_value(reader->document, value)) {
         free(copy);
         reader->no_memory = true;
         return false;
     }
-    value.text = copy;
-    document->values = values;
-    document->values[document->value_count++] = value;
     return true;
 }
 
@@ -159,6 +172,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
     struct value value = {
         .option = option,
         .section = kind < SECTION_SOURCE ? (size_t)kind : reader->document->section_count - 1,
+        .after = reader->document->section_count,
         .line = line_of(cfg),
         .begins = cfg_opt_size(opt) <= 1,
         .text = (char *)text,
@@ -212,7 +226,7 @@ static void describe(cfg_opt_t *opts[SECTION_KINDS])
             continue; /* another type of source has it as well */
         cfg_opt_t *opt = &opts[row.section][count[row.section]++];
         *opt = (cfg_opt_t)CFG_PTR_CB(row.option->name, NULL, CFGF_NODEFAULT, on_value, NULL);
-        if (row.option->kind == OPTION_LIST)
+        if (row.option->kind == OPTION_LIST || row.option->kind == OPTION_INCLUDE)
             opt->flags |= CFGF_LIST;
     }
     for (size_t i = 0; i < reader->unknown_count; i++) {
@@ -234,7 +248,8 @@ static bool parse_once(const char *text)
     bool whole;
     document_free(reader->document);
     reader->again = reader->explained = false;
-    if (!add_section(SECTION_TOP, NULL, 1) || !add_section(SECTION_CACHE, NULL, 1))
+    if (!add_section(SECTION_TOP, NULL, reader->before + 1) ||
+        !add_section(SECTION_CACHE, NULL, reader->before + 1))
         return false;
     opts[0] = alloc_zeroed(SECTION_KINDS * opts_room() * sizeof(cfg_opt_t)); /* zeroes end each */
     if (!opts[0]) {
@@ -259,9 +274,13 @@ static bool parse_once(const char *text)
     return whole;
 }
 
-void syntax_parse(const char *text, int lines, struct document *document, struct problems *problems)
+void syntax_parse(const char *text, int before, int last, struct document *document,
+                  struct problems *problems)
 {
-    struct reader here = {.document = document, .problems = problems, .lines = lines};
+    struct reader here = {.document = document,
+                          .problems = problems,
+                          .before = before,
+                          .last = last};
     reader = &here;
     do {
         document->whole = parse_once(text);

@@ -18,6 +18,7 @@ enum value_origin {
 struct value {
     size_t option;  /* its number; if types of source share the name, that of the first */
     size_t section; /* index into the document's */
+    size_t after;   /* how many of its sections began before the value, or with it */
     int line;
     bool begins; /* the first of a list, or not in a list */
     enum value_origin origin;
@@ -30,18 +31,23 @@ struct section {
     int line;    /* where it begins */
 };
 
-struct document { /* in the file's order, except sections 0 (top level) and 1 (cache) */
+struct document { /* in the order of the text, except sections 0 (top level) and 1 (cache) */
     struct section *sections;
     size_t section_count;
     struct value *values;
     size_t value_count;
-    bool whole; /* the file was parsed to its end */
+    bool whole; /* all of it was parsed */
 };
 
-/* Parses a text from scan_prepare. Errors go to `problems`; the document then has what could be
- * parsed. The caller frees it with document_free. */
-void syntax_parse(const char *text, int lines, struct document *document,
+/* Parses a text from scan_prepare, with the same numbers of lines. Errors go to `problems`; the
+ * document then has what could be parsed. The caller frees it with document_free. */
+void syntax_parse(const char *text, int before, int last, struct document *document,
                   struct problems *problems);
+
+/* Append a section, or a value. The document takes its title or text; if they return false, out of
+ * memory, it does not. */
+bool document_add_section(struct document *document, struct section section);
+bool document_add_value(struct document *document, struct value value);
 
 /* May be called twice. */
 void document_free(struct document *document);

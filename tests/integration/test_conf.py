@@ -115,6 +115,32 @@ def test_a_good_config_runs(tmp, run):
         assert (response.status, response.text) == (502, "<p>away</p>")
 
 
+def test_included_files(tmp, run):
+    """They are served, their paths are relative to them, and -t checks them, too."""
+    server = Workerless(tmp, "include = {'conf.d/*.conf', 'api.conf'}\n" + SOURCE)
+    directory = server.dir / "conf.d"
+    directory.mkdir()
+    (directory / "1.conf").write_text('fragment "a" { source = "s" }\ninclude = "more/*"\n')
+    (directory / "2.conf").write_text('fragment "*" { source = "api" fallback = "f.html" }\n')
+    (directory / "f.html").write_text("<p>away</p>")
+    (server.dir / "api.conf").write_text(
+        'source "api" { type = "http" url = "http://127.0.0.1:9/{name}" }\n')
+    run(server)
+    with Connection(server.address) as connection:
+        assert "result for a" in connection.request("/fragment/a").text
+        response = connection.request("/fragment/b")
+        assert (response.status, response.text) == (502, "<p>away</p>")
+    config = server.config_path
+    assert workerless("-t", "-c", str(config)).stderr == f"{config}: ok\n"
+    (directory / "3.conf").write_text('\nmax_parked = 0\nfragment "b" { source = "s" }\n')
+    done = workerless("-t", "-c", str(config))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{directory}/3.conf:2: max_parked = \"0\": must be from 1 to 100000000\n"
+        f"{directory}/3.conf:3: fragment \"b\" is never used: \"*\" in {directory}/2.conf:1 comes "
+        "first and matches all of it\n")
+
+
 def test_verbose_and_log_format(daemon):
     server = daemon(args=["-v"])
     with Connection(server.address) as connection:

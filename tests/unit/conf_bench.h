@@ -2,6 +2,7 @@
 #ifndef WORKERLESS_TESTS_CONF_BENCH_H
 #define WORKERLESS_TESTS_CONF_BENCH_H
 
+#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,18 +81,17 @@ static inline int make_directory(void **state)
     return mkfifo(fifo, 0600);
 }
 
+static inline int remove_one(const char *path, const struct stat *status, int type,
+                             struct FTW *place)
+{
+    (void)status, (void)type, (void)place;
+    return remove(path);
+}
+
 static inline int remove_directory(void **state)
 {
-    static const char *const names[] = {"t.conf",     "t.value",      "unavailable.html",
-                                        "empty.html", "largest.html", "too-large.html",
-                                        "fifo"};
-    char path[PATH_MAX];
     (void)state;
-    for (size_t i = 0; i < COUNT(names); i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
-        unlink(path);
-    }
-    return rmdir(directory);
+    return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* Replaces `directory` by "DIR" in place. */
