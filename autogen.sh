@@ -49,6 +49,7 @@ libclang-rt-dev
 clang-format
 clang-tidy
 cppcheck
+mandoc
 wrk
 debootstrap
 debian-archive-keyring
