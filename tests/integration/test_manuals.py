@@ -340,6 +340,15 @@ def test_each_metric_exists(daemon, redis):
     assert missing - named_metrics(PROTOCOL) == set(), "not in workerless-protocol(7)"
 
 
+def test_each_path_is_explained():
+    code = "\n".join((TOP / "fcgi/web" / name).read_text("utf-8")
+                     for name in ("service.c", "explain.h", "route.h"))
+    paths = set(re.findall(r'"(/(?:fragment|workerless)[\w/]*)"', code))
+    assert len(paths) > 7, paths
+    text = PROTOCOL.read_text("utf-8")
+    assert [path for path in paths if path not in text] == []
+
+
 def signals_in_the_code() -> Set[str]:
     code = "\n".join(path.read_text("utf-8") for path in sorted((TOP / "fcgi").rglob("*.c")))
     code = re.sub(r"/\*.*?\*/|\"(?:\\.|[^\"\\])*\"", "", code, flags=re.DOTALL)
