@@ -91,6 +91,15 @@ def test_modes(installed):
         assert installed.mode(name) == 0o644, name
 
 
+def test_man_pages(installed):
+    """They name the places of this installation."""
+    for page in ("man8/workerless.8", "man5/workerless.conf.5", "man7/workerless-protocol.7"):
+        assert installed.mode(page) == 0o644, page
+    config = re.search(r"^\.Pa (\S+/workerless/workerless\.conf)",
+                       installed.find("man8/workerless.8").read_text("utf-8"), re.MULTILINE)
+    assert config.group(1) == installed.place("etc/workerless/workerless.conf")
+
+
 def test_reinstall_and_uninstall(tmp, installed):
     """What the administrator has changed stays, with its mode. Everything else is removed."""
     config = installed.find("etc/workerless/workerless.conf")
