@@ -16,9 +16,9 @@ import pytest
 from harness.servers import TOP, wrapper_command
 
 PRODUCTS = shutil.ignore_patterns(
-    ".git", "build-asan", "build-clang", "build-coverage", "build-fuzz", "node_modules", "output",
-    "__pycache__", "Makefile", "build-flags", "config.cache", "config.h", "config.status",
-    "stamp-h1", "workerless-*", "*.o", "*.a", ".deps")
+    ".git", "build-asan", "build-clang", "build-coverage", "build-deb", "build-fuzz",
+    "node_modules", "output", "__pycache__", "Makefile", "build-flags", "config.cache", "config.h",
+    "config.status", "stamp-h1", "workerless-*", "*.o", "*.a", ".deps")
 
 pytestmark = pytest.mark.skipif(bool(wrapper_command()), reason="not about the daemon as it runs")
 
@@ -198,18 +198,20 @@ def test_lock_file():
     assert all(package["integrity"].startswith("sha512-") for package in packages.values())
 
 
-# ---- tests/debian13.sh
+# ---- tests/debian13.sh, tests/debian-package.sh
 
 
+@pytest.mark.parametrize("name", ["debian13", "debian-package"])
 @pytest.mark.parametrize("environment, status, word", [
     ({}, 77, "skipped: "), ({"CI": "true"}, 1, "")])
-def test_debian13_without_root(tmp, environment, status, word):
+def test_debian_without_root(tmp, name, environment, status, word):
     """It may be skipped, but in CI it may not."""
-    script = shutil.copy(TOP / "tests/debian13.sh", tmp)
+    shutil.copy(TOP / "tests/debian-root.sh", tmp)
+    script = shutil.copy(TOP / f"tests/{name}.sh", tmp)
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     clean = {name: value for name, value in os.environ.items() if name != "CI"}
     done = subprocess.run([*(nobody if os.geteuid() == 0 else []), script], cwd=tmp, check=False,
                           env={**clean, **environment}, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     assert done.returncode == status
-    assert done.stdout == f"debian13: {word}making a Debian root needs root\n"
+    assert done.stdout == f"{name}: {word}making a Debian root needs root\n"

@@ -151,7 +151,7 @@ def test_unit(installed, name):
     assert "@" not in re.sub(r"@(system-service|privileged|resources)", "", text)
     assert unit["User"] == ["workerless"] and "DynamicUser" not in unit
     assert unit["EnvironmentFile"] == ["-" + installed.place("etc/workerless/environment")]
-    assert unit["ExecReload"] == [*unit["ExecStartPre"], "/bin/kill -HUP $MAINPID"]
+    assert unit["ExecReload"] == [*unit["ExecStartPre"], "/bin/sh -c 'kill -HUP $MAINPID'"]
     for command in unit["ExecStartPre"] + unit["ExecStart"]:
         assert command.split()[0] == installed.place("bin/workerless")
         assert command.endswith(" -c " + installed.place("etc/workerless/workerless.conf"))
