@@ -22,6 +22,7 @@ libconfuse-dev
 uthash-dev
 libxxhash-dev
 libsodium-dev
+libseccomp-dev
 '
 run_packages='
 python3

@@ -43,6 +43,7 @@
 #include "conf/conf.h"
 #include "drain.h"
 #include "park/flights.h"
+#include "sandbox.h"
 #include "source/source.h"
 #include "web/publisher.h"
 #include "web/service.h"
@@ -191,6 +192,7 @@ static void server_free(struct server *server)
     free(server->recipes);
     if (server->loop) {
         unwatch_signals(server);
+        sandbox_leave_loop();
         notify_close();
         ev_loop_destroy(server->loop);
     }
@@ -252,12 +254,15 @@ int server_run(const struct conf *conf, struct sockets *sockets, const struct wo
     fit_connections(conf, &server.limits);
     if (server.loop)
         watch_signals(&server);
-    if (server.loop && server_build(&server))
+    bool inside = server.loop && sandbox_enter(conf, server.loop);
+    if (inside && server_build(&server))
         server.drain.listeners =
             listeners_new(server.loop, sockets, connections_accept, server.connections);
     else
         sockets_close(sockets);
-    if (!server.drain.listeners) {
+    if (server.loop && !inside) {
+        log_error("main", "not serving outside of the sandbox");
+    } else if (!server.drain.listeners) {
         log_error("main", "out of memory");
     } else {
         listeners_start(server.drain.listeners);

@@ -582,6 +582,14 @@ static void build(struct builder *builder, int last_line)
         problems_add(builder->problems, last_line, "no fragment section: nothing to serve");
 }
 
+/* Notes the config file itself and the ones that it includes; those that it names have been. */
+static void note_config(struct problems *problems)
+{
+    bool ok = files_note(problems, problems->file);
+    for (size_t i = 0; i < problems->included_count && ok; i++)
+        ok = files_note(problems, problems->included[i].path);
+}
+
 struct conf *conf_load(const char *file, FILE *errors)
 {
     struct problems problems = {.file = file};
@@ -591,8 +599,12 @@ struct conf *conf_load(const char *file, FILE *errors)
     builder.conf = alloc_zeroed(sizeof(*builder.conf));
     if (!builder.conf)
         refuse_memory(&problems);
-    else if (include_load(&document, &last_line, &problems))
-        build(&builder, last_line);
+    else {
+        problems.named = &builder.conf->files;
+        if (include_load(&document, &last_line, &problems))
+            build(&builder, last_line);
+        note_config(&problems);
+    }
     problems_write(&problems, errors);
     if (problems_found(&problems, PROBLEM_ERROR) > 0) {
         conf_free(builder.conf);
@@ -634,6 +646,9 @@ void conf_free(struct conf *conf)
         free((char *)conf->routes[i].pattern);
         free((char *)conf->routes[i].fallback.data);
     }
+    for (size_t i = 0; i < conf->files.count; i++)
+        free(conf->files.list[i]);
+    free(conf->files.list);
     free(conf->sources);
     free(conf->routes);
     options_free(SECTION_TOP, NULL, conf);

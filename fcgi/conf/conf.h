@@ -16,6 +16,11 @@
 
 #define CONF_LOG_FILE "file:" /* begins the option `log` if the log is a file */
 
+struct conf_files {
+    char **list; /* each owned */
+    size_t count;
+};
+
 struct conf {
     struct listener_settings listen;
     size_t workers;           /* 0: as many as there are CPUs */
@@ -35,6 +40,8 @@ struct conf {
     double shutdown_timeout; /* seconds for calls to complete after SIGTERM */
     double drain_timeout;    /* seconds for requests to complete after SIGQUIT */
     const char *log;         /* owned: "stderr", "syslog" or "file:PATH" */
+    bool sandbox;            /* whether what is not needed is given up at start */
+    struct conf_files files; /* the config itself, and the paths of all files that it names */
     size_t warning_count;    /* number of warnings of conf_load */
 };
 

@@ -7,10 +7,28 @@
 
 #include "base/alloc.h"
 #include "base/buffer.h"
+#include "conf/conf.h"
 #include "conf/scan.h"
 
 #define BEGINNING SCAN_FILE_MARK "{file:"
 #define TEXT_MAX  4096 /* bytes of one file's text */
+
+bool files_note(struct problems *problems, const char *path)
+{
+    struct conf_files *files = problems->named;
+    char *copy = files ? alloc_copy(path, strlen(path)) : NULL;
+    char **list = copy ? alloc_resized(files->list, (files->count + 1) * sizeof *list) : NULL;
+    if (files && !list) {
+        free(copy);
+        problems_add(problems, 0, "out of memory");
+        return false;
+    }
+    if (files) {
+        files->list = list;
+        list[files->count++] = copy;
+    }
+    return true;
+}
 
 char *files_path(struct problems *problems, int line, const char *name)
 {
@@ -24,6 +42,10 @@ char *files_path(struct problems *problems, int line, const char *name)
     }
     memcpy(path, file, directory);
     strcpy(path + directory, name);
+    if (!files_note(problems, path)) {
+        free(path);
+        return NULL;
+    }
     return path;
 }
 

@@ -6,8 +6,13 @@
 #include "conf/syntax.h"
 
 /* The path of a file that is named in that line, relative to the directory of the config file that
- * has the line. The caller frees it. NULL: out of memory, which is reported. */
+ * has the line. The caller frees it. It is noted (see below). NULL: out of memory, which is
+ * reported. */
 char *files_path(struct problems *problems, int line, const char *name);
+
+/* Adds a copy of the path to problems->named, if somebody wants it. Returns false when out of memory,
+ * which is reported. */
+bool files_note(struct problems *problems, const char *path);
 
 /* Replaces each ${file:NAME} in the titles and values of the document by the text of that file,
  * without the end of its last line. Problems are reported; the value is then marked as such. */

@@ -126,6 +126,9 @@ static const struct option top_options[] = {
      .preset = "no", .words = "no yes",
      .help = "Whether a front server that has shut down the sending side of a TCP connection still "
              "reads its responses."},
+    {"sandbox", OPTION_CHOICE, AT(struct conf, sandbox), .preset = "no", .words = "no yes",
+     .help = "Whether, from its start on, the daemon may open only the files that it needs (by "
+             "landlock), and is denied system calls that it never makes (by seccomp)."},
     {"purge", OPTION_LIST, AT(struct conf, purge.addresses), .check = client_list_check,
      .help = "Addresses and networks (10.0.0.0/8) of clients that may send PURGE; if empty, nobody "
              "may."},

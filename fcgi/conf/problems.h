@@ -14,6 +14,8 @@
 #define QUOTE_ROOM   72
 #define PLACE_ROOM   300
 
+struct conf_files;
+
 enum problem_severity { PROBLEM_ERROR, PROBLEM_WARNING };
 #define PROBLEM_SEVERITIES 2
 
@@ -32,6 +34,7 @@ struct problems { /* all zero except `file`: no problems */
     const char *file;
     struct problem_file *included; /* in the order of lines, which follow those of `file` */
     size_t included_count;
+    struct conf_files *named; /* gets the paths that files_path returns; NULL: nobody wants them */
     struct problem list[PROBLEM_SEVERITIES * PROBLEMS_MAX];
     size_t count;                                              /* problems in the list */
     size_t kept[PROBLEM_SEVERITIES], lost[PROBLEM_SEVERITIES]; /* by severity */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/landlock.h"
 
 #define WORD_MAX_LEN 4096 /* bytes of a name or value; libconfuse takes quadratic time */
 
@@ -44,7 +45,7 @@ char *scan_read_file(const char *path, size_t *len, const char **why)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     *why = NULL;
     if (fd < 0 || fstat(fd, &status) != 0)
-        *why = strerror(errno);
+        *why = landlock_strerror(errno);
     else if (S_ISDIR(status.st_mode))
         *why = strerror(EISDIR);
     else if (!S_ISREG(status.st_mode))

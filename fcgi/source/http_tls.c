@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/landlock.h"
 #include "source/http_settings.h"
 #include "source/url.h"
 
@@ -47,7 +48,7 @@ static const char *file_problem(const struct pem_file *pem)
     int fd = open(pem->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (!file)
-        problem = strerror(errno);
+        problem = landlock_strerror(errno);
     else if (fstat(fd, &status) != 0)
         problem = strerror(errno);
     else if (!S_ISREG(status.st_mode))

@@ -21,6 +21,7 @@ ORDER = [
     ("supervisor", []),
     ("server", []),
     ("drain", []),
+    ("sandbox", []),
     ("conf", ["conf"]),
     ("wire", ["listener", "share sockets", "connection", "exchange", "inflight", "request",
               "output"]),
@@ -49,6 +50,8 @@ HOMES = {
                  "source/http_transfer.[ch]", "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
     r"sodium.*": ["web/digest.c"],
+    r"seccomp\.h": ["base/syscalls.c"],
+    r"linux/landlock\.h": ["base/landlock.c"],
     r"fcgi.*\.h": ["wire/sockets.c"],
     r"fastcgi\.h": ["fastcgi/record.h", "wire/sockets.c"],
 }

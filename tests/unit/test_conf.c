@@ -80,6 +80,7 @@ static void test_defaults(void **state)
     assert_true(conf->connections.send_timeout == 60);
     assert_true(conf->shutdown_timeout == 1 && conf->drain_timeout == 30);
     assert_false(conf->connections.tcp_half_close);
+    assert_false(conf->sandbox);
     assert_string_equal(conf->cache.redis.address, "");
     assert_string_equal(conf->cache.name_space, "worker");
     assert_int_equal(conf->cache.memory_bytes, 64 << 20);
@@ -121,7 +122,8 @@ static void test_written_otherwise(void **state)
         "source web { type = http url = http://127.0.0.1/a//b connections = 7 queue = 0\n"
         "  breaker = '5 in 10s' breaker_cooldown = 1m queue_timeout = 2s max_retry_after = 0\n"
         "  redirects = { 'https://[::1]:8443' } redirects += { cdn.test } }\n" SIMULATED
-        "tcp_half_close = yes log = syslog socket_mode = 0600 max_connection_requests = 65535\n"
+        "tcp_half_close = yes sandbox = yes log = syslog socket_mode = 0600 "
+        "max_connection_requests = 65535\n"
         "max_request_body = 0 drain_timeout = 0 workers = auto user = root group = root";
     struct conf *conf = load_good(text);
     (void)state;
@@ -151,6 +153,7 @@ static void test_written_otherwise(void **state)
     assert_int_equal(conf->workers, 0);
     assert_string_equal(conf->user, "root");
     assert_string_equal(conf->group, "root");
+    assert_true(conf->sandbox);
     assert_string_equal(conf->log, "syslog");
     assert_null(conf_log_file(conf));
     assert_true(conf->drain_timeout == 0);
@@ -399,8 +402,7 @@ static void test_print_options(void **state)
             fail_msg("%s is not printed", o->name);
         assert_true(o->help[strlen(o->help) - 1] == '.');
     }
-    assert_non_null(
-        strstr(text, "listen = {\"unix:/run/workerless/workerless.sock\"}  (list)\n"));
+    assert_non_null(strstr(text, "listen = {\"unix:/run/workerless/workerless.sock\"}  (list)\n"));
     assert_non_null(strstr(text, "\n    fallback  (file)\n"));
     assert_non_null(strstr(text, "\n    headers  (list)  (type http)\n"));
     assert_non_null(strstr(text, "max_connection_requests = 1024  (1 to 65535)\n"));

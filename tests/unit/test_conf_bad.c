@@ -59,6 +59,7 @@ static void test_bad_values(void **state)
          "3: user = \"no-such-user\": there is no such user"},
         {SIMULATED FRAGMENT "group = no-such-group",
          "3: group = \"no-such-group\": there is no such group"},
+        {SIMULATED FRAGMENT "sandbox = on", "3: sandbox = \"on\": must be no or yes"},
         {SIMULATED FRAGMENT "tcp_half_close = true",
          "3: tcp_half_close = \"true\": must be no or yes"},
         {SIMULATED "fragment a { source = s hold = 0 }", "2: hold = \"0\": must be from 1ms to 1d"},

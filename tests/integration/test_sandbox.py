@@ -1,0 +1,148 @@
+"""sandbox = "yes": all that the daemon does still works, and what it gave up is refused."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from harness.fcgi import Connection
+from harness.servers import Redis, Workerless, workerless_binary, wrapper_command
+from harness.slowapi import SlowApi, Tls
+from harness.tls import Authority
+from harness.wait import wait_until
+
+CREATE_RULESET = 444  # the same on all processors
+LANDLOCK = ctypes.CDLL(None).syscall(CREATE_RULESET, None, 0, 1) > 0
+SECCOMP = "2"  # of /proc/PID/status: there is a filter
+
+pytestmark = [
+    pytest.mark.skipif(bool(wrapper_command()), reason="valgrind opens files of its own"),
+    pytest.mark.skipif(b"__asan_init" in Path(workerless_binary()).read_bytes(),
+                       reason="a build with sanitizers has no sandbox"),
+]
+needs_landlock = pytest.mark.skipif(not LANDLOCK, reason="this kernel has no landlock")
+
+
+def of_threads(server: Workerless, name: str) -> List[str]:
+    """The values of a line of /proc/PID/task/TID/status."""
+    found = []
+    for task in Path(f"/proc/{server.pid}/task").iterdir():
+        lines = (task / "status").read_text("ascii").splitlines()
+        found += [line.split()[1] for line in lines if line.startswith(f"{name}:")]
+    return found
+
+
+def has_seccomp() -> bool:
+    return b"libseccomp.so" in Path(workerless_binary()).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory):
+    """(a CA, the identity of a server of localhost)"""
+    authority = Authority(tmp_path_factory.mktemp("papers"))
+    return authority, authority.issue("server", "DNS:localhost")
+
+
+SOURCE = 'source "{0}" {{ type = "http"  url = "{1}/{{name}}"  {2} }}\n' \
+         'fragment "{0}/*" {{ source = "{0}"  ttl = "60s"  {3} }}\n'
+
+
+def by_name(url: str) -> str:
+    """The API by its name, which has to be looked up."""
+    return url.replace("127.0.0.1", "localhost")
+
+
+def test_everything_still_works(tmp, run, papers):
+    """Redis and APIs by their names and by unix sockets, TLS, a file that is opened again, an end
+    that removes the socket."""
+    authority, identity = papers
+    (tmp / "logs").mkdir()
+    redis = run(Redis(tmp, tcp=True))
+    apis = [run(SlowApi()), run(SlowApi(tls=Tls(*identity))),
+            run(SlowApi(socket_path=tmp / "app.sock"))]
+    (tmp / "fallbacks").mkdir()
+    (tmp / "fallbacks/none.html").write_text("<p>not now</p>", "utf-8")
+    log = tmp / "logs/log"
+    config = f'sandbox = "yes" log = "file:{log}"\n' \
+             f'cache {{ redis = "{redis.url.replace("127.0.0.1", "localhost")}" }}\n' + \
+        SOURCE.format("plain", by_name(apis[0].url), "", f'fallback = "{tmp}/fallbacks/none.html"') + \
+        SOURCE.format("secure", by_name(apis[1].url), f'tls_ca = "{authority.file}"', "") + \
+        SOURCE.format("local", "http://app", f'socket = "{tmp}/app.sock"', "")
+    server = run(Workerless(tmp, config))
+    with Connection(server.address) as connection:
+        for name in ("plain/a", "secure/b", "local/c"):
+            response = connection.request(f"/fragment/{name}")
+            assert (response.status, f"result for {name}" in response.text) == (200, True), \
+                log.read_text("utf-8")
+        apis[0].answer("plain/d", status=500)
+        assert connection.request("/fragment/plain/d").text == "<p>not now</p>"
+    wait_until(lambda: len(redis.keys()) == 3, "the results in Redis")
+    log.rename(tmp / "logs/old")
+    server.signal(signal.SIGUSR2)
+    wait_until(lambda: log.exists() and f"opened {log} again" in log.read_text("utf-8"), "a file")
+    assert set(of_threads(server, "NoNewPrivs")) == {"1"}
+    if has_seccomp():
+        assert set(of_threads(server, "Seccomp")) == {SECCOMP}
+    said = (tmp / "logs/old").read_text("utf-8")
+    assert "sandbox: restricted: " in said and ("restricted: files" in said) == LANDLOCK
+    server.stop()
+    assert not Path(server.socket_path).exists()
+    assert "denied" not in said + log.read_text("utf-8")
+
+
+@pytest.mark.parametrize("sandbox", ["", 'sandbox = "no"\n'])
+def test_none(daemon, api, sandbox):
+    server = daemon(extra=sandbox)
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/a").status == 200
+    assert api.calls("a") == 1
+    assert set(of_threads(server, "Seccomp")) == {"0"} and "sandbox" not in server.log()
+
+
+@needs_landlock
+@pytest.mark.parametrize("change, sandbox, status", [
+    ("a new file", "yes", 200),           # as certbot renews it
+    ("a link to elsewhere", "no", 200),
+    ("a link to elsewhere", "yes", 502),
+])
+def test_files_that_change(tmp, run, papers, change, sandbox, status):
+    """Of a directory that is known, any file may be read; of another one, none. libcurl reads the
+    file for each connection."""
+    authority, identity = papers
+    for directory in ("tls", "elsewhere"):
+        (tmp / directory).mkdir()
+        shutil.copy(authority.file, tmp / directory / "ca.pem")
+    api = run(SlowApi(tls=Tls(*identity)))
+    server = run(Workerless(tmp, f'sandbox = "{sandbox}"\n' + SOURCE.format(
+        "secure", by_name(api.url), f'tls_ca = "{tmp}/tls/ca.pem"', "")))
+    if change == "a new file":
+        shutil.copy(authority.file, tmp / "tls/new.pem")
+    else:
+        os.symlink(tmp / "elsewhere/ca.pem", tmp / "tls/new.pem")
+    os.rename(tmp / "tls/new.pem", tmp / "tls/ca.pem")
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/secure/a").status == status, server.log()
+    assert api.calls() == (status == 200)
+
+
+def test_a_log_that_is_out_of_reach(tmp, run):
+    """A log that can't be opened again, since its directory is another one now, is told."""
+    (tmp / "logs").mkdir()
+    log = tmp / "logs/log"
+    server = run(Workerless(tmp, f'sandbox = "yes" log = "file:{log}"\n'
+                                 'source "s" { type = "simulated" delay = "0" }\n'
+                                 'fragment "a" { source = "s" }\n'))
+    (tmp / "logs").rename(tmp / "old")
+    (tmp / "logs").mkdir()
+    server.signal(signal.SIGUSR2)
+    said = "Permission denied" if LANDLOCK else "again"
+    wait_until(lambda: said in (tmp / "old/log").read_text("utf-8") + (
+        log.read_text("utf-8") if log.exists() else ""), "a message")
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/a").status == 200
