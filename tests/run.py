@@ -113,7 +113,8 @@ def run_pytest(paths: list[str], top: Path, output: Path) -> Counts:
     wrapped = bool(os.environ.get("WORKERLESS_WRAPPER"))
     child = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=5",
-         f"--rootdir={top / 'tests'}", f"--junitxml={report}", *given], stdin=subprocess.DEVNULL)
+         f"--rootdir={top / 'tests'}", f"--junitxml={report}", *given], stdin=subprocess.DEVNULL,
+        env={"ARTIFACTS": str(output / "pictures"), **os.environ})
     try:
         status = child.wait(PYTEST_SECONDS * (4 if wrapped else 1))
     except subprocess.TimeoutExpired:

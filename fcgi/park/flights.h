@@ -124,8 +124,8 @@ struct flight_row {
 /* Called for each row; returns false if it wants no more. */
 typedef bool flight_row_fn(void *context, const struct flight_row *row);
 
-/* Lists at most that many flights that have not landed, in no particular order. Returns false if
- * there are more. */
+/* Lists at most that many flights that have not landed: those that requests can join, the oldest
+ * first, and then the others in no particular order. Returns false if there are more. */
 bool flights_list(const struct flights *flights, size_t most, flight_row_fn *row, void *context);
 
 /* The same for the flights of one key. Returns false if there are more. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/budget.h"
+#include "base/byte.h"
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/figures.h"
@@ -53,13 +54,18 @@ static bool rows_have_room(const struct status *status)
     return status->report.text.len - status->rows_from < ROW_BYTES_MAX && !status->report.failed;
 }
 
+static bool is_refusal(size_t counter)
+{
+    const char *family = counter_rows[counter].family;
+    return family && strcmp(family, "refused") == 0;
+}
+
 /* The counters of limits that were reached, the highest first. Returns their number. */
 static size_t top_refusals(const uint64_t *values, enum counter top[COUNTERS])
 {
     size_t count = 0;
     for (size_t i = 0; i < COUNTERS; i++) {
-        const char *group = counter_rows[i].family;
-        if (!group || strcmp(group, "refused") != 0 || values[i] == 0)
+        if (!is_refusal(i) || values[i] == 0)
             continue;
         size_t at = count++;
         for (; at > 0 && values[top[at - 1]] < values[i]; at--)
@@ -209,24 +215,24 @@ static bool text_row(void *context, const struct flight_row *row)
     return true;
 }
 
-static void text_rows(struct status *status)
+static void text_rows(struct status *status, size_t rows)
 {
     report_text(&status->report, "\n%10s %7s   %-11s%s  %s\n", "age", "waiting", "state", "     ",
                 "key, source");
     status->rows_from = status->report.text.len;
-    if (!flights_list(status->service->flights, STATUS_ROWS_MAX, text_row, status))
+    if (!flights_list(status->service->flights, rows, text_row, status))
         report_text(&status->report, "and more\n");
 }
 
-static void write_text(struct status *status, bool full)
+static void write_text(struct status *status, size_t rows)
 {
     text_process(status);
     text_redis(status);
     text_sources(status);
     text_routes(status);
     text_refusals(status);
-    if (full)
-        text_rows(status);
+    if (rows > 0)
+        text_rows(status, rows);
 }
 
 /* --- JSON --- */
@@ -276,10 +282,22 @@ static void json_process(struct status *status)
     json_workers(status);
 }
 
-static void json_quantiles(struct report *report, const struct histogram *histogram)
+/* What histograms count by; the last count of each is for longer times. */
+static void json_bounds(struct report *report)
 {
-    report_text(report, "\"p50_seconds\": %.9g, \"p99_seconds\": %.9g",
+    report_text(report, ",\n\"bounds_seconds\": [");
+    for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++)
+        report_text(report, "%s%s", i > 0 ? ", " : "", histogram_bound_texts[i]);
+    report_text(report, "]");
+}
+
+static void json_histogram(struct report *report, const struct histogram *histogram)
+{
+    report_text(report, "\"p50_seconds\": %.9g, \"p99_seconds\": %.9g, \"counts\": [",
                 histogram_quantile(histogram, 0.5), histogram_quantile(histogram, 0.99));
+    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++)
+        report_text(report, "%s%" PRIu64, i > 0 ? ", " : "", histogram->counts[i]);
+    report_text(report, "]");
 }
 
 static void json_redis(struct status *status)
@@ -300,7 +318,7 @@ static void json_redis(struct status *status)
                 status->totals.counters[COUNTER_REDIS_CONNECTED],
                 status->totals.counters[COUNTER_REDIS_LOST],
                 histogram_count(&status->totals.redis));
-    json_quantiles(report, &status->totals.redis);
+    json_histogram(report, &status->totals.redis);
     report_text(report, "}");
 }
 
@@ -323,7 +341,7 @@ static void json_sources(struct status *status)
             report_text(report, "%s\"%s\": %" PRIu64, k > 0 ? ", " : "", source_status_names[k],
                         source.tally.ended[k]);
         report_text(report, "}, ");
-        json_quantiles(report, &source.tally.duration);
+        json_histogram(report, &source.tally.duration);
         report_text(report, "}");
     }
     report_text(report, "]");
@@ -361,6 +379,21 @@ static void json_refusals(struct status *status)
     report_text(&status->report, "}");
 }
 
+/* Everything that only grows, except the refusals. */
+static void json_totals(struct status *status)
+{
+    const char *before = "";
+    report_text(&status->report, ",\n\"totals\": {");
+    for (size_t i = 0; i < COUNTERS; i++) {
+        if (counter_rows[i].type != COUNTER_TYPE_COUNTER || is_refusal(i))
+            continue;
+        report_text(&status->report, "%s\"%s\": %" PRIu64, before, counter_rows[i].name,
+                    status->totals.counters[i]);
+        before = ", ";
+    }
+    report_text(&status->report, "}");
+}
+
 static bool json_row(void *context, const struct flight_row *row)
 {
     struct status *status = context;
@@ -377,39 +410,58 @@ static bool json_row(void *context, const struct flight_row *row)
     return true;
 }
 
-static void json_rows(struct status *status)
+static void json_rows(struct status *status, size_t rows)
 {
     report_text(&status->report, ",\n\"in_progress\": [");
     status->rows_from = status->report.text.len;
-    bool whole = flights_list(status->service->flights, STATUS_ROWS_MAX, json_row, status);
+    bool whole = flights_list(status->service->flights, rows, json_row, status);
     report_text(&status->report, "],\n\"in_progress_is_complete\": %s", whole ? "true" : "false");
 }
 
-static void write_json(struct status *status, bool full)
+static void write_json(struct status *status, size_t rows)
 {
     json_process(status);
+    json_bounds(&status->report);
     json_redis(status);
     json_sources(status);
     json_routes(status);
     json_refusals(status);
-    if (full)
-        json_rows(status);
+    json_totals(status);
+    if (rows > 0)
+        json_rows(status, rows);
     report_text(&status->report, "}\n");
 }
 
 /* --- the endpoint --- */
 
+/* How many flights are to be listed: "full" has their number as its value, or none. */
+static size_t rows_of(struct slice query)
+{
+    char text[8];
+    size_t len = 0, rows = 0;
+    if (!query_has(query, SLICE("full")))
+        return 0;
+    if (query_next(&query, SLICE("full"), text, sizeof text, &len) != QUERY_VALUE || len == 0)
+        return STATUS_ROWS_MAX;
+    for (size_t i = 0; i < len; i++) {
+        if (!byte_is_digit(text[i]))
+            return STATUS_ROWS_MAX;
+        rows = rows * 10 + (size_t)(text[i] - '0');
+    }
+    return rows < STATUS_ROWS_MAX ? rows : STATUS_ROWS_MAX;
+}
+
 enum answer_kind status_start(struct service *service, const struct visit *visit,
                               const struct waiter_address *who, union answer *answer)
 {
     struct slice query = visit->request->query;
-    bool is_json = query_has(query, SLICE("json")), full = query_has(query, SLICE("full"));
+    bool is_json = query_has(query, SLICE("json"));
     struct status status;
     (void)who;
     if (!report_is_open(service, visit))
         return endpoint_fail(service, visit, 403, answer);
     look(&status, service);
-    (is_json ? write_json : write_text)(&status, full);
+    (is_json ? write_json : write_text)(&status, rows_of(query));
     return report_answer(service, visit,
                          is_json ? SLICE("application/json") : SLICE("text/plain; charset=utf-8"),
                          &status.report, answer);

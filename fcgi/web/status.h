@@ -8,7 +8,7 @@ struct service;
 struct visit;
 struct waiter_address;
 
-/* With ?full, at most this many flights are listed. */
+/* With ?full, at most this many flights are listed; with ?full=N, at most N. */
 #define STATUS_ROWS_MAX 1000
 
 /* endpoint_start_fn. Answers with text; with JSON (RFC 8259), if the query has "json". With "full",

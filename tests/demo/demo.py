@@ -38,6 +38,7 @@ RECHECK = 0.2  # seconds between looks at whether all still run
 WHAT_TO_SEE = """
   {url}/
 
+  - {url}/status.html shows what workerless does meanwhile.
   - {url}/shop.html has fragments that depend on a query, a language, a cookie and a header.
   - The page is there at once. Its three cards fill in as their results come, in any order.
   - Reload it within a minute: three hits, in milliseconds.
@@ -93,6 +94,7 @@ def config(redis: Redis, api: SlowApi) -> str:
     """conf/workerless.conf and conf/shop.conf for these servers. The socket is named by Workerless itself."""
     return fronts.example("workerless.conf", {
         f'listen = {{"unix:{fronts.SOCKET}"}}\n': "",
+        '#status = {"127.0.0.1", "::1"}\n': 'status = {"127.0.0.1", "::1"}\n',
         '    redis = "redis://127.0.0.1:6379"\n': f'    redis = "{redis.url}"\n',
         "http://127.0.0.1:9000/{name}": api.url + "/{name}",
     }) + shop.config(api)

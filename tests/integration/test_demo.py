@@ -78,6 +78,8 @@ def test_shows_the_shop(tmp, run, front):
     address = demo.address()
     assert b"<page-fragment" in get(address, "/shop.html").body
     assert get(address, "/shop.js").status == 200
+    assert "status.js" in get(address, "/status.html").text
+    assert get(address, "/workerless/status?json").status == 200
     for path, headers, says in [
         ("search?q=milk", {}, "results for <b>milk</b>"),
         ("greeting", {"Accept-Language": "fr-CH, fr;q=0.9"}, "Bienvenue"),

@@ -55,6 +55,10 @@ def test_what_it_says(daemon, api):
     source = status["sources"][0]
     assert (source["name"], source["type"], source["breaker"]) == ("api", "http", "closed")
     assert source["ended"]["ok"] == 1 and source["p99_seconds"] > 0
+    assert sum(source["counts"]) == 1 and source["p99_seconds"] in status["bounds_seconds"]
+    assert len(source["counts"]) == len(status["bounds_seconds"]) + 1
+    assert status["totals"]["answers_2xx"] >= 3 and "refused_max_parked" not in status["totals"]
+    assert "parked" not in status["totals"]  # it also falls
     fragment, = status["fragments"]
     assert (fragment["pattern"], fragment["miss"], fragment["collapsed"]) == ("*", 1, 2)
 
@@ -99,6 +103,12 @@ def test_many_flights(daemon):
         status = read(server, "json&full")
         assert len(status["in_progress"]) == 1000 and not status["in_progress_is_complete"]
         assert text(server, "full").endswith("and more\n")
+        for query, rows in (("full=3", 3), ("full=5000", 1000), ("full=none", 1000),
+                            ("full=0007", 7), ("full=99999999999999999999", 1000)):
+            assert len(read(server, f"json&{query}")["in_progress"]) == rows, query
+        assert "in_progress" not in read(server, "json&full=0")
+        oldest = {row["key"] for row in read(server, "json&full=2")["in_progress"]}
+        assert oldest == {"n0-1", "n0-2"}
 
 
 def test_trouble(daemon, redis, api):
