@@ -36,6 +36,7 @@
 #include "base/alloc.h"
 #include "base/budget.h"
 #include "base/clock.h"
+#include "base/lag.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/signals.h"
@@ -269,6 +270,7 @@ int server_run(const struct conf *conf, struct sockets *sockets, const struct wo
         log_info("main", "workerless %s, fragments: %zu, sources: %zu", PACKAGE_VERSION,
                  conf->route_count, conf->source_count);
         log_attach(server.loop);
+        lag_watch(server.loop);
         if (worker)
             tell_supervisor(&server);
         else

@@ -21,8 +21,10 @@ enum figures_kind {
     FIGURES_ROUTE,    /* a struct route_tally, by pattern */
     FIGURES_SOURCE,   /* a struct source_tally, by name */
     FIGURES_REDIS,    /* a struct histogram of commands */
+    FIGURES_LOOP,     /* a struct histogram of turns */
     FIGURES_NOW,      /* from here on, current numbers: they end with their process */
     FIGURES_SOURCE_NOW,
+    FIGURES_LOOP_NOW, /* a struct lag */
 };
 
 /* Makes parts for that many workers, each with room for rows of that many bytes. Returns false when

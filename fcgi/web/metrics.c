@@ -123,6 +123,17 @@ static void write_process(struct metrics *metrics)
     end_number(metrics, clock_monotonic() - metrics->totals.since);
 }
 
+static void write_loop(struct metrics *metrics)
+{
+    family(metrics, FAMILY_GAUGE, "loop_lag_max_seconds",
+           "The longest turn of any worker's event loop in the last 30 to 60 seconds.");
+    begin(metrics, "");
+    end_number(metrics, metrics->totals.loop_longest);
+    family(metrics, FAMILY_HISTOGRAM, "loop_lag_seconds",
+           "Duration of the turns of the event loop; what happens meanwhile has to wait.");
+    histogram(metrics, &metrics->totals.loop, NULL, NULL);
+}
+
 /* What the counters of a family have in common; a family of one has its counter's help. */
 static const char *help_of(const struct counter_row *row)
 {
@@ -369,6 +380,7 @@ enum answer_kind metrics_start(struct service *service, const struct visit *visi
     metrics.flights = flights_look(service->flights);
     totals_look(service, &metrics.totals);
     write_process(&metrics);
+    write_loop(&metrics);
     write_counters(&metrics);
     write_routes(&metrics);
     write_limits(&metrics);

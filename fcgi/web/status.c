@@ -144,6 +144,15 @@ static void text_redis(struct status *status)
                 duration(slow, histogram_quantile(&status->totals.redis, 0.99)));
 }
 
+static void text_loop(struct status *status)
+{
+    char longest[DURATION_ROOM];
+    report_text(&status->report,
+                "loop        %" PRIu64 " turns, the longest of the last minute took %s\n",
+                histogram_count(&status->totals.loop),
+                duration(longest, status->totals.loop_longest));
+}
+
 static void text_sources(struct status *status)
 {
     struct report *report = &status->report;
@@ -228,6 +237,7 @@ static void write_text(struct status *status, size_t rows)
 {
     text_process(status);
     text_redis(status);
+    text_loop(status);
     text_sources(status);
     text_routes(status);
     text_refusals(status);
@@ -319,6 +329,14 @@ static void json_redis(struct status *status)
                 status->totals.counters[COUNTER_REDIS_LOST],
                 histogram_count(&status->totals.redis));
     json_histogram(report, &status->totals.redis);
+    report_text(report, "}");
+}
+
+static void json_loop(struct status *status)
+{
+    struct report *report = &status->report;
+    report_text(report, ",\n\"loop\": {\"lag_max_seconds\": %.9g, ", status->totals.loop_longest);
+    json_histogram(report, &status->totals.loop);
     report_text(report, "}");
 }
 
@@ -423,6 +441,7 @@ static void write_json(struct status *status, size_t rows)
     json_process(status);
     json_bounds(&status->report);
     json_redis(status);
+    json_loop(status);
     json_sources(status);
     json_routes(status);
     json_refusals(status);

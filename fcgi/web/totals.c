@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/figures.h"
+#include "base/lag.h"
 #include "cache/cache.h"
 #include "park/flights.h"
 #include "web/endpoint.h"
@@ -76,17 +78,24 @@ void totals_look(const struct service *service, struct totals *totals)
 {
     *totals = (struct totals){.workers = figures_are_shared() ? figures_parts() : 0,
                               .since = figures_are_shared() ? figures_since() : service->started};
+    double now_s = clock_monotonic();
     totals_publish(service);
     for (unsigned part = 0; part < figures_parts(); part++) {
         const uint64_t *counters = counters_of(part);
         const struct totals_now *now = figures_of(part, FIGURES_NOW, "");
         const struct histogram *redis = figures_of(part, FIGURES_REDIS, "");
+        const struct histogram *loop = figures_of(part, FIGURES_LOOP, "");
+        const struct lag *lag = figures_of(part, FIGURES_LOOP_NOW, "");
         if (counters)
             add(totals->counters, counters, COUNTERS);
         if (now)
             add((uint64_t *)&totals->now, (const uint64_t *)now, sizeof *now / sizeof(uint64_t));
         if (redis)
             add_histogram(&totals->redis, redis);
+        if (loop)
+            add_histogram(&totals->loop, loop);
+        if (lag && lag_longest(lag, now_s) > totals->loop_longest)
+            totals->loop_longest = lag_longest(lag, now_s);
     }
 }
 

@@ -38,6 +38,8 @@ struct totals {
     uint64_t counters[COUNTERS];
     struct totals_now now;
     struct histogram redis; /* durations of commands */
+    struct histogram loop;  /* durations of turns */
+    double loop_longest;    /* of them, in seconds, in any process: see base/lag.h */
     unsigned workers;       /* 0: there are none, but one process */
     double since;           /* when the first process began, by clock_monotonic() */
 };

@@ -257,6 +257,15 @@ def test_redis(daemon, redis, api, name):
     assert metrics.read(server.address)[("workerless_redis_lost_total",)] == 1
 
 
+def test_loop(server):
+    first = metrics.read(server.address)
+    second = metrics.read(server.address)
+    for suffix in ("count", "sum"):
+        name = (f"workerless_loop_lag_seconds_{suffix}",)
+        assert second[name] > first[name] > 0
+    assert second[("workerless_loop_lag_max_seconds",)] > 0
+
+
 def test_through_nginx(tmp, run, server):
     front = run(fronts.nginx(tmp, server.address))
     for _ in range(3):

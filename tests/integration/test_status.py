@@ -91,6 +91,17 @@ def test_flights(daemon):
         assert not any("caf" in line for line in text(server).splitlines())
 
 
+def test_loop(daemon):
+    """Each request is read in a turn of the loop, which takes no time to speak of."""
+    server = daemon(ENDLESS)
+    before = sum(read(server)["loop"]["counts"])
+    for _ in range(5):
+        loop = read(server)["loop"]
+    assert sum(loop["counts"]) >= before + 5
+    assert 0 < loop["lag_max_seconds"] < 10 and loop["p50_seconds"] < 1
+    assert " turns, the longest of the last minute took " in text(server)
+
+
 def test_many_flights(daemon):
     """Rows are bounded, and it is said that there are more."""
     server = daemon(ENDLESS)
