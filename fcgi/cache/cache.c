@@ -254,6 +254,7 @@ static void conclude(struct question *question, const struct store_answer *answe
         .outcome = outcome_of(question, answer->outcome),
         .entry = answer->entry,
         .wait_s = (double)answer->wait_ms / 1000 + WAIT_MARGIN_S,
+        .holder = answer->holder,
         .known_gone = answer->known_gone,
         .lease_lost = question->token[0] && answer->lease_lost,
     };

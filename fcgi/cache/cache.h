@@ -54,8 +54,10 @@ struct cache_answer {
     bool from_memory;    /* it came from memory, not from Redis */
     struct lease *lease; /* OURS: the callee owns it; else NULL */
     double wait_s;       /* seconds after which their lease has ended unless it is renewed */
-    bool known_gone;     /* from cache_claim: OURS or THEIRS, and the known entry is gone as well */
-    bool lease_lost;     /* from cache_check: purged or expired, so no result will be stored */
+    struct slice
+        holder;      /* THEIRS: who generates it, see holder.h; borrowed for the call; or empty */
+    bool known_gone; /* from cache_claim: OURS or THEIRS, and the known entry is gone as well */
+    bool lease_lost; /* from cache_check: purged or expired, so no result will be stored */
 };
 
 typedef void cache_answer_fn(void *caller, const struct cache_answer *answer);

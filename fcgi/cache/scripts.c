@@ -21,6 +21,12 @@
     "local L, V = KEYS[1], KEYS[2] or table.remove(ARGV) " \
     "if string.sub(L, 1, 7) ~= 'lease:{' then L, V = V, L end "
 
+/* Sets h to what their lease contains, as far as it can say who they are: holder.h needs less. The
+ * key may have any type. */
+#define READ_HOLDER \
+    "local h = redis.pcall('GETRANGE', L, 0, 255) " \
+    "if type(h) ~= 'string' then h = '' end "
+
 /* Reads one byte more than the token, which is enough to recognize another lease, however large. */
 #define TOKEN_OF_L "('GETRANGE', L, 0, #ARGV[1])"
 
@@ -53,23 +59,25 @@ static struct {
     const char *arguments, *text;
     char hash[HASH_LEN + 1];
 } scripts[SCRIPTS] = {
-    /* Returns [value, its PTTL]; or, if there is no value except the known one, [there, -3] if we
-     * have taken the lease, and [there, its PTTL] if somebody else has it; `there` is 1 if the
-     * known value exists. The length of a value that is too long comes third. A lease always has an
-     * expiry: if its key has none, whatever its type, it gets one, so it can't block the key for
-     * ever. */
+    /* Returns [value, its PTTL]; or, if there is no value except the known one, [there, -3, long, '']
+     * if we have taken the lease, and [there, its PTTL, long, lease] if somebody else has it; `there`
+     * is 1 if the known value exists, `long` the length of a value that is too long, or 0, and `lease`
+     * what they have written into it. A lease always has an expiry: if its key has none, whatever its
+     * type, it gets one, so it can't block the key for ever. */
     [SCRIPT_CLAIM] = {"tmkl",
         KEYS_L_V
         READ_V("ARGV[4]")
-        "local there, long = 0, n > tonumber(ARGV[4]) and n or nil "
+        "local there, long = 0, n > tonumber(ARGV[4]) and n or 0 "
         "if v then "
         "if ARGV[3] == '' or string.sub(v, 1, #ARGV[3]) ~= ARGV[3] then "
         "return {v, redis.call('PTTL', V)} end "
         "there = 1 end "
-        "if redis.call('SET', L, ARGV[1], 'NX', 'PX', ARGV[2]) then return {there, -3, long} end "
+        "if redis.call('SET', L, ARGV[1], 'NX', 'PX', ARGV[2]) then "
+        "return {there, -3, long, ''} end "
         "local ttl = redis.call('PTTL', L) "
         "if ttl == -1 then redis.call('PEXPIRE', L, ARGV[2]) ttl = tonumber(ARGV[2]) end "
-        "return {there, ttl, long}", ""},
+        READ_HOLDER
+        "return {there, ttl, long, h}", ""},
     [SCRIPT_STORE] = {"tem",
         KEYS_L_V
         RETURN_0_UNLESS_OURS

@@ -30,6 +30,7 @@
 #include "cache/arguments.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
+#include "cache/holder.h"
 #include "cache/names.h"
 #include "cache/probes.h"
 #include "cache/scripts.h"
@@ -89,7 +90,7 @@ struct operation {
     void *caller;
     struct entry *entry; /* owned: the entry to store, or the plain value whose PTTL is read */
     struct entry *older; /* owned, for REWRITE: the known entry */
-    char token[STORE_TOKEN_LEN + 1];
+    char lease[STORE_TOKEN_LEN + HOLDER_SIGNATURE_ROOM]; /* its content if it is ours; or empty */
     char milliseconds[24];            /* of the lease, of the value's life, or the fleet's clock */
     char known[ENTRY_BEGINNING_ROOM]; /* how the known value, or a discarded one, begins */
     size_t known_len;
@@ -191,9 +192,10 @@ static void set_milliseconds(struct operation *operation, int64_t milliseconds)
     snprintf(operation->milliseconds, sizeof operation->milliseconds, "%" PRId64, milliseconds);
 }
 
-static void set_token(struct operation *operation, const char *token)
+/* `token` may also be the `lease` of another operation, which begins with it; or empty. */
+static void set_lease(struct operation *operation, const char *token)
 {
-    memcpy(operation->token, token, STORE_TOKEN_LEN);
+    holder_sign(operation->lease, (struct slice){token, strnlen(token, STORE_TOKEN_LEN)});
 }
 
 /* A known value is recognized by the beginning of its envelope; NULL: none is known. An old result
@@ -272,44 +274,43 @@ static void answer_value(struct operation *operation, struct slice value,
                      entry_from_expiring(value, clock_fleet_ms(), redis_reply_number(ttl)));
 }
 
-static void complain_of_long_value(const struct operation *operation, const struct redisReply *len)
+static void complain_of_long_value(const struct operation *operation, long long len)
 {
     struct store *store = operation->store;
-    if (redis_reply_is_number(len))
+    if (len > 0)
         log_limited(&store->too_long_there, LOG_LEVEL_WARNING, "redis",
                     "%s holds %lld bytes, more than max_value (%zu); it counts as missing and is "
                     "regenerated",
-                    operation->value_key, redis_reply_number(len), store->value_max);
+                    operation->value_key, len, store->value_max);
 }
 
 /* The reply is [value, PTTL] or [whether the known value is there, CLAIMED or the PTTL of their
- * lease], followed by the length of a value that is too long. */
+ * lease, the length of a value that is too long or 0, their lease]. */
 static void on_claim(struct operation *operation, struct redisReply *reply)
 {
     size_t count = redis_reply_count(reply);
-    if (count < 2 || count > 3 || !redis_reply_is_number(redis_reply_at(reply, 1))) {
+    struct slice value = count > 0 ? redis_reply_string(redis_reply_at(reply, 0)) : SLICE("");
+    if (count != (value.data ? 2 : 4) || !redis_reply_is_number(redis_reply_at(reply, 1))) {
         operation_end(operation, (struct store_answer){.outcome = STORE_GONE});
-        return;
+    } else if (value.data) {
+        answer_value(operation, value, redis_reply_at(reply, 1));
+    } else {
+        int64_t ttl_ms = redis_reply_number(redis_reply_at(reply, 1));
+        complain_of_long_value(operation, redis_reply_number(redis_reply_at(reply, 2)));
+        operation_end(operation,
+                      (struct store_answer){
+                          .outcome = ttl_ms == CLAIMED ? STORE_OURS : STORE_THEIRS,
+                          .wait_ms = ttl_ms >= 0 ? ttl_ms : LEASE_WITHOUT_END_MS,
+                          .holder = holder_read(redis_reply_string(redis_reply_at(reply, 3))),
+                          .known_gone = redis_reply_number(redis_reply_at(reply, 0)) == 0,
+                      });
     }
-    const struct redisReply *first = redis_reply_at(reply, 0), *ttl = redis_reply_at(reply, 1);
-    struct slice value = redis_reply_string(first);
-    int64_t ttl_ms = redis_reply_number(ttl);
-    if (count == 3)
-        complain_of_long_value(operation, redis_reply_at(reply, 2));
-    if (value.data)
-        answer_value(operation, value, ttl);
-    else
-        operation_end(operation, (struct store_answer){
-                                     .outcome = ttl_ms == CLAIMED ? STORE_OURS : STORE_THEIRS,
-                                     .wait_ms = ttl_ms >= 0 ? ttl_ms : LEASE_WITHOUT_END_MS,
-                                     .known_gone = redis_reply_number(first) == 0,
-                                 });
 }
 
 static void give_up_taken(struct operation *operation)
 {
     if (operation->lease_taken)
-        store_release(operation->store, key_of(operation), operation->token);
+        store_release(operation->store, key_of(operation), operation->lease);
 }
 
 /* Next, the script is sent, in whose place the two commands were. */
@@ -489,7 +490,7 @@ static void add_script(struct arguments *arguments, const struct operation *oper
     if (operation->declared != LEASE_ONLY)
         arguments_add(arguments, value_key);
     for (const char *what = scripts_arguments(script); *what; what++)
-        arguments_add(arguments, *what == 't'   ? slice_of(operation->token)
+        arguments_add(arguments, *what == 't'   ? slice_of(operation->lease)
                                  : *what == 'm' ? slice_of(operation->milliseconds)
                                  : *what == 'k'
                                      ? (struct slice){operation->known, operation->known_len}
@@ -543,7 +544,7 @@ static bool send_set(struct operation *operation)
     struct arguments arguments = {0};
     arguments_add_words(&arguments, "SET", NULL, NULL);
     arguments_add(&arguments, (struct slice){operation->lease_key, operation->lease_len});
-    arguments_add(&arguments, slice_of(operation->token));
+    arguments_add(&arguments, slice_of(operation->lease));
     arguments_add_words(&arguments, "NX", "PX", operation->milliseconds);
     return redis_server_send(operation->server, arguments.count, arguments.words, arguments.lens,
                              on_taken, operation);
@@ -588,7 +589,7 @@ static bool claim(struct operation *operation, const char *token, int64_t lease_
     counter_add(COUNTER_CLAIMS, 1);
     if (!operation)
         return false;
-    set_token(operation, token);
+    set_lease(operation, token);
     set_milliseconds(operation, lease_ms);
     set_known(operation, known);
     return operation_start(operation);
@@ -621,8 +622,7 @@ bool store_put(struct store *store, struct slice key, const char *token, struct 
         operation_free(operation);
         return false;
     }
-    if (token)
-        set_token(operation, token);
+    set_lease(operation, token ? token : "");
     set_known(operation, known);
     if (kind == REWRITE)
         operation->older = entry_ref(known);
@@ -636,7 +636,7 @@ void store_renew(struct store *store, struct slice key, const char *token, int64
     struct operation *operation = operation_new(store, RENEW, key, NULL, NULL);
     if (!operation)
         return;
-    set_token(operation, token);
+    set_lease(operation, token);
     set_milliseconds(operation, lease_ms);
     operation_start(operation);
 }
@@ -647,7 +647,7 @@ bool store_check(struct store *store, struct slice key, const char *token,
     struct operation *operation = operation_new(store, CHECK, key, answered, caller);
     if (!operation)
         return false;
-    set_token(operation, token);
+    set_lease(operation, token);
     set_known(operation, known);
     return operation_start(operation);
 }
@@ -657,7 +657,7 @@ void store_release(struct store *store, struct slice key, const char *token)
     struct operation *operation = operation_new(store, RELEASE, key, NULL, NULL);
     if (!operation)
         return;
-    set_token(operation, token);
+    set_lease(operation, token);
     operation_start(operation);
 }
 

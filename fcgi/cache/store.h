@@ -61,6 +61,7 @@ struct store_answer {
     enum store_outcome outcome;
     struct entry *entry; /* borrowed for the call */
     int64_t wait_ms;     /* at most, until their lease ends */
+    struct slice holder; /* THEIRS: whose it is, see holder.h; borrowed for the call; or empty */
     bool known_gone;     /* from store_claim: OURS or THEIRS, and the known value is gone as well */
     bool lease_lost;     /* from store_check: we no longer hold it */
     bool untracked;      /* changes are not reported: do not keep the entry in memory */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "base/alloc.h"
 #include "base/budget.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -459,7 +460,8 @@ static bool flight_accept(struct flight *flight, const struct cache_answer *answ
     return flight->state == FLIGHT_LANDED;
 }
 
-static void flight_wait(struct flight *flight, double seconds)
+/* Waits for another process, which has the lease. */
+static void flight_wait(struct flight *flight, const struct cache_answer *theirs)
 {
     struct ev_loop *loop = flight->shared->loop;
     double most = LOOK_AGAIN_S * (0.5 + drand48() / 2);
@@ -468,7 +470,10 @@ static void flight_wait(struct flight *flight, double seconds)
         return;
     flight_set_state(flight, FLIGHT_WAITING);
     flight->rounds = 0;
-    ev_timer_set(&flight->look_again, seconds < most ? seconds : most, 0.);
+    free(flight->holder);
+    flight->holder =
+        theirs->holder.len > 0 ? alloc_copy(theirs->holder.data, theirs->holder.len) : NULL;
+    ev_timer_set(&flight->look_again, theirs->wait_s < most ? theirs->wait_s : most, 0.);
     ev_timer_start(loop, &flight->look_again);
 }
 
@@ -504,7 +509,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
                  usability_serves(outcome_usability(flight_terms(flight), flight->known)))
             flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* others refresh it */
         else
-            flight_wait(flight, answer->wait_s);
+            flight_wait(flight, answer);
         break;
     case CACHE_UNREADABLE: /* and discarded, if possible */
         flight_claim_again(flight);
@@ -757,6 +762,7 @@ static void flight_free(struct flight *flight)
     entry_let_go(flight->offered);
     budget_sub(BUDGET_INPUTS, flight->fragment.inputs.packed.len);
     flight->shared->by_state[flight->state]--;
+    free(flight->holder);
     free(flight);
 }
 

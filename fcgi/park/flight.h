@@ -159,6 +159,8 @@ struct flight {
     double started;                /* start of GENERATING, by clock_monotonic() */
     double born;                   /* by clock_monotonic_coarse() */
     ev_timer look_again;           /* while WAITING */
+    char *holder;                  /* owned: while WAITING, whose the lease is (see cache/holder.h);
+                                      NULL: unknown */
     struct timeout stale_wait;     /* active while requests wait for the refresh of `known` */
     enum settlement_detail from;   /* where `known` was found */
     enum settlement_kind failure;  /* the outcome of its source, if that is not a result */

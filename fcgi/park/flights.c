@@ -18,6 +18,7 @@
 #include "base/timeout.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
+#include "cache/holder.h"
 #include "park/flight.h"
 #include "park/negatives.h"
 #include "park/outcome.h"
@@ -506,6 +507,13 @@ struct listing {
     void *context;
 };
 
+static struct slice holder_of(const struct flight *flight)
+{
+    if (flight->state == FLIGHT_WAITING && flight->holder)
+        return slice_of(flight->holder);
+    return flight->lease ? holder_of_process() : (struct slice){0};
+}
+
 /* Returns false if no more may be listed. */
 static bool list_flight(struct listing *listing, const struct flight *flight)
 {
@@ -514,6 +522,7 @@ static bool list_flight(struct listing *listing, const struct flight *flight)
     struct flight_row row = {.key = flight->fragment.key,
                              .state = flight_state_names[flight->state],
                              .source = source->settings->name ? source->settings->name : "",
+                             .holder = holder_of(flight),
                              .age_s = listing->now - flight->born,
                              .solo = flight->solo};
     if (listing->rows == 0)

@@ -114,7 +114,9 @@ struct flights_view flights_look(const struct flights *flights);
 struct flight_row {
     struct slice key;
     const char *state;
-    const char *source; /* its name */
+    const char *source;  /* its name */
+    struct slice holder; /* of the lease: another process while `state` is "waiting", else this one;
+                            see cache/holder.h; empty: unknown, or there is no lease */
     double age_s;
     size_t waiters;
     bool waiters_known; /* false: so many are parked that they are not counted for this row */

@@ -8,8 +8,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/budget.h"
 #include "base/byte.h"
 #include "base/clock.h"
@@ -17,6 +19,7 @@
 #include "base/figures.h"
 #include "base/histogram.h"
 #include "cache/cache.h"
+#include "cache/holder.h"
 #include "park/tally.h"
 #include "source/tally.h"
 #include "web/endpoint.h"
@@ -153,29 +156,63 @@ static void text_loop(struct status *status)
                 duration(longest, status->totals.loop_longest));
 }
 
+struct named_source {
+    const char *name;
+    struct totals_source sums;
+};
+
+static int by_slowness(const void *a, const void *b)
+{
+    const struct named_source *first = a, *second = b;
+    const double shares[] = {0.99, 0.5};
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
+        double difference = histogram_quantile(&second->sums.tally.duration, shares[i]) -
+                            histogram_quantile(&first->sums.tally.duration, shares[i]);
+        if (difference < 0 || difference > 0)
+            return difference > 0 ? 1 : -1;
+    }
+    return strcmp(first->name, second->name);
+}
+
+static void text_source(struct report *report, const struct named_source *source)
+{
+    const struct totals_source *sums = &source->sums;
+    const struct source_tally *tally = &sums->tally;
+    char typical[DURATION_ROOM], slow[DURATION_ROOM], pause[DURATION_ROOM], breaker[64];
+    snprintf(breaker, sizeof breaker, sums->now.pause_s > 0 ? "%s, %s left" : "%s", sums->breaker,
+             duration(pause, sums->now.pause_s));
+    report_text(report,
+                "%10" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64
+                " %8s %8s  %-16s ",
+                tally->started, sums->now.running, sums->now.queued, tally->ended[SOURCE_FAILED],
+                tally->ended[SOURCE_TIMED_OUT], tally->ended[SOURCE_BUSY],
+                duration(typical, histogram_quantile(&tally->duration, 0.5)),
+                duration(slow, histogram_quantile(&tally->duration, 0.99)), breaker);
+    report_plain(report, slice_of(source->name));
+    report_text(report, "\n");
+}
+
+/* The slowest first. */
 static void text_sources(struct status *status)
 {
     struct report *report = &status->report;
-    report_text(report, "\n%10s %8s %8s %8s %8s %8s %8s %8s  %-16s %s\n", "calls", "running",
-                "queued", "failed", "timeout", "refused", "50%", "99%", "breaker", "source");
-    for (size_t i = 0; i < status->flights.source_count; i++) {
-        struct source_view view = source_look(status->flights.sources[i]);
-        struct totals_source source = totals_of_source(&view);
-        const struct source_tally *tally = &source.tally;
-        char typical[DURATION_ROOM], slow[DURATION_ROOM], pause[DURATION_ROOM], breaker[64];
-        snprintf(breaker, sizeof breaker, source.now.pause_s > 0 ? "%s, %s left" : "%s",
-                 source.breaker, duration(pause, source.now.pause_s));
-        report_text(report,
-                    "%10" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64
-                    " %8s %8s  %-16s ",
-                    tally->started, source.now.running, source.now.queued,
-                    tally->ended[SOURCE_FAILED], tally->ended[SOURCE_TIMED_OUT],
-                    tally->ended[SOURCE_BUSY],
-                    duration(typical, histogram_quantile(&tally->duration, 0.5)),
-                    duration(slow, histogram_quantile(&tally->duration, 0.99)), breaker);
-        report_plain(report, slice_of(view.name));
-        report_text(report, "\n");
+    size_t count = status->flights.source_count;
+    struct named_source *sources = alloc_zeroed((count + 1) * sizeof *sources);
+    if (!sources) {
+        report->failed = true;
+        return;
     }
+    for (size_t i = 0; i < count; i++) {
+        struct source_view view = source_look(status->flights.sources[i]);
+        sources[i] = (struct named_source){.name = view.name, .sums = totals_of_source(&view)};
+    }
+    qsort(sources, count, sizeof *sources, by_slowness);
+    report_text(report, "\n%10s %8s %8s %8s %8s %8s %8s %8s  %-16s %s\n", "calls", "running",
+                "queued", "failed", "timeout", "refused", "50%", "99%", "breaker",
+                "source, the slowest first");
+    for (size_t i = 0; i < count; i++)
+        text_source(report, &sources[i]);
+    free(sources);
 }
 
 static void text_routes(struct status *status)
@@ -220,6 +257,9 @@ static bool text_row(void *context, const struct flight_row *row)
     report_plain(&status->report, row->key);
     report_text(&status->report, "  ");
     report_plain(&status->report, slice_of(row->source));
+    if (row->holder.len > 0)
+        report_text(&status->report, "  %.*s, process %.*s", SLICE_ARGS(holder_host(row->holder)),
+                    SLICE_ARGS(holder_pid(row->holder)));
     report_text(&status->report, "\n");
     return true;
 }
@@ -227,7 +267,7 @@ static bool text_row(void *context, const struct flight_row *row)
 static void text_rows(struct status *status, size_t rows)
 {
     report_text(&status->report, "\n%10s %7s   %-11s%s  %s\n", "age", "waiting", "state", "     ",
-                "key, source");
+                "key, source, holder of the lease");
     status->rows_from = status->report.text.len;
     if (!flights_list(status->service->flights, rows, text_row, status))
         report_text(&status->report, "and more\n");
@@ -423,6 +463,12 @@ static bool json_row(void *context, const struct flight_row *row)
     report_text(report, ", \"age_seconds\": %.3f, \"state\": \"%s\", \"source\": ", row->age_s,
                 row->state);
     report_json(report, slice_of(row->source));
+    report_text(report, ", \"lease\": ");
+    if (row->holder.len > 0)
+        report_text(report, "{\"host\": \"%.*s\", \"pid\": %.*s}",
+                    SLICE_ARGS(holder_host(row->holder)), SLICE_ARGS(holder_pid(row->holder)));
+    else
+        report_text(report, "null");
     report_text(report, ", \"waiters\": %zu, \"waiters_known\": %s, \"alone\": %s}", row->waiters,
                 row->waiters_known ? "true" : "false", row->solo ? "true" : "false");
     return true;

@@ -1,9 +1,11 @@
 """/workerless/status: what the daemon does at the moment, for people and for programs."""
 
 import json
+import re
 
 from harness import fcgi
 from harness.fcgi import Connection, ask
+from harness.fleet import Fleet
 from harness.wait import wait_until
 
 PATH = "/workerless/status"
@@ -120,6 +122,40 @@ def test_many_flights(daemon):
         assert "in_progress" not in read(server, "json&full=0")
         oldest = {row["key"] for row in read(server, "json&full=2")["in_progress"]}
         assert oldest == {"n0-1", "n0-2"}
+
+
+def test_who_holds_the_lease(tmp, run, api, redis):
+    """Whom requests wait for, be it another process of ours, one that does not sign its leases, or
+    somebody who writes what is none."""
+    fleet = run(Fleet(tmp, redis, api, size=2))
+    maker, other = fleet.servers
+    api.hold("a")
+    fleet.send(0, "a")
+    api.wait_calls("a", 1)
+    fleet.send(1, "a", ids=(1, 2))
+
+    def row(server, key: str = "a") -> dict:
+        return {row["key"]: row for row in read(server, "json&full")["in_progress"]}.get(key, {})
+
+    wait_until(lambda: row(other).get("state") == "waiting", "the other process to wait")
+    holder = row(other)["lease"]
+    assert holder == row(maker)["lease"] and holder["pid"] == maker.pid
+    assert re.fullmatch(r"[\w.-]+", holder["host"])
+    lease = redis.command("GET", "lease:{worker:a}").decode()
+    assert re.fullmatch(rf"[0-9a-f]{{32}} {re.escape(holder['host'])} {maker.pid}", lease)
+    assert f"{holder['host']}, process {maker.pid}" in text(other, "full")
+    api.release("a")
+    assert [fleet.response(number).status for number in (0, 1)] == [200, 200]
+
+    for content, known in ((lease.split()[0], None), ("x" * 32 + " web9 4711", ("web9", 4711)),
+                           ("x <b> 1", None), ("x " * 10_000, None)):
+        redis.command("SET", "lease:{worker:b}", content, "PX", 60_000)
+        fleet.send(1, "b", ids=(7,))
+        wait_until(lambda: row(other, "b").get("state") == "waiting", "it to wait")
+        assert row(other, "b")["lease"] == (known and {"host": known[0], "pid": known[1]})
+        redis.command("DEL", "lease:{worker:b}")
+        assert fleet.response(1, 7).status == 200
+        assert fleet.purge(1, "b").status == 204
 
 
 def test_trouble(daemon, redis, api):

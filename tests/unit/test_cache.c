@@ -496,8 +496,11 @@ static void test_claim(void **state)
     cache_claim(cache, SLICE("a"), 0, stale, on_answer, &answers);
     assert_int_equal(store.commands[0].known_made_ms, stale->made_ms);
     entry_unref(stale);
-    reply(CLAIM, (struct store_answer){.outcome = STORE_THEIRS, .wait_ms = 500});
+    reply(CLAIM, (struct store_answer){.outcome = STORE_THEIRS,
+                                       .wait_ms = 500,
+                                       .holder = SLICE_INIT("web1 4711")});
     assert_int_equal(last.outcome, CACHE_THEIRS);
+    assert_slice(0, last.holder, SLICE("web1 4711"));
     assert_true(last.wait_s >= 0.5 && last.wait_s < 0.6);
 
     /* Each claim has its own token, which is used again for the release. */
