@@ -42,6 +42,7 @@ haproxy
 openssl
 spawn-fcgi
 libfcgi-bin
+systemtap-sdt-dev
 faketime
 valgrind
 gcovr

@@ -16,6 +16,7 @@
 #include "base/counters.h"
 #include "base/later.h"
 #include "base/log.h"
+#include "base/usdt.h"
 #include "cache/changes.h"
 #include "cache/entry.h"
 #include "cache/inspect.h"
@@ -218,10 +219,12 @@ static void question_free(struct question *question)
 static struct lease *take_lease(struct question *question)
 {
     struct cache *cache = question->cache;
-    struct lease *lease = lease_new(cache->loop, cache->store, key_of(question), question->token,
-                                    cache->settings->lease);
+    struct slice key = key_of(question);
+    struct lease *lease =
+        lease_new(cache->loop, cache->store, key, question->token, cache->settings->lease);
+    USDT(lease_claimed, USDT_SLICE(key));
     if (!lease)
-        store_release(cache->store, key_of(question), question->token);
+        store_release(cache->store, key, question->token);
     return lease;
 }
 
@@ -309,6 +312,7 @@ bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
     struct question *question = question_new(cache, key, extra_ms, answered, caller);
     if (!question)
         return false;
+    USDT(lookup, USDT_SLICE(key));
     if (!store_is_there(cache, key))
         answer_later(question, on_memory_only);
     else if (!store_get(cache->store, key, on_answer, question))
@@ -368,9 +372,11 @@ static void on_stored(void *caller, const struct store_answer *answer)
     struct slice key = key_of(question);
     if (answer->outcome == STORE_DONE) {
         counter_add(COUNTER_STORES, 1);
+        USDT(stored, USDT_SLICE(key), question->entry->body.len);
         if (!answer->untracked && question->changes == changes_count(&cache->changes, key))
             keep_stored(question);
     } else if (answer->outcome == STORE_NONE) {
+        USDT(lease_lost, USDT_SLICE(key));
         log_debug("cache", "%.*s: not stored: purged, or stored by another process meanwhile",
                   SLICE_ARGS(key));
         cache_note_unstored(cache, key,

@@ -11,11 +11,13 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/usdt.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "park/flight_store.h"
 #include "park/outcome.h"
 #include "source/source.h"
+#include "source/tally.h"
 #include "source/trace.h"
 
 /* A flight that waits for another process looks again after at most this many seconds, even if no
@@ -159,8 +161,10 @@ static bool changed_since_asked(const struct flight *flight)
 static void begin_question(struct flight *flight)
 {
     check(!flight->asking);
-    if (changed_since_asked(flight))
+    if (changed_since_asked(flight)) {
         counter_add(COUNTER_WAKEUPS, 1);
+        USDT(woken, USDT_SLICE(flight->fragment.key));
+    }
     flight->asking = true;
     flight->asked = flight->told;
 }
@@ -310,6 +314,8 @@ static void on_source_done(void *caller, const struct source_result *result)
     struct flight *flight = caller;
     flight->call = NULL;
     check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
+    USDT(call_ended, USDT_SLICE(flight->fragment.key), source_of(flight)->settings->name,
+         source_status_names[result->status]);
     if (flight->state == FLIGHT_LANDED) /* another process wrote the value: cancelled */
         cache_release(flight->shared->cache, flight_take_lease(flight));
     else if (result->status == SOURCE_NOT_MODIFIED)
@@ -359,6 +365,7 @@ static void flight_call(struct flight *flight)
     counter_add(COUNTER_CALLS_STARTED, 1);
     if (flight->solo)
         counter_add(COUNTER_CALLS_SOLO, 1);
+    USDT(call_begun, USDT_SLICE(fragment->key), source_of(flight)->settings->name);
     flight->call = source_start(source_of(flight), &request, on_source_done, flight);
     if (!flight->call)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
@@ -468,6 +475,7 @@ static void flight_wait(struct flight *flight, const struct cache_answer *theirs
     check(!flight->asking);
     if (flight_drained(flight))
         return;
+    USDT(lease_theirs, USDT_SLICE(flight->fragment.key), USDT_SLICE(theirs->holder));
     flight_set_state(flight, FLIGHT_WAITING);
     flight->rounds = 0;
     free(flight->holder);
@@ -636,8 +644,10 @@ static void on_checked(void *caller, const struct cache_answer *answer)
     struct flight *flight = caller;
     if (!flight_answered(flight))
         return;
-    if (answer->lease_lost && !flight->detached)
+    if (answer->lease_lost && !flight->detached) {
+        USDT(lease_lost, USDT_SLICE(flight->fragment.key));
         flight_detach(flight);
+    }
     conclude_check(flight, answer, answer->outcome == CACHE_NONE);
 }
 

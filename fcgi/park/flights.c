@@ -16,6 +16,7 @@
 #include "base/counters.h"
 #include "base/table.h"
 #include "base/timeout.h"
+#include "base/usdt.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "cache/holder.h"
@@ -423,6 +424,7 @@ struct waiter *flights_join(struct flights *flights, const struct fragment *frag
                       waiter_hold(waiter));
         *refusal = JOIN_OK;
     }
+    USDT(request_parked, USDT_SLICE(fragment->key));
     flight_joined(flight, waiter, hold_s != 0);
     return waiter;
 }

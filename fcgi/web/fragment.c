@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/budget.h"
+#include "base/usdt.h"
 #include "cache/entry.h"
 #include "park/tally.h"
 #include "web/endpoint.h"
@@ -83,7 +84,9 @@ static void answer_settlement(const struct settlement *settlement, const struct 
         budget_log_refusal(BUDGET_UNSENT);
         kind = SETTLED_REFUSED;
     }
-    route_tally_add(route->recipe.tally, route_outcome_of(settlement, kind));
+    enum route_outcome outcome = route_outcome_of(settlement, kind);
+    route_tally_add(route->recipe.tally, outcome);
+    USDT(request_settled, route->pattern, route_outcome_names[outcome]);
     bool answered = (no_result >> kind & 1) == 0;
     if (kind == SETTLED_ENTRY)
         answer_entry(settlement->entry, route, settlement->uncacheable ? SLICE("") : if_none_match,
@@ -137,6 +140,7 @@ static inline enum answer_kind serve(struct service *service, const struct visit
     struct waiter *waiter = flights_join(service->flights, fragment, *who, hold_s, &refusal);
     if (!waiter) {
         route_tally_add(route->recipe.tally, ROUTE_REFUSED);
+        USDT(request_settled, route->pattern, route_outcome_names[ROUTE_REFUSED]);
         return endpoint_refuse(service, visit, refusal, answer);
     }
     answer->wait = (struct wait){.waiter = waiter,

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/usdt.h"
 #include "park/tally.h"
 #include "web/counters.h"
 #include "web/digest.h"
@@ -149,6 +150,7 @@ enum answer_kind service_start(struct service *service, const struct web_request
 {
     struct visit visit;
     begin_visit(&visit, request);
+    USDT(request_begun, USDT_SLICE(visit.path));
     if (!visit.endpoint || !method_allowed(&visit))
         return endpoint_fail(service, &visit, find_error(service, &visit), answer);
     enum answer_kind kind = visit.endpoint->start(service, &visit, who, answer);
@@ -170,8 +172,10 @@ void service_finish(struct wait *wait, const struct settlement *settlement,
 void service_leave(struct wait *wait)
 {
     if (wait->waiter) {
-        if (wait->route)
+        if (wait->route) {
             route_tally_add(wait->route->recipe.tally, ROUTE_LEFT);
+            USDT(request_settled, wait->route->pattern, route_outcome_names[ROUTE_LEFT]);
+        }
         waiter_leave(wait->waiter);
     }
     free(wait->if_none_match);

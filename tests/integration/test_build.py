@@ -13,7 +13,7 @@ from typing import List
 
 import pytest
 
-from harness.servers import TOP, wrapper_command
+from harness.servers import TOP, workerless_binary, wrapper_command
 
 PRODUCTS = shutil.ignore_patterns(
     ".git", "build-asan", "build-clang", "build-coverage", "build-deb", "build-fuzz",
@@ -32,6 +32,21 @@ def run_in(place: Path, *command: str, **environment: str) -> str:
                           stderr=subprocess.STDOUT)
     assert done.returncode == 0, f"{command}: status {done.returncode}\n{done.stdout}"
     return done.stdout
+
+
+def test_tracepoints():
+    """Those that base/usdt.h lists are in the binary, unless it was built without sys/sdt.h."""
+    listed = re.findall(r"^ \*     (\w+)  ", (TOP / "fcgi/base/usdt.h").read_text("utf-8"),
+                        re.MULTILINE)
+    assert len(listed) > 10
+    notes = subprocess.run(["readelf", "--notes", workerless_binary()], text=True, check=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    found = re.findall(r"Provider: (\w+)\s+Name: (\w+)", notes)
+    has_header = subprocess.run(["cc", "-E", "-include", "sys/sdt.h", "-xc", "/dev/null"],
+                                check=False, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL).returncode == 0
+    assert {name for provider, name in found if provider == "workerless"} == (
+        set(listed) if has_header else set())
 
 
 # A part that shows the flags, since compiling everything takes long.

@@ -54,6 +54,7 @@ HOMES = {
     r"linux/landlock\.h": ["base/landlock.c"],
     r"fcgi.*\.h": ["wire/sockets.c"],
     r"fastcgi\.h": ["fastcgi/record.h", "wire/sockets.c"],
+    r"sys/sdt\.h": ["base/usdt.h"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
