@@ -203,22 +203,22 @@ class Relay:
 
     def _pump(self, source: socket.socket, sink: socket.socket, line: Line,
               from_front: bool) -> None:
-        """Passes records on until one side closes, then closes the other."""
-        reader = source.makefile("rb")
+        """Passes records on until one side closes, then closes the other. What comes together stays
+        together: HAProxy may use a connection again between the response and its END_REQUEST."""
+        data = b""
         front_left = from_front  # whose end this is, if the next step fails
         try:
             while True:
                 front_left = from_front
-                head = reader.read(8)
-                if len(head) < 8:
+                received = source.recv(1 << 16)
+                if not received:
                     break
-                length = int.from_bytes(head[4:6], "big")
-                rest = reader.read(length + head[6])
-                self._note(line, from_front, head[1], int.from_bytes(head[2:4], "big"),
-                           rest[:length])
+                data += received
+                passed = self._note_records(line, from_front, data)
                 front_left = not from_front
-                sink.sendall(head + rest)
-        except (OSError, ValueError):
+                sink.sendall(data[:passed])
+                data = data[passed:]
+        except OSError:
             pass
         with self._lock:
             if not (line.closed_by_front or line.closed_by_daemon):
@@ -229,6 +229,20 @@ class Relay:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def _note_records(self, line: Line, from_front: bool, data: bytes) -> int:
+        """Notes the complete records that data begins with. Returns their length."""
+        at = 0
+        while len(data) - at >= 8:
+            head = data[at:at + 8]
+            length = int.from_bytes(head[4:6], "big")
+            end = at + 8 + length + head[6]
+            if len(data) < end:
+                break
+            self._note(line, from_front, head[1], int.from_bytes(head[2:4], "big"),
+                       data[at + 8:at + 8 + length])
+            at = end
+        return at
 
     def _note(self, line: Line, from_front: bool, kind: int, number: int, content: bytes) -> None:
         with self._lock:

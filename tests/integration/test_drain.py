@@ -23,7 +23,7 @@ from harness.wait import DEADLINE, SLOWNESS, scaled, wait_until
 SLOW = ["/fragment/b", "/fragment/c"]
 PARKED = 200  # requests that wait for a slow fragment, and ask again as <page-fragment> does
 RESTARTS = 2
-WRK_SECONDS = max(3, int(3 * SLOWNESS))  # longer than a restart
+WRK_SECONDS = max(3, min(20, int(3 * SLOWNESS)))  # longer than a restart
 
 
 class Waiters:
@@ -103,9 +103,10 @@ def service(tmp, run, api, redis, request):
         "server unix:/run/workerless/workerless.sock;":
             "server %s:%d; # /run/workerless/workerless.sock" % where}
 
+    config = api_config(api, redis=redis.url).replace('ttl = "60s"', 'ttl = "1h"')
+
     def start() -> Workerless:
-        server = run(Workerless(tmp, api_config(api, redis=redis.url), listen="none",
-                                systemd=listening, address=where))
+        server = run(Workerless(tmp, config, listen="none", systemd=listening, address=where))
         server.wait_log("redis: connected")
         return server
 

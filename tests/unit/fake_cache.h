@@ -205,6 +205,12 @@ void cache_note_unstored(struct cache *of, struct slice key, struct slice why)
     snprintf(noted_unstored, sizeof noted_unstored, "%.*s", SLICE_ARGS(why));
 }
 
+const struct unstored *cache_unstored(const struct cache *of, struct slice key)
+{
+    (void)of, (void)key;
+    return NULL;
+}
+
 const char *cache_trouble(const struct cache *of)
 {
     return of->trouble;

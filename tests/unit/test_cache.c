@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/entry.h"
+#include "cache/inspect.h"
 #include "cache/lease.h"
 #include "cache/purge.h"
 #include "cache/store.h"
@@ -193,6 +194,12 @@ bool purge_prefix(struct store *of, struct slice prefix, bool soft, store_answer
 {
     (void)of, (void)soft;
     return command_add(PURGE_PREFIX, prefix, answered, caller) != NULL;
+}
+
+bool inspect_key(struct store *of, struct slice key, inspect_answer_fn *answered, void *caller)
+{
+    (void)of, (void)key, (void)answered, (void)caller;
+    return false;
 }
 
 /* --- the bench --- */
