@@ -250,8 +250,8 @@ static void test_help(void **state)
         "\n    text  (required)  (type fixed)\n        What it gives.\n",
         "\n    delay = \"1ms\"  (0 to 1s)  (type fixed)\n        When it gives it.\n",
         "\n    hands = 2  (1 to 10)  (type fixed)\n",
-        "\n    redirects  (type http)\n",
-        "\n    redirects  (type fixed)\n        Where it may lead.\n}\n",
+        "\n    redirects  (list)  (type http)\n",
+        "\n    redirects  (list)  (type fixed)\n        Where it may lead.\n}\n",
     };
     char *text;
     size_t len;
