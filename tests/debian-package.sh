@@ -178,7 +178,10 @@ install_package()
     check 'the binary' is 'root:root 755' owner_and_mode /usr/bin/workerless
     check 'the examples are in the documentation' \
         cmp /usr/share/doc/workerless/examples/nginx.conf /usr/share/workerless/conf/nginx.conf
-    check 'README is, too' sh -c 'ls /usr/share/doc/workerless/README.md*'
+    for file in man5/workerless.conf.5 man7/workerless-protocol.7 man8/workerless.8; do
+        check "the man page $file" test -e /usr/share/man/$file.gz
+    done
+    check 'README is there' sh -c 'ls /usr/share/doc/workerless/README.md*'
     # shellcheck disable=SC2046
     check 'no file of it belongs to somebody else' \
         is '' find $(dpkg -L workerless) -maxdepth 0 ! -user root
