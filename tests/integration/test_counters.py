@@ -31,11 +31,14 @@ def fleet(shared):
 
 def growth(server: Workerless, before: dict, *, but: str = "") -> dict:
     """The counters that have changed since then, and by how much, without those in `but`, what
-    reading them adds, and what depends on how soon Redis reports changes, or connections end."""
+    reading them adds, and what depends on how soon Redis reports changes, or connections begin or
+    end."""
     after = server.counters()
     changes = {name: after[name] - before[name] for name in after if after[name] != before[name]}
     changes["answers_2xx"] -= 1  # the reading before
-    return {name: count for name, count in changes.items() if count and name not in but.split() + ["connections", "invalidations"]}
+    unsure = ["accepted", "connections", "invalidations"]
+    return {name: count for name, count in changes.items()
+            if count and name not in but.split() + unsure}
 
 
 # Who may read them.
@@ -95,6 +98,17 @@ def test_a_fragment(fleet, name):
     fleet.ask(1, name)
     assert growth(second, before) == {
         "answers_2xx": 2, "lookups": 1, "hits_redis": 1, "hits_memory": 1}
+
+
+def test_connections(fleet):
+    server = fleet.servers[0]
+    before = server.counters()
+    for _ in range(3):
+        with Connection(server.address) as connection:
+            connection.sync()
+    after = server.counters()
+    assert after["accepted"] == before["accepted"] + 3 + 1  # and that of the reading
+    assert after["accepted_none"] == before["accepted_none"]
 
 
 def test_parked(fleet, name):
