@@ -144,7 +144,7 @@ static void test_bad(void **state)
          "250ms\n"
          "DIR/conf.d/2.conf:4: no option \"zap\" at the top level\n"
          "DIR/conf.d/2.conf:6: ttl = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
-         "DIR/conf.d/2.conf:7: fragment \"c\": no source named \"none\" (there are: s, t)\n"},
+         "DIR/conf.d/2.conf:7: fragment \"c\": no source named \"none\" (there are: t, s)\n"},
         /* A file ends what it begins. */
         {{{"t.conf", "conf.d/1.conf"},
           {"include = 'conf.d/1.conf'\n" TAIL, "\nfragment b { source = s\n"}},
