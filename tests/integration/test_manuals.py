@@ -11,6 +11,7 @@ from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
 import pytest
 
 from harness import metrics
+from harness.config import shipped_permissions
 from harness.fcgi import ask
 from harness.fleet import wait_armed
 from harness.servers import TOP, need, workerless_binary, wrapper_command
@@ -158,7 +159,8 @@ def test_the_page_is_well_formed(page):
 
 def shown(page: Path) -> str:
     """As it is read, without bold and underlined."""
-    done = subprocess.run([need("mandoc"), "-Tascii", str(page)], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run([need("mandoc"), "-Tascii", str(page)], stdout=subprocess.PIPE,
+                          check=True)
     return re.sub(".\x08", "", done.stdout.decode("ascii"))
 
 
@@ -172,6 +174,43 @@ def test_commands_and_their_options():
         for option in re.findall(r"^  .*?--(\w+)", workerless(command, "--help"), re.MULTILINE):
             where = text if option in COMMON else entry.group()
             assert f"--{option}" in where, (command, option)
+
+
+# --- examples
+
+
+def blocks(page: Path, section: str) -> List[str]:
+    """The literal blocks in a section of a page."""
+    text = page.read_text("utf-8").partition(f"\n.Sh {section}\n")[2].partition("\n.Sh ")[0]
+    found = re.findall(r"^\.Bd -literal .*\n((?:.*\n)*?)\.Ed$", text, re.MULTILINE)
+    return [block.replace("\\e", "\\") for block in found]
+
+
+def test_the_smallest_config_is_complete(tmp):
+    (tmp / "w.conf").write_text(blocks(CONFIG, "DESCRIPTION")[0], "utf-8")
+    assert workerless("-t", "-c", str(tmp / "w.conf")).endswith("w.conf: ok\n")
+
+
+def test_the_examples_of_a_config_load(tmp, monkeypatch):
+    """The files that they name are put below `tmp`, and a source that they leave out is added."""
+    monkeypatch.setenv("REDIS_PASSWORD", "secret")
+    (tmp / "conf.d").mkdir()
+    (tmp / "conf.d/no-news.html").write_text("<p>No news.</p>")
+    (tmp / "token").write_text("secret")
+    files = "".join(blocks(CONFIG, "EXAMPLES")).replace("/run/secrets/users", str(tmp / "token"))
+    named = re.findall(r"^# /etc/workerless/(\S+)\n((?:(?!# ).*\n)*)", files, re.MULTILINE)
+    assert [name for name, _ in named] == ["workerless.conf", "conf.d/news.conf"]
+    for name, text in named:
+        (tmp / name).write_text(text, "utf-8")
+    with (tmp / "conf.d/news.conf").open("a", encoding="utf-8") as file:
+        file.write('source "shop" { type = "simulated" }\n')
+    said = workerless("-t", "-c", str(tmp / "workerless.conf"))
+    assert said == f"{tmp}/workerless.conf: ok\n"
+
+
+def test_permissions():
+    text = " ".join(blocks(PROTOCOL, "REDIS"))
+    assert [word for word in shipped_permissions() if word not in text.split()] == []
 
 
 # --- bad values
