@@ -42,13 +42,13 @@ static const struct command commands[] = {
      .example = "workerless get -H 'Accept-Language: de' '/fragment/user/7?theme=dark'",
      .run = get_command},
     {.name = "purge", .operands = "NAME...", .least = 1, .most = SIZE_MAX,
-     .options = "config socket timeout soft exact help",
+     .options = "config socket timeout soft exact header help",
      .summary = "Remove fragments from the caches.",
      .details =
         "Removes the fragments from Redis and from the memory of all processes, in all their\n"
-        "variants; with a query, one variant. A NAME that ends in * stands for all names that\n"
-        "begin like that. It is written as in a URL: the name a%b is a%25b. The option \"purge\" of\n"
-        "the config must list an address; the first one is claimed.\n",
+        "variants; with a query, the variant for that and for the headers. A NAME that ends in *\n"
+        "stands for all names that begin like that. It is written as in a URL: the name a%b is\n"
+        "a%25b. The option \"purge\" of the config must list an address; the first one is claimed.\n",
      .example = "workerless purge news 'user/7/*'",
      .run = purge_command},
     {.name = "status", .operands = "", .options = "config socket timeout json full watch interval help",

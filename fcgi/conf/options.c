@@ -133,8 +133,8 @@ static const struct option top_options[] = {
      .help = "Addresses and networks (10.0.0.0/8) of clients that may send PURGE; if empty, nobody "
              "may."},
     {"status", OPTION_LIST, AT(struct conf, status.addresses), .check = client_list_check,
-     .help = "Addresses and networks of clients that may read /workerless/metrics, status and "
-             "counters; if empty, nobody may."},
+     .help = "Addresses and networks of clients that may read /workerless/metrics, status, "
+             "explain and counters; if empty, nobody may."},
 };
 
 static const struct option cache_options[] = {

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -72,7 +73,7 @@ static void text_subject(struct report *report, const struct subject *subject)
                 source.running, source.queued);
     if (source.pause_s > 0)
         text_span(report, ", not called for ", source.pause_s);
-    report_text(report, "\n");
+    report_text(report, "\nprocess     %ld\n", (long)getpid());
 }
 
 static void text_entry(struct report *report, const struct entry_facts *entry,
@@ -198,6 +199,7 @@ static void json_subject(struct report *report, const struct subject *subject)
                 ", \"type\": \"%s\", \"breaker\": \"%s\", \"pause_seconds\": %.3f, "
                 "\"running\": %zu, \"queued\": %zu}",
                 source.type, source.breaker, source.pause_s, source.running, source.queued);
+    report_text(report, ",\n\"pid\": %ld", (long)getpid());
 }
 
 static void json_entry(struct report *report, const struct entry_facts *entry,
