@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
+#include "cache/holder.h"
 #include "cache/inspect.h"
 #include "cache/unstored.h"
 #include "source/tally.h"
@@ -41,6 +42,12 @@ struct subject {
 static double seconds(int64_t ms)
 {
     return (double)ms / 1000;
+}
+
+/* Who holds the lease, as holder.h has it. */
+static struct slice holder_of(const struct inspection *inspection)
+{
+    return holder_read((struct slice){inspection->lease, inspection->lease_len});
 }
 
 /* --- text --- */
@@ -142,7 +149,12 @@ static void text_lease(struct report *report, const struct inspection *inspectio
         report_text(report, "none\n");
         return;
     }
-    report_plain(report, (struct slice){inspection->lease, inspection->lease_len});
+    struct slice holder = holder_of(inspection);
+    if (holder.len > 0)
+        report_text(report, "held by %.*s, process %.*s", SLICE_ARGS(holder_host(holder)),
+                    SLICE_ARGS(holder_pid(holder)));
+    else
+        report_text(report, "held by a process that does not say who it is");
     text_span(report, ", ends in ", seconds(inspection->lease_ttl_ms));
     report_text(report, "\n");
 }
@@ -273,9 +285,11 @@ static void json_redis(struct report *report, const struct inspection *inspectio
         report_text(report, "null}\n");
         return;
     }
-    report_text(report, "{\"ttl_ms\": %" PRId64 ", \"value\": ", inspection->lease_ttl_ms);
-    report_json(report, (struct slice){inspection->lease, inspection->lease_len});
-    report_text(report, "}}\n");
+    struct slice holder = holder_of(inspection);
+    report_text(report, "{\"ttl_ms\": %" PRId64 ", \"host\": ", inspection->lease_ttl_ms);
+    report_json(report, holder.len > 0 ? holder_host(holder) : SLICE(""));
+    report_text(report, ", \"pid\": %.*s}}\n", holder.len > 0 ? (int)holder_pid(holder).len : 4,
+                holder.len > 0 ? holder_pid(holder).data : "null");
 }
 
 /* --- both --- */

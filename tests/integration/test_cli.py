@@ -344,10 +344,11 @@ def test_explain_what_is_under_way(daemon, redis, api, run, tmp):
         flight, = found["flights"]
         assert (flight["state"], flight["waiters"], flight["alone"]) == ("generating", 2, False)
         assert found["source"]["running"] == 1
-        assert 0 < found["lease"]["ttl_ms"] <= 5000 and found["lease"]["value"]
+        assert 0 < found["lease"]["ttl_ms"] <= 5000
+        assert (found["lease"]["host"], found["lease"]["pid"]) == (socket.gethostname(), first.pid)
         text = cli_for(first, "explain", "a").stdout
         assert re.search(r"^flight      generating, started .* ago, 2 waiting$", text, re.MULTILINE)
-        assert re.search(r"^lease       .*, ends in ", text, re.MULTILINE)
+        assert f"\nlease       held by {socket.gethostname()}, process {first.pid}, ends in " in text
         api.release("a")
         for number in (1, 2):
             assert one.response(number).status == 200
@@ -366,6 +367,11 @@ def test_explain_what_others_have_written(daemon, redis):
     assert "not a string, so it is not used" in cli_for(server, "explain", "list").stdout
     done = cli_for(server, "explain", "forever%1b")
     assert done.returncode == REJECTED and "no fragment can have" in done.stderr
+    redis.command("SET", "lease:{worker:plain}", "a token", "PX", "60000")
+    assert "held by a process that does not say who it is, ends in " in \
+        cli_for(server, "explain", "plain").stdout
+    lease = explain(server, "plain")["lease"]
+    assert (lease["host"], lease["pid"]) == ("", None) and lease["ttl_ms"] > 50000
     redis.pause()
     try:
         done = cli_for(server, "explain", "plain")
