@@ -21,18 +21,6 @@ static void test_read(void **state)
         {SLICE_INIT(" a 1"), SLICE_INIT("a"), SLICE_INIT("1")}, /* whatever the token is */
     };
     static const struct slice none[] = {
-        SLICE_INIT(TOKEN " web1 4711"),
-        SLICE_INIT("web1"),
-        SLICE_INIT("4711"),
-        SLICE_INIT("t w.example.org 1"),
-        SLICE_INIT("w.example.org"),
-        SLICE_INIT("1"),
-        SLICE_INIT("t a 4294967295"),
-        SLICE_INIT("a"),
-        SLICE_INIT("4294967295"),
-        SLICE_INIT(" a 1"),
-        SLICE_INIT("a"),
-        SLICE_INIT("1"),
         SLICE_INIT(""),
         SLICE_INIT(" "),
         SLICE_INIT(TOKEN), /* as processes wrote it that did not sign */
