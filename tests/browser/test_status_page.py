@@ -89,7 +89,7 @@ def test_trouble(tmp, run, api, redis, browser, daemon):
         def says(words: str) -> bool:
             return any(words in item for item in shown(browser, "#trouble li"))
 
-        for words in ("Redis can’t be used", "source broken has failed too often",
+        for words in ("Redis is unavailable. Each", "source broken has failed too often",
                       "Almost full: parked, 100%", "2 rejected in the last minute because of"):
             wait_until(lambda words=words: says(words), f"it to say: {words}")
         assert tile(browser, "Redis") == "down" and tile(browser, "Parked") == "20"
