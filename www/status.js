@@ -11,7 +11,7 @@ const ANSWER_MS = 5000; // how long one may take
 const RETRY_MAX_MS = 30000;
 const RECENT_MS = 10000; // what "now" means for rates
 const MINUTE_MS = 60000;
-const POINTS = 150; // of the small curves: five minutes
+const POINTS = 150, POINTS_LEAST = 30; // of the small curves: up to five minutes, from one
 
 // The outcomes of requests, as the bars show them.
 const GROUPS = [
@@ -88,13 +88,14 @@ function part(className, share) {
 
 // A curve of the last minutes; null is a gap.
 function curve(values, top) {
-  const svg = shape("svg", { viewBox: `0 0 ${POINTS - 1} 40`, preserveAspectRatio: "none",
+  const width = Math.max(values.length, POINTS_LEAST) - 1;
+  const svg = shape("svg", { viewBox: `0 0 ${width} 40`, preserveAspectRatio: "none",
     "aria-hidden": "true" });
   const most = top ?? Math.max(...values, 0);
   const pieces = [[]];
   values.forEach((value, i) => {
     if (value === null) pieces.push([]);
-    else pieces.at(-1).push([POINTS - values.length + i, 38 - (most && value / most) * 35]);
+    else pieces.at(-1).push([width + 1 - values.length + i, 38 - (most && value / most) * 35]);
   });
   for (const piece of pieces.filter(it => it.length > 1)) {
     const line = "M" + piece.map(([x, y]) => `${x} ${y.toFixed(2)}`).join("L");
@@ -191,19 +192,20 @@ function recentRedis(status) {
 function redisTile(status) {
   if (!status.redis) return tile("Redis", "none", "results are in memory only");
   const { up, trouble, lost } = status.redis, slow = recentRedis(status);
-  const again = lost ? `lost ${number(lost)} ${lost === 1 ? "time" : "times"}` : "never lost";
+  const more = [slow === null ? "" : `99% within ${duration(slow)}`,
+    lost ? `lost ${number(lost)} ${lost === 1 ? "time" : "times"}` : ""];
   if (!up) return tile("Redis", "down", trouble ?? "", series.redis, { alarm: true });
-  return tile("Redis", "up", `${slow === null ? "" : `99% within ${duration(slow)}, `}${again}`,
-    series.redis);
+  return tile("Redis", "up", more.filter(Boolean).join(", "), series.redis);
 }
 
 function drawTiles(status) {
   const perSecond = rate(requests), ratio = hitRatio(MINUTE_MS), callRate = rate(calls);
   const list = [
     tile("Requests", perSecond === null ? "…" : `${number(perSecond)}/s`,
-      `${number(status.connections)} connections, ${number(status.streams)} streams`,
+      `${number(status.connections)} connections` +
+        (status.streams ? `, ${number(status.streams)} streams` : ""),
       series.requests),
-    tile("Hits", percent(ratio), "of the last minute’s requests", series.hits, { top: 1 }),
+    tile("Hits", percent(ratio), "in the last minute", series.hits, { top: 1 }),
     tile("Parked", number(status.parked.now), `of ${number(status.parked.limit)}`, series.parked,
       { alarm: status.parked.now > 0.8 * status.parked.limit }),
     tile("Calls to sources", callRate === null ? "…" : `${number(callRate)}/s`,
@@ -286,8 +288,8 @@ function lookAt(source, then, bounds) {
 
 function breakerNote({ breaker, pause_seconds: pause }) {
   if (breaker === "closed") return [];
-  return [make("span", "note failing", breaker === "open"
-    ? `not called for ${duration(pause)}` : "one call tries whether it works again")];
+  return [make("span", "note failing", breaker !== "open" ? "one call tries whether it works again"
+    : pause > 0 ? `not called for ${duration(pause)}` : "not called until one is wanted again")];
 }
 
 function drawSources(looks) {
@@ -353,7 +355,7 @@ function troubles(status, then, looks) {
   const found = [];
   if (status.draining) found.push("This process is shutting down.");
   if (status.redis && !status.redis.up)
-    found.push(`Redis can’t be used: ${status.redis.trouble}. Each process makes its own calls.`);
+    found.push(`${status.redis.trouble}. Each process makes its own calls.`);
   for (const { source, ended, failed } of looks) {
     if (source.breaker === "open")
       found.push(`The source ${source.name} has failed too often: it is not called.`);
