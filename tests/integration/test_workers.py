@@ -192,8 +192,8 @@ def test_what_a_dead_one_counted_and_held(pair, run, api):
             assert after[key] >= value, key
     assert after["workerless_parked",] == 0
     assert after["workerless_connections",] < before["workerless_connections",]
-    assert sum(workers.figures(server, "connections").values()) == \
-        metrics.read(server.address)["workerless_connections",]
+    wait_until(lambda: sum(workers.figures(server, "connections").values()) ==
+               metrics.read(server.address)["workerless_connections",], "the sum to be the whole")
     assert after["workerless_worker_starts_total", "worker=0"] == 2
 
 
