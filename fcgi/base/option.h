@@ -40,6 +40,7 @@ struct option {
     size_t offset, width;                   /* of the member in the struct of its settings */
     bool required;                          /* every section of its kind must have it */
     bool secret;                            /* its value is not shown in messages */
+    bool reloadable;                        /* see option_is_reloadable in conf/options.h */
     const char *(*check)(const char *text); /* NULL, or what is wrong */
     const char *help;
 };

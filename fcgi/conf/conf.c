@@ -92,6 +92,7 @@ static struct source_settings *build_settings(struct conf *conf, const struct pl
     struct source_settings *settings = alloc_zeroed(type ? type->settings_size : sizeof *settings);
     if (settings) {
         settings->type = type;
+        settings->holders = 1;
         conf->sources[conf->source_count++] = settings;
     }
     return settings;
@@ -264,6 +265,38 @@ static void warn_of_body(const struct builder *builder, const struct place *plac
                       problem_quote(quote, value->text));
 }
 
+/* FNV-1a, continued. A file that can't be read counts as empty; the check of its source reports
+ * it. */
+static uint64_t digest_file(uint64_t digest, const char *path)
+{
+    size_t len = 0;
+    const char *why;
+    char *text = scan_read_file(path, &len, &why);
+    for (size_t i = 0; text && i < len; i++)
+        digest = (digest ^ (unsigned char)text[i]) * 0x100000001b3;
+    free(text);
+    return digest * 0x100000001b3;
+}
+
+/* So that a reload sees whether a file has changed. */
+static uint64_t digest_files(const struct place *place)
+{
+    uint64_t digest = 0xcbf29ce484222325;
+    bool any = false;
+    for (size_t i = 0, count = options_count(); i < count; i++) {
+        struct option_row row = option_row(i);
+        if (row.section != SECTION_SOURCE || !has_option(place, &row) ||
+            row.option->kind != OPTION_PATH)
+            continue;
+        const char *path = *(const char **)((char *)place->target + row.option->offset);
+        if (!path || !*path)
+            continue;
+        digest = digest_file(digest, path);
+        any = true;
+    }
+    return any ? digest : 0;
+}
+
 /* Makes the paths of a section relative to the working directory. Returns false when out of memory,
  * which is reported. */
 static bool resolve_paths(const struct builder *builder, const struct place *place)
@@ -285,7 +318,7 @@ static bool resolve_paths(const struct builder *builder, const struct place *pla
 
 static void build_source(struct builder *builder, struct place *place)
 {
-    const struct source_settings *settings = place->target;
+    struct source_settings *settings = place->target;
     char called[2 * QUOTE_ROOM];
     const char *wrong, *option = "type";
     check_unique(builder, place);
@@ -299,6 +332,7 @@ static void build_source(struct builder *builder, struct place *place)
     }
     if (!resolve_paths(builder, place))
         return;
+    settings->files = digest_files(place);
     wrong = source_check(settings, &option);
     if (wrong)
         problems_add(builder->problems, line_of(place, option), "%s: %s", call(place, called),
@@ -597,9 +631,9 @@ struct conf *conf_load(const char *file, FILE *errors)
     struct builder builder = {.document = &document, .problems = &problems};
     int last_line;
     builder.conf = alloc_zeroed(sizeof(*builder.conf));
-    if (!builder.conf)
+    if (!builder.conf || !(builder.conf->file = alloc_copy(file, strlen(file)))) {
         refuse_memory(&problems);
-    else {
+    } else {
         problems.named = &builder.conf->files;
         if (include_load(&document, &last_line, &problems))
             build(&builder, last_line);
@@ -631,15 +665,27 @@ void conf_count(struct conf *conf)
         conf->routes[i].recipe.tally = route_tally_of(conf->routes[i].pattern);
 }
 
+struct source_settings *conf_hold_settings(struct source_settings *settings)
+{
+    settings->holders++;
+    return settings;
+}
+
+void conf_release_settings(struct source_settings *settings)
+{
+    if (--settings->holders > 0)
+        return;
+    options_free(SECTION_SOURCE, settings->type, settings);
+    free((char *)settings->name);
+    free(settings);
+}
+
 void conf_free(struct conf *conf)
 {
     if (!conf)
         return;
-    for (size_t i = 0; i < conf->source_count; i++) {
-        options_free(SECTION_SOURCE, conf->sources[i]->type, conf->sources[i]);
-        free((char *)conf->sources[i]->name);
-        free(conf->sources[i]);
-    }
+    for (size_t i = 0; i < conf->source_count; i++)
+        conf_release_settings(conf->sources[i]);
     for (size_t i = 0; i < conf->route_count; i++) {
         vary_free(&conf->routes[i]);
         options_free(SECTION_FRAGMENT, NULL, &conf->routes[i]);
@@ -653,6 +699,7 @@ void conf_free(struct conf *conf)
     free(conf->routes);
     options_free(SECTION_TOP, NULL, conf);
     options_free(SECTION_CACHE, NULL, conf);
+    free((char *)conf->file);
     free(conf);
 }
 

@@ -1,4 +1,5 @@
-/* The configuration: read once, checked completely, and constant from then on. */
+/* The configuration: read and checked completely, and constant from then on. A reload reads another
+ * one: see compare.h for what is taken over. */
 #ifndef WORKERLESS_CONF_CONF_H
 #define WORKERLESS_CONF_CONF_H
 
@@ -22,6 +23,7 @@ struct conf_files {
 };
 
 struct conf {
+    const char *file; /* owned: the path that it was read from, as it was given */
     struct listener_settings listen;
     size_t workers;           /* 0: as many as there are CPUs */
     const char *user, *group; /* owned; "": no change */
@@ -56,6 +58,11 @@ const char *conf_log_file(const struct conf *conf);
 /* Lets the routes count in the figures of this process (base/figures.h), which has changed since the
  * config was loaded. */
 void conf_count(struct conf *conf);
+
+/* The settings stay until they are released as often as they were held, also without their config.
+ * Returns them. */
+struct source_settings *conf_hold_settings(struct source_settings *settings);
+void conf_release_settings(struct source_settings *settings);
 
 /* NULL is allowed. */
 void conf_free(struct conf *conf);

@@ -240,6 +240,69 @@ bool option_store(const struct option *option, const char *text, void *target,
     return true;
 }
 
+/* Bytes of the member, and of the one after it if the value is in both. */
+static size_t stored_len(const struct option *option)
+{
+    switch (option->kind) {
+    case OPTION_RANGE:
+        return 2 * sizeof(double);
+    case OPTION_LIST:
+        return sizeof(char **) + sizeof(size_t);
+    default:
+        return option->width;
+    }
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool list_equal(const void *a, const void *b)
+{
+    const char *const *const *of_a = a, *const *const *of_b = b;
+    size_t count = *(const size_t *)(of_a + 1);
+    if (count != *(const size_t *)(of_b + 1))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp((*of_a)[i], (*of_b)[i]) != 0)
+            return false;
+    return true;
+}
+
+bool option_equal(const struct option *option, const void *a, const void *b)
+{
+    const void *of_a = (const char *)a + option->offset, *of_b = (const char *)b + option->offset;
+    switch (option->kind) {
+    case OPTION_STRING:
+    case OPTION_PATH:
+        return text_equal(*(const char *const *)of_a, *(const char *const *)of_b);
+    case OPTION_LIST:
+        return list_equal(of_a, of_b);
+    case OPTION_TYPE:
+    case OPTION_SOURCE:
+    case OPTION_FILE:
+    case OPTION_INCLUDE:
+        return true;
+    default: /* numbers, without padding between them */
+        return memcmp(of_a, of_b, stored_len(option)) == 0;
+    }
+}
+
+static void swap_bytes(char *a, char *b, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char byte = a[i];
+        a[i] = b[i];
+        b[i] = byte;
+    }
+}
+
+void option_swap(const struct option *option, void *a, void *b)
+{
+    swap_bytes((char *)a + option->offset, (char *)b + option->offset, stored_len(option));
+}
+
 void option_free(const struct option *option, void *target)
 {
     void *member = (char *)target + option->offset;

@@ -18,6 +18,13 @@ bool option_check(const struct option *option, const char *text, char wrong[OPTI
 bool option_store(const struct option *option, const char *text, void *target,
                   char wrong[OPTION_WRONG_ROOM]);
 
+/* Whether the option has the same value in both structs. Options that are not stored in their row's
+ * member have; their section compares them. */
+bool option_equal(const struct option *option, const void *a, const void *b);
+
+/* Exchanges the values of the option in both structs. */
+void option_swap(const struct option *option, void *a, void *b);
+
 /* Frees what the option owns in `target`. */
 void option_free(const struct option *option, void *target);
 

@@ -40,7 +40,7 @@ static const char *check_log(const char *text)
 
 /* clang-format off */
 static const struct option top_options[] = {
-    {"include", OPTION_INCLUDE,
+    {"include", OPTION_INCLUDE, .reloadable = true,
      .help = "Config files to read here, as if their text stood here: paths or patterns "
              "(conf.d/*.conf), relative to this file. The files of a pattern are read in sorted "
              "order; it may match none."},
@@ -61,78 +61,81 @@ static const struct option top_options[] = {
     {"group", OPTION_STRING, AT(struct conf, group), .preset = "", .check = identity_check_group,
      .help = "Name of the group to become; \"\": that of the user."},
     {"log", OPTION_STRING, AT(struct conf, log), .preset = "stderr", .check = check_log,
+     .reloadable = true,
      .help = "Where log messages go: stderr, syslog or file:PATH. A file is appended to, and opened "
              "again on SIGUSR2."},
     {"max_parked", OPTION_COUNT, AT(struct conf, flights.max_parked),
-     .preset = "100000", .min = "1", .max = "100000000",
+     .preset = "100000", .min = "1", .max = "100000000", .reloadable = true,
      .help = "Maximum number of waiting (parked) requests; more are rejected with 503."},
     {"max_flights", OPTION_COUNT, AT(struct conf, flights.max_flights),
-     .preset = "100000", .min = "1", .max = "100000000",
+     .preset = "100000", .min = "1", .max = "100000000", .reloadable = true,
      .help = "Maximum number of fragments being generated at a time; more requests get 503."},
     {"max_connections", OPTION_COUNT, AT(struct conf, connections.max_connections),
-     .preset = "0", .min = "0", .max = "10000000",
+     .preset = "0", .min = "0", .max = "10000000", .reloadable = true,
      .help = "Maximum number of front server connections; 0: as many as the descriptor limit "
              "allows."},
     {"max_connection_requests", OPTION_COUNT,
      AT(struct conf, connections.max_connection_requests),
-     .preset = "1024", .min = "1", .max = "65535",
+     .preset = "1024", .min = "1", .max = "65535", .reloadable = true,
      .help = "Maximum number of concurrent requests on one connection; more are rejected with "
              "503."},
     {"max_params", OPTION_SIZE, AT(struct conf, connections.max_params),
-     .preset = "64KiB", .min = "1B", .max = "1GiB",
+     .preset = "64KiB", .min = "1B", .max = "1GiB", .reloadable = true,
      .help = "Maximum size of one request's FastCGI variables; larger ones are rejected with 431."},
     {"max_request_body", OPTION_SIZE, AT(struct conf, connections.max_request_body),
-     .preset = "1MiB", .min = "0", .max = "1GiB",
+     .preset = "1MiB", .min = "0", .max = "1GiB", .reloadable = true,
      .help = "Maximum size of a request body; larger ones are rejected with 413."},
     {"max_unfinished", OPTION_SIZE, AT(struct conf, max_unfinished),
-     .preset = "64MiB", .min = "64KiB", .max = "1024GiB",
+     .preset = "64MiB", .min = "64KiB", .max = "1024GiB", .reloadable = true,
      .help = "Maximum memory for all requests that have not arrived completely; over it, new "
              "requests are rejected with 503."},
     {"max_unsent", OPTION_SIZE, AT(struct conf, max_unsent),
-     .preset = "64MiB", .min = "1MiB", .max = "1024GiB",
+     .preset = "64MiB", .min = "1MiB", .max = "1024GiB", .reloadable = true,
      .help = "Maximum memory for responses that front servers have not read yet, not counting "
              "what the memory cache holds anyway; over it, fragments get 503, and the slow reader "
              "that has used the most memory over time loses its connection."},
     {"max_inputs", OPTION_SIZE, AT(struct conf, max_inputs),
-     .preset = "64MiB", .min = "64KiB", .max = "1024GiB",
+     .preset = "64MiB", .min = "64KiB", .max = "1024GiB", .reloadable = true,
      .help = "Maximum memory for the inputs (vary) of all fragments that are being made; over it, "
              "requests for fragments that are neither cached nor being made are rejected with "
              "503."},
     {"idle_timeout", OPTION_DURATION, AT(struct conf, connections.idle_timeout),
-     .preset = "5m", .min = "1ms", .max = "365d",
+     .preset = "5m", .min = "1ms", .max = "365d", .reloadable = true,
      .help = "Connections without requests are closed after this time; keep it above the front "
              "server's own idle timeout."},
     {"receive_timeout", OPTION_DURATION, AT(struct conf, connections.receive_timeout),
-     .preset = "60s", .min = "1ms", .max = "365d",
+     .preset = "60s", .min = "1ms", .max = "365d", .reloadable = true,
      .help = "Time limit for a request to arrive completely."},
     {"send_timeout", OPTION_DURATION, AT(struct conf, connections.send_timeout),
-     .preset = "60s", .min = "1ms", .max = "365d",
+     .preset = "60s", .min = "1ms", .max = "365d", .reloadable = true,
      .help = "A connection is closed if the front server reads nothing for this time."},
     {"shutdown_timeout", OPTION_DURATION, AT(struct conf, shutdown_timeout),
-     .preset = "1s", .min = "0", .max = "365d",
+     .preset = "1s", .min = "0", .max = "365d", .reloadable = true,
      .help = "How long calls to sources may take to complete after SIGTERM or SIGINT; the requests "
              "that wait for them are answered with 202 immediately."},
     {"drain_timeout", OPTION_DURATION, AT(struct conf, drain_timeout),
-     .preset = "30s", .min = "0", .max = "365d",
+     .preset = "30s", .min = "0", .max = "365d", .reloadable = true,
      .help = "How long requests may take to complete after SIGQUIT or SIGUSR1."},
     {"max_stream", OPTION_COUNT, AT(struct conf, max_stream), .preset = "64",
-     .min = "1", .max = "1000",
+     .min = "1", .max = "1000", .reloadable = true,
      .help = "Maximum number of fragments in one /fragments request; more are rejected with 400."},
     {"heartbeat", OPTION_DURATION, AT(struct conf, connections.heartbeat),
-     .preset = "15s", .min = "10ms", .max = "1d",
+     .preset = "15s", .min = "10ms", .max = "1d", .reloadable = true,
      .help = "An idle stream sends a comment after half to all of this time, so that no proxy "
              "closes it."},
     {"tcp_half_close", OPTION_CHOICE, AT(struct conf, connections.tcp_half_close),
-     .preset = "no", .words = "no yes",
+     .preset = "no", .words = "no yes", .reloadable = true,
      .help = "Whether a front server that has shut down the sending side of a TCP connection still "
              "reads its responses."},
     {"sandbox", OPTION_CHOICE, AT(struct conf, sandbox), .preset = "no", .words = "no yes",
      .help = "Whether, from its start on, the daemon may open only the files that it needs (by "
              "landlock), and is denied system calls that it never makes (by seccomp)."},
     {"purge", OPTION_LIST, AT(struct conf, purge.addresses), .check = client_list_check,
+     .reloadable = true,
      .help = "Addresses and networks (10.0.0.0/8) of clients that may send PURGE; if empty, nobody "
              "may."},
     {"status", OPTION_LIST, AT(struct conf, status.addresses), .check = client_list_check,
+     .reloadable = true,
      .help = "Addresses and networks of clients that may read /workerless/metrics, status, "
              "explain and counters; if empty, nobody may."},
 };
@@ -150,7 +153,8 @@ static const struct option cache_options[] = {
      .preset = "worker", .check = check_namespace,
      .help = "Prefix of all keys in Redis; a colon follows it."},
     {"memory", OPTION_SIZE, AT(struct conf, cache.memory_bytes),
-     .preset = "64MiB", .help = "Maximum size of the memory cache; 0: off."},
+     .preset = "64MiB", .reloadable = true,
+     .help = "Maximum size of the memory cache; 0: off."},
     {"max_value", OPTION_SIZE, AT(struct conf, cache.max_value),
      .preset = "16MiB", .min = "1KiB", .max = "32MiB",
      .help = "Maximum size of a value in Redis: larger results are not stored, and larger values "
@@ -163,7 +167,7 @@ static const struct option cache_options[] = {
      .preset = "250ms", .min = "1ms", .max = "60s",
      .help = "Redis counts as unavailable if it does not answer a command within this time."},
     {"lease", OPTION_DURATION, AT(struct conf, cache.lease),
-     .preset = "5s", .min = "100ms", .max = "1h",
+     .preset = "5s", .min = "100ms", .max = "1h", .reloadable = true,
      .help = "If a process dies while it generates a fragment, another one takes over after this "
              "time."},
     {"tls_ca", OPTION_PATH, AT(struct conf, cache.redis.tls_ca), .preset = "",
@@ -364,12 +368,29 @@ size_t option_find(enum option_section section, const struct source_type *type, 
     return found;
 }
 
+bool option_is_reloadable(const struct option_row *row)
+{
+    return row->section == SECTION_SOURCE || row->section == SECTION_FRAGMENT ||
+           row->option->reloadable;
+}
+
 void options_free(enum option_section section, const struct source_type *type, void *target)
 {
     for (size_t i = 0; i < sections[section].count; i++)
         option_free(&sections[section].options[i], target);
     for (size_t i = 0; type && i < type->option_count; i++)
         option_free(&type->options[i], target);
+}
+
+bool options_equal(enum option_section section, const struct source_type *type, const void *a,
+                   const void *b)
+{
+    bool equal = true;
+    for (size_t i = 0; i < sections[section].count; i++)
+        equal = equal && option_equal(&sections[section].options[i], a, b);
+    for (size_t i = 0; type && i < type->option_count; i++)
+        equal = equal && option_equal(&type->options[i], a, b);
+    return equal;
 }
 
 void option_hint(enum option_section section, const char *name, char hint[OPTION_HINT_ROOM])
@@ -442,6 +463,8 @@ static void print_option(FILE *out, const struct option_row *row, int indent)
         fputs("  (file)", out);
     if (row->only)
         fprintf(out, "  (type %s)", row->only->name);
+    if (!option_is_reloadable(row))
+        fputs("  (restart)", out);
     fputc('\n', out);
     print_wrapped(out, o->help, indent + 4);
 }
@@ -468,6 +491,7 @@ void options_print(FILE *out)
                   "In a value, ${NAME} is replaced by the environment variable NAME, and "
                   "${NAME:-text} by the text if there is no such variable. Within double quotes, "
                   "${file:NAME} is replaced by the text of that file, which is read at start and "
-                  "whose path is relative to the config.",
+                  "reload and whose path is relative to the config. A reload (SIGHUP) applies "
+                  "everything but the options marked (restart).",
                   0);
 }

@@ -30,9 +30,18 @@ struct option_row option_row(size_t number);
  * section has no such option. */
 size_t option_find(enum option_section section, const struct source_type *type, const char *name);
 
+/* Whether a reload applies a new value of the option; else the old one stays until a restart. The
+ * rows of the top level and of the cache section say so. A source and a fragment are replaced as a
+ * whole, so all of their options are reloadable. */
+bool option_is_reloadable(const struct option_row *row);
+
 /* Frees what the options of the section own in `target`; also those of the type, if it is not
  * NULL. */
 void options_free(enum option_section section, const struct source_type *type, void *target);
+
+/* Whether all options of the section have the same values in both structs. */
+bool options_equal(enum option_section section, const struct source_type *type, const void *a,
+                   const void *b);
 
 /* "at the top level", "in a fragment section". */
 const char *section_place(enum option_section section);

@@ -29,12 +29,14 @@ struct source_limits {
     double max_retry_after;  /* seconds; 0: Retry-After is ignored */
 };
 
-/* One `source` section of the config. Each type's own settings begin with this. Strings belong to
- * the config and outlive the source. */
+/* One `source` section of the config. Each type's own settings begin with this. They outlive the
+ * source. */
 struct source_settings {
     const struct source_type *type;
     const char *name;
     struct source_limits limits;
+    uint64_t files; /* a digest of the files that its options name, by conf/; 0: there are none */
+    size_t holders; /* configs and sources that have it: see conf_hold_settings */
 };
 
 /* What a source is asked for. Borrowed for the call; the source copies what it needs. */

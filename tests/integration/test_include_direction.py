@@ -22,7 +22,7 @@ ORDER = [
     ("server", []),
     ("drain", []),
     ("sandbox", []),
-    ("conf", ["conf"]),
+    ("conf", ["compare", "conf"]),
     ("wire", ["listener", "share sockets", "connection", "exchange", "inflight", "request",
               "output"]),
     ("web", ["service publisher",

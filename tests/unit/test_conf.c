@@ -398,11 +398,17 @@ static void test_print_options(void **state)
         struct option_row first = option_row(option_find(row.section, NULL, o->name));
         assert_int_equal(first.option->kind == OPTION_LIST, o->kind == OPTION_LIST);
         snprintf(line, sizeof line, "\n%s%s ", row.section == SECTION_TOP ? "" : "    ", o->name);
-        if (i > 0 && !strstr(text, line))
+        const char *printed = i > 0 ? strstr(text, line) : text;
+        if (!printed)
             fail_msg("%s is not printed", o->name);
+        const char *mark = strstr(printed + 1, "(restart)"), *end = strchr(printed + 1, '\n');
+        bool restart = mark && mark < end;
+        if (row.section <= SECTION_CACHE && restart == option_is_reloadable(&row))
+            fail_msg("%s: the mark (restart) is wrong", o->name);
         assert_true(o->help[strlen(o->help) - 1] == '.');
     }
-    assert_non_null(strstr(text, "listen = {\"unix:/run/workerless/workerless.sock\"}  (list)\n"));
+    assert_non_null(
+        strstr(text, "listen = {\"unix:/run/workerless/workerless.sock\"}  (list)  (restart)\n"));
     assert_non_null(strstr(text, "\n    fallback  (file)\n"));
     assert_non_null(strstr(text, "\n    headers  (list)  (type http)\n"));
     assert_non_null(strstr(text, "max_connection_requests = 1024  (1 to 65535)\n"));
