@@ -44,6 +44,7 @@
 #include "conf/conf.h"
 #include "drain.h"
 #include "park/flights.h"
+#include "park/rules.h"
 #include "sandbox.h"
 #include "source/source.h"
 #include "web/publisher.h"
@@ -61,7 +62,8 @@ struct server {
     const struct conf *conf;
     struct connection_limits limits; /* those of the config, with the final max_connections */
     struct source **sources;
-    const struct recipe **recipes;
+    struct recipe **recipes;
+    struct rules *rules;
     struct cache *cache;
     struct flights *flights;
     struct service *service;
@@ -161,12 +163,14 @@ static bool server_build(struct server *server)
 
     srand48((long)(clock_fleet_ms() ^ getpid())); /* processes must not retry in step */
     if (!(server->cache = cache_new(loop, &conf->cache)) ||
-        !(server->flights = flights_new(loop, &conf->flights, server->cache, server->sources,
-                                        server->recipes, conf->route_count)) ||
+        !(server->flights = flights_new(loop, &conf->flights, server->cache)) ||
+        !(server->rules = flights_rules(server->flights, server->sources, server->recipes,
+                                        conf->route_count)) ||
         !(server->service = service_new(conf->routes, conf->route_count, &conf->purge,
                                         &conf->status, conf->max_stream, server->flights)) ||
         !(server->connections = connections_new(loop, &server->limits, server->service)))
         return false;
+    flights_use(server->flights, server->rules);
     server->drain.service = server->service;
     server->drain.connections = server->connections;
     server->drain.flights = server->flights;
@@ -187,6 +191,7 @@ static void server_free(struct server *server)
         flights_cancel_all(server->flights);
     cache_free(server->cache);
     flights_free(server->flights);
+    rules_free(server->rules);
     for (size_t i = 0; server->sources && i < server->conf->source_count; i++)
         source_destroy(server->sources[i]);
     free(server->sources);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -28,7 +29,7 @@
 static enum log_level most_detailed = LOG_LEVEL_INFO;
 static enum { UNDECIDED, TO_STDERR, TO_SYSLOG, TO_FILE } target;
 static int descriptor = STDERR_FILENO; /* of stderr or the file */
-static const char *file_path;
+static char file_path[PATH_MAX];
 
 static const struct {
     const char *name;
@@ -86,7 +87,8 @@ bool log_open(const char *path)
     if (target == TO_FILE)
         close(descriptor);
     descriptor = fd;
-    file_path = path;
+    if (path != file_path)
+        snprintf(file_path, sizeof file_path, "%s", path); /* it fits, since it could be opened */
     target = TO_FILE;
     return true;
 }

@@ -18,8 +18,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 void log_configure(enum log_level most, bool to_syslog);
 
 /* From now on messages go to that file, which is created if necessary, and appended to. If it can't
- * be opened, this is logged where messages went before, and false returned. The path is borrowed as
- * long as there are messages. */
+ * be opened, this is logged where messages went before, and false returned. */
 bool log_open(const char *path);
 
 /* Opens the file of log_open again, since the old one may have been moved. If that fails, the old

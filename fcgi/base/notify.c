@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -80,6 +81,17 @@ static void tell_state(const char *state, const char *status, int flags)
 void notify_ready(const char *status)
 {
     tell_state("READY=1", status, 0);
+}
+
+/* systemd compares the time with that of its signal. */
+void notify_reloading(void)
+{
+    char message[MESSAGE_MAX];
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%lld",
+             (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    tell(message, MSG_DONTWAIT);
 }
 
 void notify_stopping(const char *status)

@@ -13,6 +13,9 @@ void notify_open(void);
  * longer than a second. */
 void notify_ready(const char *status);
 
+/* Tells "RELOADING=1", without waiting. notify_ready follows, also if the reload fails. */
+void notify_reloading(void);
+
 /* Tells "STOPPING=1" and a status, without waiting. */
 void notify_stopping(const char *status);
 

@@ -54,6 +54,20 @@ void timeout_queue_stop(struct timeout_queue *queue)
         ev_timer_stop(queue->loop, &queue->timer);
 }
 
+void timeout_queue_set(struct timeout_queue *queue, double seconds)
+{
+    double longer = seconds - queue->seconds;
+    for (struct timeout *timeout = queue->oldest; timeout; timeout = timeout->next)
+        timeout->at += longer;
+    queue->seconds = seconds;
+    ev_timer_stop(queue->loop, &queue->timer);
+    if (queue->oldest) {
+        double left = queue->oldest->at - clock_monotonic();
+        ev_timer_set(&queue->timer, left > 0 ? left : 0, 0.);
+        ev_timer_start(queue->loop, &queue->timer);
+    }
+}
+
 /* Links it behind `before`; NULL: as the oldest. */
 static void link_timeout(struct timeout_queue *queue, struct timeout *before,
                          struct timeout *timeout)

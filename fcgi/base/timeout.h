@@ -36,6 +36,10 @@ void timeout_queue_init(struct timeout_queue *queue, struct ev_loop *loop, doubl
 /* Stops the timer and drops every timeout in the queue. May be called twice. */
 void timeout_queue_stop(struct timeout_queue *queue);
 
+/* Changes the duration, also of the timeouts in the queue, counted from their start. It costs a step
+ * for each of them. */
+void timeout_queue_set(struct timeout_queue *queue, double seconds);
+
 /* Starts or restarts the timeout from now; removes it from any other queue first. */
 void timeout_start(struct timeout_queue *queue, struct timeout *timeout);
 

@@ -595,6 +595,11 @@ struct cache_memory cache_memory(const struct cache *cache)
                                  .limit_bytes = cache->settings->memory_bytes};
 }
 
+void cache_settings_changed(struct cache *cache)
+{
+    memory_set_limit(cache->memory, cache->settings->memory_bytes);
+}
+
 bool cache_busy(const struct cache *cache)
 {
     return cache->store && store_busy(cache->store);

@@ -115,6 +115,10 @@ bool cache_inspect(struct cache *cache, struct slice key,
 void cache_note_unstored(struct cache *cache, struct slice key, struct slice why);
 const struct unstored *cache_unstored(const struct cache *cache, struct slice key);
 
+/* The settings `memory_bytes` and `lease` have changed. Results that no longer fit are dropped from
+ * memory; leases that exist stay as they are. */
+void cache_settings_changed(struct cache *cache);
+
 /* Returns the entry if memory has it, stale or not, else NULL. It is borrowed, and valid until the
  * next call into the cache; entry_ref keeps it. */
 struct entry *cache_peek(struct cache *cache, struct slice key);

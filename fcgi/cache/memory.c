@@ -191,6 +191,12 @@ void memory_clear(struct memory *memory)
             drop(memory, memory->segments[i].items);
 }
 
+void memory_set_limit(struct memory *memory, size_t limit_bytes)
+{
+    memory->limit = limit_bytes;
+    make_room(memory, 0);
+}
+
 size_t memory_count(const struct memory *memory)
 {
     return HASH_COUNT(memory->table);

@@ -39,6 +39,9 @@ void memory_purge_prefix(struct memory *memory, struct slice prefix, bool soft, 
 
 void memory_clear(struct memory *memory);
 
+/* Changes the limit. What exceeds a lower one is evicted. */
+void memory_set_limit(struct memory *memory, size_t limit_bytes);
+
 /* Number of entries. */
 size_t memory_count(const struct memory *memory);
 

@@ -12,10 +12,12 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/usdt.h"
+#include "base/users.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "park/flight_store.h"
 #include "park/outcome.h"
+#include "park/rules.h"
 #include "source/source.h"
 #include "source/tally.h"
 #include "source/trace.h"
@@ -89,7 +91,7 @@ static bool flight_has_begun(const struct flight *flight)
 
 static struct source *source_of(const struct flight *flight)
 {
-    return flight->shared->sources[flight->fragment.recipe->source];
+    return flight->fragment.recipe->use->source;
 }
 
 /* --- what it knows --- */
@@ -197,8 +199,7 @@ static void flight_fall_back(struct flight *flight)
 /* If the old entry may have changed, defers the failure until the cache has answered. */
 static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
 {
-    outcome_log_failure(&flight->shared->logs[flight->fragment.recipe->source], &flight->fragment,
-                        status, reason);
+    outcome_log_failure(flight->fragment.recipe->use->failures, &flight->fragment, status, reason);
     flight->failure = outcome_of_failure(status);
     if (status != SOURCE_CANCELLED)
         flight_note_unstored(flight, "there was no result", reason);
@@ -218,8 +219,7 @@ static void flight_fail(struct flight *flight, enum source_status status, const 
 static void log_terms(struct flight *flight, const struct source_terms *terms)
 {
     if (terms)
-        outcome_log_terms(&flight->shared->terms_logs[flight->fragment.recipe->number],
-                          &flight->fragment, terms);
+        outcome_log_terms(&flight->fragment.recipe->use->terms_log, &flight->fragment, terms);
 }
 
 /* Lands with a result that is only for the request that it was made for. */
@@ -430,7 +430,7 @@ void flight_limit_wait(struct flight *flight)
     struct settlement settlement;
     if (recipe->stale_wait > 0 && !flight->stale_served && !timeout_active(&flight->stale_wait) &&
         flight->state < FLIGHT_LANDED && flight_serves_stale(flight, &settlement))
-        timeout_start(&flight->shared->stale_waits[recipe->number], &flight->stale_wait);
+        timeout_start(&recipe->use->stale_wait, &flight->stale_wait);
 }
 
 /* Handles an entry from the cache: the flight lands with it, or because it is a marker (true), or
@@ -614,6 +614,14 @@ static void flight_detach(struct flight *flight)
     DL_APPEND(flight->shared->unlisted, flight);
 }
 
+void flight_supersede(struct flight *flight)
+{
+    if (flight->solo || flight->detached || !flight_has_begun(flight))
+        return;
+    flight_detach(flight);
+    cache_release(flight->shared->cache, flight_take_lease(flight));
+}
+
 /* If another process has written the value while we generate it, we can stop. A value that has only
  * expired or was removed is no reason to. */
 static void conclude_check(struct flight *flight, const struct cache_answer *answer,
@@ -719,6 +727,7 @@ static struct flight *flight_alloc(struct flight_shared *shared, const struct fr
         return NULL;
     flight->shared = shared;
     flight->fragment = fragment_copy(&kept, flight->text);
+    users_add(fragment->recipe->users);
     budget_add(BUDGET_INPUTS, flight->fragment.inputs.packed.len);
     ev_timer_init(&flight->look_again, on_look_again, 0., 0.);
     flight->look_again.data = flight;
@@ -734,6 +743,7 @@ struct flight *flight_new(struct flight_shared *shared, const struct fragment *f
         return NULL;
     HASH_ADD_KEYPTR(hh, shared->table, flight->fragment.key.data, flight->fragment.key.len, flight);
     if (!flight->hh.tbl) {
+        users_drop(fragment->recipe->users);
         budget_sub(BUDGET_INPUTS, flight->fragment.inputs.packed.len);
         shared->by_state[FLIGHT_NEW]--;
         free(flight);
@@ -773,6 +783,7 @@ static void flight_free(struct flight *flight)
     budget_sub(BUDGET_INPUTS, flight->fragment.inputs.packed.len);
     flight->shared->by_state[flight->state]--;
     free(flight->holder);
+    users_drop(flight->fragment.recipe->users);
     free(flight);
 }
 

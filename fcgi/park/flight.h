@@ -91,12 +91,8 @@
 #include "park/waiter.h"
 
 struct entry;
-struct failure_log;
 struct lease;
-struct negatives;
-struct source;
 struct source_call;
-struct terms_log;
 
 enum flight_state {
     FLIGHT_NEW,        /* just created */
@@ -116,11 +112,6 @@ extern const char *const flight_state_names[FLIGHT_STATES];
 struct flight_shared {
     struct ev_loop *loop;
     struct cache *cache;
-    struct source *const *sources;
-    struct failure_log *logs;          /* by source */
-    struct terms_log *terms_logs;      /* by recipe number */
-    struct negatives **negatives;      /* by recipe number; NULL: its failures are not cached */
-    struct timeout_queue *stale_waits; /* by recipe number */
     struct log_limit too_many_negatives;
     struct flight *table;    /* by key */
     struct flight *landed;   /* to be settled by the runner */
@@ -172,7 +163,8 @@ struct flight {
     bool asking;       /* an answer of the cache is pending, so the flight can't be freed */
     bool refresh_next; /* the entry is served, and another flight will refresh it */
     bool listed;       /* in the table: requests for the key join it */
-    bool detached;     /* purged after its source was called: its result is not stored */
+    bool detached;     /* purged, or its source replaced, after that was called: its result is not
+                          stored */
     bool solo;         /* for one waiter */
     bool optional;     /* no requester waits for it, so it must not queue at the source */
     char text[];
@@ -226,6 +218,10 @@ void flight_claim(struct flight *flight);
 /* The key has changed. A result that is purged while it is generated has to be generated again for
  * later requests in any case, so after a purge the cache is not asked. */
 void flight_changed(struct flight *flight, enum cache_change_kind kind);
+
+/* Its source does not count any more. If it has been called, the flight goes on for its waiters
+ * only, and its lease is released. */
+void flight_supersede(struct flight *flight);
 
 /* Sets the settlement and moves the flight to shared->landed. Takes `owned`, the entry or NULL. */
 void flight_land(struct flight *flight, enum settlement_kind kind, struct entry *owned);

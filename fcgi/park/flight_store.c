@@ -9,6 +9,7 @@
 #include "cache/unstored.h"
 #include "park/negatives.h"
 #include "park/outcome.h"
+#include "park/rules.h"
 
 void flight_note_unstored(struct flight *flight, const char *why, const char *detail)
 {
@@ -35,7 +36,7 @@ bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms,
 static bool may_fill_redis(const struct flight *flight)
 {
     const struct recipe *recipe = flight->fragment.recipe;
-    struct negatives *negatives = flight->shared->negatives[recipe->number];
+    struct negatives *negatives = recipe->use->negatives;
     return flight->known || !cache_is_shared(flight->shared->cache) ||
            negatives_take(negatives, clock_monotonic(), recipe->freshness.negative);
 }

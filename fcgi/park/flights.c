@@ -21,9 +21,9 @@
 #include "cache/entry.h"
 #include "cache/holder.h"
 #include "park/flight.h"
-#include "park/negatives.h"
 #include "park/outcome.h"
 #include "park/purge.h"
+#include "park/rules.h"
 
 /* A request that does not want to wait still waits this long for the answer of Redis. */
 #define NO_HOLD_S 0.1
@@ -41,9 +41,7 @@ struct flights {
     bool cancelling; /* no call is started */
     ev_prepare runner;
     struct timeout_queue brief_holds[HOLD_MAX_S + 1]; /* by seconds */
-    size_t source_count;
-    size_t recipe_count;
-    struct timeout_queue holds[]; /* by recipe number */
+    const struct rules *rules;                        /* of the config that counts */
 };
 
 /* A request that waits for a refresh has a stale entry. */
@@ -59,11 +57,11 @@ static void on_hold_over(void *context, struct timeout *hold)
  * moment whether the stale entry still exists, they wait once more. */
 static void on_stale_wait_over(void *context, struct timeout *wait)
 {
-    struct flights *flights = context;
     struct flight *flight = container_of(wait, struct flight, stale_wait);
     struct settlement settlement;
+    (void)context;
     if (!flight_serves_stale(flight, &settlement)) {
-        timeout_start(&flights->shared.stale_waits[flight->fragment.recipe->number], wait);
+        timeout_start(&flight->fragment.recipe->use->stale_wait, wait);
         return;
     }
     flight->stale_served = true;
@@ -221,66 +219,18 @@ static void on_changed(void *context, const struct cache_change *change)
     }
 }
 
-static void negatives_of_recipes_free(struct negatives **all, size_t count)
-{
-    for (size_t i = 0; all && i < count; i++)
-        negatives_free(all[i]);
-    free(all);
-}
-
-/* By number; NULL when out of memory. */
-static struct negatives **negatives_of_recipes(const struct recipe *const *recipes, size_t count)
-{
-    struct negatives **all = alloc_zeroed((count + 1) * sizeof *all);
-    for (size_t i = 0; all && i < count; i++) {
-        if (recipes[i]->freshness.negative <= 0)
-            continue;
-        all[i] = negatives_new(recipes[i]->max_negative);
-        if (!all[i]) {
-            negatives_of_recipes_free(all, i);
-            return NULL;
-        }
-    }
-    return all;
-}
-
 struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
-                            struct cache *cache, struct source *const *sources,
-                            const struct recipe *const *recipes, size_t recipe_count)
+                            struct cache *cache)
 {
-    struct flights *flights =
-        alloc_zeroed(sizeof *flights + recipe_count * sizeof(struct timeout_queue));
+    struct flights *flights = alloc_zeroed(sizeof *flights);
     if (!flights)
         return NULL;
-    for (size_t i = 0; i < recipe_count; i++)
-        if (recipes[i]->source >= flights->source_count)
-            flights->source_count = recipes[i]->source + 1;
-    flights->shared.logs = alloc_zeroed((flights->source_count + 1) * sizeof(struct failure_log));
-    flights->shared.terms_logs = alloc_zeroed((recipe_count + 1) * sizeof(struct terms_log));
-    flights->shared.negatives = negatives_of_recipes(recipes, recipe_count);
-    flights->shared.stale_waits = alloc_zeroed((recipe_count + 1) * sizeof(struct timeout_queue));
-    if (!flights->shared.logs || !flights->shared.terms_logs || !flights->shared.negatives ||
-        !flights->shared.stale_waits) {
-        free(flights->shared.stale_waits);
-        negatives_of_recipes_free(flights->shared.negatives, recipe_count);
-        free(flights->shared.terms_logs);
-        free(flights->shared.logs);
-        free(flights);
-        return NULL;
-    }
     flights->shared.loop = loop;
     flights->limits = *limits;
     flights->shared.cache = cache;
-    flights->shared.sources = sources;
-    flights->recipe_count = recipe_count;
     flights->parking.gone = on_solo_gone;
     flights->purges = (struct purges){.parking = &flights->parking, .cache = cache};
     flights->inspects = (struct inspects){.parking = &flights->parking, .cache = cache};
-    for (size_t i = 0; i < recipe_count; i++) {
-        timeout_queue_init(&flights->holds[i], loop, recipes[i]->hold, on_hold_over, flights);
-        timeout_queue_init(&flights->shared.stale_waits[i], loop, recipes[i]->stale_wait,
-                           on_stale_wait_over, flights);
-    }
     for (unsigned i = 0; i <= HOLD_MAX_S; i++)
         timeout_queue_init(&flights->brief_holds[i], loop, i > 0 ? i : NO_HOLD_S, on_hold_over,
                            flights);
@@ -292,6 +242,39 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     ev_prepare_start(loop, &flights->runner);
     cache_on_changed(cache, on_changed, flights);
     return flights;
+}
+
+struct rules *flights_rules(struct flights *flights, struct source *const *sources,
+                            struct recipe *const *recipes, size_t recipe_count)
+{
+    return rules_new(flights->shared.loop, sources, recipes, recipe_count,
+                     &(struct rules_events){.hold_over = on_hold_over,
+                                            .stale_wait_over = on_stale_wait_over,
+                                            .context = flights});
+}
+
+static bool has_source(const struct rules *rules, const struct source *source)
+{
+    for (size_t i = 0; i < rules->source_count; i++)
+        if (rules->sources[i] == source)
+            return true;
+    return false;
+}
+
+void flights_use(struct flights *flights, const struct rules *rules)
+{
+    struct flight *flight, *next;
+    flights->rules = rules;
+    HASH_ITER(hh, flights->shared.table, flight, next)
+    {
+        if (!has_source(rules, flight->fragment.recipe->use->source))
+            flight_supersede(flight);
+    }
+}
+
+void flights_set_limits(struct flights *flights, const struct flight_limits *limits)
+{
+    flights->limits = *limits;
 }
 
 void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, void *context)
@@ -419,7 +402,7 @@ struct waiter *flights_join(struct flights *flights, const struct fragment *frag
         return NULL;
     struct waiter *waiter = waiter_new(&flights->parking, &flight->waiters, who);
     if (waiter) {
-        timeout_start(hold_s == HOLD_OF_ROUTE ? &flights->holds[fragment->recipe->number]
+        timeout_start(hold_s == HOLD_OF_ROUTE ? &fragment->recipe->use->hold
                                               : &flights->brief_holds[hold_s],
                       waiter_hold(waiter));
         *refusal = JOIN_OK;
@@ -493,8 +476,8 @@ struct flights_view flights_look(const struct flights *flights)
     const struct flight_shared *shared = &flights->shared;
     return (struct flights_view){.limits = &flights->limits,
                                  .cache = shared->cache,
-                                 .sources = shared->sources,
-                                 .source_count = flights->source_count,
+                                 .sources = flights->rules->sources,
+                                 .source_count = flights->rules->source_count,
                                  .state_names = flight_state_names,
                                  .by_state = shared->by_state,
                                  .state_count = FLIGHT_STATES};
@@ -502,7 +485,6 @@ struct flights_view flights_look(const struct flights *flights)
 
 /* What has been listed, and how much more may be. */
 struct listing {
-    const struct flights *flights;
     size_t rows, waiters; /* how many more may be visited */
     double now;
     flight_row_fn *row;
@@ -519,8 +501,7 @@ static struct slice holder_of(const struct flight *flight)
 /* Returns false if no more may be listed. */
 static bool list_flight(struct listing *listing, const struct flight *flight)
 {
-    const struct recipe *recipe = flight->fragment.recipe;
-    const struct source *source = listing->flights->shared.sources[recipe->source];
+    const struct source *source = flight->fragment.recipe->use->source;
     struct flight_row row = {.key = flight->fragment.key,
                              .state = flight_state_names[flight->state],
                              .source = source->settings->name ? source->settings->name : "",
@@ -537,11 +518,9 @@ static bool list_flight(struct listing *listing, const struct flight *flight)
     return listing->row(listing->context, &row);
 }
 
-static struct listing listing_of(const struct flights *flights, size_t most, flight_row_fn *row,
-                                 void *context)
+static struct listing listing_of(size_t most, flight_row_fn *row, void *context)
 {
-    return (struct listing){.flights = flights,
-                            .rows = most,
+    return (struct listing){.rows = most,
                             .waiters = LISTED_WAITERS_MAX,
                             .now = clock_monotonic_coarse(),
                             .row = row,
@@ -551,7 +530,7 @@ static struct listing listing_of(const struct flights *flights, size_t most, fli
 bool flights_list_key(const struct flights *flights, struct slice key, size_t most,
                       flight_row_fn *row, void *context)
 {
-    struct listing listing = listing_of(flights, most, row, context);
+    struct listing listing = listing_of(most, row, context);
     const struct flight *flight = flights_find(flights, key);
     if (flight && flight->state < FLIGHT_LANDED && !list_flight(&listing, flight))
         return false;
@@ -563,7 +542,7 @@ bool flights_list_key(const struct flights *flights, struct slice key, size_t mo
 
 bool flights_list(const struct flights *flights, size_t most, flight_row_fn *row, void *context)
 {
-    struct listing listing = listing_of(flights, most, row, context);
+    struct listing listing = listing_of(most, row, context);
     const struct flight *flight;
     for (flight = flights->shared.table; flight; flight = flight->hh.next)
         if (flight->state < FLIGHT_LANDED && !list_flight(&listing, flight))
@@ -628,21 +607,9 @@ void flights_free(struct flights *flights)
         return;
     purges_run(&flights->purges);
     inspects_run(&flights->inspects);
-    for (size_t i = 0; i < flights->recipe_count; i++) {
-        timeout_queue_stop(&flights->holds[i]);
-        timeout_queue_stop(&flights->shared.stale_waits[i]);
-    }
-    free(flights->shared.stale_waits);
     for (unsigned i = 0; i <= HOLD_MAX_S; i++)
         timeout_queue_stop(&flights->brief_holds[i]);
     ev_prepare_stop(flights->shared.loop, &flights->runner);
-    for (size_t i = 0; i < flights->source_count; i++)
-        outcome_end_log(&flights->shared.logs[i]);
-    free(flights->shared.logs);
-    for (size_t i = 0; i < flights->recipe_count; i++)
-        outcome_end_terms_log(&flights->shared.terms_logs[i]);
-    free(flights->shared.terms_logs);
     log_limit_end(&flights->shared.too_many_negatives);
-    negatives_of_recipes_free(flights->shared.negatives, flights->recipe_count);
     free(flights);
 }

@@ -28,6 +28,7 @@ struct cache_purge;
 struct entry;
 struct ev_loop;
 struct flights;
+struct rules;
 struct source;
 
 struct flight_limits {
@@ -43,11 +44,20 @@ enum join_refusal {
     JOIN_NO_MEMORY
 };
 
-/* Borrows `sources`, `cache` and each recipe until flights_free. The number of a recipe is its
- * index in `recipes`. Returns what the caller owns, or NULL when out of memory. */
+/* Borrows `cache` until flights_free. Returns what the caller owns, or NULL when out of memory. */
 struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
-                            struct cache *cache, struct source *const *sources,
-                            const struct recipe *const *recipes, size_t recipe_count);
+                            struct cache *cache);
+
+/* As rules_new, for the recipes of fragments that these flights are asked for. */
+struct rules *flights_rules(struct flights *flights, struct source *const *sources,
+                            struct recipe *const *recipes, size_t recipe_count);
+
+/* The rules of the config that counts from now on: its sources are those that are shown. A fragment
+ * that is being made by a source that is not among them is made again for new requests; its result
+ * is not stored. */
+void flights_use(struct flights *flights, const struct rules *rules);
+
+void flights_set_limits(struct flights *flights, const struct flight_limits *limits);
 
 /* Sets the callback for settlements. Call it before the first join. */
 void flights_on_settled(struct flights *flights, waiter_settled_fn *settled, void *context);

@@ -8,11 +8,13 @@
 #include "park/freshness.h"
 #include "source/rules.h"
 
+struct recipe_use;
 struct route_tally;
+struct users;
 
 /* Belongs to the config. */
 struct recipe {
-    unsigned source;    /* index into the sources given to flights_new */
+    unsigned source;    /* index into the sources of its config */
     unsigned number;    /* of this recipe: the index of its route */
     double hold;        /* maximum seconds that a request is parked */
     double stale_wait;  /* seconds that requests wait for a refresh before they get the stale entry;
@@ -23,6 +25,9 @@ struct recipe {
     struct freshness freshness;
     struct source_rules rules;
     struct route_tally *tally; /* counts of its requests; belongs to the process; NULL: none */
+    struct recipe_use *use;    /* what flights keep for it, set by rules_new */
+    struct users
+        *users; /* of the config: whoever keeps the recipe counts here; NULL: nobody does */
 };
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/budget.h"
 #include "base/check.h"
 #include "base/container.h"
+#include "base/users.h"
 #include "cache/entry.h"
 #include "park/flights.h"
 #include "park/tally.h"
@@ -16,9 +17,9 @@
 /* A fragment waits first, and is ready later; never both. */
 struct part {
     struct slice name;
-    const struct recipe *recipe;
-    uint16_t index; /* of this part */
-    uint16_t next;  /* of those that are ready */
+    const struct recipe *recipe; /* counted; NULL: no route */
+    uint16_t index;              /* of this part */
+    uint16_t next;               /* of those that are ready */
     bool waiting;
     union {
         struct waiter waiter;
@@ -127,6 +128,8 @@ void stream_add(struct stream *stream, const struct fragment *fragment)
     memcpy(stream->names, name.data, name.len);
     part->name = (struct slice){.data = stream->names, .len = name.len};
     part->recipe = fragment->recipe;
+    if (part->recipe)
+        users_add(part->recipe->users);
     part->index = stream->count++;
     stream->names += name.len;
 
@@ -189,6 +192,8 @@ void stream_free(struct stream *stream)
         } else {
             entry_let_go(part->ready.entry);
         }
+        if (part->recipe)
+            users_drop(part->recipe->users);
     }
     entry_let_go(stream->taken.entry);
     budget_sub(BUDGET_UNSENT, stream->size);

@@ -15,7 +15,8 @@ struct waiter;
 struct wait {
     const struct endpoint *endpoint; /* finishes the wait */
     struct waiter *waiter;           /* no longer valid once settled; then service_finish follows */
-    const struct route *route;       /* of a fragment; for a purge, this and the rest are zero */
+    const struct route *route;       /* of a fragment, counted; for a purge, this and the rest are
+                                        zero */
     char *if_none_match;             /* owned copy, or NULL */
     short granted_wait_s;            /* preference "wait" in seconds; negative: none applies */
     bool head_only;

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/budget.h"
 #include "base/usdt.h"
+#include "base/users.h"
 #include "cache/entry.h"
 #include "park/tally.h"
 #include "web/endpoint.h"
@@ -98,6 +99,7 @@ static void answer_settlement(const struct settlement *settlement, const struct 
     if (kind == SETTLED_BUSY)
         response->retry_after =
             (short)(settlement->retry_after_s < SHRT_MAX ? settlement->retry_after_s : SHRT_MAX);
+    response->users = users_add(route->recipe.users);
     response->head_only = head_only;
     response->origin = (unsigned char)origin_of(settlement, kind);
     if (answered)
@@ -143,6 +145,7 @@ static inline enum answer_kind serve(struct service *service, const struct visit
         USDT(request_settled, route->pattern, route_outcome_names[ROUTE_REFUSED]);
         return endpoint_refuse(service, visit, refusal, answer);
     }
+    users_add(route->recipe.users);
     answer->wait = (struct wait){.waiter = waiter,
                                  .route = route,
                                  .granted_wait_s = hold_s,

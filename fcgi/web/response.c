@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/put.h"
+#include "base/users.h"
 #include "park/freshness.h"
 #include "park/outcome.h"
 #include "web/method.h"
@@ -337,5 +338,7 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
 void response_release(struct response *response)
 {
     entry_let_go(response->entry);
+    users_drop(response->users);
     response->entry = NULL;
+    response->users = NULL;
 }

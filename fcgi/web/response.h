@@ -10,6 +10,7 @@
 #include "park/waiter.h"
 
 struct freshness;
+struct users;
 
 /* The maximum size of a response's head, without the header fields that are kept with its entry. It
  * has to fit into the front server's first buffer, which is one page (4 KiB) in nginx; that is why
@@ -38,6 +39,7 @@ struct response {
     struct slice body;   /* empty if there is an entry, or for a stream */
     const struct freshness *terms; /* of the route, borrowed; NULL: no directives of RFC 5861 */
     const struct slice *vary;      /* names for the Vary header, borrowed; NULL or empty: none */
+    struct users *users;           /* counted: those of the config, which has what is borrowed */
     struct slice detail;           /* for Cache-Status; empty: none */
     short status;
     short retry_after;    /* seconds; negative: no such header */
@@ -86,7 +88,7 @@ static inline size_t response_head_max(const struct response *response)
  * `now_ms` is clock_fleet_ms(). Returns the length. */
 size_t response_head(const struct response *response, int64_t now_ms, char *out);
 
-/* Releases the entry. May be called twice. */
+/* Releases the entry and the config. May be called twice. */
 void response_release(struct response *response);
 
 #endif

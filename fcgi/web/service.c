@@ -9,11 +9,13 @@
 #include "web/service.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/usdt.h"
+#include "base/users.h"
 #include "park/tally.h"
 #include "web/counters.h"
 #include "web/digest.h"
@@ -49,30 +51,41 @@ static const struct endpoint purge_endpoint = {
     BELOW(""), METHOD_PURGE, NULL, purge_start, purge_finish,
 };
 
+bool service_reserve(struct service *service, size_t route_count)
+{
+    bool *hinted = alloc_resized(service->hinted, (route_count + 1) * sizeof *hinted);
+    if (hinted)
+        service->hinted = hinted;
+    return hinted != NULL;
+}
+
+void service_change(struct service *service, const struct route *routes, size_t route_count,
+                    const struct client_list *purge, const struct client_list *status,
+                    size_t max_stream)
+{
+    service->routes = routes;
+    service->route_count = route_count;
+    service->purge = purge;
+    service->status = status;
+    service->max_stream = max_stream;
+    service->streams_vary = false;
+    memset(service->hinted, 0, route_count * sizeof *service->hinted);
+    for (size_t i = 0; i < route_count; i++)
+        service->streams_vary |= routes[i].stream && routes[i].recipe.rules.vary.count > 0;
+}
+
 struct service *service_new(const struct route *routes, size_t route_count,
                             const struct client_list *purge, const struct client_list *status,
                             size_t max_stream, struct flights *flights)
 {
     struct service *service = alloc_zeroed(sizeof *service);
-    bool *hinted = alloc_zeroed((route_count + 1) * sizeof *hinted);
-    if (!service || !hinted) {
-        free(hinted);
+    if (!service || !service_reserve(service, route_count)) {
         free(service);
         return NULL;
     }
-    static double started; /* another service, after a reload, is not another process */
-    if (started == 0)
-        started = clock_monotonic();
-    *service = (struct service){.started = started,
-                                .routes = routes,
-                                .route_count = route_count,
-                                .purge = purge,
-                                .status = status,
-                                .max_stream = max_stream,
-                                .flights = flights,
-                                .hinted = hinted};
-    for (size_t i = 0; i < route_count; i++)
-        service->streams_vary |= routes[i].stream && routes[i].recipe.rules.vary.count > 0;
+    service->started = clock_monotonic();
+    service->flights = flights;
+    service_change(service, routes, route_count, purge, status, max_stream);
     digest_init();
     return service;
 }
@@ -179,5 +192,7 @@ void service_leave(struct wait *wait)
         waiter_leave(wait->waiter);
     }
     free(wait->if_none_match);
+    if (wait->route)
+        users_drop(wait->route->recipe.users);
     *wait = (struct wait){0};
 }

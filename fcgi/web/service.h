@@ -21,11 +21,22 @@ struct route;
 struct service;
 
 /* `purge` lists the clients that may purge, `status` those that may read reports; `max_stream`
- * is the maximum number of fragments in a stream. All other arguments are borrowed until
- * service_free. Returns what the caller owns, or NULL when out of memory. */
+ * is the maximum number of fragments in a stream. All other arguments are borrowed: the flights
+ * until service_free, the others until service_change. Returns what the caller owns, or NULL when
+ * out of memory. */
 struct service *service_new(const struct route *routes, size_t route_count,
                             const struct client_list *purge, const struct client_list *status,
                             size_t max_stream, struct flights *flights);
+
+/* Makes room for so many routes: call it before service_change, which can't fail then. Returns false
+ * when out of memory. */
+bool service_reserve(struct service *service, size_t route_count);
+
+/* From now on requests are routed by these. What is borrowed from the former routes by requests in
+ * progress is counted by their `users`. */
+void service_change(struct service *service, const struct route *routes, size_t route_count,
+                    const struct client_list *purge, const struct client_list *status,
+                    size_t max_stream);
 
 /* NULL is allowed. */
 void service_free(struct service *service);

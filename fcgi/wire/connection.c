@@ -513,6 +513,18 @@ void connections_on_accepting(struct connections *connections, connections_accep
     connections->accepting_context = context;
 }
 
+void connections_limits_changed(struct connections *connections)
+{
+    const struct connection_limits *limits = connections->limits;
+    timeout_queue_set(&connections->idle, limits->idle_timeout);
+    timeout_queue_set(&connections->receiving, limits->receive_timeout);
+    timeout_queue_set(&connections->sending, limits->send_timeout);
+    request_groups_limits_changed(&connections->requests);
+    if (connections->accepting)
+        connections->accepting(connections->accepting_context,
+                               connections->count < limits->max_connections);
+}
+
 static struct connection *connections_find(struct connections *all, uint32_t number)
 {
     struct connection *connection;

@@ -26,6 +26,9 @@ struct connections *connections_new(struct ev_loop *loop, const struct connectio
 void connections_on_accepting(struct connections *connections, connections_accepting_fn *accepting,
                               void *context);
 
+/* The limits have changed, and count from now on for what is in progress, too. */
+void connections_limits_changed(struct connections *connections);
+
 /* A listener_accepted_fn, `context` being the connections: takes the descriptor, or returns false
  * when out of memory. `local`: it is a unix socket. */
 bool connections_accept(void *context, int fd, bool local);

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/budget.h"
+#include "base/users.h"
 #include "cache/entry.h"
 
 #define FIRST_CAPACITY 2000  /* bytes of an own segment: framing of a response and a small body */
@@ -19,7 +20,8 @@ struct segment {
     struct segment *next;
     const char *data;
     size_t len;
-    struct entry *entry; /* held; NULL for own and for static bytes */
+    struct entry *entry; /* held; NULL for bytes that are elsewhere */
+    struct users *users; /* counted; NULL likewise */
     size_t capacity;     /* of own[]; 0: the bytes live elsewhere */
     size_t used;         /* of own[], sent or not */
     char own[];
@@ -65,6 +67,7 @@ static void segment_free(struct segment *segment)
 {
     struct spares *of = spares_of(segment->capacity);
     entry_let_go(segment->entry);
+    users_drop(segment->users);
     budget_sub(BUDGET_UNSENT, sizeof *segment + segment->capacity);
     if (of && of->count < of->most) {
         segment->next = of->first;
@@ -122,7 +125,8 @@ void output_return(struct output *output, size_t len)
     output->queued -= len;
 }
 
-bool output_append(struct output *output, struct slice bytes, struct entry *entry)
+bool output_append(struct output *output, struct slice bytes, struct entry *entry,
+                   struct users *users)
 {
     if (bytes.len == 0)
         return true;
@@ -138,6 +142,7 @@ bool output_append(struct output *output, struct slice bytes, struct entry *entr
     segment->data = bytes.data;
     segment->len = bytes.len;
     segment->entry = entry ? entry_hold(entry) : NULL;
+    segment->users = users_add(users);
     output->queued += bytes.len;
     return true;
 }

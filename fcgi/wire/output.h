@@ -18,6 +18,7 @@
 #define OUTPUT_SPARES 16
 
 struct entry;
+struct users;
 struct segment;
 
 struct output { /* all zero: empty, holds no memory */
@@ -32,10 +33,11 @@ char *output_reserve(struct output *output, size_t len);
 /* Returns the last `len` bytes of what was just reserved. */
 void output_return(struct output *output, size_t len);
 
-/* Queues bytes that are stored elsewhere: in `entry`, which is referenced until they are written,
- * or, if `entry` is NULL, in memory that outlives the connection. Returns false when out of
- * memory. */
-bool output_append(struct output *output, struct slice bytes, struct entry *entry);
+/* Queues bytes that are stored elsewhere: in `entry`, which is referenced until they are written;
+ * or in what `users` counts, where they are counted until then; or, if both are NULL, in memory that
+ * outlives the connection. Returns false when out of memory. */
+bool output_append(struct output *output, struct slice bytes, struct entry *entry,
+                   struct users *users);
 
 enum output_state { OUTPUT_EMPTY, OUTPUT_BLOCKED, OUTPUT_FAILED };
 

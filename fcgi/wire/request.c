@@ -465,7 +465,8 @@ enum request_progress request_emit(struct request *request, struct output *outpu
     request->sent += part.len;
 
     size_t before = output->queued;
-    if (!emit_front(request, output, part.len) || !output_append(output, part, response->entry))
+    if (!emit_front(request, output, part.len) ||
+        !output_append(output, part, response->entry, response->entry ? NULL : response->users))
         return REQUEST_NO_MEMORY;
     uint8_t padding = record_padding(output->queued - before - FCGI_HEADER_LEN);
     if (!emit_back(request, output, padding, last))
@@ -502,17 +503,27 @@ static void on_beat(void *context, struct timeout *beat)
     request->group->all->ready(request->group);
 }
 
+/* From half the interval to all of it, so that heartbeats of streams do not coincide. */
+static double beat_interval(const struct connection_limits *limits, unsigned number)
+{
+    return limits->heartbeat * (0.5 + 0.5 * (number + 1) / REQUEST_BEATS);
+}
+
+void request_groups_limits_changed(struct request_groups *groups)
+{
+    timeout_queue_set(&groups->receiving, groups->limits->receive_timeout);
+    for (unsigned i = 0; i < REQUEST_BEATS; i++)
+        timeout_queue_set(&groups->beats[i], beat_interval(groups->limits, i));
+}
+
 void request_groups_init(struct request_groups *groups, struct ev_loop *loop,
                          const struct connection_limits *limits, struct service *service,
                          request_ready_fn *ready)
 {
     *groups = (struct request_groups){.limits = limits, .service = service, .ready = ready};
     timeout_queue_init(&groups->receiving, loop, limits->receive_timeout, on_receive_timeout, NULL);
-    /* From half the interval to all of it, so that heartbeats of streams do not coincide. */
     for (unsigned i = 0; i < REQUEST_BEATS; i++)
-        timeout_queue_init(&groups->beats[i], loop,
-                           limits->heartbeat * (0.5 + 0.5 * (i + 1) / REQUEST_BEATS), on_beat,
-                           NULL);
+        timeout_queue_init(&groups->beats[i], loop, beat_interval(limits, i), on_beat, NULL);
 }
 
 void request_groups_stop(struct request_groups *groups)

@@ -110,6 +110,9 @@ void request_groups_init(struct request_groups *groups, struct ev_loop *loop,
                          const struct connection_limits *limits, struct service *service,
                          request_ready_fn *ready);
 
+/* The limits have changed: the timeouts follow. */
+void request_groups_limits_changed(struct request_groups *groups);
+
 /* Call it after the last request was freed. */
 void request_groups_stop(struct request_groups *groups);
 

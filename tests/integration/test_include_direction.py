@@ -29,7 +29,7 @@ ORDER = [
              "counters explain fragment fragments health metrics purge status", "totals",
              "report", "endpoint", "answer", "feed", "event", "variant", "query",
              "request", "route", "response", "method"]),
-    ("park", ["stream", "flights", "flight flight_store", "outcome", "purge inspect", "fragment",
+    ("park", ["stream", "flights", "flight flight_store", "rules", "outcome", "purge inspect", "fragment",
               "recipe", "tally", "waiter", "freshness"]),
     ("cache", ["cache", "purge inspect", "lease", "store", "scripts", "memory", "changes",
                "names", "entry"]),

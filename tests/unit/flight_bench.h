@@ -8,7 +8,9 @@
 
 #include "cache/cache.h"
 #include "cache/entry.h"
+#include "base/users.h"
 #include "park/flights.h"
+#include "park/rules.h"
 #include "source/simulated.h"
 #include "source/source.h"
 #include "unit.h"
@@ -144,6 +146,31 @@ static inline void hand_fail(struct hand_source *hand, const char *name, enum so
                   &(struct source_result){.status = status, .reason = "by hand"});
 }
 
+/* --- rules --- */
+
+/* Who keeps a recipe longer than for a call is counted here: the test itself, and nobody else at its
+ * end. */
+static struct users keepers = {.count = 1};
+
+/* Lets the flights use the recipes, which gets them ready. */
+static inline struct rules *rules_begin(struct flights *flights, struct source *const *sources,
+                                        struct recipe *const *recipes, size_t count)
+{
+    struct rules *rules = flights_rules(flights, sources, recipes, count);
+    assert_non_null(rules);
+    for (size_t i = 0; i < count; i++)
+        recipes[i]->users = &keepers;
+    flights_use(flights, rules);
+    return rules;
+}
+
+/* Call it after flights_free. */
+static inline void rules_end(struct rules *rules)
+{
+    assert_int_equal(keepers.count, 1);
+    rules_free(rules);
+}
+
 /* --- the bench --- */
 
 /* Routes, by what is special about them. */
@@ -182,8 +209,9 @@ struct flight_bench {
     struct simulated_settings simulated_settings;
     struct source *sources[2];
     struct recipe recipes[RECIPES];
-    const struct recipe *recipe_list[RECIPES];
+    struct recipe *recipe_list[RECIPES];
     struct flights *flights;
+    struct rules *rules;
     struct note notes[3000];
     uint32_t joined, settled, wanted;
     bool joining;
@@ -265,8 +293,9 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
         bench->recipes[i].number = i;
         bench->recipe_list[i] = &bench->recipes[i];
     }
-    bench->flights = flights_new(loop, &limits, cache, bench->sources, bench->recipe_list, RECIPES);
+    bench->flights = flights_new(loop, &limits, cache);
     assert_non_null(bench->flights);
+    bench->rules = rules_begin(bench->flights, bench->sources, bench->recipe_list, RECIPES);
     flights_on_settled(bench->flights, bench_settled, bench);
     return bench;
 }
@@ -283,6 +312,7 @@ static inline void bench_free(struct flight_bench *bench, void (*cache_gone)(voi
     for (size_t i = 0; i < view.state_count; i++)
         assert_row(i, view.by_state[i] == 0);
     flights_free(bench->flights);
+    rules_end(bench->rules);
     source_destroy(bench->sources[1]);
     free(bench);
 }

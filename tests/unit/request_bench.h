@@ -23,7 +23,7 @@ static const struct client_list may_purge = {.addresses = purgers, .count = 2};
 static const struct client_list may_read = {.addresses = purgers, .count = 1};
 static const struct cache_settings in_memory = {.redis = {.address = ""},
                                                 .memory_bytes = (size_t)4 << 20};
-static const struct route routes[] = {
+static struct route routes[] = {
     {.pattern = "a", .recipe = {.number = 0, .freshness.ttl = 60, .hold = 60}},
     {.pattern = "user/*",
      .recipe = {.number = 1, .freshness.ttl = 60, .hold = 60},
@@ -36,6 +36,7 @@ static struct cache *cache;
 static struct hand_source hand;
 static struct source *sources[] = {&hand.source};
 static struct flights *flights;
+static struct rules *rules;
 static struct service *service;
 static struct request_groups groups;
 static struct request_group group;
@@ -63,8 +64,8 @@ static inline void on_ready(struct request_group *of)
 
 static inline int setup(void **state)
 {
-    static const struct recipe *const recipes[] = {&routes[0].recipe, &routes[1].recipe,
-                                                   &routes[2].recipe};
+    static struct recipe *const recipes[] = {&routes[0].recipe, &routes[1].recipe,
+                                             &routes[2].recipe};
     static const struct flight_limits few = {.max_parked = 1, .max_flights = 10};
     (void)state;
     static const struct source_settings settings = {.type = &hand_type, .name = "hand"};
@@ -73,8 +74,9 @@ static inline int setup(void **state)
     assert_non_null(loop);
     cache = cache_new(loop, &in_memory);
     assert_non_null(cache);
-    flights = flights_new(loop, &few, cache, sources, recipes, LENGTH(routes));
+    flights = flights_new(loop, &few, cache);
     assert_non_null(flights);
+    rules = rules_begin(flights, sources, recipes, LENGTH(routes));
     flights_on_settled(flights, on_settled, NULL);
     service = service_new(routes, LENGTH(routes), &may_purge, &may_read, 64, flights);
     assert_non_null(service);
@@ -96,6 +98,7 @@ static inline int teardown(void **state)
     flights_cancel_all(flights);
     cache_free(cache);
     flights_free(flights);
+    rules_end(rules);
     ev_loop_destroy(loop);
     return 0;
 }

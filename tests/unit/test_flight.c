@@ -718,7 +718,7 @@ static void test_no_memory(void **state)
         assert_true(successes > 4); /* waiter, flight, its table, entry, ... */
     }
     alloc_fail_after(0);
-    assert_null(flights_new(NULL, &wide, NULL, NULL, NULL, 0));
+    assert_null(flights_new(NULL, &wide, NULL));
     alloc_fail_after(-1);
     flights_free(NULL);
 }

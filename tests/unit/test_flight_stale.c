@@ -356,11 +356,9 @@ static void test_negatives_are_bounded(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
         fake_begin((struct flight_limits){10, 10});
-        flights_free(bench->flights);
+        rules_end(bench->rules);
         bench->recipes[NEGATIVE].max_negative = 3;
-        bench->flights = flights_new(bench->loop, &(struct flight_limits){10, 10}, &cache,
-                                     bench->sources, bench->recipe_list, RECIPES);
-        flights_on_settled(bench->flights, bench_settled, bench);
+        bench->rules = rules_begin(bench->flights, bench->sources, bench->recipe_list, RECIPES);
         cache.alone = cases[i].alone;
         for (unsigned number = 0; number < 5; number++) {
             char name[8];

@@ -41,9 +41,9 @@ static void take_step(const void *argument)
 {
     const struct step_case *row = argument;
     struct hand_source hand = {.source.type = &hand_type};
-    struct source *sources[] = {&hand.source};
-    struct flight_shared shared = {.loop = ev_loop_new(0), .cache = &cache, .sources = sources};
-    struct recipe recipe = {0};
+    struct recipe_use use = {.source = &hand.source};
+    struct flight_shared shared = {.loop = ev_loop_new(0), .cache = &cache};
+    struct recipe recipe = {.use = &use};
     struct fragment fragment = {.recipe = &recipe, .key = SLICE("key"), .name = SLICE("name")};
     struct flight *flight = row->step == GO_SOLO ? flight_new_solo(&shared, &fragment, NULL)
                                                  : flight_new(&shared, &fragment);

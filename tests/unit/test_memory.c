@@ -619,6 +619,35 @@ static void test_no_memory(void **state)
     alloc_fail_after(-1);
 }
 
+/* A lower limit evicts, and those first that would go first anyway. */
+static void test_set_limit(void **state)
+{
+    struct memory *memory = memory_new(100000);
+    char key[] = "a";
+    (void)state;
+    assert_non_null(memory);
+    for (; *key <= 'h'; ++*key)
+        assert_true(put(memory, key, 1000, 100));
+    size_t used = memory_used(memory);
+    assert_true(has(memory, "a"));
+
+    memory_set_limit(memory, used);
+    assert_int_equal(memory_count(memory), 8);
+    memory_set_limit(memory, used / 2);
+    assert_int_equal(memory_used(memory), used / 2);
+    assert_true(has(memory, "a") && has(memory, "h"));
+    assert_false(has(memory, "b") || has(memory, "e"));
+
+    memory_set_limit(memory, 100000);
+    assert_int_equal(memory_count(memory), 4);
+    assert_true(put(memory, "b", 1000, 100));
+    memory_set_limit(memory, 0);
+    assert_int_equal(memory_used(memory), 0);
+    assert_false(put(memory, "b", 1000, 100));
+    memory_set_limit(memory, 0);
+    memory_free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -627,7 +656,7 @@ int main(void)
         cmocka_unit_test(test_all_protected), cmocka_unit_test(test_scan),
         cmocka_unit_test(test_too_large),     cmocka_unit_test(test_purge),
         cmocka_unit_test(test_purge_prefix),  cmocka_unit_test(test_random),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_set_limit),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "unit.h"
 
@@ -59,8 +60,13 @@ static void test_messages(void **state)
         notify_open();
         notify_open();
         notify_ready("serving");
+        notify_reloading();
         notify_stopping("finishing 3 requests");
         assert_string_equal(message(fd), "READY=1\nSTATUS=serving");
+        const char *reloading = "RELOADING=1\nMONOTONIC_USEC=", *text = message(fd);
+        assert_memory_equal(text, reloading, strlen(reloading));
+        double ago = clock_monotonic() - strtod(text + strlen(reloading), NULL) / 1e6;
+        assert_true(ago >= -1e-5 && ago < 10);
         assert_string_equal(message(fd), "STOPPING=1\nSTATUS=finishing 3 requests");
         notify_close();
         notify_close();

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/users.h"
 #include "cache/entry.h"
 #include "unit.h"
 
@@ -69,7 +70,7 @@ static void put_own(struct output *output, struct buffer *expected, struct slice
 
 static void put_entry(struct output *output, struct buffer *expected, struct entry *entry)
 {
-    assert_true(output_append(output, entry->body, entry));
+    assert_true(output_append(output, entry->body, entry, NULL));
     unit_append(expected, entry->body.data, entry->body.len);
 }
 
@@ -100,8 +101,8 @@ static void test_empty(void **state)
     (void)state;
     wire_open(&wire);
     assert_int_equal(output_write(&output, wire.near), OUTPUT_EMPTY);
-    assert_true(output_append(&output, SLICE(""), NULL));
-    assert_true(output_append(&output, (struct slice){0}, NULL));
+    assert_true(output_append(&output, SLICE(""), NULL, NULL));
+    assert_true(output_append(&output, (struct slice){0}, NULL, NULL));
     assert_int_equal(output.queued, 0);
     assert_int_equal(output_write(&output, wire.near), OUTPUT_EMPTY);
     assert_false(wire_read(&wire, SIZE_MAX));
@@ -116,7 +117,7 @@ static void test_empty_entry(void **state)
     struct output output = {0};
     struct entry *entry = make_entry('a', 0);
     (void)state;
-    assert_true(output_append(&output, entry->body, entry));
+    assert_true(output_append(&output, entry->body, entry, NULL));
     assert_int_equal(output.queued, 0);
     output_free(&output);
     assert_int_equal(entry->references, 1);
@@ -136,7 +137,7 @@ static void test_order(void **state)
     put_entry(&output, &expected, entry);
     put_own(&output, &expected, SLICE("between"));
     put_entry(&output, &expected, entry);
-    assert_true(output_append(&output, SLICE("static"), NULL));
+    assert_true(output_append(&output, SLICE("static"), NULL, NULL));
     unit_append(&expected, "static", 6);
     put_own(&output, &expected, SLICE("tail"));
     assert_int_equal(output.queued, expected.len);
@@ -348,9 +349,9 @@ static void test_no_memory(void **state)
         size_t before = output.queued;
         alloc_fail_after(0);
         assert_null(output_reserve(&output, 20000));
-        assert_false(output_append(&output, entry->body, entry));
-        assert_false(output_append(&output, (struct slice){large, sizeof large}, NULL));
-        assert_true(output_append(&output, SLICE(""), NULL)); /* needs none */
+        assert_false(output_append(&output, entry->body, entry, NULL));
+        assert_false(output_append(&output, (struct slice){large, sizeof large}, NULL, NULL));
+        assert_true(output_append(&output, SLICE(""), NULL, NULL)); /* needs none */
         alloc_fail_after(-1);
         assert_int_equal(output.queued, before);
         assert_int_equal(entry->references, queued ? 2 : 1);
@@ -368,6 +369,34 @@ static void test_no_memory(void **state)
     wire_close(&wire);
 }
 
+static void on_gone(struct users *users)
+{
+    (void)users;
+    fail_msg("the test has them, too");
+}
+
+/* Bytes of a config are counted as long as they are not sent, unless they are copied. */
+static void test_users(void **state)
+{
+    static const char large[50000];
+    struct users users = {.count = 1, .gone = on_gone};
+    struct wire wire;
+    struct output output = {0};
+    (void)state;
+    wire_open(&wire);
+    assert_true(output_append(&output, (struct slice){large, 100}, NULL, &users));
+    assert_int_equal(users.count, 1);
+    assert_true(output_append(&output, (struct slice){large, sizeof large}, NULL, &users));
+    assert_true(output_append(&output, (struct slice){large, sizeof large}, NULL, &users));
+    assert_int_equal(users.count, 3);
+    drain(&output, &wire);
+    assert_int_equal(users.count, 1);
+    assert_true(output_append(&output, (struct slice){large, sizeof large}, NULL, &users));
+    output_free(&output); /* the connection has ended */
+    assert_int_equal(users.count, 1);
+    wire_close(&wire);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_many_segments), cmocka_unit_test(test_random),
         cmocka_unit_test(test_reserve),       cmocka_unit_test(test_dropped),
         cmocka_unit_test(test_closed_peer),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_users),
     };
     return cmocka_run_group_tests_name("output", tests, NULL, NULL);
 }

@@ -396,16 +396,66 @@ static void test_many(void **state)
     bench_end(&bench);
 }
 
+/* Changed for what runs: from its start, in the same order, and for what comes. */
+static void test_set(void **state)
+{
+    static const struct {
+        double before, after;
+    } cases[] = {{LONG_S, SHORT_S}, {SHORT_S, 2 * SHORT_S}, {2 * SHORT_S, SHORT_S}, {LONG_S, 0}};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct guard guards[4] = {0};
+        struct bench bench;
+        bench_init(&bench, cases[i].before);
+        for (size_t k = 0; k < 3; k++) {
+            guard_start(&bench, &guards[k]);
+            guards[k].due += cases[i].after - cases[i].before;
+        }
+        timeout_queue_set(&bench.queue, cases[i].after);
+        guard_start(&bench, &guards[3]);
+        bench_run(&bench);
+        for (size_t k = 0; k < LENGTH(guards); k++)
+            assert_row(i, guards[k].expired == 1 && guards[k].place == (int)k + 1);
+        bench_end(&bench);
+    }
+}
+
+/* The timer of a queue that has become empty does not delay what comes after the change. */
+static void test_set_of_nothing(void **state)
+{
+    struct guard guard = {0};
+    struct bench bench;
+    (void)state;
+    bench_init(&bench, LONG_S);
+    guard_start(&bench, &guard);
+    timeout_stop(&guard.timeout);
+    timeout_queue_set(&bench.queue, SHORT_S);
+    assert_false(ev_is_active(&bench.queue.timer));
+    guard_start(&bench, &guard);
+    bench_run(&bench);
+    assert_int_equal(guard.expired, 1);
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),          cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_stop),           cmocka_unit_test(test_old_loop_time),
-        cmocka_unit_test(test_again),          cmocka_unit_test(test_queue_stop),
-        cmocka_unit_test(test_two_queues),     cmocka_unit_test(test_late),
-        cmocka_unit_test(test_restart_within), cmocka_unit_test(test_restart_within_zero),
-        cmocka_unit_test(test_stop_within),    cmocka_unit_test(test_start_within),
-        cmocka_unit_test(test_free_within),    cmocka_unit_test(test_many),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_old_loop_time),
+        cmocka_unit_test(test_again),
+        cmocka_unit_test(test_queue_stop),
+        cmocka_unit_test(test_two_queues),
+        cmocka_unit_test(test_late),
+        cmocka_unit_test(test_restart_within),
+        cmocka_unit_test(test_restart_within_zero),
+        cmocka_unit_test(test_stop_within),
+        cmocka_unit_test(test_start_within),
+        cmocka_unit_test(test_free_within),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_set_of_nothing),
     };
     return cmocka_run_group_tests_name("timeout", tests, NULL, NULL);
 }

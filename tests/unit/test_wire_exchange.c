@@ -21,14 +21,14 @@ static const struct connection_limits limits = {
 static const struct client_list nobody;
 static const struct cache_settings in_memory = {.redis.address = "",
                                                 .memory_bytes = (size_t)4 << 20};
-static const struct route routes[] = {
-    {.pattern = "a", .recipe = {.freshness.ttl = 60, .hold = 60}}};
+static struct route routes[] = {{.pattern = "a", .recipe = {.freshness.ttl = 60, .hold = 60}}};
 
 static struct ev_loop *loop;
 static struct cache *cache;
 static struct hand_source hand;
 static struct source *sources[] = {&hand.source};
 static struct flights *flights;
+static struct rules *rules;
 static struct service *service;
 static struct request_groups groups;
 static struct exchange exchange;
@@ -49,15 +49,16 @@ static void on_ready(struct request_group *of)
 
 static int setup(void **state)
 {
-    static const struct recipe *const recipes[] = {&routes[0].recipe};
+    static struct recipe *const recipes[] = {&routes[0].recipe};
     (void)state;
     hand = (struct hand_source){.source.type = &hand_type};
     loop = ev_loop_new(0);
     assert_non_null(loop);
     cache = cache_new(loop, &in_memory);
     assert_non_null(cache);
-    flights = flights_new(loop, &(struct flight_limits){10, 10}, cache, sources, recipes, 1);
+    flights = flights_new(loop, &(struct flight_limits){10, 10}, cache);
     assert_non_null(flights);
+    rules = rules_begin(flights, sources, recipes, 1);
     flights_on_settled(flights, on_settled, NULL);
     service = service_new(routes, LENGTH(routes), &nobody, &nobody, 64, flights);
     assert_non_null(service);
@@ -79,6 +80,7 @@ static int teardown(void **state)
     flights_cancel_all(flights);
     cache_free(cache);
     flights_free(flights);
+    rules_end(rules);
     ev_loop_destroy(loop);
     return 0;
 }

@@ -23,7 +23,7 @@ static const struct input price[] = {{INPUT_HEADER, SLICE_INIT("x-currency")},
                                      {INPUT_HOST, SLICE_INIT("")}};
 #define VARY(list) .rules.vary = {list, LENGTH(list)}
 #define TIMES      .freshness.ttl = 60, .hold = 60
-static const struct route routes[ROUTES] = {
+static struct route routes[ROUTES] = {
     [CITY] = {.pattern = "city/*",
               .recipe = {.number = CITY, TIMES, VARY(city)},
               .stream = true,
@@ -52,6 +52,7 @@ static struct cache *cache;
 static struct hand_source hand;
 static struct source *sources[] = {&hand.source};
 static struct flights *flights;
+static struct rules *rules;
 static struct service *service;
 static struct request_groups groups;
 static struct request_group group;
@@ -75,7 +76,7 @@ static void on_ready(struct request_group *of)
 static int setup(void **state)
 {
     static const struct flight_limits few = {.max_parked = 100, .max_flights = 100};
-    const struct recipe *recipes[ROUTES];
+    struct recipe *recipes[ROUTES];
     (void)state;
     for (size_t i = 0; i < ROUTES; i++)
         recipes[i] = &routes[i].recipe;
@@ -84,8 +85,9 @@ static int setup(void **state)
     assert_non_null(loop);
     cache = cache_new(loop, &in_memory);
     assert_non_null(cache);
-    flights = flights_new(loop, &few, cache, sources, recipes, ROUTES);
+    flights = flights_new(loop, &few, cache);
     assert_non_null(flights);
+    rules = rules_begin(flights, sources, recipes, ROUTES);
     flights_on_settled(flights, on_settled, NULL);
     service = service_new(routes, ROUTES, &may_purge, &nobody, 20, flights);
     assert_non_null(service);
@@ -104,6 +106,7 @@ static int teardown(void **state)
     flights_cancel_all(flights);
     cache_free(cache);
     flights_free(flights);
+    rules_end(rules);
     ev_loop_destroy(loop);
     return 0;
 }
@@ -363,8 +366,7 @@ static void test_many_routes(void **state)
     static struct route many[MANY];
     static char patterns[MANY][8], fields[MANY][60];
     static struct input inputs[MANY];
-    const struct recipe *recipes[MANY];
-    static const struct flight_limits few = {.max_parked = 100, .max_flights = 100};
+    struct recipe *recipes[MANY];
     char what[200] = "GET /fragments?";
     (void)state;
     for (unsigned i = 0; i < MANY; i++) {
@@ -378,10 +380,8 @@ static void test_many_routes(void **state)
         recipes[i] = &many[i].recipe;
     }
     service_free(service);
-    flights_cancel_all(flights);
-    flights_free(flights);
-    flights = flights_new(loop, &few, cache, sources, recipes, MANY);
-    assert_non_null(flights);
+    rules_end(rules);
+    rules = rules_begin(flights, sources, recipes, MANY);
     service = service_new(many, MANY, &may_purge, &nobody, MANY, flights);
     assert_non_null(service);
     groups.service = service;
