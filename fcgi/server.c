@@ -28,13 +28,9 @@
 #include <ev.h>
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
-#include "base/budget.h"
 #include "base/clock.h"
 #include "base/lag.h"
 #include "base/log.h"
@@ -43,27 +39,23 @@
 #include "cache/cache.h"
 #include "conf/conf.h"
 #include "drain.h"
+#include "generation.h"
 #include "park/flights.h"
-#include "park/rules.h"
+#include "reload.h"
 #include "sandbox.h"
-#include "source/source.h"
 #include "web/publisher.h"
 #include "web/service.h"
 #include "wire/connection.h"
 #include "wire/listener.h"
 #include "wire/sockets.h"
 
-#define RESERVED_FDS       32 /* descriptors for the loop, the log, Redis, listeners */
-#define FEWEST_CONNECTIONS 16
-#define LARGE_BLOCK        (128 << 10) /* bytes */
+#define LARGE_BLOCK (128 << 10) /* bytes */
 
 struct server {
     struct ev_loop *loop;
-    const struct conf *conf;
     struct connection_limits limits; /* those of the config, with the final max_connections */
-    struct source **sources;
-    struct recipe **recipes;
-    struct rules *rules;
+    struct cache_settings cache_settings;
+    struct generations generations;
     struct cache *cache;
     struct flights *flights;
     struct service *service;
@@ -77,11 +69,19 @@ struct server {
 
 /* --- signals --- */
 
-/* SIGHUP is sent to reload, or when a terminal is closed. */
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
 {
-    (void)loop, (void)signal, (void)events;
-    log_info("main", "ignoring SIGHUP: restart to apply config changes");
+    struct server *server = signal->data;
+    (void)loop, (void)events;
+    reload_run(&(struct reload){.generations = &server->generations,
+                                .limits = &server->limits,
+                                .cache_settings = &server->cache_settings,
+                                .cache = server->cache,
+                                .flights = server->flights,
+                                .service = server->service,
+                                .connections = server->connections,
+                                .drain = &server->drain,
+                                .told = server->worker ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO});
 }
 
 /* The log file has been moved aside. */
@@ -95,6 +95,7 @@ static void watch_signals(struct server *server)
 {
     drain_watch(&server->drain, server->loop);
     ev_signal_init(&server->hangup, on_hangup, SIGHUP);
+    server->hangup.data = server;
     ev_signal_start(server->loop, &server->hangup);
     ev_signal_init(&server->reopen, on_reopen, SIGUSR2);
     ev_signal_start(server->loop, &server->reopen);
@@ -124,53 +125,26 @@ static void on_accepting(void *context, bool accepting)
         listeners_pause(server->drain.listeners);
 }
 
-/* Raises the descriptor limit as far as allowed, and derives max_connections from it. */
-static void fit_connections(const struct conf *conf, struct connection_limits *limits)
+/* Takes the config. */
+static bool server_build(struct server *server, struct conf *conf)
 {
-    struct rlimit limit;
-    size_t needed = RESERVED_FDS;
-    for (size_t i = 0; i < conf->source_count; i++)
-        needed += source_descriptors(conf->sources[i]);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    getrlimit(RLIMIT_NOFILE, &limit);
-
-    size_t left = limit.rlim_cur > needed ? (size_t)limit.rlim_cur - needed : 0;
-    *limits = conf->connections;
-    if (limits->max_connections == 0)
-        limits->max_connections = left > FEWEST_CONNECTIONS ? left : FEWEST_CONNECTIONS;
-    else if (limits->max_connections > left)
-        log_warning("main",
-                    "max_connections = %zu is more than the descriptor limit allows (%zu of %zu "
-                    "are left for connections); raise it with ulimit -n or LimitNOFILE=",
-                    limits->max_connections, left, (size_t)limit.rlim_cur);
-}
-
-static bool server_build(struct server *server)
-{
-    const struct conf *conf = server->conf;
     struct ev_loop *loop = server->loop;
-    server->sources = alloc_zeroed((conf->source_count + 1) * sizeof(struct source *));
-    server->recipes = alloc_zeroed((conf->route_count + 1) * sizeof(struct recipe *));
-    if (!server->sources || !server->recipes)
-        return false;
-    for (size_t i = 0; i < conf->source_count; i++)
-        if (!(server->sources[i] = source_create(loop, conf->sources[i])))
-            return false;
-    for (size_t i = 0; i < conf->route_count; i++)
-        server->recipes[i] = &conf->routes[i].recipe;
-
+    struct generation *first;
+    server->cache_settings = conf->cache;
     srand48((long)(clock_fleet_ms() ^ getpid())); /* processes must not retry in step */
-    if (!(server->cache = cache_new(loop, &conf->cache)) ||
-        !(server->flights = flights_new(loop, &conf->flights, server->cache)) ||
-        !(server->rules = flights_rules(server->flights, server->sources, server->recipes,
-                                        conf->route_count)) ||
-        !(server->service = service_new(conf->routes, conf->route_count, &conf->purge,
+    if (!(server->cache = cache_new(loop, &server->cache_settings)) ||
+        !(server->flights = flights_new(loop, &conf->flights, server->cache))) {
+        conf_free(conf);
+        return false;
+    }
+    generations_init(&server->generations, loop, server->flights);
+    if (!(first = generation_new(&server->generations, conf)))
+        return false;
+    generation_begin(first);
+    if (!(server->service = service_new(conf->routes, conf->route_count, &conf->purge,
                                         &conf->status, conf->max_stream, server->flights)) ||
         !(server->connections = connections_new(loop, &server->limits, server->service)))
         return false;
-    flights_use(server->flights, server->rules);
     server->drain.service = server->service;
     server->drain.connections = server->connections;
     server->drain.flights = server->flights;
@@ -191,17 +165,11 @@ static void server_free(struct server *server)
         flights_cancel_all(server->flights);
     cache_free(server->cache);
     flights_free(server->flights);
-    rules_free(server->rules);
-    for (size_t i = 0; server->sources && i < server->conf->source_count; i++)
-        source_destroy(server->sources[i]);
-    free(server->sources);
-    free(server->recipes);
-    if (server->loop) {
-        unwatch_signals(server);
-        sandbox_leave_loop();
-        notify_close();
-        ev_loop_destroy(server->loop);
-    }
+    generations_end(&server->generations);
+    unwatch_signals(server);
+    sandbox_leave_loop();
+    notify_close();
+    ev_loop_destroy(server->loop);
 }
 
 /* After a large block was freed, glibc allocates blocks of that size on the heap, and their holes
@@ -237,54 +205,59 @@ static void tell_supervisor(struct server *server)
 
 static void tell_manager(const struct conf *conf, struct ev_loop *loop)
 {
-    char status[80];
-    snprintf(status, sizeof status, "serving, fragments: %zu, sources: %zu", conf->route_count,
-             conf->source_count);
     notify_open();
-    notify_ready(status);
+    reload_announce(conf);
     notify_watch(loop);
 }
 
-int server_run(const struct conf *conf, struct sockets *sockets, const struct worker *worker)
+/* Runs until a drain is over. A reload may free the config. */
+static void serve(struct server *server, const struct conf *conf)
 {
-    struct server server = {.conf = conf,
-                            .loop = ev_loop_new(EVFLAG_AUTO),
-                            .drain = {.shutdown_timeout = conf->shutdown_timeout,
-                                      .drain_timeout = conf->drain_timeout},
-                            .worker = worker};
+    listeners_start(server->drain.listeners);
+    log_info("main", "workerless %s, fragments: %zu, sources: %zu", PACKAGE_VERSION,
+             conf->route_count, conf->source_count);
+    log_attach(server->loop);
+    lag_watch(server->loop);
+    if (server->worker)
+        tell_supervisor(server);
+    else
+        tell_manager(conf, server->loop);
+    ev_run(server->loop, 0);
+    publisher_stop(&server->publisher, server->loop);
+    log_detach();
+    log_info("main", "stopped");
+}
+
+int server_run(struct conf *conf, struct sockets *sockets, const struct worker *worker)
+{
+    struct server server = {.loop = ev_loop_new(EVFLAG_AUTO), .worker = worker};
     int status = EXIT_FAILURE;
     keep_large_blocks_apart();
-    budgets[BUDGET_UNFINISHED].limit = conf->max_unfinished;
-    budgets[BUDGET_UNSENT].limit = conf->max_unsent;
-    budgets[BUDGET_INPUTS].limit = conf->max_inputs;
-    fit_connections(conf, &server.limits);
-    if (server.loop)
-        watch_signals(&server);
-    bool inside = server.loop && sandbox_enter(conf, server.loop);
-    if (inside && server_build(&server))
+    reload_set_limits(conf, &server.limits, &server.drain);
+    if (!server.loop) {
+        log_error("main", "out of memory");
+        sockets_close(sockets);
+        conf_free(conf);
+        return status;
+    }
+    watch_signals(&server);
+    if (!sandbox_enter(conf, server.loop)) {
+        log_error("main", "not serving outside of the sandbox");
+        sockets_close(sockets);
+        conf_free(conf);
+        server_free(&server);
+        return status;
+    }
+    if (server_build(&server, conf))
         server.drain.listeners =
             listeners_new(server.loop, sockets, connections_accept, server.connections);
     else
         sockets_close(sockets);
-    if (server.loop && !inside) {
-        log_error("main", "not serving outside of the sandbox");
-    } else if (!server.drain.listeners) {
-        log_error("main", "out of memory");
-    } else {
-        listeners_start(server.drain.listeners);
-        log_info("main", "workerless %s, fragments: %zu, sources: %zu", PACKAGE_VERSION,
-                 conf->route_count, conf->source_count);
-        log_attach(server.loop);
-        lag_watch(server.loop);
-        if (worker)
-            tell_supervisor(&server);
-        else
-            tell_manager(conf, server.loop);
-        ev_run(server.loop, 0);
-        publisher_stop(&server.publisher, server.loop);
-        log_detach();
-        log_info("main", "stopped");
+    if (server.drain.listeners) {
+        serve(&server, conf);
         status = EXIT_SUCCESS;
+    } else {
+        log_error("main", "out of memory");
     }
     server_free(&server);
     return status;

@@ -1,4 +1,4 @@
-/* The daemon: one process that serves by a config until a signal ends it. */
+/* The daemon: one process that serves by its config until a signal ends it. */
 #ifndef WORKERLESS_SERVER_H
 #define WORKERLESS_SERVER_H
 
@@ -14,9 +14,9 @@ struct worker {
 };
 
 /* Serves until a drain is over; problems are logged. Signals must be held (base/signals.h). Returns
- * EXIT_SUCCESS, or EXIT_FAILURE if it could not begin. The config and the worker are borrowed, the
- * sockets taken. `worker` is NULL if there is no supervisor; then the service manager is notified
- * from here. */
-int server_run(const struct conf *conf, struct sockets *sockets, const struct worker *worker);
+ * EXIT_SUCCESS, or EXIT_FAILURE if it could not begin. The worker is borrowed; the config, whose file
+ * SIGHUP reads again, and the sockets are taken. `worker` is NULL if there is no supervisor; then
+ * the service manager is notified from here. */
+int server_run(struct conf *conf, struct sockets *sockets, const struct worker *worker);
 
 #endif

@@ -13,7 +13,9 @@
  *
  *     SIGTERM, SIGINT, SIGQUIT, SIGUSR1   passed on; the sockets are closed, and no worker is
  *                                         replaced; it is over when all are gone
- *     SIGHUP, SIGUSR2                     passed on
+ *     SIGHUP                              the config is checked, kept for workers to come, and the
+ *                                         signal passed on; not if there are errors
+ *     SIGUSR2                             passed on
  *     SIGCHLD                             a worker has ended
  */
 #include "supervisor.h"
@@ -41,6 +43,7 @@
 #include "base/restarts.h"
 #include "conf/conf.h"
 #include "redis/check.h"
+#include "reload.h"
 #include "server.h"
 #include "wire/sockets.h"
 
@@ -246,6 +249,24 @@ static void drain(struct supervisor *supervisor, int number)
     pass_on(supervisor, number);
 }
 
+/* Each worker reads the config itself. */
+static void reload(struct supervisor *supervisor)
+{
+    struct conf *next;
+    if (!supervisor->sockets) {
+        log_info("main", "SIGHUP: the workers drain, so the config is not read again");
+        return;
+    }
+    if (!(next = reload_replace(supervisor->conf)))
+        return;
+    supervisor->conf = next;
+    pass_on(supervisor, SIGHUP);
+    if (supervisor->ready) {
+        supervisor->ready = false; /* tells it again */
+        tell_manager(supervisor);
+    }
+}
+
 static void on_signal(struct supervisor *supervisor, int number)
 {
     switch (number) {
@@ -253,7 +274,7 @@ static void on_signal(struct supervisor *supervisor, int number)
         reap(supervisor);
         break;
     case SIGHUP:
-        pass_on(supervisor, number);
+        reload(supervisor);
         break;
     case SIGUSR2:
         log_reopen();
@@ -409,7 +430,7 @@ static size_t figures_room(const struct conf *conf)
     return bytes;
 }
 
-/* Takes the sockets. */
+/* Takes the config and the sockets. */
 static int run_workers(struct conf *conf, struct sockets *sockets, unsigned count)
 {
     struct supervisor *supervisor = alloc_zeroed(sizeof *supervisor + count * sizeof(struct child));
@@ -419,6 +440,7 @@ static int run_workers(struct conf *conf, struct sockets *sockets, unsigned coun
         log_error("main", "can't supervise: %s", strerror(errno));
         free(supervisor);
         sockets_close(sockets);
+        conf_free(conf);
         return status;
     }
     supervisor->conf = conf;
@@ -435,11 +457,11 @@ static int run_workers(struct conf *conf, struct sockets *sockets, unsigned coun
         number = supervise(supervisor);
         struct worker worker = {(unsigned char)number, supervisor->life[1],
                                 supervisor->alive_s * 2 / LIVES};
-        if (number != NO_WORKER)
-            status = server_run(conf, supervisor->sockets, &worker);
-        else
+        if (number != NO_WORKER) {
+            status = server_run(supervisor->conf, supervisor->sockets, &worker);
+        } else {
             status = supervisor->failed ? EXIT_FAILURE : EXIT_SUCCESS;
-        if (number == NO_WORKER) {
+            conf_free(supervisor->conf);
             log_info("main", "all workers have stopped");
             notify_close();
             close(supervisor->signals);
@@ -448,6 +470,7 @@ static int run_workers(struct conf *conf, struct sockets *sockets, unsigned coun
     } else {
         log_error("main", "can't supervise: %s", strerror(errno));
         sockets_close(sockets);
+        conf_free(conf);
     }
     close(supervisor->life[1]);
     free(supervisor);
@@ -458,10 +481,9 @@ int supervisor_run(struct conf *conf)
 {
     unsigned count = count_workers(conf);
     struct sockets *sockets = sockets_open(&conf->listen, count);
-    if (!sockets)
-        return EXIT_FAILURE;
-    if (!change_identity(conf, sockets)) {
+    if (!sockets || !change_identity(conf, sockets)) {
         sockets_close(sockets);
+        conf_free(conf);
         return EXIT_FAILURE;
     }
     return count == 1 ? server_run(conf, sockets, NULL) : run_workers(conf, sockets, count);

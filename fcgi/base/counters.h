@@ -37,6 +37,12 @@
       "Connections of front servers that were accepted.") \
     X(ACCEPTED_NONE, "accepted_none", COUNTER, "accepted_none", "", \
       "Wake-ups for a new connection that another worker had accepted.") \
+    X(RELOADS, "reloads", COUNTER, "reloads", "result=\"ok\"", \
+      "Reloads of the config that were applied.") \
+    X(RELOADS_FAILED, "reloads_failed", COUNTER, "reloads", "result=\"failed\"", \
+      "Reloads of the config that failed, so that the running config stayed in use.") \
+    X(CONFIGS, "configs", GAUGE, "configs", "", \
+      "Configs in use: the current one, and earlier ones that requests in progress began with.") \
     X(LOOKUPS, "lookups", COUNTER, "lookups", "", \
       "Lookups of fragments in Redis.") \
     X(CLAIMS, "claims", COUNTER, "claims", "", \

@@ -18,7 +18,8 @@ int run_command(const struct arguments *arguments)
     log_configure(arguments->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
                   strcmp(conf->log, "syslog") == 0);
     const char *log_file = conf_log_file(conf);
-    int status = !log_file || log_open(log_file) ? supervisor_run(conf) : CLI_FAILED;
+    if (!log_file || log_open(log_file))
+        return supervisor_run(conf);
     conf_free(conf);
-    return status;
+    return CLI_FAILED;
 }

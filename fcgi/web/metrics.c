@@ -143,6 +143,7 @@ static const char *help_of(const struct counter_row *row)
         {"answers", "Requests that were answered, by the class of their status."},
         {"hits", "Fragments that were requested and found, by the cache that had them."},
         {"evictions", "Entries that left the memory cache for lack of room, by segment."},
+        {"reloads", "Reloads of the config, by result."},
         {"refused", "Requests, fragments of streams and Redis commands rejected, by limit."},
     };
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)

@@ -7,23 +7,21 @@ room for a slow machine. The slowest hit of each restart is printed."""
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
-import subprocess
 import threading
-from typing import Callable, List, Tuple
+from typing import Callable, List
 
 import pytest
 
 from harness import fronts
 from harness.config import api_config
-from harness.servers import Workerless, need
+from harness.load import Hits
+from harness.servers import Workerless
 from harness.wait import DEADLINE, SLOWNESS, scaled, wait_until
 
 SLOW = ["/fragment/b", "/fragment/c"]
 PARKED = 200  # requests that wait for a slow fragment, and ask again as <page-fragment> does
 RESTARTS = 2
-WRK_SECONDS = max(3, min(20, int(3 * SLOWNESS)))  # longer than a restart
 
 
 class Waiters:
@@ -67,27 +65,6 @@ class Waiters:
         if status not in (200, 202):
             self.failures.append(f"{path}: {data[:200]!r}")
         return status
-
-
-class Hits:
-    """wrk: requests for a fragment in memory, as fast as they are answered."""
-
-    def __init__(self, url: str) -> None:
-        self._process = subprocess.Popen(
-            [need("wrk"), "-t1", "-c8", f"-d{WRK_SECONDS}s", "--timeout", "60s", url],
-            stdout=subprocess.PIPE, text=True)
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self) -> Tuple[int, float]:
-        """How many there were, and the seconds of the slowest. None may have failed."""
-        text = self._process.communicate(timeout=DEADLINE * 2 * SLOWNESS)[0]
-        assert "Socket errors" not in text and "Non-2xx" not in text, text
-        worst, unit = re.search(r"Latency +\S+ +\S+ +([\d.]+)(us|ms|s) ", text).groups()
-        return (int(re.search(r"(\d+) requests in", text).group(1)),
-                float(worst) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[unit])
 
 
 @pytest.fixture(params=["unix", "tcp"])

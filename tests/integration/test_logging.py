@@ -124,7 +124,7 @@ def test_a_file_is_opened_again(tmp, run):
     server = run(Workerless(tmp, CONFIG + f'log = "file:{path}"\n'))
     path.rename(old)
     server.signal(signal.SIGHUP)
-    wait_until(lambda: "ignoring SIGHUP" in old.read_text("utf-8"), "a line in the old file")
+    wait_until(lambda: "SIGHUP: reading" in old.read_text("utf-8"), "a line in the old file")
     server.signal(signal.SIGUSR2)
     wait_until(path.exists, "a new file")
     wait_until(lambda: f"log: opened {path} again" in path.read_text("utf-8"), "a line in it")

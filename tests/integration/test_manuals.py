@@ -108,6 +108,15 @@ def described() -> Dict[Tuple[str, str, str], str]:
     return found
 
 
+def test_what_a_reload_can_not_change(table):
+    """workerless(8) lists exactly the options that -h marks, also those that two sections have."""
+    text = DAEMON.read_text("utf-8").partition("keep their values until a restart")[2]
+    listed = re.findall(r"\b([a-z]\w+)\b", " ".join(
+        line[len(".Ic "):] for line in text.partition("\n.Pp")[0].splitlines()
+        if line.startswith(".Ic ")))
+    assert sorted(listed) == sorted(row.name for row in table if "restart" in row.notes)
+
+
 def kind_of(row: Row) -> str:
     """How the page begins the sentence; empty: as it likes."""
     high = row.limits[1]

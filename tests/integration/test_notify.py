@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -69,3 +70,23 @@ def test_ready_only_when_it_listens(tmp, api, manager):
     server.spawn()
     assert server.wait() == 1
     assert manager.read() == []
+
+
+def test_reload(tmp, run, api, manager):
+    """It says when it begins, by the clock of systemd, and when it is over, also if it fails."""
+    server = Workerless(tmp, api_config(api))
+    server.environment.update(manager.environment)
+    run(server)
+    ready = "READY=1\nSTATUS=serving, fragments: 1, sources: 1"
+    manager.wait(ready)
+    text = server.config_path.read_text("utf-8")
+    for config, status in [(text, ready), ("nonsense = 1\n", "READY=1\nSTATUS=serving with the "
+                           "earlier config, since the new one can't be used: see the log")]:
+        manager.messages.clear()
+        server.config_path.write_text(config, "utf-8")
+        before = time.clock_gettime(time.CLOCK_MONOTONIC)
+        server.signal(signal.SIGHUP)
+        manager.wait(status)
+        begin, usec = manager.read()[0].split("\nMONOTONIC_USEC=")
+        assert begin == "RELOADING=1" and len(manager.read()) == 2
+        assert before <= int(usec) / 1e6 + 1e-6 <= time.clock_gettime(time.CLOCK_MONOTONIC) + 1e-6

@@ -264,10 +264,10 @@ def test_a_signal_right_after_the_start(tmp, api):
 
 
 def test_hangup(daemon):
-    """From a terminal that is closed, or from somebody who wants a reload."""
+    """From a terminal that is closed, or from somebody who wants a reload (test_reload.py)."""
     server = daemon()
     server.signal(signal.SIGHUP)
-    server.wait_log("ignoring SIGHUP: restart to apply config changes")
+    server.wait_counter("reloads", 1)
     assert ask(server.address, "/fragment/a").status == 200
 
 
@@ -313,7 +313,7 @@ def test_signals_while_it_starts(tmp, api, number):
             wait_until(holds_back, "the signal to be held back, or handled")
             server.signal(number)
             if number not in SLOW:
-                server.wait_log("ignoring SIG")
+                server.wait_log("SIGHUP: reading" if number == signal.SIGHUP else "ignoring SIG")
                 server.signal(signal.SIGTERM)
             assert server.wait() == 0
         finally:
