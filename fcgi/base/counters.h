@@ -101,7 +101,9 @@
       "Fragments and streams rejected because of max_unsent.") \
     X(REFUSED_MAX_PENDING, "refused_max_pending", COUNTER, "refused", \
       "limit=\"max_pending\"", \
-      "Commands not sent to Redis because of max_pending.")
+      "Commands not sent to Redis because of max_pending.") \
+    X(ACCESS_LOG_DROPPED, "access_log_dropped", COUNTER, "access_log_dropped", "", \
+      "Lines of the access log that could not be written.")
 /* clang-format on */
 
 enum counter {
