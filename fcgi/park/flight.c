@@ -62,6 +62,19 @@ const char *const flight_state_names[FLIGHT_STATES] = {
     [FLIGHT_SETTLED] = "settled",
 };
 
+const struct timing *flight_timing(struct flight *flight)
+{
+    static const enum timing_phase phases[FLIGHT_STATES] = {
+        [FLIGHT_LOOKING] = TIMING_REDIS, [FLIGHT_CLAIMING] = TIMING_REDIS,
+        [FLIGHT_WAITING] = TIMING_LEASE, [FLIGHT_GENERATING] = TIMING_CALL,
+        [FLIGHT_FAILING] = TIMING_REDIS,
+    };
+    if (flight->timing.began <= 0)
+        return NULL;
+    timing_add(&flight->timing, phases[flight->state]);
+    return &flight->timing;
+}
+
 /* The only place that sets the state. Moves the flight between the lists, and stops the timer of
  * the state that it leaves. */
 static void flight_set_state(struct flight *flight, enum flight_state state)
@@ -70,6 +83,7 @@ static void flight_set_state(struct flight *flight, enum flight_state state)
     check(ways[flight->state] & 1u << state);
     log_debug("flight", "fragment \"%.*s\": %s -> %s", SLICE_ARGS(flight->fragment.name),
               flight_state_names[flight->state], flight_state_names[state]);
+    flight->settlement.timing = flight_timing(flight);
     if (flight->state == FLIGHT_WAITING)
         ev_timer_stop(shared->loop, &flight->look_again);
     if (state == FLIGHT_LANDED) {
@@ -313,6 +327,7 @@ static void on_source_done(void *caller, const struct source_result *result)
 {
     struct flight *flight = caller;
     flight->call = NULL;
+    flight->timing.source = result->times;
     check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
     USDT(call_ended, USDT_SLICE(flight->fragment.key), source_of(flight)->settings->name,
          source_status_names[result->status]);
@@ -355,7 +370,8 @@ static void flight_call(struct flight *flight)
                                      .rest = slice_from(fragment->name, fragment->rest_at),
                                      .inputs = fragment->inputs,
                                      .rules = &fragment->recipe->rules,
-                                     .lane = fragment->recipe->number};
+                                     .lane = fragment->recipe->number,
+                                     .wants_times = flight->timing.began > 0};
     trace_find(fragment->variables, &request.request_id, &request.traceparent);
     if (flight->offered) {
         struct entry_terms terms = entry_terms_of(flight->offered);
@@ -416,11 +432,12 @@ bool flight_serves_stale(const struct flight *flight, struct settlement *settlem
     return true;
 }
 
-struct settlement flight_unready(const struct flight *flight, enum settlement_kind kind)
+struct settlement flight_unready(struct flight *flight, enum settlement_kind kind)
 {
     struct settlement settlement = {.kind = kind};
     if (timeout_active(&flight->stale_wait) || flight->stale_served)
         flight_serves_stale(flight, &settlement);
+    settlement.timing = flight_timing(flight);
     return settlement;
 }
 
@@ -732,6 +749,8 @@ static struct flight *flight_alloc(struct flight_shared *shared, const struct fr
     ev_timer_init(&flight->look_again, on_look_again, 0., 0.);
     flight->look_again.data = flight;
     flight->born = clock_monotonic_coarse();
+    if (timing_is_wanted)
+        timing_begin(&flight->timing);
     shared->by_state[FLIGHT_NEW]++;
     return flight;
 }

@@ -88,6 +88,7 @@
 #include "base/timeout.h"
 #include "cache/cache.h"
 #include "park/fragment.h"
+#include "park/timing.h"
 #include "park/waiter.h"
 
 struct entry;
@@ -149,6 +150,7 @@ struct flight {
     struct source_call *call;      /* while GENERATING */
     double started;                /* start of GENERATING, by clock_monotonic() */
     double born;                   /* by clock_monotonic_coarse() */
+    struct timing timing;          /* where its time goes */
     ev_timer look_again;           /* while WAITING */
     char *holder;                  /* owned: while WAITING, whose the lease is (see cache/holder.h);
                                       NULL: unknown */
@@ -191,7 +193,10 @@ static inline struct entry *flight_old_entry(const struct flight *flight)
 
 /* What a waiter gets if it has to leave before the result is known: the old entry, if it waits only
  * for the refresh of that; else `kind`. The entry is borrowed. */
-struct settlement flight_unready(const struct flight *flight, enum settlement_kind kind);
+struct settlement flight_unready(struct flight *flight, enum settlement_kind kind);
+
+/* Where its time has gone so far; NULL: nobody wants to know. */
+const struct timing *flight_timing(struct flight *flight);
 
 /* While the process drains, no source is called, and no other process is waited for: then this
  * lands the flight, with the old entry if that may be served, else with SETTLED_SHUTDOWN, and

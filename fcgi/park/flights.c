@@ -24,6 +24,7 @@
 #include "park/outcome.h"
 #include "park/purge.h"
 #include "park/rules.h"
+#include "park/tally.h"
 
 /* A request that does not want to wait still waits this long for the answer of Redis. */
 #define NO_HOLD_S 0.1
@@ -48,7 +49,7 @@ struct flights {
 static void on_hold_over(void *context, struct timeout *hold)
 {
     struct held_waiter *held = container_of(hold, struct held_waiter, hold);
-    const struct flight *flight = container_of(held->waiter.list, struct flight, waiters);
+    struct flight *flight = container_of(held->waiter.list, struct flight, waiters);
     (void)context;
     waiter_settle(&held->waiter, flight_unready(flight, SETTLED_NOT_READY));
 }
@@ -65,6 +66,7 @@ static void on_stale_wait_over(void *context, struct timeout *wait)
         return;
     }
     flight->stale_served = true;
+    settlement.timing = flight_timing(flight);
     entry_ref(settlement.entry);
     while (flight->waiters)
         waiter_settle(flight->waiters, settlement);
@@ -151,8 +153,21 @@ static void flights_part(struct flights *flights, const struct flight *landed,
         waiter_settle(waiter, (struct settlement){.kind = kind});
         return;
     }
+    solo->timing = landed->timing; /* it has waited for that one, too */
+    solo->timing.waited = 1;
     waiter_move(waiter, &solo->waiters);
     flight_go_solo(solo);
+}
+
+static void log_if_slow(struct flights *flights, const struct flight *landed)
+{
+    unsigned source = landed->fragment.recipe->source;
+    enum settlement_kind kind = landed->settlement.kind;
+    const char *name = flights->shared.sources[source]->settings->name;
+    struct timing_flight about = {.key = landed->fragment.key, .source = name ? name : ""};
+    if (kind != SETTLED_ENTRY && landed->audience != AUDIENCE_NONE)
+        about.failure = route_outcome_names[route_outcomes_of_kinds[kind]];
+    timing_log(&landed->timing, &about, &flights->shared.logs[source].slow);
 }
 
 /* Settles the waiters of a landed flight and takes it out of the table. */
@@ -160,6 +175,8 @@ static void flights_settle(struct flights *flights, struct flight *flight)
 {
     flight_unlist(flight);
     flights->count--;
+    if (flight->timing.began > 0)
+        log_if_slow(flights, flight);
     while (flight->waiters) {
         if (flight_is_for(flight, flight->waiters))
             waiter_settle(flight->waiters, flight->settlement);
@@ -376,6 +393,7 @@ static void flight_joined(struct flight *flight, struct waiter *waiter, bool wai
     if (waiter) {
         waiter->waits = waits;
         waiter->solo = flight->solo;
+        flight->timing.waited++;
     }
     if (flight->solo) {
         (waiter ? flight_go_solo : flight_cancel)(flight);

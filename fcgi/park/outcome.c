@@ -67,6 +67,7 @@ void outcome_end_log(struct failure_log *log)
 {
     log_limit_end(&log->failed);
     log_limit_end(&log->timed_out);
+    log_limit_end(&log->slow);
 }
 
 void outcome_log_terms(struct terms_log *log, const struct fragment *fragment,

@@ -29,6 +29,7 @@ enum settlement_kind outcome_of_failure(enum source_status status);
  * first. */
 struct failure_log {
     struct log_limit failed, timed_out;
+    struct log_limit slow; /* of timing_log */
 };
 
 /* Logs a failed call. Call it once for each; "not found" is not logged as a failure. */

@@ -10,6 +10,7 @@
 #include "base/timeout.h"
 
 struct entry;
+struct timing;
 
 /* Identifies a waiting request without a pointer, so nothing dangles if the request ends first. */
 struct waiter_address {
@@ -47,6 +48,8 @@ struct settlement {
     bool collapsed;         /* this waiter joined a flight that another one had started */
     bool stored;            /* the result was passed to the cache */
     bool uncacheable;       /* its source forbids sharing it: it is for this waiter only */
+    /* Of its flight, borrowed for the call; NULL: it is not known. */
+    const struct timing *timing;
 };
 
 struct waiter;

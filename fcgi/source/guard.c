@@ -41,7 +41,8 @@ struct guarded_call {
     source_done_fn *done;
     void *caller;
     enum guarded_state state;
-    bool trial; /* of the breaker */
+    bool trial;   /* of the breaker */
+    float waited; /* seconds in the queue, once it has left that */
 };
 
 /* A copy of a request, for a call that has to wait. */
@@ -183,15 +184,24 @@ static void call_end(struct guarded_call *call, const struct source_result *resu
     if (call->trial)
         tell_breaker(call, result);
     guard_of(call)->tally->ended[result->status]++;
-    call->done(call->caller, result);
+    struct source_result timed = *result;
+    timed.times.queued = call->waited;
+    call->done(call->caller, &timed);
     free(call->request);
     free(call);
+}
+
+/* It has left its lane. */
+static void end_wait(struct guarded_call *call)
+{
+    timeout_stop(&call->wait);
+    call->waited = (float)(clock_monotonic_coarse() - call->since);
 }
 
 static void call_unqueue(struct guarded_call *call)
 {
     lanes_remove(&guard_of(call)->lanes, &call->queued);
-    timeout_stop(&call->wait);
+    end_wait(call);
 }
 
 /* Ends it with SOURCE_BUSY in the loop's next turn. It is in no lane. */
@@ -211,7 +221,7 @@ static void refuse_queued(struct source_guard *guard)
     struct lane_call *queued;
     while ((queued = lanes_take(&guard->lanes))) {
         struct guarded_call *call = container_of(queued, struct guarded_call, queued);
-        timeout_stop(&call->wait);
+        end_wait(call);
         call_refuse(call);
     }
 }
@@ -397,8 +407,8 @@ static void start_queued(struct source_guard *guard)
         if (!(queued = lanes_take(&guard->lanes)))
             break;
         struct guarded_call *call = container_of(queued, struct guarded_call, queued);
-        timeout_stop(&call->wait);
-        call->request->request.waited = clock_monotonic_coarse() - call->since;
+        end_wait(call);
+        call->request->request.waited = call->waited;
         if (call_run(call, &call->request->request)) {
             histogram_add(&guard->tally->queued, call->request->request.waited);
             free(call->request);

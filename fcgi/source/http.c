@@ -117,10 +117,12 @@ static void call_finish(struct http_call *call, CURLcode code)
 }
 
 /* The only way in which a call ends, from any state. */
-static void call_end(struct http_call *call, const struct source_result *result)
+static void call_end(struct http_call *call, struct source_result *result)
 {
     struct http *http = http_of(call);
     struct http_transfer *transfer = call->transfer;
+    if (transfer)
+        result->times = http_transfer_times(transfer);
     if (transfer)
         http_transfer_stop(&http->transfers, transfer); /* may still call back */
     timeout_stop(&call->deadline);
@@ -439,6 +441,7 @@ static struct http_request request_of(const struct http_settings *settings,
 {
     struct http_request sent = {.request_id = request->request_id,
                                 .traceparent = request->traceparent,
+                                .wants_times = request->wants_times,
                                 .etag = request->etag,
                                 .last_modified = request->last_modified};
     struct source_request others = *request;

@@ -323,6 +323,10 @@ static CURLcode begin(const struct http_transfers *transfers, struct http_transf
 {
     CURLcode code = transfer->used && transfers->renews ? renew(transfer) : CURLE_OK;
     transfer->used = true;
+    if (transfer->timed) {
+        transfer->began = clock_monotonic();
+        transfer->attempts++;
+    }
     if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
         code = CURLE_OUT_OF_MEMORY;
     return code;
@@ -408,6 +412,8 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
         return NULL;
     }
     transfer->call = call;
+    transfer->timed = request.wants_times;
+    transfer->attempts = 0;
     transfer->sent = request.body;
     transfer->sent_len = request.body_len;
     set_conditions(transfers, transfer, &request);
@@ -496,6 +502,25 @@ struct http_transfer *http_transfer_of(CURL *easy)
     struct http_transfer *transfer = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
     return transfer && transfer->call ? transfer : NULL;
+}
+
+/* curl's times are 0 for what has not happened yet. */
+struct source_times http_transfer_times(const struct http_transfer *transfer)
+{
+    struct source_times times = {.are_known = transfer->timed && transfer->attempts > 0,
+                                 .attempts = transfer->attempts};
+    curl_off_t ready_us = 0, answered_us = 0;
+    if (!times.are_known)
+        return times;
+    double total = clock_monotonic() - transfer->began;
+    curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+    curl_easy_getinfo(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T, &answered_us);
+    double ready = ready_us > 0 || answered_us > 0 ? (double)ready_us / 1e6 : total;
+    double answered = answered_us > 0 ? (double)answered_us / 1e6 : total;
+    times.connect = (float)ready;
+    times.first_byte = (float)(answered > ready ? answered - ready : 0);
+    times.body = (float)(total > answered ? total - answered : 0);
+    return times;
 }
 
 /* --- redirects --- */

@@ -28,6 +28,7 @@ struct http_request {
     size_t body_len;
     struct slice request_id, traceparent; /* see trace.h; borrowed */
     struct slice etag, last_modified;     /* asks whether this version has changed; borrowed */
+    bool wants_times;                     /* http_transfer_times will be asked */
     /* Header fields, as forward_fields writes them, or NULL. They replace headers of the source
      * that have the same name, and go only to the scheme, host and port of the source's url. */
     char *fields;
@@ -56,6 +57,10 @@ struct http_transfer {
     bool fresh;     /* it does not use a connection again */
     bool used;      /* its handle has been given to curl before */
     bool elsewhere; /* the url is that of another host: none of our secrets are for it */
+    /* For http_transfer_times: whether that will be asked, and of the attempts so far. */
+    bool timed;
+    unsigned attempts;
+    double began;               /* the last one, by clock_monotonic() */
     struct http_transfer *next; /* in the list of idle transfers */
     char error[CURL_ERROR_SIZE];
     char refusal[REDIRECT_WHY_ROOM]; /* of STOP_REDIRECT */
@@ -120,6 +125,9 @@ long http_transfer_status(const struct http_transfer *transfer);
 #define HTTP_FAILURE_ROOM 500
 void http_transfer_failure(const struct http_transfer *transfer, CURLcode code,
                            char out[HTTP_FAILURE_ROOM]);
+
+/* Where the time went, if the request wanted that; also of a transfer that has not ended. */
+struct source_times http_transfer_times(const struct http_transfer *transfer);
 
 /* Whether the last request asked if a version has changed. */
 bool http_transfer_asks(const struct http_transfer *transfer);

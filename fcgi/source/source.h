@@ -53,6 +53,7 @@ struct source_request {
      * never SOURCE_NOT_MODIFIED. */
     struct slice etag, last_modified;
     struct slice request_id, traceparent; /* of the client's request; empty: unknown */
+    bool wants_times;                     /* somebody wants to know where the time goes */
 };
 
 /* Who may get a result. */
@@ -92,6 +93,15 @@ enum source_status {
     SOURCE_CANCELLED,
 };
 
+/* Where the time of a call went, in seconds. */
+struct source_times {
+    float queued;                    /* by guard.c; always known */
+    bool are_known;                  /* the type knows those that follow, and was asked for them */
+    float connect, first_byte, body; /* of the last attempt: until the connection could be used,
+                                        until the response began, until it was complete */
+    unsigned attempts;               /* requests sent, redirects and retries included */
+};
+
 struct source_result {
     enum source_status status;
     struct slice type; /* media type as the source sent it; empty if it sent none */
@@ -101,6 +111,7 @@ struct source_result {
     /* Of a failure: seconds for which the source asks not to be called; 0: it does not. Of
      * SOURCE_BUSY: seconds after which a new request may succeed, at least 1. */
     unsigned retry_after_s;
+    struct source_times times;
 };
 
 /* `result` and everything it points to is valid only during the call; the call object is freed
