@@ -159,15 +159,15 @@ static void flights_part(struct flights *flights, const struct flight *landed,
     flight_go_solo(solo);
 }
 
-static void log_if_slow(struct flights *flights, const struct flight *landed)
+static void log_if_slow(const struct flight *landed)
 {
-    unsigned source = landed->fragment.recipe->source;
+    const struct recipe_use *use = landed->fragment.recipe->use;
     enum settlement_kind kind = landed->settlement.kind;
-    const char *name = flights->shared.sources[source]->settings->name;
+    const char *name = use->source->settings->name;
     struct timing_flight about = {.key = landed->fragment.key, .source = name ? name : ""};
     if (kind != SETTLED_ENTRY && landed->audience != AUDIENCE_NONE)
         about.failure = route_outcome_names[route_outcomes_of_kinds[kind]];
-    timing_log(&landed->timing, &about, &flights->shared.logs[source].slow);
+    timing_log(&landed->timing, &about, &use->failures->slow);
 }
 
 /* Settles the waiters of a landed flight and takes it out of the table. */
@@ -176,7 +176,7 @@ static void flights_settle(struct flights *flights, struct flight *flight)
     flight_unlist(flight);
     flights->count--;
     if (flight->timing.began > 0)
-        log_if_slow(flights, flight);
+        log_if_slow(flight);
     while (flight->waiters) {
         if (flight_is_for(flight, flight->waiters))
             waiter_settle(flight->waiters, flight->settlement);
