@@ -25,8 +25,8 @@ struct row {
     alignas(16) char numbers[]; /* `size` bytes */
 };
 
-struct part {
-    struct row *_Atomic first;
+struct part { /* rows follow it, so its size is a multiple of their alignment */
+    alignas(ALIGNMENT) struct row *_Atomic first;
     struct row *last;  /* only for the process that writes */
     size_t used, room; /* bytes after the struct; the same */
     unsigned joined;   /* processes so far */
