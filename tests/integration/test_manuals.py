@@ -90,11 +90,11 @@ SECTIONS = {"OPTIONS AT THE TOP LEVEL": "", "OPTIONS IN THE CACHE SECTION": "cac
 
 
 def described() -> Dict[Tuple[str, str, str], str]:
-    """The first sentence on each option in workerless.conf(5), by the option's place."""
+    """The first two lines on each option in workerless.conf(5), by the option's place."""
     found: Dict[Tuple[str, str, str], str] = {}
     section, type_name = None, ""
     lines = CONFIG.read_text("utf-8").splitlines()
-    for line, following in zip(lines, lines[1:]):
+    for line, *following in zip(lines, lines[1:], lines[2:]):
         if line.startswith(".Sh "):
             section, type_name = SECTIONS.get(line[4:]), ""
         if line.startswith(".Ss Type "):
@@ -104,7 +104,7 @@ def described() -> Dict[Tuple[str, str, str], str]:
             place = (section, type_name, option.group(1))
             assert place not in found, place
             assert (option.group(2) or type_name) == type_name, line
-            found[place] = following
+            found[place] = "\n".join(following)
     return found
 
 
@@ -142,6 +142,7 @@ def test_each_option_has_its_entry(table):
         assert said.startswith(kind_of(row)), (row, said)
         assert not high or f" from {low} to {high}" in said, (row, said)
         assert not row.default or f", default {row.default}." in said, (row, said)
+        assert ("\nA change needs a restart." in said) == ("restart" in row.notes), (row, said)
         if not row.default:
             assert ("; required." if "required" in row.notes else "; none by default.") in said, row
 
