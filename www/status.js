@@ -235,10 +235,12 @@ function drawFlights(status) {
       label, make("td", "number", number(row.waiters) + (row.waiters_known ? "" : "+")),
       make("td", "roomy", row.state === "waiting" ? holder ?? "another process" : row.source)];
   }));
-  const rest = status.flights.now - list.length;
+  const rest = status.flights.now - list.length, others = status.workers.length > 1;
   find("flights").hidden = list.length === 0;
-  find("flights-rest").textContent = list.length === 0 ? "Nothing: no request waits for a fragment."
-    : rest > 0 ? `and ${number(rest)} more` : "";
+  find("flights-rest").textContent =
+    rest > 0 && others ? `and ${number(rest)} more, also of other workers`
+      : rest > 0 && list.length === SHOWN ? `and ${number(rest)} more`
+        : list.length === 0 ? "Nothing: no request waits for a fragment." : "";
 }
 
 // Between two readings the bars grow by the clock.
@@ -286,17 +288,22 @@ function lookAt(source, then, bounds) {
     failed: grown(source, old, it => of(it.ended, FAILURES)) };
 }
 
-function breakerNote({ breaker, pause_seconds: pause }) {
-  if (breaker === "closed") return [];
-  return [make("span", "note failing", breaker !== "open" ? "one call tries whether it works again"
-    : pause > 0 ? `not called for ${duration(pause)}` : "not called until one is wanted again")];
+// What an open breaker means; empty if it is closed.
+function breakerWords({ breaker, pause_seconds: pause }) {
+  if (breaker === "closed") return "";
+  if (breaker !== "open") return "a call tries whether it works again";
+  return pause > 0 ? `not called for ${duration(pause)}` : "the next call tries whether it works again";
 }
 
 function drawSources(looks) {
   const shown = seconds => seconds === null ? "–" : duration(seconds);
+  const breaker = source => {
+    const words = breakerWords(source);
+    return words ? [make("span", "note failing", words)] : [];
+  };
   rows("sources", [...looks].sort((a, b) => (b.slow ?? -1) - (a.slow ?? -1)).map(
     ({ source, list, half, slow, calls: made, failed }) => [
-      header(source.name, ...breakerNote(source)),
+      header(source.name, ...breaker(source)),
       make("td", "", columns(list)),
       make("td", "number roomy", shown(half)), make("td", "number", shown(slow)),
       make("td", "number", number(made)),
@@ -358,7 +365,8 @@ function troubles(status, then, looks) {
     found.push(`${status.redis.trouble}. Each process makes its own calls.`);
   for (const { source, ended, failed } of looks) {
     if (source.breaker === "open")
-      found.push(`The source ${source.name} has failed too often: it is not called.`);
+      found.push(`The source ${source.name} has failed too often: ` +
+        (source.pause_seconds > 0 ? "it is not called." : "the next call tries it again."));
     else if (failed > 2 && failed > .05 * ended)
       found.push(`${percent(failed / ended)} of the last minute’s calls to ${source.name} failed.`);
   }

@@ -91,10 +91,10 @@ def settings():
 
 
 def config(redis: Redis, api: SlowApi) -> str:
-    """conf/workerless.conf and conf/shop.conf for these servers. The socket is named by Workerless itself."""
+    """conf/workerless.conf and conf/shop.conf for these servers. Workerless itself names the
+    socket, and opens the status."""
     return fronts.example("workerless.conf", {
         f'listen = {{"unix:{fronts.SOCKET}"}}\n': "",
-        '#status = {"127.0.0.1", "::1"}\n': 'status = {"127.0.0.1", "::1"}\n',
         '    redis = "redis://127.0.0.1:6379"\n': f'    redis = "{redis.url}"\n',
         "http://127.0.0.1:9000/{name}": api.url + "/{name}",
     }) + shop.config(api)
