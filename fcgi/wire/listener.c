@@ -157,6 +157,12 @@ static uint64_t connections_of_others(void)
     return count;
 }
 
+static bool has_more_than_its_share(void)
+{
+    uint64_t mine = counter_values[COUNTER_CONNECTIONS];
+    return share_is_exceeded(mine, mine + connections_of_others(), figures_parts());
+}
+
 static void leave_to_others(struct listeners *all)
 {
     for (size_t i = 0; i < all->count; i++)
@@ -228,6 +234,8 @@ void listeners_start(struct listeners *listeners)
 {
     listeners->wanted = true;
     ev_timer_stop(listeners->loop, &listeners->pause);
+    if (ev_is_active(&listeners->moment) && !has_more_than_its_share())
+        ev_timer_stop(listeners->loop, &listeners->moment);
     watch_all(listeners, true);
 }
 

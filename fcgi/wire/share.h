@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARE_MOMENT_S 0.001
-#define SHARE_MOST     64 /* connections over its share that it takes after a moment */
+#define SHARE_MOMENT_S 0.005 /* unless it has its share earlier, as connections end */
+#define SHARE_MOST     64    /* connections over its share that it takes after a moment */
 
 struct share {        /* all zero at first */
     unsigned allowed; /* connections over its share that it may take now */

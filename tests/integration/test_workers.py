@@ -409,8 +409,8 @@ def test_connections_are_spread(daemon, redis, run, tmp, api, listen):
     print(f"{listen}: {count} connections: {sorted(spread.values())}")
     assert sum(spread.values()) >= count
     if listen == "unix":  # on TCP the kernel spreads them by chance
-        assert max(spread.values()) <= count // 4 + count // 32 + 3, spread
-    assert min(spread.values()) > 0 or listen == "tcp", spread
+        # Not exactly even: if the machine has no time for the others, one takes some more.
+        assert max(spread.values()) <= count * 3 // 8 and min(spread.values()) > 0, spread
 
 
 def test_a_burst_while_the_others_hang(daemon, redis, run):
