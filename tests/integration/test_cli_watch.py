@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +59,11 @@ def test_what_it_shows(daemon, redis, api, watch, columns, rows):
         assert any(line.startswith("other ") for line in lines)
         assert ("source" in next(line for line in lines if line.startswith("in progress"))) == \
             (columns >= 100)
+
+        if os.environ.get("ARTIFACTS"):
+            place = Path(os.environ["ARTIFACTS"])
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"watch-{columns}x{rows}.txt").write_text(terminal.text() + "\n", "utf-8")
 
         # Bars grow, and rates are known from the second reading on.
         def bar() -> int:
