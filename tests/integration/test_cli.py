@@ -146,7 +146,8 @@ def test_get_streams(daemon, api):
                           stdout=subprocess.PIPE, text=True) as client:
         lines = iter(client.stdout.readline, "")
         assert any("result for a" in line for line in lines)
-        assert client.poll() is None and api.calls("b") == 1
+        api.wait_calls("b", 1)
+        assert client.poll() is None
         api.release("b")
         assert any("result for b" in line for line in lines)
         client.stdout.read()
