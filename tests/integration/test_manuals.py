@@ -344,7 +344,8 @@ def limits_table() -> List[Tuple[str, str, List[str]]]:
     found = re.findall(r"^(\w+)\t(\S+)\tT\{\n(?:.*\n)*?T\}\tT\{\n(.*)\nT\}$", text,
                        re.MULTILINE)
     assert len(found) > 25, found
-    return [(name, default, names.split(", ")) for name, default, names in found]
+    return [(name, default, names.replace("\\%", "").split(", "))
+            for name, default, names in found]
 
 
 def test_each_limit_is_in_the_table(table):
