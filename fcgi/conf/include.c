@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "base/alloc.h"
+#include "base/landlock.h"
 #include "conf/files.h"
 #include "conf/scan.h"
 
@@ -172,7 +173,7 @@ static void load_pattern(struct loader *loader, const char *pattern, size_t by,
     unreadable.error = 0;
     int status = glob(pattern, 0, on_unreadable, &found);
     if (status == GLOB_ABORTED) {
-        snprintf(text, sizeof text, "%s: %s", unreadable.path, strerror(unreadable.error));
+        snprintf(text, sizeof text, "%s: %s", unreadable.path, landlock_strerror(unreadable.error));
         refuse(loader, value, text);
     } else if (status == GLOB_NOSPACE) {
         refuse_memory(loader);
