@@ -112,12 +112,35 @@ def test_logs_are_opened_again(daemon, tmp):
     assert opened not in old.read_text("utf-8")
 
 
-def test_hangup_is_passed_on(pair):
+def reloaded(server: Workerless) -> int:
+    """How often workers have applied a config, in all."""
+    return server.counter("reloads")
+
+
+def test_reload(pair, run):
+    """The supervisor checks the config, and says once what changes. Each worker reads it, and so
+    does one that is started later. A bad one does not get to them."""
     server = pair()
+    good = server.config_path.read_text("utf-8").replace('fragment "*"', 'fragment "b"')
+    server.config_path.write_text(good, "utf-8")
     server.signal(signal.SIGHUP)
-    wait_until(lambda: len({pid for _, pid, _, text in workers.lines(server)
-                            if "SIGHUP" in text and pid != server.pid}) == 2, "both workers")
-    assert ask(server.address, "/workerless/health").status == 200
+    wait_until(lambda: reloaded(server) == 2, "both workers")
+    for text in ('reload: fragments added: "b"', "main: reloaded "):
+        assert server.log().count(text) == 1
+    server.config_path.write_text("nonsense = 1\n" + good, "utf-8")
+    server.signal(signal.SIGHUP)
+    server.wait_log("; the running config stays in use")
+    workers.kill(server, 0)
+    workers.wait_serving(server, 2)
+    for number in range(2):
+        connection = workers.connect_to(server, run, number)
+        assert connection.request("/fragment/a").status == 404
+        assert connection.request("/fragment/b").status == 200
+    assert reloaded(server) == 2 and server.log().count("stays in use") == 1
+    server.config_path.write_text(good.replace(TWO, "workers = 3"), "utf-8")
+    server.signal(signal.SIGHUP)
+    server.wait_log("reload: workers needs a restart; keeping the running value")
+    wait_until(lambda: reloaded(server) == 4, "both workers")
 
 
 # --- deaths
@@ -462,8 +485,11 @@ def test_the_service_manager(run, tmp, api, redis):
     wait_until(silent, "no more messages")
     os.kill(workers.pids(server)[1], signal.SIGCONT)
     lives()
+    ready = "READY=1\nSTATUS=serving, workers: 2 of 2, fragments: 1, sources: 1"
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: manager.read().count(ready) == 2, "a reload")
+    assert len([message for message in manager.read() if "RELOADING=1\n" in message]) == 1
     server.signal(signal.SIGTERM)
     manager.wait("STOPPING=1\nSTATUS=SIGTERM: stopping 2 workers")
     assert server.wait() == 0
-    assert [message for message in manager.read() if "READY" in message] == \
-        ["READY=1\nSTATUS=serving, workers: 2 of 2, fragments: 1, sources: 1"]
+    assert [message for message in manager.read() if "READY" in message] == [ready] * 2
