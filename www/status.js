@@ -37,6 +37,8 @@ const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const number = value => (value < 100 ? tenths : integers).format(value);
 const percent = share => share === null ? "–" : `${tenths.format(Math.floor(share * 1000) / 10)}%`;
 
+const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
+
 function duration(seconds) {
   if (seconds < 0.0995) return `${+(seconds * 1000).toPrecision(2)}\u00a0ms`;
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)}\u00a0ms`;
@@ -193,7 +195,7 @@ function redisTile(status) {
   if (!status.redis) return tile("Redis", "none", "results are in memory only");
   const { up, trouble, lost } = status.redis, slow = recentRedis(status);
   const more = [slow === null ? "" : `99% within ${duration(slow)}`,
-    lost ? `lost ${number(lost)} ${lost === 1 ? "time" : "times"}` : ""];
+    lost ? `lost ${plural(lost, "time")}` : ""];
   if (!up) return tile("Redis", "down", trouble ?? "", series.redis, { alarm: true });
   return tile("Redis", "up", more.filter(Boolean).join(", "), series.redis);
 }
@@ -202,8 +204,8 @@ function drawTiles(status) {
   const perSecond = rate(requests), ratio = hitRatio(MINUTE_MS), callRate = rate(calls);
   const list = [
     tile("Requests", perSecond === null ? "…" : `${number(perSecond)}/s`,
-      `${number(status.connections)} connections` +
-        (status.streams ? `, ${number(status.streams)} streams` : ""),
+      plural(status.connections, "connection") +
+        (status.streams ? `, ${plural(status.streams, "stream")}` : ""),
       series.requests),
     tile("Hits", percent(ratio), "in the last minute", series.hits, { top: 1 }),
     tile("Parked", number(status.parked.now), `of ${number(status.parked.limit)}`, series.parked,
@@ -328,6 +330,21 @@ function drawFragments(status, then) {
   }));
 }
 
+// The worker of that number, as it was then.
+const workerThen = (then, { worker }) => then?.workers.find(it => it.worker === worker);
+
+function drawWorkers(status, then) {
+  const grew = status.workers.map(now => grown(now, workerThen(then, now), it => it.answers));
+  const all = sum(grew);
+  find("workers-panel").hidden = status.workers.length === 0;
+  rows("workers", status.workers.map((now, i) => [
+    header(`${now.worker}`),
+    make("td", "", make("div", "track", part("hit", all ? grew[i] / all : 0))),
+    make("td", "number", number(grew[i])), make("td", "number", number(now.parked)),
+    make("td", "number roomy", number(now.connections)),
+    make("td", "number roomy", plural(now.starts, "time"))]));
+}
+
 // Each limit: its name, what is in use, the limit, and how to write them.
 function limits(status) {
   const found = [["parked", status.parked.now, status.parked.limit, number],
@@ -378,6 +395,9 @@ function troubles(status, then, looks) {
     if (lately)
       found.push(`${number(lately)} rejected in the last minute because of ${name}.`);
   }
+  for (const worker of status.workers)
+    if (worker.starts > (then ? workerThen(then, worker)?.starts ?? worker.starts : 1))
+      found.push(`Worker ${worker.worker} has ended and was started again.`);
   if (status.loop?.lag_max_seconds > 0.25)
     found.push(`A turn of the event loop took ${duration(status.loop.lag_max_seconds)}.`);
   return found;
@@ -396,11 +416,13 @@ function draw(status) {
   const looks = status.sources.map(source => lookAt(source, then, status.bounds_seconds));
   const found = troubles(status, then, looks);
   find("process").textContent =
-    `${status.version}, up ${duration(status.uptime_seconds)}`;
+    `${status.version}, up ${duration(status.uptime_seconds)}` +
+    (status.workers.length ? `, ${plural(status.workers.length, "worker")}` : "");
   drawTroubles(found);
   drawTiles(status);
   drawFlights(status);
   drawSources(looks);
+  drawWorkers(status, then);
   drawFragments(status, then);
   drawLimits(status, then);
   document.title = (found.length ? "(!) " : "") + `${number(status.parked.now)} parked · workerless`;
@@ -445,7 +467,7 @@ async function ask(signal) {
 function explainClosed() {
   const words = make("p", "", "The status is closed for your address. To open it, list the address in ",
     make("code", "", "status"), " in workerless.conf, for example ",
-    make("code", "", 'status = {"127.0.0.1"}'), ", and restart workerless.");
+    make("code", "", 'status = {"127.0.0.1"}'), ", and reload workerless.");
   const more = make("p", "", "The front server must also let it pass: the examples have a rule for ",
     make("code", "", "/workerless/"), " that allows only 127.0.0.1.");
   find("closed").replaceChildren(words, more);

@@ -128,8 +128,9 @@ def test_closed_and_away(tmp, run, site, browser, daemon):
     assert browser.script("return violations;") == []
 
 
-def test_hidden_or_paused(site, browser, daemon):
-    """It asks for nothing while nobody looks. A text that is no status is no reason to stop."""
+def test_workers_and_pauses(site, browser, daemon):
+    """A worker that was started again is noticed. The page asks for nothing while nobody looks. A
+    text that is no status is no reason to stop."""
     status = ask(daemon().address, "/workerless/status", query="json&full=16").text
     assert json.loads(status)["bounds_seconds"]
     site.answer(PATH, body="<h1>Not a status</h1>", type="text/html")
@@ -143,6 +144,17 @@ def test_hidden_or_paused(site, browser, daemon):
                        "value: arguments[0]});"
                        "document.dispatchEvent(new Event('visibilitychange'));", hidden)
         return site.calls(PATH)
+
+    known = json.loads(status)
+    known["workers"] = [{"worker": number, "connections": 1, "parked": 0, "answers": 10,
+                         "starts": 1} for number in range(2)]
+    site.answer(PATH, body=json.dumps(known), type="application/json")
+    wait_until(lambda: shown(browser, "#workers tbody tr"), "the workers")
+    known["workers"][1].update(answers=30, starts=2)
+    site.answer(PATH, body=json.dumps(known), type="application/json")
+    wait_until(lambda: shown(browser, "#trouble li") == [
+        "Worker 1 has ended and was started again."], "it to notice")
+    assert shown(browser, "#workers tbody tr")[1].split()[:2] == ["1", "30"]
 
     count = hide(True)
     stays(lambda: site.calls(PATH) <= count, "no request", 2.5)
