@@ -50,7 +50,7 @@ def test_tracepoints():
 
 
 # A part that shows the flags, since compiling everything takes long.
-OBJECT = "fcgi/main.o"
+OBJECT = "fcgi/cli/cli.o"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def configure(sources: Path, *options: str) -> None:
 
 def compiled(sources: Path, *settings: str) -> bool:
     """Makes OBJECT; whether it was compiled."""
-    return "main.c" in run_in(sources, "make", "V=1", *settings, OBJECT)
+    return "cli/cli.c" in run_in(sources, "make", "V=1", *settings, OBJECT)
 
 
 @pytest.mark.seconds(180)
