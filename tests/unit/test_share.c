@@ -12,9 +12,9 @@ static void test_exceeded(void **state)
         unsigned workers;
         bool exceeded;
     } cases[] = {
-        {0, 0, 4, false},     {1, 1, 4, false},    {2, 2, 4, true},
-        {2, 5, 4, false},     {17, 64, 4, false},  {19, 64, 4, false},
-        {20, 64, 4, true},    {64, 64, 4, true},   {1000, 1000, 1, false},
+        {0, 0, 4, false},  {1, 1, 4, false},   {2, 2, 4, true},
+        {2, 5, 4, false},  {17, 64, 4, false}, {19, 64, 4, false},
+        {20, 64, 4, true}, {64, 64, 4, true},  {1000, 1000, 1, false},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++)
