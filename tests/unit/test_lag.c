@@ -2,6 +2,7 @@
 #include "base/lag.h"
 
 #include <ev.h>
+#include <stdbool.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -30,22 +31,35 @@ static void test_longest(void **state)
     }
 }
 
+static ev_idle idle; /* while it is active, the loop does not sleep */
+
+static void on_idle(struct ev_loop *loop, ev_idle *watcher, int events)
+{
+    (void)events;
+    ev_idle_stop(loop, watcher);
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
     double seconds = *(const double *)timer->data;
     struct timespec wait = {.tv_nsec = (long)(seconds * 1e9)};
-    (void)loop, (void)events;
+    (void)events;
     nanosleep(&wait, NULL);
+    if (idle.data)
+        ev_idle_start(loop, &idle);
 }
 
-/* The loop sleeps for `sleeps` seconds, and then works for `works`; once more, so that the turn is
- * followed by a sleep. Returns the seconds that turns have lasted. */
-static double run(double sleeps, double works)
+/* The loop sleeps for `sleeps` seconds, and then works for `works`; then it does so again, without
+ * work. With `more`, something is left to do then, so that it does not sleep. Returns the seconds
+ * that turns have lasted. */
+static double run(double sleeps, double works, bool more)
 {
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     const struct histogram *turns;
     double nothing = 0, before;
     ev_timer first, last;
+    ev_idle_init(&idle, on_idle);
+    idle.data = more ? &idle : NULL;
     lag_watch(loop);
     turns = figures_of(0, FIGURES_LOOP, "");
     assert_non_null(turns);
@@ -53,7 +67,7 @@ static double run(double sleeps, double works)
     ev_timer_init(&first, on_timer, sleeps, 0);
     first.data = &works;
     ev_timer_start(loop, &first);
-    ev_timer_init(&last, on_timer, sleeps + works + 0.001, 0);
+    ev_timer_init(&last, on_timer, 2 * sleeps + works, 0);
     last.data = &nothing;
     ev_timer_start(loop, &last);
     ev_run(loop, 0);
@@ -66,11 +80,12 @@ static double run(double sleeps, double works)
 static void test_turns(void **state)
 {
     (void)state;
-    assert_true(run(0.01, 0.06) >= 0.06);
+    assert_true(run(0.01, 0.06, false) >= 0.06);
+    assert_true(run(0.01, 0.06, true) >= 0.06);
     const struct lag *lag = figures_of(0, FIGURES_LOOP_NOW, "");
     assert_non_null(lag);
     assert_true(lag_longest(lag, clock_monotonic()) >= 0.06);
-    assert_true(run(0.5, 0) < 0.5);
+    assert_true(run(0.3, 0, false) < 0.3);
 }
 
 int main(void)
