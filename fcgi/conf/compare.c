@@ -83,7 +83,7 @@ static bool same_freshness(const struct freshness *a, const struct freshness *b)
 
 static bool same_bytes(struct slice a, struct slice b)
 {
-    return !a.data == !b.data && slice_equal(a, b);
+    return a.data && b.data ? slice_equal(a, b) : a.data == b.data;
 }
 
 static bool same_route(const struct conf *running, const struct route *a, const struct conf *next,
