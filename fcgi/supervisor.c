@@ -443,6 +443,7 @@ static int run_workers(struct conf *conf, struct sockets *sockets, unsigned coun
         conf_free(conf);
         return status;
     }
+    counters_join();
     supervisor->conf = conf;
     supervisor->sockets = sockets;
     supervisor->count = count;

@@ -129,7 +129,7 @@ extern const struct counter_row counter_rows[COUNTERS];
 /* Those of this process, by enum counter. */
 extern uint64_t *counter_values;
 
-/* In a worker, after figures_join: from now on it counts where all processes can see it. */
+/* After figures_share and figures_join: from now on it counts where all processes can see it. */
 void counters_join(void);
 
 /* The values of a part (base/figures.h); NULL: no process has counted there. */

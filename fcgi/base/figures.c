@@ -69,9 +69,10 @@ static struct row *next_of(const struct row *row)
 bool figures_share(unsigned workers, size_t bytes)
 {
     size_t distance = (sizeof(struct part) + bytes + PARTS_SIZE - 1) / PARTS_SIZE * PARTS_SIZE;
+    unsigned parts = workers + 1;
     check(!shared.memory && workers > 0);
-    views = alloc_zeroed(workers * sizeof(struct view));
-    void *memory = views ? mmap(NULL, workers * distance, PROT_READ | PROT_WRITE,
+    views = alloc_zeroed(parts * sizeof(struct view));
+    void *memory = views ? mmap(NULL, parts * distance, PROT_READ | PROT_WRITE,
                                 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
                          : MAP_FAILED;
     if (memory == MAP_FAILED) {
@@ -80,19 +81,20 @@ bool figures_share(unsigned workers, size_t bytes)
         return false;
     }
     shared.memory = memory;
-    shared.count = workers;
+    shared.count = parts;
     shared.since = clock_monotonic();
     shared.leader = getpid();
-    for (unsigned i = 0; i < workers; i++) {
+    for (unsigned i = 0; i < parts; i++) {
         views[i].part = (struct part *)(void *)(shared.memory + i * distance);
         views[i].part->room = distance - sizeof(struct part);
     }
+    mine = &views[workers];
     return true;
 }
 
 void figures_join(unsigned worker)
 {
-    check(worker < shared.count);
+    check(worker < figures_workers());
     mine = &views[worker];
     mine->part->joined++;
     for (struct row *row = first_of(mine->part); row; row = next_of(row))
@@ -107,6 +109,11 @@ bool figures_are_shared(void)
 unsigned figures_parts(void)
 {
     return shared.memory ? shared.count : 1;
+}
+
+unsigned figures_workers(void)
+{
+    return shared.memory ? shared.count - 1 : 0;
 }
 
 unsigned figures_joined(unsigned part)

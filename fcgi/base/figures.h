@@ -2,8 +2,8 @@
  *
  * Each process writes only its own rows, with plain instructions, and reads those of all. Rows are
  * never freed. Without workers there is one part, in ordinary memory. With them, the supervisor
- * makes a part for each worker in memory that all share; a new worker with the number of a dead one
- * goes on with its rows.
+ * makes a part for each worker, and after them one for itself, in memory that all share; a new
+ * worker with the number of a dead one goes on with its rows.
  *
  *     supervisor   figures_share, then fork
  *     worker       figures_join, then figures_row for what it counts
@@ -27,8 +27,8 @@ enum figures_kind {
     FIGURES_LOOP_NOW, /* a struct lag */
 };
 
-/* Makes parts for that many workers, each with room for rows of that many bytes. Returns false when
- * out of memory. */
+/* Makes parts for that many workers and this process, each with room for rows of that many bytes.
+ * From now on the rows of this process are in its part. Returns false when out of memory. */
 bool figures_share(unsigned workers, size_t bytes);
 
 /* In a new process: from now on its rows are in that part. */
@@ -41,6 +41,9 @@ bool figures_are_shared(void);
 
 /* The number of parts: at least 1. */
 unsigned figures_parts(void);
+
+/* The number of workers; 0: they are not shared. */
+unsigned figures_workers(void);
 
 /* How many processes have joined the part so far. */
 unsigned figures_joined(unsigned part);

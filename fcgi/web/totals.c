@@ -76,7 +76,7 @@ void totals_publish(const struct service *service)
 
 void totals_look(const struct service *service, struct totals *totals)
 {
-    *totals = (struct totals){.workers = figures_are_shared() ? figures_parts() : 0,
+    *totals = (struct totals){.workers = figures_workers(),
                               .since = figures_are_shared() ? figures_since() : service->started};
     double now_s = clock_monotonic();
     totals_publish(service);

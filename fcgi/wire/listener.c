@@ -55,7 +55,7 @@ struct listeners {
 
 static bool is_shared(const struct listener *listener)
 {
-    return listener->socket->worker == SOCKET_OF_ALL && figures_parts() > 1;
+    return listener->socket->worker == SOCKET_OF_ALL && figures_workers() > 0;
 }
 
 static void watch_all(struct listeners *all, bool on)
@@ -160,7 +160,7 @@ static uint64_t connections_of_others(void)
 static bool has_more_than_its_share(void)
 {
     uint64_t mine = counter_values[COUNTER_CONNECTIONS];
-    return share_is_exceeded(mine, mine + connections_of_others(), figures_parts());
+    return share_is_exceeded(mine, mine + connections_of_others(), figures_workers());
 }
 
 static void leave_to_others(struct listeners *all)
@@ -190,7 +190,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
     (void)loop, (void)events;
     for (int i = 0; i < ACCEPT_ROUND && ev_is_active(io); i++) {
         uint64_t mine = counter_values[COUNTER_CONNECTIONS];
-        if (shared && !share_take(&all->share, mine, mine + others, figures_parts())) {
+        if (shared && !share_take(&all->share, mine, mine + others, figures_workers())) {
             leave_to_others(all);
             return;
         }

@@ -143,6 +143,27 @@ def test_reload(pair, run):
     wait_until(lambda: reloaded(server) == 4, "both workers")
 
 
+def limit(server: Workerless) -> int:
+    return int(metrics.read(server.address)["workerless_parked_limit",])
+
+
+def test_a_bad_config(pair, run, name):
+    """The supervisor says what is wrong; the workers do not hear of it."""
+    server = pair("max_parked = 50")
+    parts = [workers.connect_to(server, run, number) for number in range(2)]
+    text = server.config_path.read_text("utf-8")
+    server.config_path.write_text(text.replace("max_parked = 50", "max_parked = 0"), "utf-8")
+    server.signal(signal.SIGHUP)
+    server.wait_log("the running config stays in use")
+    assert 'max_parked = "0": must be from 1' in server.log()
+    for connection in parts:
+        assert connection.request(f"/fragment/{name}").status == 200
+    assert server.counter("reloads_failed") == 1 and server.counter("reloads") == 0
+    workers.kill(server, 0)
+    workers.wait_serving(server, 2)
+    assert limit(server) == 100
+
+
 # --- deaths
 
 class Hits:

@@ -32,7 +32,7 @@ static void test_one_process(void **state)
     struct numbers *x, *y;
     (void)state;
     assert_false(figures_are_shared());
-    assert_int_equal(figures_parts(), 1);
+    assert_true(figures_parts() == 1 && figures_workers() == 0);
     assert_null(of(0, FIGURES_ROUTE, "x"));
     alloc_fail_after(0);
     assert_null(row(FIGURES_ROUTE, "x"));
@@ -94,8 +94,9 @@ static void test_workers(void **state)
     (void)state;
     assert_true(figures_share(3, ROOM));
     assert_true(figures_are_shared() && figures_since() > 0);
-    assert_int_equal(figures_parts(), 3);
-    row(FIGURES_ROUTE, "x")->a = 100; /* of the supervisor: in no part */
+    assert_true(figures_parts() == 4 && figures_workers() == 3);
+    row(FIGURES_ROUTE, "x")->a = 100; /* of the supervisor: in a part after those of workers */
+    assert_true(of(3, FIGURES_ROUTE, "x")->a == 100);
     for (unsigned part = 0; part < 3; part++)
         assert_row(part, !of(part, FIGURES_ROUTE, "x") && !counters_of(part));
     for (uint64_t round = 1; round <= 3; round++) {
