@@ -6,65 +6,20 @@ room for a slow machine. The slowest hit of each restart is printed."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import threading
-from typing import Callable, List
+from typing import Callable
 
 import pytest
 
 from harness import fronts
 from harness.config import api_config
-from harness.load import Hits
+from harness.load import Hits, Waiters
 from harness.servers import Workerless
-from harness.wait import DEADLINE, SLOWNESS, scaled, wait_until
+from harness.wait import SLOWNESS, scaled, wait_until
 
 SLOW = ["/fragment/b", "/fragment/c"]
 PARKED = 200  # requests that wait for a slow fragment, and ask again as <page-fragment> does
 RESTARTS = 2
-
-
-class Waiters:
-    """Clients of nginx, in a thread of their own, until each has its result."""
-
-    def __init__(self, address: tuple, count: int) -> None:
-        self.again = 0  # 202s
-        self.done = 0   # those that have their result
-        self.failures: List[str] = []
-        self._address, self._count = address, count
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-
-    def __enter__(self) -> "Waiters":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error) -> None:
-        self._thread.join(DEADLINE * SLOWNESS)
-
-    async def _run(self) -> None:
-        await asyncio.gather(*[self._wait(SLOW[number % len(SLOW)])
-                               for number in range(self._count)])
-
-    async def _wait(self, path: str) -> None:
-        while await self._ask(path) == 202:
-            self.again += 1
-        self.done += 1
-
-    async def _ask(self, path: str) -> int:
-        status, data = 0, b""
-        try:
-            reader, writer = await asyncio.open_connection(*self._address)
-            try:
-                writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-                data = await reader.read()
-                status = int(data.split()[1])
-            finally:
-                writer.close()
-        except (OSError, IndexError, ValueError) as error:
-            self.failures.append(f"{path}: {error!r}")
-        if status not in (200, 202):
-            self.failures.append(f"{path}: {data[:200]!r}")
-        return status
 
 
 @pytest.fixture(params=["unix", "tcp"])
@@ -109,7 +64,7 @@ def test_restarts(service, api, restart, bound):
     server = start()
     api.hold("b", "c")
     count = scaled(PARKED, least=20)
-    with Waiters(front.address, count) as waiters:
+    with Waiters(front.address, SLOW, count) as waiters:
         api.wait_calls("b", 1)
         api.wait_calls("c", 1)
         for _ in range(RESTARTS):
