@@ -526,6 +526,7 @@ def test_a_daemon_that_hangs(daemon, words):
         done = cli_for(server, *words.split(), "--timeout", timeout)
     finally:
         server.signal(signal.SIGCONT)
+    assert ask(server.address, "/workerless/health").status == 200
     assert done.returncode == TIMED_OUT and done.stdout == ""
     assert f"the daemon at unix:{server.socket_path} sends nothing for" in done.stderr
 

@@ -146,6 +146,7 @@ def test_while_the_daemon_hangs(daemon, watch):
         check_restored(terminal)
     finally:
         server.signal(signal.SIGCONT)
+    assert ask(server.address, "/workerless/health").status == 200
 
 
 def test_without_a_terminal(daemon):
