@@ -110,7 +110,7 @@ static bool allow_variables(int set)
 static bool allow_conf(int set, const struct conf *conf)
 {
     bool ok = true;
-    const char *log_file = conf_log_file(conf);
+    const char *log_file = conf_log_file(conf), *access_log = conf_access_log_file(conf);
     for (size_t i = 0; i < conf->files.count && ok; i++)
         ok = allow_named(set, conf->files.list[i], LANDLOCK_READ);
     for (size_t i = 0; i < conf->listen.count && ok; i++) {
@@ -118,7 +118,8 @@ static bool allow_conf(int set, const struct conf *conf)
         if (strncmp(address, UNIX, strlen(UNIX)) == 0)
             ok = allow_place(set, address + strlen(UNIX), LANDLOCK_REMOVE);
     }
-    return ok && (!log_file || allow_place(set, log_file, LANDLOCK_WRITE | LANDLOCK_CREATE));
+    return ok && (!log_file || allow_place(set, log_file, LANDLOCK_WRITE | LANDLOCK_CREATE)) &&
+           (!access_log || allow_place(set, access_log, LANDLOCK_WRITE | LANDLOCK_CREATE));
 }
 
 /* Returns false if it fails; see errno. */

@@ -40,6 +40,7 @@
 #include "conf/conf.h"
 #include "drain.h"
 #include "generation.h"
+#include "logs.h"
 #include "park/flights.h"
 #include "reload.h"
 #include "sandbox.h"
@@ -84,11 +85,11 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
                                 .told = server->worker ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO});
 }
 
-/* The log file has been moved aside. */
+/* The log files have been moved aside. */
 static void on_reopen(struct ev_loop *loop, ev_signal *signal, int events)
 {
     (void)loop, (void)signal, (void)events;
-    log_reopen();
+    logs_reopen();
 }
 
 static void watch_signals(struct server *server)
@@ -167,6 +168,7 @@ static void server_free(struct server *server)
     flights_free(server->flights);
     generations_end(&server->generations);
     unwatch_signals(server);
+    logs_end();
     sandbox_leave_loop();
     notify_close();
     ev_loop_destroy(server->loop);
@@ -253,11 +255,11 @@ int server_run(struct conf *conf, struct sockets *sockets, const struct worker *
             listeners_new(server.loop, sockets, connections_accept, server.connections);
     else
         sockets_close(sockets);
-    if (server.drain.listeners) {
+    if (!server.drain.listeners) {
+        log_error("main", "out of memory");
+    } else if (logs_configure(server.loop, conf)) {
         serve(&server, conf);
         status = EXIT_SUCCESS;
-    } else {
-        log_error("main", "out of memory");
     }
     server_free(&server);
     return status;

@@ -42,6 +42,7 @@
 #include "base/notify.h"
 #include "base/restarts.h"
 #include "conf/conf.h"
+#include "logs.h"
 #include "redis/check.h"
 #include "reload.h"
 #include "server.h"
@@ -482,7 +483,7 @@ int supervisor_run(struct conf *conf)
 {
     unsigned count = count_workers(conf);
     struct sockets *sockets = sockets_open(&conf->listen, count);
-    if (!sockets || !change_identity(conf, sockets)) {
+    if (!sockets || !change_identity(conf, sockets) || (count > 1 && !logs_try(conf))) {
         sockets_close(sockets);
         conf_free(conf);
         return EXIT_FAILURE;

@@ -1,4 +1,10 @@
-/* One line per message: "TIME LEVEL room: text". With syslog, syslog adds the time.
+/* One line per message, in one of three forms:
+ *
+ *     TIME [PID] LEVEL room: text
+ *     time=TIME level=LEVEL pid=PID area=room message="text"
+ *     {"time":"TIME","level":"LEVEL","pid":PID,"area":"room","message":"text"}
+ *
+ * With syslog, syslog adds the time and the pid.
  *
  * Rate limits work in periods: a period in which messages were left out is followed immediately by
  * another one, which allows fewer; one in which none was left out is not. */
@@ -20,13 +26,14 @@
 #include <utlist.h>
 
 #include "base/clock.h"
-#include "base/utf8.h"
+#include "base/escape.h"
 
 #define TEXT_MAX      1000 /* bytes of a message before it is escaped */
 #define SEQUENCE_MAX  4    /* bytes of a character */
 #define NUMBER_LENGTH 27   /* of 2^64 - 1 with its separators and the zero byte */
 
 static enum log_level most_detailed = LOG_LEVEL_INFO;
+static enum log_format line_format;
 static enum { UNDECIDED, TO_STDERR, TO_SYSLOG, TO_FILE } target;
 static int descriptor = STDERR_FILENO; /* of stderr or the file */
 static char file_path[PATH_MAX];
@@ -41,7 +48,7 @@ static const struct {
     [LOG_LEVEL_DEBUG] = {"debug", LOG_DEBUG},
 };
 
-static bool stderr_is_null(void)
+bool log_stderr_is_null(void)
 {
     struct stat here, null;
     return fstat(STDERR_FILENO, &here) == 0 && stat("/dev/null", &null) == 0 &&
@@ -54,9 +61,14 @@ void log_configure(enum log_level most, bool to_syslog)
     if (target == TO_FILE)
         close(descriptor);
     descriptor = STDERR_FILENO;
-    target = to_syslog || stderr_is_null() ? TO_SYSLOG : TO_STDERR;
+    target = to_syslog || log_stderr_is_null() ? TO_SYSLOG : TO_STDERR;
     if (target == TO_SYSLOG)
         openlog("workerless", LOG_PID, LOG_DAEMON);
+}
+
+void log_set_format(enum log_format format)
+{
+    line_format = format;
 }
 
 bool log_goes_to_syslog(void)
@@ -93,12 +105,13 @@ bool log_open(const char *path)
     return true;
 }
 
-void log_reopen(void)
+bool log_reopen(void)
 {
     if (target != TO_FILE)
-        log_info("log", "ignoring SIGUSR2: the log is not a file");
-    else if (log_open(file_path))
+        return false;
+    if (log_open(file_path))
         log_info("log", "opened %s again", file_path);
+    return true;
 }
 
 bool log_give(uid_t user, gid_t group)
@@ -116,57 +129,9 @@ bool log_enabled(enum log_level level)
     return level <= most_detailed;
 }
 
-static uint32_t code_point(const unsigned char *sequence, size_t len)
-{
-    uint32_t code = len == 1 ? sequence[0] : sequence[0] & (0x7fU >> len);
-    for (size_t i = 1; i < len; i++)
-        code = code << 6 | (sequence[i] & 0x3fU);
-    return code;
-}
-
-/* Whether a character could move the cursor, start a line, or reverse the text after it. */
-static bool is_unsafe(uint32_t code)
-{
-    static const uint32_t ranges[][2] = {{0x00, 0x1f},     {0x7f, 0x9f},     {0x61c, 0x61c},
-                                         {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
-    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
-        if (code >= ranges[i][0] && code <= ranges[i][1])
-            return true;
-    return false;
-}
-
-/* The length of the first character of a text that is not empty; an invalid byte counts as one. */
-static size_t character_len(struct slice text, bool *safe)
-{
-    size_t len = utf8_sequence(text);
-    *safe = len > 0 && !is_unsafe(code_point((const unsigned char *)text.data, len));
-    return len > 0 ? len : 1;
-}
-
-/* Cuts before the first character that exceeds `most` bytes of the text, or `size` bytes of the
- * escaped text. */
-static void escape(char *out, size_t size, struct slice text, size_t most)
-{
-    size_t at = 0, taken = 0, len;
-    for (; text.len > 0; text = slice_from(text, len)) {
-        bool safe;
-        len = character_len(text, &safe);
-        taken += len;
-        if (taken > most || at + len * (safe ? 1 : LOG_ESCAPED_LEN) >= size)
-            break;
-        for (size_t i = 0; i < len; i++) {
-            if (safe)
-                out[at++] = text.data[i];
-            else
-                at += (size_t)snprintf(out + at, size - at, "\\x%02x", (unsigned char)text.data[i]);
-        }
-    }
-    out[at] = '\0';
-}
-
 void log_escape(char *out, size_t size, struct slice text)
 {
-    escape(out, size, text, text.len);
+    escape_plain(out, size, text, text.len);
 }
 
 /* Formats a number with commas between the thousands. */
@@ -182,10 +147,60 @@ static const char *number(char out[NUMBER_LENGTH], unsigned long long value)
     return at;
 }
 
+#define STAMP_ROOM 64
+#define SAFE_ROOM  2048
+#define LINE_ROOM  2300
+
+/* "2026-11-28T06:17:27.123Z" */
+static void write_stamp(char stamp[STAMP_ROOM])
+{
+    struct timespec now;
+    struct tm parts;
+    char seconds[32];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(stamp, STAMP_ROOM, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
+}
+
+/* Writes the line without its end. An empty stamp: without time and pid. Returns its length. */
+static int form_line(char line[LINE_ROOM], const char *stamp, enum log_level level,
+                     const char *room, const char *text)
+{
+    char safe[SAFE_ROOM], start[STAMP_ROOM + 40] = "", pid[40] = "";
+    const char *name = levels[level].name;
+    if (line_format == LOG_FORMAT_TEXT)
+        escape_plain(safe, sizeof safe, slice_of(text), TEXT_MAX);
+    else
+        escape_json(safe, sizeof safe, slice_of(text), TEXT_MAX);
+    switch (line_format) {
+    case LOG_FORMAT_TEXT:
+        if (*stamp)
+            snprintf(start, sizeof start, "%s [%ld] %s ", stamp, (long)getpid(), name);
+        return snprintf(line, LINE_ROOM, "%s%s: %s", start, room, safe);
+    case LOG_FORMAT_LOGFMT:
+        if (*stamp) {
+            snprintf(start, sizeof start, "time=%s ", stamp);
+            snprintf(pid, sizeof pid, "pid=%ld ", (long)getpid());
+        }
+        return snprintf(line, LINE_ROOM, "%slevel=%s %sarea=%s message=\"%s\"", start, name, pid,
+                        room, safe);
+    case LOG_FORMAT_JSON:
+        if (*stamp) {
+            snprintf(start, sizeof start, "\"time\":\"%s\",", stamp);
+            snprintf(pid, sizeof pid, "\"pid\":%ld,", (long)getpid());
+        }
+        return snprintf(line, LINE_ROOM,
+                        "{%s\"level\":\"%s\",%s\"area\":\"%s\",\"message\":\"%s\"}", start, name,
+                        pid, room, safe);
+    }
+    return 0;
+}
+
 /* Each line is one write, so that lines of several processes do not mix. A line that would block,
  * since the reader is slow, is dropped and counted: it must not block the loop. (A pipe
  * is writable when it has room for PIPE_BUF bytes, which is more than a line.) */
-static void write_line(const char *line, size_t len)
+static void write_line(char line[LINE_ROOM], int len)
 {
     static unsigned long lost;
     struct pollfd look = {.fd = descriptor, .events = POLLOUT};
@@ -194,36 +209,35 @@ static void write_line(const char *line, size_t len)
         return;
     }
     if (lost > 0) {
-        char note[64], digits[NUMBER_LENGTH];
-        int note_len =
-            snprintf(note, sizeof note, "(%s log lines were lost here)\n", number(digits, lost));
-        if (write(descriptor, note, (size_t)note_len) > 0)
+        char note[LINE_ROOM], text[64], stamp[STAMP_ROOM], digits[NUMBER_LENGTH];
+        bool plain = line_format == LOG_FORMAT_TEXT;
+        snprintf(text, sizeof text,
+                 plain ? "(%s log lines were lost here)" : "%s log lines were lost",
+                 number(digits, lost));
+        write_stamp(stamp);
+        int note_len = plain ? snprintf(note, sizeof note, "%s", text)
+                             : form_line(note, stamp, LOG_LEVEL_WARNING, "log", text);
+        note[note_len] = '\n';
+        if (write(descriptor, note, (size_t)note_len + 1) > 0)
             lost = 0;
     }
-    if (write(descriptor, line, len) < 0)
+    line[len] = '\n';
+    if (write(descriptor, line, (size_t)len + 1) < 0)
         lost++; /* there is nowhere to report it */
 }
 
 /* Escapes and writes the formatted text, which is terminated and may have been truncated. */
 static void write_message(enum log_level level, const char *room, const char *text)
 {
-    char safe[2048];
-    escape(safe, sizeof safe, slice_of(text), TEXT_MAX);
-    if (log_goes_to_syslog()) {
-        syslog(levels[level].priority, "%s: %s", room, safe);
-        return;
-    }
-    struct timespec now;
-    struct tm parts;
-    char stamp[32];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &parts);
-
-    char line[2200];
-    int len = snprintf(line, sizeof line, "%s.%03ldZ [%ld] %s %s: %s\n", stamp,
-                       now.tv_nsec / 1000000, (long)getpid(), levels[level].name, room, safe);
-    write_line(line, (size_t)len);
+    char line[LINE_ROOM], stamp[STAMP_ROOM] = "";
+    bool to_syslog = log_goes_to_syslog();
+    if (!to_syslog)
+        write_stamp(stamp);
+    int len = form_line(line, stamp, level, room, text);
+    if (to_syslog)
+        syslog(levels[level].priority, "%s", line);
+    else
+        write_line(line, len);
 }
 
 /* Includes room for a character that begins before the cut and ends after it. */
@@ -342,7 +356,7 @@ static void handle_message(struct log_limit *limit, double now, enum log_level l
                            const char *room, const char *text)
 {
     char start[sizeof limit->text];
-    escape(start, sizeof start, slice_of(text), TEXT_MAX);
+    escape_plain(start, sizeof start, slice_of(text), TEXT_MAX);
     bool allowed = allows(limit, room, start);
     if (allowed)
         write_message(level, room, text);

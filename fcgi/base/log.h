@@ -7,11 +7,19 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/escape.h"
 #include "base/slice.h"
 
 struct ev_loop;
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* How a message is written: as text for people, or with its level, area (`room`) and message as the
+ * fields of logfmt or JSON. */
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
+
+/* From now on. It is LOG_FORMAT_TEXT at first. */
+void log_set_format(enum log_format format);
 
 /* Before it is called, messages up to INFO go to stderr. If stderr is /dev/null, as under
  * spawn-fcgi, messages always go to syslog. */
@@ -22,8 +30,11 @@ void log_configure(enum log_level most, bool to_syslog);
 bool log_open(const char *path);
 
 /* Opens the file of log_open again, since the old one may have been moved. If that fails, the old
- * one is used further. */
-void log_reopen(void);
+ * one is used further. Returns false if the log is no file. */
+bool log_reopen(void);
+
+/* Whether stderr is /dev/null, so that nobody would see what is written there. */
+bool log_stderr_is_null(void);
 
 /* Changes the owner of the file of log_open, if there is one. Returns false after logging why. */
 bool log_give(uid_t user, gid_t group);
@@ -35,8 +46,8 @@ bool log_enabled(enum log_level level);
 
 /* `room` says where the message comes from ("redis", "http"); the message has no newline. In the
  * formatted text, control characters (C0, C1), characters that change the direction of text, line
- * and paragraph separators, and bytes that are not UTF-8 are written as \xNN, one for each byte.
- * The text is cut at 1,000 bytes, but never within a character. */
+ * and paragraph separators, and bytes that are not UTF-8 are written as \xNN, one for each byte; in
+ * the other formats as JSON writes them. The text is cut at 1,000 bytes, but never within a character. */
 void log_message(enum log_level level, const char *room, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -49,7 +60,7 @@ void log_message(enum log_level level, const char *room, const char *format, ...
             log_message(LOG_LEVEL_DEBUG, __VA_ARGS__);                                             \
     } while (0)
 
-#define LOG_ESCAPED_LEN 4 /* bytes of an escaped byte */
+#define LOG_ESCAPED_LEN ESCAPED_LEN /* bytes of an escaped byte */
 
 /* Writes the text, terminated, as log_message writes it, and cuts it before the first character for
  * which `size` has no room. */

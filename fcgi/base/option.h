@@ -14,6 +14,7 @@ enum option_kind {
     OPTION_SIZE,     /* size_t, bytes */
     OPTION_COUNT,    /* size_t or unsigned; its only word, if any, stands for 0 */
     OPTION_RATE,     /* struct rate */
+    OPTION_SHARE,    /* double, 0 to 1 */
     OPTION_MODE,     /* unsigned */
     OPTION_CHOICE,   /* bool or an enum: which one of the words */
     OPTION_STRING,   /* char *, owned */

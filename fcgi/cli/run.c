@@ -17,6 +17,7 @@ int run_command(const struct arguments *arguments)
         return CLI_FAILED;
     log_configure(arguments->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
                   strcmp(conf->log, "syslog") == 0);
+    log_set_format(conf->log_format);
     const char *log_file = conf_log_file(conf);
     if (!log_file || log_open(log_file))
         return supervisor_run(conf);

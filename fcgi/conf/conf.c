@@ -653,10 +653,20 @@ struct conf *conf_load(const char *file, FILE *errors)
     return builder.conf;
 }
 
-const char *conf_log_file(const struct conf *conf)
+static const char *file_of(const char *place)
 {
     size_t len = strlen(CONF_LOG_FILE);
-    return strncmp(conf->log, CONF_LOG_FILE, len) == 0 ? conf->log + len : NULL;
+    return strncmp(place, CONF_LOG_FILE, len) == 0 ? place + len : NULL;
+}
+
+const char *conf_log_file(const struct conf *conf)
+{
+    return file_of(conf->log);
+}
+
+const char *conf_access_log_file(const struct conf *conf)
+{
+    return file_of(conf->access_log.place);
 }
 
 void conf_count(struct conf *conf)

@@ -7,9 +7,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "cache/cache.h"
 #include "park/flights.h"
 #include "source/source.h"
+#include "web/access_log.h"
 #include "web/client_list.h"
 #include "web/route.h"
 #include "wire/connection.h"
@@ -42,6 +44,9 @@ struct conf {
     double shutdown_timeout; /* seconds for calls to complete after SIGTERM */
     double drain_timeout;    /* seconds for requests to complete after SIGQUIT */
     const char *log;         /* owned: "stderr", "syslog" or "file:PATH" */
+    enum log_format log_format;
+    double slow; /* seconds after which the slow log reports a fragment; 0: it is off */
+    struct access_settings access_log;
     bool sandbox;            /* whether what is not needed is given up at start */
     struct conf_files files; /* the config itself, and the paths of all files that it names */
     size_t warning_count;    /* number of warnings of conf_load */
@@ -52,8 +57,9 @@ struct conf {
  * that the caller owns, or NULL if there was an error. */
 struct conf *conf_load(const char *file, FILE *errors);
 
-/* The path of the log file; NULL: the log is none. Valid as long as the config. */
+/* The path of the file of the log, and of the access log; NULL: there is none. Valid as long as the config. */
 const char *conf_log_file(const struct conf *conf);
+const char *conf_access_log_file(const struct conf *conf);
 
 /* Lets the routes count in the figures of this process (base/figures.h), which has changed since the
  * config was loaded. */

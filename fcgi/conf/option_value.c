@@ -90,6 +90,8 @@ static const char *parse(const struct option *option, const char *text, struct p
         return parsed->is_word ? NULL : units_parse_count(text, &parsed->number);
     case OPTION_RATE:
         return units_parse_rate(text, &parsed->number, &parsed->seconds[0]);
+    case OPTION_SHARE:
+        return units_parse_share(text, &parsed->seconds[0]);
     case OPTION_MODE:
         return units_parse_mode(text, &parsed->mode);
     case OPTION_CHOICE:
@@ -106,6 +108,7 @@ static bool less(const struct option *option, const struct parsed *a, const stru
 {
     switch (option->kind) {
     case OPTION_DURATION:
+    case OPTION_SHARE:
         return a->seconds[0] < b->seconds[0];
     case OPTION_RANGE:
         return a->seconds[0] < b->seconds[0] || a->seconds[1] < b->seconds[1];
@@ -207,6 +210,7 @@ bool option_store(const struct option *option, const char *text, void *target,
         return false;
     switch (option->kind) {
     case OPTION_DURATION:
+    case OPTION_SHARE:
         *(double *)member = parsed.seconds[0];
         break;
     case OPTION_RANGE:

@@ -36,23 +36,31 @@ static bool take_digits(struct slice *text, size_t *number)
     return true;
 }
 
+/* Reads a number with or without a fraction: number / scale. */
+static void take_number(struct slice *text, double *number, double *scale)
+{
+    *number = 0;
+    *scale = 1;
+    for (; text->len > 0 && byte_is_digit(text->data[0]); *text = slice_from(*text, 1))
+        *number = *number * 10 + (text->data[0] - '0');
+    if (text->len < 2 || text->data[0] != '.' || !byte_is_digit(text->data[1]))
+        return;
+    *text = slice_from(*text, 1);
+    for (; text->len > 0 && byte_is_digit(text->data[0]); *text = slice_from(*text, 1)) {
+        if (*scale >= 1e9) /* more digits make no difference */
+            continue;
+        *number = *number * 10 + (text->data[0] - '0');
+        *scale *= 10;
+    }
+}
+
 static const char *parse_duration(struct slice text, double *seconds)
 {
     bool zero = slice_equal(text, SLICE("0"));
-    double number = 0, scale = 1;
+    double number, scale;
     if (text.len == 0 || !byte_is_digit(text.data[0]))
         return "not a duration; write it like 60s, 5m or 250ms";
-    for (; text.len > 0 && byte_is_digit(text.data[0]); text = slice_from(text, 1))
-        number = number * 10 + (text.data[0] - '0');
-    if (text.len > 1 && text.data[0] == '.' && byte_is_digit(text.data[1])) {
-        text = slice_from(text, 1);
-        for (; text.len > 0 && byte_is_digit(text.data[0]); text = slice_from(text, 1)) {
-            if (scale >= 1e9) /* below a nanosecond */
-                continue;
-            number = number * 10 + (text.data[0] - '0');
-            scale *= 10;
-        }
-    }
+    take_number(&text, &number, &scale);
     if (zero) {
         *seconds = 0;
         return NULL;
@@ -152,6 +160,26 @@ const char *units_parse_rate(const char *text, size_t *count, double *seconds)
         return wrong;
     *count = number;
     *seconds = time;
+    return NULL;
+}
+
+const char *units_parse_share(const char *text, double *share)
+{
+    static const char wrong[] = "write it like 1, 0.01 or 1/100";
+    struct slice rest = slice_of(text);
+    double number, scale, of = 1, of_scale = 1;
+    if (rest.len == 0 || !byte_is_digit(rest.data[0]))
+        return wrong;
+    take_number(&rest, &number, &scale);
+    if (rest.len > 1 && rest.data[0] == '/' && byte_is_digit(rest.data[1])) {
+        rest = slice_from(rest, 1);
+        take_number(&rest, &of, &of_scale);
+    }
+    if (rest.len > 0)
+        return wrong;
+    if (of <= 0 || number * of_scale > of * scale)
+        return "must be from 0 to 1";
+    *share = number * of_scale / (of * scale);
     return NULL;
 }
 

@@ -23,6 +23,9 @@ const char *units_parse_count(const char *text, size_t *count);
 /* "5 in 10s": a number of at least 1, and a time of more than 0, in seconds. "" sets both to 0. */
 const char *units_parse_rate(const char *text, size_t *count, double *seconds);
 
+/* A part of all: "1", "0.01", "1/100". From 0 to 1. */
+const char *units_parse_share(const char *text, double *share);
+
 /* An octal file mode, up to 0777. */
 const char *units_parse_mode(const char *text, unsigned *mode);
 

@@ -6,6 +6,7 @@
 
 #include "web/response.h"
 
+struct access_record;
 struct endpoint;
 struct feed;
 struct route;
@@ -18,6 +19,7 @@ struct wait {
     const struct route *route;       /* of a fragment, counted; for a purge, this and the rest are
                                         zero */
     char *if_none_match;             /* owned copy, or NULL */
+    struct access_record *access;    /* owned, or NULL */
     short granted_wait_s;            /* preference "wait" in seconds; negative: none applies */
     bool head_only;
     bool strict; /* preference "handling=strict": not ready is an error, not a 202 */

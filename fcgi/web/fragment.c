@@ -13,6 +13,7 @@
 #include "base/users.h"
 #include "cache/entry.h"
 #include "park/tally.h"
+#include "web/access_log.h"
 #include "web/endpoint.h"
 #include "web/variant.h"
 
@@ -100,6 +101,7 @@ static void answer_settlement(const struct settlement *settlement, const struct 
         response->retry_after =
             (short)(settlement->retry_after_s < SHRT_MAX ? settlement->retry_after_s : SHRT_MAX);
     response->users = users_add(route->recipe.users);
+    response->outcome = RESPONSE_OUTCOME(outcome);
     response->head_only = head_only;
     response->origin = (unsigned char)origin_of(settlement, kind);
     if (answered)
@@ -132,6 +134,7 @@ static inline enum answer_kind serve(struct service *service, const struct visit
     short hold_s = preferred_hold(request, &route->recipe);
     bool head_only = visit->method == METHOD_HEAD;
     struct settlement settlement;
+    access_log_fragment(route->pattern, fragment->key);
     if (flights_serve(service->flights, fragment, &settlement)) {
         answer_settlement(&settlement, route, request->if_none_match, head_only, &answer->response);
         answer->response.granted_wait_s = hold_s;
@@ -141,9 +144,11 @@ static inline enum answer_kind serve(struct service *service, const struct visit
     enum join_refusal refusal;
     struct waiter *waiter = flights_join(service->flights, fragment, *who, hold_s, &refusal);
     if (!waiter) {
+        enum answer_kind kind = endpoint_refuse(service, visit, refusal, answer);
         route_tally_add(route->recipe.tally, ROUTE_REFUSED);
         USDT(request_settled, route->pattern, route_outcome_names[ROUTE_REFUSED]);
-        return endpoint_refuse(service, visit, refusal, answer);
+        answer->response.outcome = RESPONSE_OUTCOME(ROUTE_REFUSED);
+        return kind;
     }
     users_add(route->recipe.users);
     answer->wait = (struct wait){.waiter = waiter,

@@ -34,6 +34,10 @@ enum response_type { BODY_HTML, BODY_PLAIN, BODY_EVENTS, BODY_TEMPLATES };
 
 #define RESPONSE_NO_HEADER (-1) /* in place of a header's number */
 
+/* Of an enum route_outcome; and of a response to anything but a request for a fragment. */
+#define RESPONSE_OUTCOME(outcome) ((unsigned char)((outcome) + 1))
+#define RESPONSE_NO_OUTCOME       0
+
 struct response {
     struct entry *entry; /* held; NULL: `body` is used, which is static or owned by the config */
     struct slice body;   /* empty if there is an entry, or for a stream */
@@ -48,11 +52,12 @@ struct response {
     unsigned char allow; /* methods for the Allow header, a set of enum method; 0: no such header */
     bool collapsed;      /* shared a flight that another request had started */
     bool stored;
-    bool head_only;   /* the request was a HEAD */
-    bool no_store;    /* the entry is no fragment: only its type and body are used */
-    bool uncacheable; /* the entry is for this request only: no other cache may keep it */
-    bool strict;      /* Preference-Applied: handling=strict */
-    bool is_private;  /* only the user who sent the request may have it */
+    bool head_only;        /* the request was a HEAD */
+    bool uncacheable;      /* the entry is for this request only: no other cache may keep it */
+    bool is_private;       /* only the user who sent the request may have it */
+    bool no_store : 1;     /* the entry is no fragment: only its type and body are used */
+    bool strict : 1;       /* Preference-Applied: handling=strict */
+    unsigned char outcome; /* for the access log: RESPONSE_OUTCOME, or RESPONSE_NO_OUTCOME */
 };
 
 /* The response for a status, with a short HTML text and a Retry-After if it has one. */

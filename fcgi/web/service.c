@@ -17,6 +17,7 @@
 #include "base/usdt.h"
 #include "base/users.h"
 #include "park/tally.h"
+#include "web/access_log.h"
 #include "web/counters.h"
 #include "web/digest.h"
 #include "web/endpoint.h"
@@ -178,6 +179,8 @@ void service_finish(struct wait *wait, const struct settlement *settlement,
                     struct response *response)
 {
     wait->endpoint->finish(wait, settlement, response);
+    access_log_settled(wait->access, settlement, response);
+    wait->access = NULL;
     wait->waiter = NULL;
     service_leave(wait);
 }
@@ -191,6 +194,7 @@ void service_leave(struct wait *wait)
         }
         waiter_leave(wait->waiter);
     }
+    access_log_left(wait->access);
     free(wait->if_none_match);
     if (wait->route)
         users_drop(wait->route->recipe.users);

@@ -8,6 +8,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "fastcgi/values.h"
+#include "web/access_log.h"
 #include "wire/limits.h"
 #include "wire/request.h"
 
@@ -139,6 +140,8 @@ static void refuse_begin(struct exchange *exchange, uint16_t id)
         .state = REQUEST_ANSWERING,
         .answer.response = response_of_status(503),
     };
+    if (access_log_on)
+        access_log_rejected(503);
     if (request_emit(&request, &exchange->output) != REQUEST_DONE)
         exchange_break(exchange, "out of memory");
 }

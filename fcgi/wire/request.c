@@ -12,6 +12,7 @@
 #include "base/counters.h"
 #include "fastcgi/params.h"
 #include "fastcgi/record.h"
+#include "web/access_log.h"
 #include "web/feed.h"
 #include "wire/limits.h"
 #include "wire/output.h"
@@ -113,6 +114,7 @@ static void release(struct request *request)
         break;
     case REQUEST_STREAMING:
     case REQUEST_PAUSED:
+        access_log_streamed(request->stream.access, request->stream.sent);
         feed_free(request->stream.feed);
         counter_sub(COUNTER_STREAMS, 1);
         break;
@@ -228,6 +230,16 @@ static bool read_params(struct slice params, struct web_request *web)
     return step == PARAMS_END && any;
 }
 
+/* Answers it by its headers alone, which are those that were read last. */
+static void answer_early(struct request *request, struct response response)
+{
+    if (access_log_on) {
+        access_log_begin(&reading.web);
+        access_log_answer(&response);
+    }
+    request_answer(request, response);
+}
+
 void request_end_params(struct request *request)
 {
     const struct request_groups *all = request->group->all;
@@ -245,7 +257,7 @@ void request_end_params(struct request *request)
     else if (content_len > all->limits->max_request_body)
         request_refuse(request, 413);
     else if (content_len > 0 && service_check(all->service, &reading.web, &response))
-        request_answer(request, response); /* the body can't change it, so don't wait for it */
+        answer_early(request, response); /* the body can't change it, so don't wait for it */
     else
         request_set_state(request, REQUEST_STDIN);
 }
@@ -288,18 +300,24 @@ static void start_service(struct request *request, const struct web_request *web
     struct buffer params = request->arriving.params; /* empty if still in the read buffer */
     struct feed *feed;
     request_set_state(request, REQUEST_ASKING);
+    if (access_log_on)
+        access_log_begin(web);
     switch (service_start(request->group->all->service, web, &who, &request->answer)) {
     case ANSWER_RESPONSE:
+        if (access_log_on)
+            access_log_answer(&request->answer.response);
         request->sent = 0;
         request_set_state(request, REQUEST_ANSWERING);
         break;
     case ANSWER_WAIT:
+        request->answer.wait.access = access_log_on ? access_log_keep() : NULL;
         request_set_state(request, REQUEST_PARKED);
         break;
     case ANSWER_FEED:
         feed = request->answer.feed;
         memset(&request->stream, 0, sizeof request->stream);
         request->stream.feed = feed;
+        request->stream.access = access_log_on ? access_log_keep() : NULL;
         counter_add(COUNTER_STREAMS, 1);
         feed_on_ready(feed, on_stream_ready, request);
         request_set_state(request, REQUEST_STREAMING); /* its head has to be sent */
@@ -347,6 +365,8 @@ void request_answer(struct request *request, struct response response)
 
 void request_refuse(struct request *request, int status)
 {
+    if (access_log_on)
+        access_log_rejected(status);
     request_answer(request, response_of_status(status));
 }
 
@@ -434,7 +454,9 @@ static enum request_progress emit_stream(struct request *request, struct output 
         len = response_head(feed_head(feed), clock_fleet_ms(), content);
         count_answer(feed_head(feed));
     }
-    len += feed_write(feed, content + len, room - len);
+    size_t body_len = feed_write(feed, content + len, room - len);
+    len += body_len;
+    request->stream.sent += body_len;
     output_return(output, len > 0 ? room - len : FCGI_HEADER_LEN + room); /* no empty record */
     if (len > 0)
         record_encode_header(out, FCGI_STDOUT, request->id, (uint16_t)len, record_padding(len));

@@ -37,6 +37,7 @@
 #include "web/response.h"
 #include "web/service.h"
 
+struct access_record;
 struct connection_limits;
 struct feed;
 struct output;
@@ -78,8 +79,10 @@ struct request {
         };
         struct {
             struct feed *feed;
-            struct timeout beat; /* PAUSED: until a heartbeat is due */
-        } stream;                /* STREAMING, PAUSED */
+            struct timeout beat;          /* PAUSED: until a heartbeat is due */
+            uint64_t sent;                /* bytes of its body */
+            struct access_record *access; /* owned, or NULL */
+        } stream;                         /* STREAMING, PAUSED */
     };
 };
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import socket
@@ -27,9 +28,16 @@ class Syslog:
 
     def __init__(self) -> None:
         self.text = ""
+        self._listen()
+
+    def _listen(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(PLACE))
         PLACE.chmod(0o666)
+
+    def restart(self) -> None:
+        self.close()
+        self._listen()
 
     def close(self) -> None:
         self._socket.close()
@@ -97,6 +105,27 @@ def test_stderr_that_is_seen(tmp, run, syslog):
     asked = run(Workerless(tmp, CONFIG + 'log = "syslog"\n'))
     syslog.wait("main: workerless ")
     assert "main: workerless " not in asked.log()
+
+
+def test_access_log(tmp, run, syslog):
+    """Each line is a message. It needs no log in syslog, and syslog may start again."""
+    server = run(Workerless(tmp, CONFIG + 'access_log = "syslog" access_log_format = "{path} {outcome}"\n'))
+    for _ in range(2):
+        assert ask(server.address).status == 200
+    syslog.wait(f"workerless[{server.pid}]: /fragment/a hit\n")
+    first = next(line for line in syslog.read().splitlines() if "/fragment/a" in line)
+    assert re.fullmatch(r"<30>\w{3} [ \d]\d \d\d:\d\d:\d\d workerless\[\d+\]: /fragment/a miss", first)
+    assert "main: workerless " in server.log()
+    syslog.restart()
+    assert ask(server.address, "/workerless/health").status == 200
+    syslog.wait("]: /workerless/health -\n")
+
+
+def test_access_log_under_spawn_fcgi(tmp, run, syslog):
+    """Nobody would see it on stderr."""
+    server = run(SpawnFcgi(tmp, CONFIG + 'access_log = "stderr" access_log_format = "{path} {outcome}"\n'))
+    assert ask(server.address).status == 200
+    syslog.wait("]: /fragment/a miss\n")
 
 
 # A file.

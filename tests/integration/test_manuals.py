@@ -128,6 +128,8 @@ def kind_of(row: Row) -> str:
         return "File"
     if " in " in high:
         return "Rate"
+    if row.limits == ("0", "1"):
+        return "Share"
     if high.endswith("B"):
         return "Size"
     return "Count" if high.isdigit() else "Duration" if high else ""
@@ -230,7 +232,7 @@ BAD_TEXT = {  # of options whose values are not numbers or words
     "type": "wrong", "source": "wrong", "socket_mode": "9", "log": "wrong",
     "redis": "http://127.0.0.1", "namespace": "", "url": "gopher://127.0.0.1/", "socket": "wrong",
     "body": "wrong", "fallback": "/wrong", "include": "/wrong", "user": "no such user",
-    "group": "no such group",
+    "group": "no such group", "access_log": "wrong", "access_log_format": "wrong",
 }
 ANY_TEXT = {"tls_name"}  # have no bad value, but may not be set twice
 TLS_FILES = {"tls_ca", "tls_certificate", "tls_key"}

@@ -5,6 +5,7 @@
 #include "conf/options.h"
 #include "source/http_settings.h"
 #include "source/simulated.h"
+#include "web/access_format.h"
 
 static const struct simulated_settings *simulated(const struct conf *conf, size_t source)
 {
@@ -66,6 +67,12 @@ static void test_defaults(void **state)
     assert_string_equal(conf->group, "");
     assert_string_equal(conf->log, "stderr");
     assert_null(conf_log_file(conf));
+    assert_int_equal(conf->log_format, LOG_FORMAT_TEXT);
+    assert_true(conf->slow == 0);
+    assert_string_equal(conf->access_log.place, "off");
+    assert_null(conf_access_log_file(conf));
+    assert_string_equal(conf->access_log.format, ACCESS_FORMAT_PRESET);
+    assert_true(conf->access_log.share == 1);
     assert_int_equal(conf->flights.max_parked, 100000);
     assert_int_equal(conf->flights.max_flights, 100000);
     assert_int_equal(conf->connections.max_connections, 0);
@@ -124,7 +131,9 @@ static void test_written_otherwise(void **state)
         "  redirects = { 'https://[::1]:8443' } redirects += { cdn.test } }\n" SIMULATED
         "tcp_half_close = yes sandbox = yes log = syslog socket_mode = 0600 "
         "max_connection_requests = 65535\n"
-        "max_request_body = 0 drain_timeout = 0 workers = auto user = root group = root";
+        "max_request_body = 0 drain_timeout = 0 workers = auto user = root group = root\n"
+        "log_format = json slow = 1.5s\n"
+        "access_log = file:/x access_log_format = '{time} {key}' access_log_sample = 1/4";
     struct conf *conf = load_good(text);
     (void)state;
     assert_int_equal(conf->route_count, 3);
@@ -157,6 +166,12 @@ static void test_written_otherwise(void **state)
     assert_string_equal(conf->log, "syslog");
     assert_null(conf_log_file(conf));
     assert_true(conf->drain_timeout == 0);
+    assert_int_equal(conf->log_format, LOG_FORMAT_JSON);
+    assert_true(conf->slow == 1.5);
+    assert_string_equal(conf->access_log.place, "file:/x");
+    assert_string_equal(conf_access_log_file(conf), "/x");
+    assert_string_equal(conf->access_log.format, "{time} {key}");
+    assert_true(conf->access_log.share == .25);
     assert_int_equal(conf->listen.socket_mode, 0600);
     assert_int_equal(conf->connections.max_connection_requests, 65535);
     assert_int_equal(conf->connections.max_request_body, 0);

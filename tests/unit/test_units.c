@@ -206,12 +206,37 @@ static void test_rate(void **state)
     }
 }
 
+static void test_share(void **state)
+{
+    static const struct {
+        const char *text;
+        double share; /* 7: refused */
+    } cases[] = {
+        {"1", 1},      {"0", 0},       {"0.5", .5},     {"1.0", 1},
+        {"0.01", .01}, {"1/100", .01}, {"3/4", .75},    {"100/100", 1},
+        {"0/5", 0},    {"0.5/2", .25}, {"1/1.0", 1},    {"0.0000000001", 0},
+        {"", 7},       {"2", 7},       {"1.000001", 7}, {"101/100", 7},
+        {"1/0", 7},    {"0/0", 7},     {"-1", 7},       {"-0.5", 7},
+        {"1/-2", 7},   {".5", 7},      {"1.", 7},       {"50%", 7},
+        {"1 / 2", 7},  {" 1", 7},      {"1 ", 7},       {"1/", 7},
+        {"/2", 7},     {"1/2/3", 7},   {"1e-2", 7},     {"0x1", 7},
+        {"inf", 7},    {"nan", 7},     {"all", 7},      {"1 in 100", 7},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        double share = 7;
+        const char *wrong = units_parse_share(cases[i].text, &share);
+        if (share != cases[i].share || !wrong != (share < 7))
+            fail_msg("\"%s\": %g", cases[i].text, share);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_duration), cmocka_unit_test(test_range),
         cmocka_unit_test(test_size),     cmocka_unit_test(test_count_and_mode),
-        cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_rate),     cmocka_unit_test(test_share),
     };
     return cmocka_run_group_tests_name("units", tests, NULL, NULL);
 }
