@@ -122,3 +122,20 @@ def test_daemon_gone_and_back(tmp, run, daemon):
     assert get(front.address, "/").status == 200
     server.start()
     assert get(front.address, "/fragment/a").status == 200
+
+
+def test_log_format_of_the_example(tmp, run, daemon):
+    """Its lines that are commented out are right, and show Cache-Status."""
+    front = run(fronts.nginx(tmp, daemon().socket_path, changes={
+        "    #log_format workerless": "    log_format workerless",
+        "    #                      '$request_time": "    '$request_time",
+        "    #access_log /var/log/nginx/access.log workerless;":
+            "    access_log @DIR@/cache.log workerless;"}))
+    log = front.dir / "cache.log"
+    for _ in range(2):
+        assert get(front.address, "/fragment/a").status == 200
+    lines = wait_until(lambda: log.exists() and len(log.read_text("utf-8").splitlines()) == 2
+                       and log.read_text("utf-8").splitlines(), "two lines")
+    assert re.fullmatch(r'127\.0\.0\.1 \[\S+\] "GET /fragment/a HTTP/1\.1" 200 \d+ \d\.\d+ \d\.\d+ '
+                        r'"workerless; fwd=miss; stored; ttl=\d+; detail=source"', lines[0]), lines
+    assert '"workerless; hit; ttl=' in lines[1]
