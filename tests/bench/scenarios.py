@@ -31,6 +31,12 @@ QUERY = "?city=Paris&page=1"
 HEADERS = ["Accept-Language: de-CH,de;q=0.9,en;q=0.8", "X-Currency: EUR",
            "Cookie: theme=dark; session=0123456789abcdef0123456789abcdef"]
 
+ACCESS_FORMATS = {
+    "text": "{time} {client} {method} {path} {status} {bytes} {total} {outcome} {request_id}",
+    "logfmt": "logfmt",
+    "json": "json",
+}
+
 WARM_UP_SECONDS = 0.1
 PEER_THREADS = 32
 
@@ -288,6 +294,11 @@ def scenarios(tmp: Path, enter: Callable, seconds: float) -> List[Scenario]:
         return Contender(name, at_socket(server, connections, in_flight, seconds, many=True),
                          [server] if server is null else [server, redis], goal=goal)
 
+    def with_access_log(form: str) -> Contender:
+        option = f'access_log = "file:{tmp}/{form}.log" access_log_format = "{ACCESS_FORMATS[form]}"\n'
+        server = enter(Workerless(tmp, option + CONFIG.format(redis="", cache="")))
+        return Contender(f"access log, {form}", at_socket(server, 16, 1, seconds, busy=busy), [server])
+
     peer_name = f"libfcgi, {PEER_THREADS} threads, hiredis"
     found = [
         Scenario("hit from memory, at the socket: 16 connections, 1 request in flight on each",
@@ -295,6 +306,10 @@ def scenarios(tmp: Path, enter: Callable, seconds: float) -> List[Scenario]:
                  note="libfcgi has no memory of its own: it asks Redis, whose CPU is included"),
         Scenario("hit from memory, at the socket: 4 connections, 32 requests in flight on each",
                  from_memory(4, 32, 0.6), note="libfcgi does not multiplex, so it has no row here"),
+        Scenario("hit from memory, with an access log: 16 connections, 1 request in flight on each", [
+            Contender("without", at_socket(daemon, 16, 1, seconds, busy=busy), [daemon]),
+            *map(with_access_log, ACCESS_FORMATS)],
+                 note="a line for each request, to a file"),
         Scenario("hit from Redis, at the socket: 16 connections, 1 request in flight on each", [
             row(peer_name, peer, connections=16),
             row("workerless, from Redis", with_redis, connections=16, goal=1),
