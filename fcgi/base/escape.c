@@ -29,10 +29,19 @@ static bool is_unsafe(uint32_t code)
     return false;
 }
 
-/* Most text: no question which of the forms it is for. */
-static bool is_ordinary(char byte)
+/* The length of what most text consists of: bytes that are themselves in every form. */
+static size_t ordinary_len(const char *text, size_t most)
 {
-    return byte > ' ' && byte < 0x7f && byte != '"' && byte != '\\';
+    size_t len = 0;
+    while (len < most && text[len] > ' ' && text[len] < 0x7f && text[len] != '"' &&
+           text[len] != '\\')
+        len++;
+    return len;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 /* Writes one character in its form; the text begins with it, and `len` is 0 if that is an invalid
@@ -97,9 +106,11 @@ static inline size_t escape(char *out, size_t size, struct slice text, size_t mo
     size_t at = 0, taken = 0, len;
     char piece[PIECE_MAX];
     for (; text.len > 0; text = slice_from(text, len)) {
-        if (is_ordinary(text.data[0]) && taken < most && at + 1 < size) {
-            out[at++] = text.data[0];
-            taken += len = 1;
+        len = ordinary_len(text.data, least(text.len, least(most - taken, size - 1 - at)));
+        if (len > 0) {
+            memcpy(out + at, text.data, len);
+            at += len;
+            taken += len;
             continue;
         }
         len = utf8_sequence(text);
