@@ -246,9 +246,41 @@ def test_it_is_opened_again(daemon, log, name):
     assert str(log.path) in open_files and str(old) not in open_files
 
 
-def test_it_can_not_be_opened(daemon, tmp):
-    server = Workerless(tmp, f'access_log = "file:{tmp}/none/log"\nsource "s" {{ type = "simulated" }}\n'
-                             'fragment "a" { source = "s" }\n')
+def test_it_is_opened_again_in_the_sandbox(daemon, log, name):
+    server = daemon(extra=log.option() + 'sandbox = "yes"')
+    old = log.path.rename(log.path.with_suffix(".1"))
+    server.signal(signal.SIGUSR2)
+    server.wait_log(f"access_log: opened {log.path} again")
+    ask(server.address, f"/fragment/{name}")
+    log.wait(key=name)
+    assert old.exists()
+
+
+def test_workers_share_it(daemon, log, name):
+    """Their lines do not mix, and each opens it again."""
+    server = daemon(extra=log.option() + "workers = 2")
+    count = scaled(400, least=100)
+    for _ in range(2):
+        connections = [Connection(server.address) for _ in range(8)]
+        for number in range(count):
+            connections[number % 8].request(f"/fragment/{name}")
+        for connection in connections:
+            connection.close()
+        if log.path.with_suffix(".1").exists():
+            break
+        log.path.rename(log.path.with_suffix(".1"))
+        server.signal(signal.SIGUSR2)
+        wait_until(lambda: server.log().count(f"access_log: opened {log.path} again") == 2, "both workers")
+    server.stop()
+    rows = [Log(log.path.with_suffix(".1")).rows(), log.rows()]
+    assert [sum(row.get("key") == name for row in half) for half in rows] == [count, count]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_can_not_be_opened(tmp, workers):
+    """It does not start, and none of its workers tries again and again."""
+    server = Workerless(tmp, f'access_log = "file:{tmp}/none/log" workers = {workers}\n'
+                             'source "s" { type = "simulated" }\nfragment "a" { source = "s" }\n')
     server.spawn()
     try:
         assert server.wait() == 1
