@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "drain.h"
 #include "generation.h"
+#include "logs.h"
 #include "park/flights.h"
 #include "source/source.h"
 #include "web/service.h"
@@ -155,7 +156,7 @@ static bool move_log(const struct conf *running, const struct conf *next)
 
 /* --- the swap --- */
 
-/* Nothing here can fail. */
+/* Nothing here can fail; without memory for the access log, that goes on as before. */
 static void swap_in(const struct reload *reload, struct conf *running, struct generation *next)
 {
     struct conf *conf = generation_conf(next);
@@ -168,6 +169,7 @@ static void swap_in(const struct reload *reload, struct conf *running, struct ge
     service_change(reload->service, conf->routes, conf->route_count, &conf->purge, &conf->status,
                    conf->max_stream);
     connections_limits_changed(reload->connections);
+    logs_configure(reload->generations->loop, conf);
     generation_begin(next);
 }
 
@@ -188,9 +190,9 @@ void reload_run(const struct reload *reload)
         give_up(running, "not enough memory for ");
         return;
     }
-    if (!move_log(running, conf)) {
+    if (!logs_try(conf) || !move_log(running, conf)) {
         generation_drop(next);
-        give_up(running, "can't use the log of ");
+        give_up(running, "can't use the logs of ");
         return;
     }
     log_changes(running, conf, reload->told);
@@ -204,12 +206,13 @@ struct conf *reload_replace(struct conf *running)
     struct conf *next = begin(running, LOG_LEVEL_INFO);
     if (!next)
         return NULL;
-    if (!move_log(running, next)) {
-        give_up(running, "can't use the log of ");
+    if (!logs_try(next) || !move_log(running, next)) {
+        give_up(running, "can't use the logs of ");
         conf_free(next);
         return NULL;
     }
     log_changes(running, next, LOG_LEVEL_INFO);
+    log_set_format(next->log_format);
     conf_keep_fixed(running, next);
     conf_free(running);
     return next;

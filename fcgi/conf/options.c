@@ -75,22 +75,23 @@ static const struct option top_options[] = {
      .help = "Where log messages go: stderr, syslog or file:PATH. A file is appended to, and opened "
              "again on SIGUSR2."},
     {"log_format", OPTION_CHOICE, AT(struct conf, log_format), .preset = "text",
-     .words = "text logfmt json",
+     .words = "text logfmt json", .reloadable = true,
      .help = "How log messages are written: as text, or as the fields time, level, pid, area and "
              "message of logfmt or JSON."},
     {"slow", OPTION_DURATION, AT(struct conf, slow), .preset = "0", .min = "0", .max = "1d",
+     .reloadable = true,
      .help = "A fragment that takes longer than this is logged as a warning, with where its time "
              "went; 0: none is."},
     {"access_log", OPTION_STRING, AT(struct conf, access_log.place), .preset = "off",
-     .check = check_access_log,
+     .check = check_access_log, .reloadable = true,
      .help = "Where the access log goes, a line for each request: stderr, syslog or file:PATH; off: "
              "there is none. A file is opened again on SIGUSR2. If nobody reads, lines are dropped."},
     {"access_log_format", OPTION_STRING, AT(struct conf, access_log.format),
-     .preset = ACCESS_FORMAT_PRESET, .check = access_format_check,
+     .preset = ACCESS_FORMAT_PRESET, .check = access_format_check, .reloadable = true,
      .help = "What a line of the access log has: json, logfmt, or a text with fields:" ACCESS_FORMAT_FIELDS
              ". Times are in seconds; {{ stands for a {."},
     {"access_log_sample", OPTION_SHARE, AT(struct conf, access_log.share), .preset = "1",
-     .min = "0", .max = "1",
+     .min = "0", .max = "1", .reloadable = true,
      .help = "The share of requests that the access log has, chosen at random: 0.01 or 1/100 is one "
              "of a hundred. Those that are answered with a status of 500 or more are always in it."},
     {"max_parked", OPTION_COUNT, AT(struct conf, flights.max_parked),

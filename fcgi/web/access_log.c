@@ -117,7 +117,9 @@ bool access_log_configure(struct ev_loop *loop, const struct access_settings *se
 bool access_log_try(const struct access_settings *settings)
 {
     struct lines *lines = NULL;
-    bool opened = strcmp(settings->place, "off") == 0 || open_lines(NULL, settings->place, &lines);
+    bool is_open = out.place && strcmp(out.place, settings->place) == 0;
+    bool opened =
+        is_open || strcmp(settings->place, "off") == 0 || open_lines(NULL, settings->place, &lines);
     lines_close(lines);
     return opened;
 }

@@ -33,7 +33,7 @@ struct access_settings {
  * as it was. */
 bool access_log_configure(struct ev_loop *loop, const struct access_settings *settings);
 
-/* Opens it, and closes it again: whether it can be opened. If not, this is logged. */
+/* Whether it is open or can be opened; if not, this is logged. It is closed again. */
 bool access_log_try(const struct access_settings *settings);
 
 /* Opens its file again. Returns false if it has none. */

@@ -276,6 +276,40 @@ def test_workers_share_it(daemon, log, name):
     assert [sum(row.get("key") == name for row in half) for half in rows] == [count, count]
 
 
+def test_a_reload_changes_it(daemon, tmp, log, name):
+    """The place, the format and the slow log; a place that can't be used changes nothing."""
+    before, place = "[{key}] before", Log(tmp / "other.log")
+    server = daemon(extra=log.option(before))
+    text = server.config_path.read_text("utf-8")
+
+    def reload(old: str, new: str, said: str) -> None:
+        nonlocal text
+        assert old in text
+        seen = server.log().count(said)
+        server.config_path.write_text(text.replace(old, new), "utf-8")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count(said) > seen, said)
+        text = text.replace(old, new)
+
+    ask(server.address, f"/fragment/{name}")
+    reload(log.option(before), log.option("[{key}] after"), "reloaded ")
+    ask(server.address, f"/fragment/{name}")
+    reload(log.option("[{key}] after"), place.option() + 'slow = "100ms" log_format = "json"', "reloaded ")
+    both = f"[{name}] before\n[{name}] after\n"
+    wait_until(lambda: log.path.read_text("utf-8") == both, "both lines")
+    ask(server.address, f"/fragment/{name}")
+    place.wait(key=name)
+    reload(str(place.path), f"{tmp}/none/log", "can't use the logs of ")
+    assert json.loads(server.log().splitlines()[-1])["level"] == "error"
+    ask(server.address, f"/fragment/{name}-2")
+    place.wait(key=f"{name}-2")
+    text = text.replace(f"{tmp}/none/log", str(place.path))
+    reload("access_log = ", "#", "reloaded ")
+    ask(server.address, f"/fragment/{name}-3")
+    server.stop()
+    assert [row["key"] for row in place.rows()] == [name, f"{name}-2"]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_can_not_be_opened(tmp, workers):
     """It does not start, and none of its workers tries again and again."""
