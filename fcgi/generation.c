@@ -121,8 +121,8 @@ static void on_reaper(struct ev_loop *loop, ev_timer *reaper, int events)
     struct generations *all = reaper->data;
     struct generation *generation, *next;
     (void)loop, (void)events;
-    DL_FOREACH_SAFE(all->list, generation, next)
-    {
+    for (generation = all->list; generation; generation = next) {
+        next = generation->next;
         if (generation->users.count == 0)
             generation_free(generation);
     }

@@ -81,7 +81,8 @@ static bool same_freshness(const struct freshness *a, const struct freshness *b)
            a->browser_ttl_is_set == b->browser_ttl_is_set;
 }
 
-static bool same_bytes(struct slice a, struct slice b)
+/* An empty file is not the same as none. */
+static bool same_file(struct slice a, struct slice b)
 {
     return a.data && b.data ? slice_equal(a, b) : a.data == b.data;
 }
@@ -93,7 +94,7 @@ static bool same_route(const struct conf *running, const struct route *a, const 
                   next->sources[b->recipe.source]->name) == 0 &&
            options_equal(SECTION_FRAGMENT, NULL, a, b) &&
            same_freshness(&a->recipe.freshness, &b->recipe.freshness) &&
-           same_bytes(a->fallback, b->fallback);
+           same_file(a->fallback, b->fallback);
 }
 
 static const struct route *find_route(const struct conf *conf, const char *pattern)
