@@ -105,6 +105,8 @@ static const struct source_type hand_type = {.start = hand_start,
                                              .is_busy = hand_is_busy,
                                              .cancel = hand_cancel};
 
+static const struct source_settings hand_settings = {.type = &hand_type, .name = "hand"};
+
 /* The latest call for the fragment. */
 static inline struct hand_call *hand_find(const struct hand_source *hand, const char *name)
 {
@@ -259,7 +261,7 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     struct flight_bench *bench = calloc(1, sizeof *bench);
     assert_non_null(bench);
     bench->loop = loop;
-    bench->hand.source.type = &hand_type;
+    bench->hand.source = (struct source){.type = &hand_type, .settings = &hand_settings};
     bench->simulated_settings =
         (struct simulated_settings){.settings.type = source_type_find("simulated"),
                                     .delay_max = 0.005};

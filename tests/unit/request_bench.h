@@ -68,8 +68,7 @@ static inline int setup(void **state)
                                              &routes[2].recipe};
     static const struct flight_limits few = {.max_parked = 1, .max_flights = 10};
     (void)state;
-    static const struct source_settings settings = {.type = &hand_type, .name = "hand"};
-    hand = (struct hand_source){.source = {.type = &hand_type, .settings = &settings}};
+    hand = (struct hand_source){.source = {.type = &hand_type, .settings = &hand_settings}};
     loop = ev_loop_new(0);
     assert_non_null(loop);
     cache = cache_new(loop, &in_memory);

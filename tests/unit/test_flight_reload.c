@@ -12,7 +12,7 @@ static struct rules *next_rules;
 /* The recipes are the same; the source by hand is another one if it is replaced. */
 static void reload(bool replaced)
 {
-    other = (struct hand_source){.source.type = &hand_type};
+    other = (struct hand_source){.source = {.type = &hand_type, .settings = &hand_settings}};
     next_sources[0] = replaced ? &other.source : bench->sources[0];
     next_sources[1] = bench->sources[1];
     for (size_t i = 0; i < RECIPES; i++) {

@@ -40,7 +40,7 @@ static const struct step_rule {
 static void take_step(const void *argument)
 {
     const struct step_case *row = argument;
-    struct hand_source hand = {.source.type = &hand_type};
+    struct hand_source hand = {.source = {.type = &hand_type, .settings = &hand_settings}};
     struct recipe_use use = {.source = &hand.source};
     struct flight_shared shared = {.loop = ev_loop_new(0), .cache = &cache};
     struct recipe recipe = {.use = &use};

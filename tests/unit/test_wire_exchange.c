@@ -51,7 +51,7 @@ static int setup(void **state)
 {
     static struct recipe *const recipes[] = {&routes[0].recipe};
     (void)state;
-    hand = (struct hand_source){.source.type = &hand_type};
+    hand = (struct hand_source){.source = {.type = &hand_type, .settings = &hand_settings}};
     loop = ev_loop_new(0);
     assert_non_null(loop);
     cache = cache_new(loop, &in_memory);

@@ -80,7 +80,7 @@ static int setup(void **state)
     (void)state;
     for (size_t i = 0; i < ROUTES; i++)
         recipes[i] = &routes[i].recipe;
-    hand = (struct hand_source){.source.type = &hand_type};
+    hand = (struct hand_source){.source = {.type = &hand_type, .settings = &hand_settings}};
     loop = ev_loop_new(0);
     assert_non_null(loop);
     cache = cache_new(loop, &in_memory);
