@@ -418,6 +418,25 @@ def test_a_relative_path(tmp, run, api):
     assert ask(server.address).text == "<p>two</p>"
 
 
+def test_in_the_sandbox(tmp, daemon, api):
+    """What a reload needs is not given up, except files in directories that were not known."""
+    api.answer("a", status=500)
+    text = 'fragment "*" {{ source = "api" fallback = "{}" }}'
+    server = daemon(config(api, top='sandbox = "yes"'))
+    for number in range(2):
+        page = server.dir / f"page-{number}.html"
+        page.write_text(f"<p>{number}</p>", "utf-8")
+        reload(server, config(api, top='sandbox = "yes"', fragments=text.format(page)))
+        assert ask(server.address).text == f"<p>{number}</p>"
+    if "sandbox: restricted: files" not in server.log():
+        return  # this build or this system has no landlock
+    (tmp / "elsewhere.html").write_text("<p>elsewhere</p>", "utf-8")
+    log = refuse(server, config(api, top='sandbox = "yes"',
+                                fragments=text.format(tmp / "elsewhere.html")))
+    assert f"{tmp}/elsewhere.html: permission denied" in log
+    assert ask(server.address).text == "<p>1</p>"
+
+
 # Many.
 
 
