@@ -94,8 +94,14 @@ static void give_up(const struct conf *conf, const char *why)
     notify_ready(status);
 }
 
-/* Returns the config that the file has now; or NULL, when the problems have been logged. */
-static struct conf *load(const char *file)
+static enum log_level warning_level(enum log_level told)
+{
+    return told == LOG_LEVEL_INFO ? LOG_LEVEL_WARNING : told;
+}
+
+/* Returns the config that the file has now; or NULL, when the problems have been logged. `told` is
+ * the level of warnings. */
+static struct conf *load(const char *file, enum log_level told)
 {
     char *text = NULL;
     size_t len = 0;
@@ -104,7 +110,7 @@ static struct conf *load(const char *file)
         return NULL;
     struct conf *conf = conf_load(file, problems);
     fclose(problems);
-    log_lines(text, conf ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "conf", "");
+    log_lines(text, conf ? told : LOG_LEVEL_ERROR, "conf", "");
     return conf;
 }
 
@@ -113,7 +119,7 @@ static struct conf *begin(const struct conf *running, enum log_level told)
 {
     log_message(told, "main", "SIGHUP: reading %s", running->file);
     notify_reloading();
-    struct conf *conf = load(running->file);
+    struct conf *conf = load(running->file, warning_level(told));
     if (!conf)
         give_up(running, "there are errors in ");
     return conf;
@@ -128,7 +134,7 @@ static void log_changes(const struct conf *running, const struct conf *next, enu
     FILE *out = open_memstream(&text, &len);
     conf_list_fixed(running, next, names);
     if (names[0])
-        log_message(told == LOG_LEVEL_INFO ? LOG_LEVEL_WARNING : told, "main",
+        log_message(warning_level(told), "main",
                     "reload: %s need%s a restart; keeping the running value%s", names,
                     strchr(names, ',') ? "" : "s", strchr(names, ',') ? "s" : "");
     if (out) {

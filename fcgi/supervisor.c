@@ -250,7 +250,7 @@ static void drain(struct supervisor *supervisor, int number)
     pass_on(supervisor, number);
 }
 
-/* Each worker reads the config itself. */
+/* Each worker reads the config itself. One with errors does not get to them, but counts as if. */
 static void reload(struct supervisor *supervisor)
 {
     struct conf *next;
@@ -258,8 +258,11 @@ static void reload(struct supervisor *supervisor)
         log_info("main", "SIGHUP: the workers drain, so the config is not read again");
         return;
     }
-    if (!(next = reload_replace(supervisor->conf)))
+    if (!(next = reload_replace(supervisor->conf))) {
+        for (unsigned i = 0; i < supervisor->count; i++)
+            counters_add_for(i, COUNTER_RELOADS_FAILED);
         return;
+    }
     supervisor->conf = next;
     pass_on(supervisor, SIGHUP);
     if (supervisor->ready) {
