@@ -1,4 +1,6 @@
-/* One flight, from the first question about its key to its settlement. Only for flights.c.
+/* One flight, from the first question about its key to its settlement. Only for flights.c. Until the
+ * call of its source it is in flight.c, from then on in flight_call.c; flight_state.c has what both
+ * do to it.
  *
  *     NEW --> LOOKING --not there--> CLAIMING --ours, alone--> GENERATING -in doubt--> FAILING
  *      |         |                   ^  |  |                       |                      |

@@ -1,0 +1,316 @@
+/* One flight while its source generates the fragment: the call, its result, and what changes
+ * meanwhile. */
+#include "park/flight_call.h"
+
+#include <utlist.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/usdt.h"
+#include "cache/cache.h"
+#include "cache/entry.h"
+#include "park/flight_state.h"
+#include "park/flight_store.h"
+#include "park/outcome.h"
+#include "park/rules.h"
+#include "source/source.h"
+#include "source/tally.h"
+#include "source/trace.h"
+
+static void flight_call(struct flight *flight);
+
+/* --- failing --- */
+
+/* The source failed: lands with the old entry or the failure. */
+static void flight_fall_back(struct flight *flight)
+{
+    const struct freshness *terms = flight_terms(flight);
+    enum settlement_kind kind = flight->failure;
+    int64_t keep_until_ms;
+    bool marked = flight->solo && flight_knows_marker(flight);
+    if (flight->known &&
+        (flight_known_is_doubted(flight) || !outcome_serves_stale(terms, flight->known, kind)))
+        flight_forget_known(flight);
+    struct entry *kept = NULL;
+    if (!flight->detached && !marked) /* a purged entry must not come back */
+        kept = outcome_to_remember(terms, flight->known, kind, &keep_until_ms);
+    if (kept)
+        flight_remember(flight, kept, keep_until_ms);
+    else
+        cache_release(flight->shared->cache, flight_take_lease(flight));
+    entry_unref(kept);
+    flight->settlement.stale = flight->known != NULL;
+    flight_land(flight, flight->known ? SETTLED_ENTRY : kind,
+                flight->known ? entry_ref(flight->known) : NULL);
+}
+
+/* If the old entry may have changed, defers the failure until the cache has answered. */
+static void flight_fail(struct flight *flight, enum source_status status, const char *reason)
+{
+    outcome_log_failure(flight->fragment.recipe->use->failures, &flight->fragment, status, reason);
+    flight->failure = outcome_of_failure(status);
+    if (status != SOURCE_CANCELLED)
+        flight_note_unstored(flight, "there was no result", reason);
+    if (status == SOURCE_FAILED)
+        counter_add(COUNTER_CALLS_FAILED, 1);
+    else if (status == SOURCE_TIMED_OUT)
+        counter_add(COUNTER_CALLS_TIMED_OUT, 1);
+    if (!flight_known_is_doubted(flight) || status == SOURCE_CANCELLED) {
+        flight_fall_back(flight);
+        return;
+    }
+    flight_set_state(flight, FLIGHT_FAILING);
+    if (!flight->asking)
+        flight_check(flight);
+}
+
+/* --- the result --- */
+
+static void log_terms(struct flight *flight, const struct source_terms *terms)
+{
+    if (terms)
+        outcome_log_terms(&flight->fragment.recipe->use->terms_log, &flight->fragment, terms);
+}
+
+/* Lands with a result that is only for the request that it was made for. */
+static void flight_end_uncacheable(struct flight *flight, const struct source_result *result,
+                                   const struct entry *same_body)
+{
+    bool found = result->status == SOURCE_OK;
+    struct entry *entry = NULL;
+    const char *reason;
+    if (found) {
+        entry = outcome_make_entry(&flight->fragment, result, same_body, flight->started, &reason);
+        if (!entry) {
+            flight_fail(flight, SOURCE_FAILED, reason);
+            return;
+        }
+    }
+    counter_add(COUNTER_UNCACHEABLE, 1);
+    log_terms(flight, result->terms);
+    flight_note_unstored(flight, "its source forbids sharing it", result->terms->why);
+    struct entry *marker = flight_mark(flight, result->terms);
+    flight->settlement.uncacheable = true;
+    flight->settlement.replaced = flight->known && !flight_knows_marker(flight);
+    flight_land_partly(flight, flight->solo ? AUDIENCE_ALL : AUDIENCE_STARTER,
+                       found ? SETTLED_ENTRY : SETTLED_NOT_FOUND, entry, marker);
+    entry_unref(marker);
+}
+
+/* The call has ended. `same_body` is an older entry with the body of its result, or NULL. */
+static void conclude_call(struct flight *flight, const struct source_result *result,
+                          struct entry *same_body)
+{
+    bool judged = result->status == SOURCE_OK || result->status == SOURCE_NOT_FOUND;
+    if (judged && !outcome_is_shared(result)) {
+        flight_end_uncacheable(flight, result, same_body);
+        return;
+    }
+    if (result->status != SOURCE_OK) {
+        flight->settlement.retry_after_s = result->retry_after_s;
+        flight_fail(flight, result->status, result->reason ? result->reason : "the source failed");
+        return;
+    }
+
+    const char *reason;
+    struct entry *entry =
+        outcome_make_entry(&flight->fragment, result, same_body, flight->started, &reason);
+    if (!entry) {
+        flight_fail(flight, SOURCE_FAILED, reason);
+        return;
+    }
+    log_terms(flight, result->terms);
+    const struct freshness *terms = flight_terms(flight);
+    if (!flight->detached && outcome_is_stored(terms, entry))
+        flight->settlement.stored =
+            flight_store(flight, entry,
+                         entry->fresh_until_ms + entry_extra_ms(entry, freshness_extra_ms(terms)),
+                         same_body);
+    else
+        cache_release(flight->shared->cache, flight_take_lease(flight));
+    if (!flight->settlement.stored)
+        flight_note_unstored(flight,
+                             flight->detached ? "it was purged while it was made"
+                             : outcome_is_stored(terms, entry)
+                                 ? "it is larger than max_value or than memory, or there was no "
+                                   "memory for it"
+                                 : "it may not be kept: its ttl is 0",
+                             NULL);
+    flight->settlement.replaced = flight->known && !flight_knows_marker(flight);
+    flight_land(flight, SETTLED_ENTRY, entry);
+}
+
+/* --- the call --- */
+
+/* The source answered that the entry has not changed. If it means another version, it is called
+ * once more, without conditions (RFC 9111 4.3.4). */
+static void flight_not_modified(struct flight *flight, const struct source_result *answer)
+{
+    struct renewal renewal;
+    counter_add(COUNTER_CALLS_NOT_MODIFIED, 1);
+    if (!flight->offered) {
+        flight_fail(flight, SOURCE_FAILED,
+                    "the source answered that the result has not changed, but was not asked");
+    } else if (outcome_renew(flight->offered, answer, &renewal)) {
+        conclude_call(flight, &renewal.result, flight->offered);
+    } else {
+        flight_forget_offered(flight);
+        flight_call(flight);
+    }
+}
+
+static void on_source_done(void *caller, const struct source_result *result)
+{
+    struct flight *flight = caller;
+    flight->call = NULL;
+    flight->timing.source = result->times;
+    check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
+    USDT(call_ended, USDT_SLICE(flight->fragment.key), flight_source(flight)->settings->name,
+         source_status_names[result->status]);
+    if (flight->state == FLIGHT_LANDED) /* another process wrote the value: cancelled */
+        cache_release(flight->shared->cache, flight_take_lease(flight));
+    else if (result->status == SOURCE_NOT_MODIFIED)
+        flight_not_modified(flight, result);
+    else
+        conclude_call(flight, result, NULL);
+}
+
+bool flight_declined(struct flight *flight)
+{
+    if (!flight->optional || !source_is_busy(flight_source(flight)))
+        return false;
+    flight_land(flight, SETTLED_DECLINED, NULL);
+    flight_unlist(flight); /* a later request may be one that waits */
+    return true;
+}
+
+/* Calls the source, and asks it whether the offered entry has changed, if there is one. */
+static void flight_call(struct flight *flight)
+{
+    const struct fragment *fragment = &flight->fragment;
+    struct source_request request = {.name = fragment->name,
+                                     .rest = slice_from(fragment->name, fragment->rest_at),
+                                     .inputs = fragment->inputs,
+                                     .rules = &fragment->recipe->rules,
+                                     .lane = fragment->recipe->number,
+                                     .wants_times = flight->timing.began > 0};
+    trace_find(fragment->variables, &request.request_id, &request.traceparent);
+    if (flight->offered) {
+        struct entry_terms terms = entry_terms_of(flight->offered);
+        request.etag = terms.etag;
+        request.last_modified = terms.last_modified;
+    }
+    counter_add(COUNTER_CALLS_STARTED, 1);
+    if (flight->solo)
+        counter_add(COUNTER_CALLS_SOLO, 1);
+    USDT(call_begun, USDT_SLICE(fragment->key), flight_source(flight)->settings->name);
+    flight->call = source_start(flight_source(flight), &request, on_source_done, flight);
+    if (!flight->call)
+        flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
+}
+
+void flight_generate(struct flight *flight, struct lease *lease)
+{
+    if (flight_drained(flight) || flight_declined(flight)) {
+        cache_release(flight->shared->cache, lease);
+        return;
+    }
+    flight_set_state(flight, FLIGHT_GENERATING);
+    flight->lease = lease;
+    flight->started = clock_monotonic();
+    if (flight->known && flight_terms(flight)->revalidate > 0 && entry_has_validator(flight->known))
+        flight->offered = entry_hold(flight->known);
+    flight_call(flight);
+}
+
+void flight_go_solo(struct flight *flight)
+{
+    check(flight->solo);
+    flight_generate(flight, NULL);
+}
+
+/* --- changes meanwhile --- */
+
+void flight_detach(struct flight *flight)
+{
+    check(flight_has_begun(flight) && !flight->solo);
+    flight_unlist(flight);
+    flight->detached = true;
+    DL_APPEND(flight->shared->unlisted, flight);
+}
+
+void flight_supersede(struct flight *flight)
+{
+    if (flight->solo || flight->detached || !flight_has_begun(flight))
+        return;
+    flight_detach(flight);
+    cache_release(flight->shared->cache, flight_take_lease(flight));
+}
+
+/* If another process has written the value while we generate it, we can stop. A value that has only
+ * expired or was removed is no reason to. */
+static void conclude_check(struct flight *flight, const struct cache_answer *answer,
+                           bool known_gone)
+{
+    if (flight_changed_since_asked(flight)) {
+        flight_check(flight); /* the answer may be older than the change */
+        return;
+    }
+    if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer)) {
+        if (flight->call)
+            source_cancel(flight->call);
+        else
+            cache_release(flight->shared->cache, flight_take_lease(flight));
+        return;
+    }
+    if (known_gone)
+        flight_forget_known(flight);
+    flight->known_as_of = flight->told.value;
+    if (flight->state == FLIGHT_FAILING)
+        flight_fall_back(flight);
+}
+
+/* The lease shows whether the key was purged, since a key without a value has nothing else. If so,
+ * later requests must not get a result that was started before. */
+static void on_checked(void *caller, const struct cache_answer *answer)
+{
+    struct flight *flight = caller;
+    if (!flight_answered(flight))
+        return;
+    if (answer->lease_lost && !flight->detached) {
+        USDT(lease_lost, USDT_SLICE(flight->fragment.key));
+        flight_detach(flight);
+    }
+    conclude_check(flight, answer, answer->outcome == CACHE_NONE);
+}
+
+/* It was started without a lease, when Redis could not be asked. If it gets one now, no other
+ * process starts, and the result replaces the known entry. */
+static void on_claimed_late(void *caller, const struct cache_answer *answer)
+{
+    struct flight *flight = caller;
+    struct cache *cache = flight->shared->cache;
+    bool going_on = flight_answered(flight);
+    if (going_on && !flight->detached)
+        flight->lease = answer->lease;
+    else
+        cache_release(cache, answer->lease);
+    if (going_on)
+        conclude_check(flight, answer, answer->known_gone);
+}
+
+void flight_check(struct flight *flight)
+{
+    struct cache *cache = flight->shared->cache;
+    int64_t extra_ms = freshness_extra_ms(flight_terms(flight));
+    flight_begin_question(flight);
+    if (flight->lease) {
+        if (!cache_check(cache, flight->fragment.key, extra_ms, flight->lease, flight->known,
+                         on_checked, flight))
+            on_checked(flight, &flight_nobody_asked);
+    } else if (!cache_claim(cache, flight->fragment.key, extra_ms, flight->known, on_claimed_late,
+                            flight)) {
+        on_claimed_late(flight, &flight_nobody_asked);
+    }
+}
