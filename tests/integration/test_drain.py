@@ -14,7 +14,7 @@ import pytest
 from harness import fronts
 from harness.config import api_config
 from harness.load import Hits, Waiters
-from harness.servers import Workerless
+from harness.servers import READABLE, Workerless
 from harness.wait import SLOWNESS, scaled, wait_until
 
 SLOW = ["/fragment/b", "/fragment/c"]
@@ -35,7 +35,7 @@ def service(tmp, run, api, redis, request):
         "server unix:/run/workerless/workerless.sock;":
             "server %s:%d; # /run/workerless/workerless.sock" % where}
 
-    config = api_config(api, redis=redis.url).replace('ttl = "60s"', 'ttl = "1h"')
+    config = api_config(api, redis=redis.url, extra=READABLE).replace('ttl = "60s"', 'ttl = "1h"')
 
     def start() -> Workerless:
         server = run(Workerless(tmp, config, listen="none", systemd=listening, address=where))
@@ -65,6 +65,7 @@ def test_restarts(service, api, restart, bound):
     api.hold("b", "c")
     count = scaled(PARKED, least=20)
     with Waiters(front.address, SLOW, count) as waiters:
+        server.wait_counter("parked", count)
         api.wait_calls("b", 1)
         api.wait_calls("c", 1)
         for _ in range(RESTARTS):

@@ -91,6 +91,8 @@ def test_reloads_and_restarts(site, api):
 
     with Waiters(site.front.address, SLOW, parked) as waiters:
         site.server.wait_counter("parked", parked)
+        api.wait_calls("b", 1)
+        api.wait_calls("c", 1)
         for number in range(scaled(RELOADS, least=2)):
             calls = api.calls() - api.calls("a")
             under_load("reload", lambda count=number: site.reload(count), 0.1)
