@@ -258,11 +258,8 @@ static void reload(struct supervisor *supervisor)
         log_info("main", "SIGHUP: the workers drain, so the config is not read again");
         return;
     }
-    if (!(next = reload_replace(supervisor->conf))) {
-        for (unsigned i = 0; i < supervisor->count; i++)
-            counters_add_for(i, COUNTER_RELOADS_FAILED);
+    if (!(next = reload_replace(supervisor->conf)))
         return;
-    }
     supervisor->conf = next;
     pass_on(supervisor, SIGHUP);
     if (supervisor->ready) {

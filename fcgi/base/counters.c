@@ -25,13 +25,6 @@ const uint64_t *counters_of(unsigned part)
     return figures_are_shared() ? figures_of(part, FIGURES_COUNTERS, "") : counter_values;
 }
 
-void counters_add_for(unsigned worker, enum counter counter)
-{
-    uint64_t *row = (uint64_t *)figures_of(worker, FIGURES_COUNTERS, "");
-    if (row)
-        row[counter]++;
-}
-
 void counters_end(unsigned worker)
 {
     uint64_t *row = (uint64_t *)figures_of(worker, FIGURES_COUNTERS, "");

@@ -135,9 +135,6 @@ void counters_join(void);
 /* The values of a part (base/figures.h); NULL: no process has counted there. */
 const uint64_t *counters_of(unsigned part);
 
-/* In the supervisor: counts one for a worker, which does not count that itself. */
-void counters_add_for(unsigned worker, enum counter counter);
-
 /* In the supervisor, when the worker has ended: its gauges are 0. */
 void counters_end(unsigned worker);
 
