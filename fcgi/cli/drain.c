@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,6 +19,7 @@
 #define MARGIN_S       5.  /* more than the config lets it take */
 #define WITHOUT_CONF_S 60. /* the same if the config is not known */
 #define COMMAND_MAX    4096
+#define STAT_MAX       512
 
 /* Asks the daemon for the process that signals are for. Returns 0 after reporting why
  * it is not known; then *status is set. */
@@ -62,27 +62,32 @@ static bool is_workerless(pid_t process)
     return len > 0 && memmem(command, (size_t)len, "workerless", strlen("workerless"));
 }
 
-/* Returns a descriptor that gets readable when the process ends; -1: the kernel has none. */
-static int watch_process(pid_t process)
+/* Whether the process has ended, even if its parent has not noticed that yet. */
+static bool has_ended(pid_t process)
 {
-    return (int)syscall(SYS_pidfd_open, process, 0);
+    char path[40], text[STAT_MAX + 1];
+    if (kill(process, 0) != 0 && errno == ESRCH)
+        return true;
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)process);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd >= 0 ? read(fd, text, STAT_MAX) : 0;
+    if (fd >= 0)
+        close(fd);
+    text[len > 0 ? len : 0] = '\0';
+    const char *state = strrchr(text, ')'); /* behind the name of the program: proc(5) */
+    return state && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
 }
 
-/* Waits for the end. Returns false if it has not come within the time. `fd` may be -1. */
-static bool wait_for_end(pid_t process, int fd, double seconds)
+/* Returns false if the end has not come within the time. */
+static bool wait_for_end(pid_t process, double seconds)
 {
     double until = clock_monotonic() + seconds;
-    struct pollfd end = {.fd = fd, .events = POLLIN};
-    for (;;) {
-        double left = (until - clock_monotonic()) * 1000;
-        int pause = fd < 0 ? LOOK_MS : left < INT_MAX ? (int)left + 1 : -1;
-        if (fd < 0 && kill(process, 0) != 0 && errno == ESRCH)
-            return true;
-        if (left <= 0)
+    while (!has_ended(process)) {
+        if (clock_monotonic() >= until)
             return false;
-        if (poll(&end, 1, pause) > 0)
-            return true;
+        poll(NULL, 0, LOOK_MS);
     }
+    return true;
 }
 
 static double longest_drain(const struct daemon *daemon)
@@ -99,7 +104,7 @@ static double longest_drain(const struct daemon *daemon)
 static int drain(const struct daemon *daemon, pid_t process)
 {
     double seconds = longest_drain(daemon);
-    int fd = watch_process(process), status = CLI_OK;
+    int status = CLI_OK;
     if (!is_workerless(process)) {
         fprintf(stderr,
                 "workerless: process %ld is not workerless: does the daemon run on another "
@@ -113,7 +118,7 @@ static int drain(const struct daemon *daemon, pid_t process)
     } else {
         printf("process %ld drains\n", (long)process);
         fflush(stdout);
-        if (seconds > 0 && wait_for_end(process, fd, seconds)) {
+        if (seconds > 0 && wait_for_end(process, seconds)) {
             printf("process %ld has ended\n", (long)process);
         } else if (seconds > 0) {
             fprintf(stderr, "workerless: process %ld has not ended within %.3gs\n", (long)process,
@@ -121,8 +126,6 @@ static int drain(const struct daemon *daemon, pid_t process)
             status = CLI_TIMED_OUT;
         }
     }
-    if (fd >= 0)
-        close(fd);
     return status;
 }
 
