@@ -220,6 +220,13 @@ def test_the_examples_of_a_config_load(tmp, monkeypatch):
     assert said == f"{tmp}/workerless.conf: ok\n"
 
 
+def test_fields_of_the_access_log():
+    code = (TOP / "fcgi/web/access_format.h").read_text("utf-8")
+    fields = re.findall(r'^    X\(\w+, +"(\w+)"\)', code, re.MULTILINE)
+    text = CONFIG.read_text("utf-8").partition("\n.Sh ACCESS LOG\n")[2].partition("\n.Sh ")[0]
+    assert re.findall(r"^\.It Ic (\w+)$", text, re.MULTILINE) == fields
+
+
 def test_permissions():
     text = " ".join(blocks(PROTOCOL, "REDIS"))
     assert [word for word in shipped_permissions() if word not in text.split()] == []
