@@ -11,6 +11,7 @@ from typing import List
 
 import pytest
 
+from harness import workers
 from harness.fcgi import Connection
 from harness.servers import Redis, Workerless, workerless_binary, wrapper_command
 from harness.slowapi import SlowApi, Tls
@@ -29,10 +30,10 @@ pytestmark = [
 needs_landlock = pytest.mark.skipif(not LANDLOCK, reason="this kernel has no landlock")
 
 
-def of_threads(server: Workerless, name: str) -> List[str]:
+def of_threads(pid: int, name: str) -> List[str]:
     """The values of a line of /proc/PID/task/TID/status."""
     found = []
-    for task in Path(f"/proc/{server.pid}/task").iterdir():
+    for task in Path(f"/proc/{pid}/task").iterdir():
         lines = (task / "status").read_text("ascii").splitlines()
         found += [line.split()[1] for line in lines if line.startswith(f"{name}:")]
     return found
@@ -75,6 +76,7 @@ def test_everything_still_works(tmp, run, papers):
         SOURCE.format("secure", by_name(apis[1].url), f'tls_ca = "{authority.file}"', "") + \
         SOURCE.format("local", "http://app", f'socket = "{tmp}/app.sock"', "")
     server = run(Workerless(tmp, config))
+    wait_until(lambda: "redis: connected" in log.read_text("utf-8"), "a connection to Redis")
     with Connection(server.address) as connection:
         for name in ("plain/a", "secure/b", "local/c"):
             response = connection.request(f"/fragment/{name}")
@@ -86,9 +88,9 @@ def test_everything_still_works(tmp, run, papers):
     log.rename(tmp / "logs/old")
     server.signal(signal.SIGUSR2)
     wait_until(lambda: log.exists() and f"opened {log} again" in log.read_text("utf-8"), "a file")
-    assert set(of_threads(server, "NoNewPrivs")) == {"1"}
+    assert set(of_threads(server.pid, "NoNewPrivs")) == {"1"}
     if has_seccomp():
-        assert set(of_threads(server, "Seccomp")) == {SECCOMP}
+        assert set(of_threads(server.pid, "Seccomp")) == {SECCOMP}
     said = (tmp / "logs/old").read_text("utf-8")
     assert "sandbox: restricted: " in said and ("restricted: files" in said) == LANDLOCK
     server.stop()
@@ -102,7 +104,7 @@ def test_none(daemon, api, sandbox):
     with Connection(server.address) as connection:
         assert connection.request("/fragment/a").status == 200
     assert api.calls("a") == 1
-    assert set(of_threads(server, "Seccomp")) == {"0"} and "sandbox" not in server.log()
+    assert set(of_threads(server.pid, "Seccomp")) == {"0"} and "sandbox" not in server.log()
 
 
 @needs_landlock
@@ -146,3 +148,53 @@ def test_a_log_that_is_out_of_reach(tmp, run):
         log.read_text("utf-8") if log.exists() else ""), "a message")
     with Connection(server.address) as connection:
         assert connection.request("/fragment/a").status == 200
+
+
+@needs_landlock
+@pytest.mark.parametrize("place, message", [
+    ("workerless", "main: reloaded "),  # its own directory
+    ("elsewhere", 'fallback = "'),
+])
+def test_a_new_file_in_a_reload(tmp, run, api, place, message):
+    """It may be in a directory that is known. If not, the message says what to do, and the old
+    config stays."""
+    source = f'source "s" {{ type = "http" url = "{api.url}/{{name}}" }}\n'
+    server = run(Workerless(tmp, 'sandbox = "yes"\n' + source + 'fragment "a" { source = "s" }\n'))
+    directory = server.dir if place == "workerless" else tmp / place
+    directory.mkdir(exist_ok=True)
+    (directory / "new.html").write_text("<p>new</p>", "utf-8")
+    text = server.config_path.read_text("utf-8")
+    server.config_path.write_text(text.replace(
+        "{ source = \"s\" }", f'{{ source = "s" fallback = "{directory}/new.html" }}'), "utf-8")
+    server.signal(signal.SIGHUP)
+    server.wait_log(message)
+    if place == "elsewhere":
+        server.wait_log("the running config stays in use")
+        assert f'{directory}/new.html: permission denied; with sandbox = "yes", files that are ' \
+            "new in the config can be read after a restart" in server.log()
+    api.answer("a", status=500)
+    with Connection(server.address) as connection:
+        shown = "<p>new</p>" if place == "workerless" else "could not be loaded"
+        assert shown in connection.request("/fragment/a").text
+
+
+def test_workers(daemon, redis):
+    """Each worker, also one that replaces another, is in a sandbox of its own. The supervisor is in
+    none."""
+    server = daemon(extra='workers = 2 sandbox = "yes"', redis=redis.url)
+    workers.wait_serving(server, 2)
+    before = workers.pids(server)
+    workers.kill(server, 0)
+    wait_until(lambda: workers.pids(server)[0] != before[0], "another worker")
+    workers.wait_serving(server, 2)
+    now = workers.pids(server)
+    assert now[0] != before[0] and server.pid not in now.values()
+    for pid in now.values():
+        assert set(of_threads(pid, "NoNewPrivs")) == {"1"}
+        if has_seccomp():
+            assert set(of_threads(pid, "Seccomp")) == {SECCOMP}
+    assert set(of_threads(server.pid, "Seccomp")) == {"0"}
+    with Connection(server.address) as connection:
+        assert connection.request("/fragment/a").status == 200
+    server.stop()
+    assert not Path(server.socket_path).exists()
