@@ -181,6 +181,8 @@ install_package()
     for file in man5/workerless.conf.5 man7/workerless-protocol.7 man8/workerless.8; do
         check "the man page $file" test -e /usr/share/man/$file.gz
     done
+    check 'the completion for bash' \
+        test -e /usr/share/bash-completion/completions/workerless
     check 'README is there' sh -c 'ls /usr/share/doc/workerless/README.md*'
     # shellcheck disable=SC2046
     check 'no file of it belongs to somebody else' \
@@ -265,6 +267,7 @@ serve()
     check 'a fragment is served' has '<div id="a">result for a</div>' get /fragment/a
     check 'Redis has it' eventually has worker:a redis-cli keys '*'
     check 'it can be asked to reload' reload "$service"
+    check 'and does' eventually grep 'main: reloaded' /service.log
     check 'it still serves' has 'result for a' get /fragment/a
     kill "$service"
     wait "$service" && status=0 || status=$?
