@@ -97,11 +97,14 @@ static bool same_route(const struct conf *running, const struct route *a, const 
            same_file(a->fallback, b->fallback);
 }
 
-static const struct route *find_route(const struct conf *conf, const char *pattern)
+/* The section with the pattern, or NULL. The search begins at `near`, where it usually is. */
+static const struct route *find_route(const struct conf *conf, const char *pattern, size_t near)
 {
-    for (size_t i = 0; i < conf->route_count; i++)
-        if (strcmp(conf->routes[i].pattern, pattern) == 0)
-            return &conf->routes[i];
+    for (size_t i = 0; i < conf->route_count; i++) {
+        const struct route *route = &conf->routes[(near + i) % conf->route_count];
+        if (strcmp(route->pattern, pattern) == 0)
+            return route;
+    }
     return NULL;
 }
 
@@ -110,7 +113,7 @@ static bool is_reordered(const struct conf *running, const struct conf *next)
 {
     const struct route *last = NULL;
     for (size_t i = 0; i < next->route_count; i++) {
-        const struct route *before = find_route(running, next->routes[i].pattern);
+        const struct route *before = find_route(running, next->routes[i].pattern, i);
         if (before && last && before < last)
             return true;
         if (before)
@@ -124,15 +127,15 @@ static void write_routes(const struct conf *running, const struct conf *next, FI
     struct list added = {out, "fragments added", 0}, removed = {out, "fragments removed", 0};
     struct list changed = {out, "fragments changed", 0};
     for (size_t i = 0; i < next->route_count; i++)
-        if (!find_route(running, next->routes[i].pattern))
+        if (!find_route(running, next->routes[i].pattern, i))
             list_name(&added, next->routes[i].pattern, true);
     list_end(&added);
     for (size_t i = 0; i < running->route_count; i++)
-        if (!find_route(next, running->routes[i].pattern))
+        if (!find_route(next, running->routes[i].pattern, i))
             list_name(&removed, running->routes[i].pattern, true);
     list_end(&removed);
     for (size_t i = 0; i < next->route_count; i++) {
-        const struct route *before = find_route(running, next->routes[i].pattern);
+        const struct route *before = find_route(running, next->routes[i].pattern, i);
         if (before && !same_route(running, before, next, &next->routes[i]))
             list_name(&changed, next->routes[i].pattern, true);
     }
