@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from harness import fcgi, fronts
+from harness import fcgi, fronts, workers
 from harness.config import api_config
 from harness.events import parse, query
 from harness.fcgi import Connection, ask
@@ -473,3 +473,23 @@ def test_many_reloads_under_load(tmp, run, daemon, api, redis):
         assert {connection.response(number).status for number in range(1, 51)} == {200}
     wait_until(lambda: server.counter("configs") == 1, "the old config to go")
     assert api.calls() == 2
+
+
+def test_workers_under_load(tmp, run, daemon, redis):
+    """The same with a supervisor, over TCP."""
+    server = daemon(extra="workers = 2", redis=redis.url, listen="tcp")
+    workers.wait_serving(server, 2)
+    place = {"server unix:/run/workerless/workerless.sock;":
+             "server %s:%d; # /run/workerless/workerless.sock" % server.address}
+    front = run(fronts.nginx(tmp, "TCP", changes=place))
+    text = server.config_path.read_text("utf-8").partition("\n")[2]
+    hits = Hits(front.url + "/fragment/a")
+    server.wait_counter("hits_memory", 1)
+    count = scaled(10, least=3)
+    for number in range(count):
+        reload(server, text + f"max_parked = {1000 + number}\n")
+        wait_until(lambda least=2 * number + 2: server.counter("reloads") >= least, "both workers")
+    assert hits.running
+    total, worst = hits.end()
+    print(f"{count} reloads of 2 workers: the slowest of {total} hits took {worst * 1000:.0f} ms")
+    assert server.counter("reloads") == 2 * count and server.counter("configs") == 2
