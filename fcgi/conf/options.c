@@ -126,8 +126,8 @@ static const struct option top_options[] = {
              "that has used the most memory over time loses its connection."},
     {"max_inputs", OPTION_SIZE, AT(struct conf, max_inputs),
      .preset = "64MiB", .min = "64KiB", .max = "1024GiB", .reloadable = true,
-     .help = "Maximum memory for the inputs (vary) of all fragments that are being made; over it, "
-             "requests for fragments that are neither cached nor being made are rejected with "
+     .help = "Maximum memory for the inputs (vary) of all fragments that are being made, and for what "
+             "the access log keeps of waiting requests; over it, requests for fragments that are neither cached nor being made are rejected with "
              "503."},
     {"idle_timeout", OPTION_DURATION, AT(struct conf, connections.idle_timeout),
      .preset = "5m", .min = "1ms", .max = "365d", .reloadable = true,
