@@ -25,6 +25,7 @@ struct part {
         struct waiter waiter;
         struct {
             enum settlement_kind kind;
+            enum route_outcome outcome;
             struct entry *entry; /* held, or NULL */
         } ready;
     };
@@ -87,8 +88,9 @@ static void part_ready(struct stream *stream, struct part *part,
         budget_log_refusal(BUDGET_UNSENT);
     part->waiting = false;
     part->ready.kind = refused ? SETTLED_REFUSED : kind;
+    part->ready.outcome = route_outcome_of(settlement, part->ready.kind);
     if (part->recipe)
-        route_tally_add(part->recipe->tally, route_outcome_of(settlement, part->ready.kind));
+        route_tally_add(part->recipe->tally, part->ready.outcome);
     part->ready.entry = entry && !refused ? entry_hold(entry) : NULL;
     part->next = NONE;
     if (stream->last == NONE)
@@ -152,8 +154,8 @@ const struct stream_part *stream_next(struct stream *stream)
     if (stream->first == NONE)
         return NULL;
     struct part *part = &stream->parts[stream->first];
-    stream->taken =
-        (struct stream_part){part->name, part->recipe, part->ready.kind, part->ready.entry};
+    stream->taken = (struct stream_part){part->name, part->recipe, part->ready.kind,
+                                         part->ready.outcome, part->ready.entry};
     part->ready.entry = NULL;
     stream->first = part->next;
     if (stream->first == NONE)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "park/tally.h"
 #include "park/waiter.h"
 
 struct flights;
@@ -26,7 +27,8 @@ struct stream_part {
     struct slice name;           /* valid as long as the stream */
     const struct recipe *recipe; /* NULL: no route matches, or it does not allow streams */
     enum settlement_kind kind;
-    struct entry *entry; /* for SETTLED_ENTRY; borrowed until the next call of stream_next */
+    enum route_outcome outcome; /* as counted; of no meaning without a recipe */
+    struct entry *entry;        /* for SETTLED_ENTRY; borrowed until the next call of stream_next */
 };
 
 /* Whether BUDGET_UNSENT has room for such a stream; if not, this is logged. Call it before

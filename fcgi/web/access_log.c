@@ -329,6 +329,20 @@ void access_log_streamed(struct access_record *record, uint64_t bytes)
     end_record(record, &values);
 }
 
+void access_log_part(const struct access_record *record, const struct access_part *part)
+{
+    struct access_values values;
+    if (!access_log_on)
+        return;
+    take_record(&values, record);
+    values.route = slice_of(part->pattern);
+    values.key = part->name;
+    values.outcome = slice_of(part->outcome);
+    values.status = part->status;
+    values.bytes = (int64_t)part->bytes;
+    write_line(&values);
+}
+
 void access_log_rejected(int status)
 {
     forget(&current.values);

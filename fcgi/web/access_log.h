@@ -71,6 +71,17 @@ void access_log_settled(struct access_record *record, const struct settlement *s
 void access_log_left(struct access_record *record); /* the request ended before it was settled */
 void access_log_streamed(struct access_record *record, uint64_t bytes);
 
+/* A fragment of a stream. */
+struct access_part {
+    struct slice name;
+    const char *pattern, *outcome; /* NULL: no route has it */
+    int status;
+    size_t bytes; /* of its body */
+};
+
+/* Writes a line for it, with what the record says of the request. */
+void access_log_part(const struct access_record *record, const struct access_part *part);
+
 /* A request was rejected before it was complete, so nothing else is known of it. */
 void access_log_rejected(int status);
 

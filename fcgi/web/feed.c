@@ -7,7 +7,9 @@
 #include "base/alloc.h"
 #include "cache/entry.h"
 #include "park/flights.h"
+#include "park/outcome.h"
 #include "park/stream.h"
+#include "web/access_log.h"
 #include "web/route.h"
 
 struct feed {
@@ -15,12 +17,13 @@ struct feed {
     const struct route *routes;
     struct response head;
     enum event_form form;
-    struct event event; /* being written */
-    struct slice tail;  /* literal bytes being written */
-    bool beat;          /* a heartbeat is due */
-    bool ended;         /* the end has been written, or is in tail */
-    bool cut;           /* the process drains: the client has to request the rest again */
-    struct slice vary;  /* in `text` */
+    const struct access_record *access; /* borrowed; NULL: there is none */
+    struct event event;                 /* being written */
+    struct slice tail;                  /* literal bytes being written */
+    bool beat;                          /* a heartbeat is due */
+    bool ended;                         /* the end has been written, or is in tail */
+    bool cut;          /* the process drains: the client has to request the rest again */
+    struct slice vary; /* in `text` */
     char text[];
 };
 
@@ -59,6 +62,11 @@ void feed_on_ready(struct feed *feed, stream_ready_fn *ready, void *context)
     stream_on_ready(feed->stream, ready, context);
 }
 
+void feed_log(struct feed *feed, const struct access_record *record)
+{
+    feed->access = record;
+}
+
 void feed_beat(struct feed *feed)
 {
     feed->beat = true;
@@ -78,12 +86,35 @@ static bool is_writing(const struct feed *feed)
     return event_unfinished(&feed->event) || feed->tail.len > 0;
 }
 
+static void log_part(const struct feed *feed, const struct stream_part *part)
+{
+    struct access_part about = {
+        .name = part->name,
+        .status = part->entry ? part->entry->status : outcome_status(part->kind),
+        .bytes = part->kind == SETTLED_SHUTDOWN ? 0 : body_of(feed, part).len,
+    };
+    if (part->recipe) {
+        about.pattern = feed->routes[part->recipe->number].pattern;
+        about.outcome = route_outcome_names[part->outcome];
+    }
+    access_log_part(feed->access, &about);
+}
+
+/* The next fragment that is ready. */
+static const struct stream_part *take_part(struct feed *feed)
+{
+    const struct stream_part *part = stream_next(feed->stream);
+    if (part && feed->access)
+        log_part(feed, part);
+    return part;
+}
+
 /* A fragment that a draining process does not serve any more is not reported as failed: another
  * process will serve it. */
 static const struct stream_part *next_part(struct feed *feed)
 {
     const struct stream_part *part;
-    while ((part = stream_next(feed->stream)) && part->kind == SETTLED_SHUTDOWN)
+    while ((part = take_part(feed)) && part->kind == SETTLED_SHUTDOWN)
         feed->cut = true;
     return part;
 }

@@ -12,6 +12,7 @@
 #include "web/event.h"
 #include "web/response.h"
 
+struct access_record;
 struct feed;
 struct route;
 
@@ -21,6 +22,10 @@ struct route;
  * then the stream is not taken. */
 struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form,
                       struct slice vary);
+
+/* From now on each fragment gets a line in the access log, when it is taken to be written. The record
+ * is that of the request; it is borrowed, and NULL is allowed. */
+void feed_log(struct feed *feed, const struct access_record *record);
 
 /* The response whose head comes before the feed: it has a type but no length. feed_head returns
  * that of a feed, valid as long as the feed. */

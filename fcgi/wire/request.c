@@ -318,6 +318,7 @@ static void start_service(struct request *request, const struct web_request *web
         memset(&request->stream, 0, sizeof request->stream);
         request->stream.feed = feed;
         request->stream.access = access_log_on ? access_log_keep() : NULL;
+        feed_log(feed, request->stream.access);
         counter_add(COUNTER_STREAMS, 1);
         feed_on_ready(feed, on_stream_ready, request);
         request_set_state(request, REQUEST_STREAMING); /* its head has to be sent */

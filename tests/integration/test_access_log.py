@@ -177,9 +177,22 @@ def test_what_is_no_fragment(server, log, name):
     purge = log.wait(method="PURGE")
     assert purge["status"] == 204 and purge["parked"] > 0 and purge["path"] == f"/fragment/{name}"
     stream = log.wait(path="/fragments")
-    assert stream["status"] == 200 and stream["bytes"] > 100
     log.wait(status=413)
-    assert not any("outcome" in row for row in log.rows())
+    assert stream["status"] == 200
+    assert not any("outcome" in row for row in log.rows() if row.get("path") != "/fragments")
+
+
+def test_a_stream(server, api, log, name):
+    """A line for each fragment, and one for all of it."""
+    api.answer(f"{name}-bad", status=500)
+    ask(server.address, "/fragments", query=f"name={name}&name={name}-bad&name=brief/x")
+    whole = wait_until(lambda: [row for row in log.rows() if "key" not in row], "a line for all of it")[0]
+    rows = {row["key"]: row for row in log.rows() if "key" in row}
+    assert {key: (row["status"], row.get("outcome"), row.get("route")) for key, row in rows.items()} == {
+        name: (200, "miss", "*"), f"{name}-bad": (502, "failed", "*"), "brief/x": (404, None, None)}
+    assert whole["path"] == rows[name]["path"] == "/fragments" and whole["status"] == 200
+    assert whole["bytes"] > sum(row["bytes"] for row in rows.values()) > 100
+    assert whole["total"] >= max(row["total"] for row in rows.values()) > 0
 
 
 # Formats, and what can't be forged in them.

@@ -139,6 +139,12 @@ static void test_ends(void **state)
     timing.source.queued = .5f;
     access_log_settled(records[1], &settlement, &response);
     access_log_left(records[2]);
+    access_log_part(records[3], &(struct access_part){.name = SLICE("b"),
+                                                      .pattern = "b",
+                                                      .outcome = "hit",
+                                                      .status = 200,
+                                                      .bytes = 7});
+    access_log_part(records[3], &(struct access_part){.name = SLICE("c"), .status = 404});
     access_log_streamed(records[3], 1234567890123);
     access_log_left(records[4]); /* a purge */
     access_log_left(NULL);
@@ -149,6 +155,8 @@ static void test_ends(void **state)
                         "::1 GET /fragment/a a* a?b not_found source 404 57 0.250000 0.500000 "
                         "0.500000 1.500000\n"
                         "::1 GET /fragment/a a* a?b left - - - - - - -\n"
+                        "::1 GET /fragment/a b b hit - 200 7 - - - -\n"
+                        "::1 GET /fragment/a - c - - 404 0 - - - -\n"
                         "::1 GET /fragment/a a* a?b - - 200 1234567890123 - - - -\n"
                         "::1 GET /fragment/a - - - - - - - - - -\n"
                         "- - - - - - - 431 - - - - -\n");
