@@ -99,12 +99,15 @@ static bool allow_system(int set)
     return ok && landlock_allow_libraries(set);
 }
 
-/* Variables by which OpenSSL is told of other certificates. */
+/* OpenSSL may be told of other certificates. systemd tells of the directory that it has made for
+ * logs: a reload may turn on a log there. */
 static bool allow_variables(int set)
 {
     const char *file = getenv("SSL_CERT_FILE"), *directory = getenv("SSL_CERT_DIR");
+    const char *logs = getenv("LOGS_DIRECTORY");
     return (!file || allow_named(set, file, LANDLOCK_READ)) &&
-           (!directory || landlock_allow(set, directory, LANDLOCK_READ));
+           (!directory || landlock_allow(set, directory, LANDLOCK_READ)) &&
+           (!logs || landlock_allow(set, logs, LANDLOCK_WRITE | LANDLOCK_CREATE));
 }
 
 static bool allow_conf(int set, const struct conf *conf)

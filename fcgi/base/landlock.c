@@ -16,14 +16,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const char explained[] =
+    "permission denied; with sandbox = \"yes\", files that are new in the "
+    "config can be opened after a restart";
 static bool entered;
 
 const char *landlock_strerror(int error)
 {
-    return entered && error == EACCES ? "permission denied; with sandbox = \"yes\", files that are "
-                                        "new in the config can be "
-                                        "read after a restart"
-                                      : strerror(error);
+    return entered && error == EACCES ? explained : strerror(error);
 }
 
 #if HAVE_LINUX_LANDLOCK_H && defined __NR_landlock_create_ruleset

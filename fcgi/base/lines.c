@@ -21,6 +21,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/landlock.h"
 #include "base/log.h"
 
 #define BUFFER_BYTES ((size_t)64 << 10)
@@ -281,7 +282,7 @@ struct lines *lines_open(struct ev_loop *loop, enum lines_place place, const cha
         return NULL;
     }
     if (!open_place(lines)) {
-        log_error(name, "can't open %s: %s", path, strerror(errno));
+        log_error(name, "can't open %s: %s", path, landlock_strerror(errno));
         free(lines->path);
         free(lines);
         return NULL;
@@ -321,7 +322,7 @@ bool lines_reopen(struct lines *lines)
         lines->stalled = false;
         log_info(lines->name, "opened %s again", lines->path);
     } else {
-        log_error(lines->name, "can't open %s: %s", lines->path, strerror(errno));
+        log_error(lines->name, "can't open %s: %s", lines->path, landlock_strerror(errno));
     }
     return true;
 }

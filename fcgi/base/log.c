@@ -27,6 +27,7 @@
 
 #include "base/clock.h"
 #include "base/escape.h"
+#include "base/landlock.h"
 
 #define TEXT_MAX      1000 /* bytes of a message before it is escaped */
 #define SEQUENCE_MAX  4    /* bytes of a character */
@@ -93,7 +94,7 @@ bool log_open(const char *path)
 {
     int fd = open_file(path);
     if (fd < 0) {
-        log_error("log", "can't open %s: %s", path, strerror(errno));
+        log_error("log", "can't open %s: %s", path, landlock_strerror(errno));
         return false;
     }
     if (target == TO_FILE)

@@ -143,7 +143,7 @@ def test_a_log_that_is_out_of_reach(tmp, run):
     (tmp / "logs").rename(tmp / "old")
     (tmp / "logs").mkdir()
     server.signal(signal.SIGUSR2)
-    said = "Permission denied" if LANDLOCK else "again"
+    said = "permission denied; with sandbox = " if LANDLOCK else "again"
     wait_until(lambda: said in (tmp / "old/log").read_text("utf-8") + (
         log.read_text("utf-8") if log.exists() else ""), "a message")
     with Connection(server.address) as connection:
@@ -171,11 +171,28 @@ def test_a_new_file_in_a_reload(tmp, run, api, place, message):
     if place == "elsewhere":
         server.wait_log("the running config stays in use")
         assert f'{directory}/new.html: permission denied; with sandbox = "yes", files that are ' \
-            "new in the config can be read after a restart" in server.log()
+            "new in the config can be opened after a restart" in server.log()
     api.answer("a", status=500)
     with Connection(server.address) as connection:
         shown = "<p>new</p>" if place == "workerless" else "could not be loaded"
         assert shown in connection.request("/fragment/a").text
+
+
+@needs_landlock
+@pytest.mark.parametrize("variable, message", [
+    ("LOGS_DIRECTORY", "main: reloaded "), ("OTHER", "permission denied; with sandbox = ")])
+def test_a_log_that_a_reload_turns_on(tmp, run, variable, message):
+    """It works in the directory that systemd has made for logs."""
+    (tmp / "logs").mkdir()
+    server = Workerless(tmp, 'sandbox = "yes"\nsource "s" { type = "simulated" delay = "0" }\n'
+                             'fragment "a" { source = "s" }\n')
+    server.environment[variable] = f"{tmp}/logs"
+    run(server)
+    with open(server.config_path, "a", encoding="utf-8") as config:
+        config.write(f'access_log = "file:{tmp}/logs/access.log"\n')
+    server.signal(signal.SIGHUP)
+    server.wait_log(message)
+    assert (tmp / "logs/access.log").exists() == (variable == "LOGS_DIRECTORY")
 
 
 def test_workers(daemon, redis):
