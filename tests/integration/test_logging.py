@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,8 @@ PLACE = Path("/dev/log")
 
 
 class Syslog:
-    """What programs send to syslog, as one text."""
+    """What programs send to syslog, as one text. It is read at once: a program waits after a few
+    messages that are not."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -34,22 +35,28 @@ class Syslog:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(PLACE))
         PLACE.chmod(0o666)
+        self._thread = threading.Thread(target=self._receive, daemon=True)
+        self._thread.start()
+
+    def _receive(self) -> None:
+        while True:
+            message = self._socket.recv(8192)
+            if not message:  # close()
+                return
+            self.text += message.decode() + "\n"
 
     def restart(self) -> None:
         self.close()
         self._listen()
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(DEADLINE)
         self._socket.close()
         PLACE.unlink()
 
-    def read(self) -> str:
-        while select.select([self._socket], [], [], 0)[0]:
-            self.text += self._socket.recv(8192).decode() + "\n"
-        return self.text
-
     def wait(self, what: str) -> None:
-        wait_until(lambda: what in self.read(), f"{what!r} in syslog")
+        wait_until(lambda: what in self.text, f"{what!r} in syslog")
 
 
 @pytest.fixture
@@ -85,7 +92,7 @@ def test_warning_under_spawn_fcgi(tmp, run, syslog):
     server = run(SpawnFcgi(tmp, CONFIG + '\nfragment "b" { source = "s"  hold = "2m" }\n'))
     assert ask(server.address).status == 200
     syslog.wait(f'conf: {server.config_path}:4: warning: hold = "2m": ')
-    priority = next(line for line in syslog.read().splitlines() if ": warning: hold" in line)[:4]
+    priority = next(line for line in syslog.text.splitlines() if ": warning: hold" in line)[:4]
     assert priority in ("<28>", "<12>"), "a warning of a daemon, or of a user"
 
 
@@ -101,7 +108,7 @@ def test_closed_descriptors(tmp, run, syslog):
 
 def test_stderr_that_is_seen(tmp, run, syslog):
     run(Workerless(tmp, CONFIG)).wait_log("main: workerless ")
-    assert syslog.read() == ""
+    assert syslog.text == ""
     asked = run(Workerless(tmp, CONFIG + 'log = "syslog"\n'))
     syslog.wait("main: workerless ")
     assert "main: workerless " not in asked.log()
@@ -113,7 +120,7 @@ def test_access_log(tmp, run, syslog):
     for _ in range(2):
         assert ask(server.address).status == 200
     syslog.wait(f"workerless[{server.pid}]: /fragment/a hit\n")
-    first = next(line for line in syslog.read().splitlines() if "/fragment/a" in line)
+    first = next(line for line in syslog.text.splitlines() if "/fragment/a" in line)
     assert re.fullmatch(r"<30>\w{3} [ \d]\d \d\d:\d\d:\d\d workerless\[\d+\]: /fragment/a miss", first)
     assert "main: workerless " in server.log()
     syslog.restart()
