@@ -418,6 +418,17 @@ def test_a_relative_path(tmp, run, api):
     assert ask(server.address).text == "<p>two</p>"
 
 
+def test_many_signals(daemon, api):
+    """However many come at once, the last one reads the file after it was written."""
+    server = daemon(config(api))
+    for number in range(20):
+        write(server, config(api, fragments=f'fragment "n{number}" {{ source = "api" }}'))
+        server.signal(signal.SIGHUP)
+    wait_until(lambda: ask(server.address, "/fragment/n19").status == 200, "the last one")
+    assert ask(server.address, "/fragment/n18").status == 404
+    assert 1 <= server.counter("reloads") <= 20 and server.counter("configs") == 1
+
+
 def test_in_the_sandbox(tmp, daemon, api):
     """What a reload needs is not given up, except files in directories that were not known."""
     api.answer("a", status=500)

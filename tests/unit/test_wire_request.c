@@ -658,6 +658,37 @@ static void test_no_memory(void **state)
     buffer_free(&params);
 }
 
+/* After a reload, a parked request still gets the old fallback, and new ones get the new routes. */
+static void test_other_routes(void **state)
+{
+    static struct route others[] = {{.pattern = "b",
+                                     .recipe = {.freshness.ttl = 60, .hold = 60},
+                                     .fallback = SLICE_INIT("<p>other</p>")}};
+    struct recipe *recipes[] = {&others[0].recipe};
+    (void)state;
+    ask("GET", "/fragment/user/1", NULL);
+    assert_int_equal(status_of(asking), 0);
+    alloc_fail_after(0);
+    assert_false(service_reserve(service, 1000));
+    alloc_fail_after(-1);
+    struct rules *next = rules_begin(flights, sources, recipes, 1);
+    assert_true(service_reserve(service, 1));
+    service_change(service, others, 1, &may_purge, &may_read, 64);
+    complete(SOURCE_FAILED);
+    assert_int_equal(status_of(asking), 502);
+    assert_slice(0, answer()->body, SLICE(FALLBACK));
+    assert_true(keepers.count > 1); /* its response has not been sent */
+    ask("GET", "/fragment/user/1", NULL);
+    assert_int_equal(status_of(asking), 404);
+    ask("GET", "/fragment/b", NULL);
+    complete(SOURCE_FAILED);
+    assert_slice(1, answer()->body, SLICE("<p>other</p>"));
+    request_free(asking);
+    asking = NULL;
+    flights_use(flights, rules);
+    rules_end(next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -678,6 +709,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_freed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_routes, setup, teardown),
         cmocka_unit_test(test_no_memory),
     };
     log_configure(LOG_LEVEL_ERROR, false);
