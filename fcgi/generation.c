@@ -1,6 +1,6 @@
 /* The list of configs in use. Whoever keeps something of a config counts as its user; the last one
- * may go anywhere, such as within a callback of a source, so what is freed then is freed in the next
- * turn of the loop. */
+ * may go anywhere, such as within a callback of a source, so the config is freed in the next turn
+ * of the loop. */
 #include "generation.h"
 
 #include <stdlib.h>

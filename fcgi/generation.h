@@ -32,8 +32,8 @@ struct generations {
  * flights are freed, but not before they have all ended. */
 void generations_init(struct generations *all, struct ev_loop *loop, struct flights *flights);
 
-/* Gets a config ready for use, with its sources. Takes it, also if this fails. Returns NULL when out
- * of memory. */
+/* Gets a config ready for use, with its sources. Takes it, also if this fails. Returns NULL when
+ * out of memory. */
 struct generation *generation_new(struct generations *all, struct conf *conf);
 
 /* Makes it the current one. */

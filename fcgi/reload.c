@@ -1,5 +1,5 @@
-/* The steps of a reload. They run in one go, in the callback of the signal, so a second SIGHUP comes
- * before or after it. */
+/* The steps of a reload. They run in one go, in the callback of the signal, so a second SIGHUP
+ * comes before or after it. */
 #include "reload.h"
 
 #include <stdio.h>

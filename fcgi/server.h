@@ -14,9 +14,9 @@ struct worker {
 };
 
 /* Serves until a drain is over; problems are logged. Signals must be held (base/signals.h). Returns
- * EXIT_SUCCESS, or EXIT_FAILURE if it could not begin. The worker is borrowed; the config, whose file
- * SIGHUP reads again, and the sockets are taken. `worker` is NULL if there is no supervisor; then
- * the service manager is notified from here. */
+ * EXIT_SUCCESS, or EXIT_FAILURE if it could not begin. The worker is borrowed; the config, whose
+ * file SIGHUP reads again, and the sockets are taken. `worker` is NULL if there is no supervisor;
+ * then the service manager is notified from here. */
 int server_run(struct conf *conf, struct sockets *sockets, const struct worker *worker);
 
 #endif

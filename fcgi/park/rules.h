@@ -1,5 +1,5 @@
-/* What flights keep for the recipes of one config: the source that each one calls, its holds, and its
- * logs. After a reload there are two sets: flights and requests end by the one that they began
+/* What flights keep for the recipes of one config: the source that each one calls, its holds, and
+ * its logs. After a reload there are two sets: flights and requests end by the one that they began
  * with. */
 #ifndef WORKERLESS_PARK_RULES_H
 #define WORKERLESS_PARK_RULES_H

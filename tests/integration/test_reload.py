@@ -41,8 +41,8 @@ def write(server: Workerless, text: str) -> None:
 
 
 def reload(server: Workerless, text: str = "", *, ends: str = "main: reloaded ") -> str:
-    """Reloads, with that config unless it is empty. Returns the messages about it, of which the last
-    one has `ends`."""
+    """Reloads, with that config unless it is empty. Returns the messages about it, of which the
+    last one has `ends`."""
     if text:
         write(server, text)
     before = len(server.log())
@@ -131,7 +131,8 @@ def test_counts_follow_the_pattern(daemon, api):
     for name in ("a", "b"):
         assert ask(server.address, f"/fragment/{name}").status == 200
     assert misses() == {"a": 1, "b": 1}
-    log = reload(server, config(api, fragments='fragment "c" { source = "api" }\n' + second + first))
+    third = 'fragment "c" { source = "api" }\n'
+    log = reload(server, config(api, fragments=third + second + first))
     assert 'fragments added: "c"' in log and "the order of the fragments has changed" in log
     assert ask(server.address, "/fragment/c").status == 200
     assert misses() == {"a": 1, "b": 1, "c": 1}
@@ -178,8 +179,8 @@ def test_parked_requests_end_by_their_rules(tmp, daemon, api):
 
 @pytest.mark.parametrize("with_redis", [False, True])
 def test_another_source(tmp, run, daemon, api, redis, name, with_redis):
-    """Old calls end with the old source, for those who wait for them; new requests call the new one,
-    and its result is the one that is cached."""
+    """Old calls end with the old source, for those who wait for them; new requests call the new
+    one, and its result is the one that is cached."""
     other = run(SlowApi(tmp))
     url = redis.url if with_redis else ""
     server = daemon(config(api, redis=url))
