@@ -183,6 +183,8 @@ static void take_timing(struct access_values *values, const struct timing *timin
         return;
     values->queued = timing->source.queued;
     values->source = timing->call - timing->source.queued;
+    if (values->source < 0) /* the queue is timed by a coarser clock */
+        values->source = 0;
 }
 
 static void forget(struct access_values *values)

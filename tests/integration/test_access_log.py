@@ -261,6 +261,7 @@ def test_it_is_opened_again(daemon, log, name):
 
 def test_it_is_opened_again_in_the_sandbox(daemon, log, name):
     server = daemon(extra=log.option() + 'sandbox = "yes"')
+    assert ask(server.address, HEALTH).status == 200
     old = log.path.rename(log.path.with_suffix(".1"))
     server.signal(signal.SIGUSR2)
     server.wait_log(f"access_log: opened {log.path} again")

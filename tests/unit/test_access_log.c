@@ -121,7 +121,7 @@ static void test_ends(void **state)
     struct response response = response_of_status(404);
     struct timing timing = {.began = 1, .redis = .25f, .lease = .5f};
     struct settlement settlement = {.kind = SETTLED_NOT_FOUND, .timing = &timing};
-    struct access_record *records[5];
+    struct access_record *records[6];
     (void)state;
     response.outcome = RESPONSE_OUTCOME(ROUTE_NOT_FOUND);
     response.detail = SLICE("source");
@@ -138,6 +138,8 @@ static void test_ends(void **state)
     timing.call = 2;
     timing.source.queued = .5f;
     access_log_settled(records[1], &settlement, &response);
+    timing.source.queued = 2.001f;
+    access_log_settled(records[5], &settlement, &response);
     access_log_left(records[2]);
     access_log_part(records[3], &(struct access_part){.name = SLICE("b"),
                                                       .pattern = "b",
@@ -154,6 +156,8 @@ static void test_ends(void **state)
                         "::1 GET /fragment/a a* a?b not_found source 404 57 0.250000 0.500000 - -\n"
                         "::1 GET /fragment/a a* a?b not_found source 404 57 0.250000 0.500000 "
                         "0.500000 1.500000\n"
+                        "::1 GET /fragment/a a* a?b not_found source 404 57 0.250000 0.500000 "
+                        "2.001000 0.000000\n"
                         "::1 GET /fragment/a a* a?b left - - - - - - -\n"
                         "::1 GET /fragment/a b b hit - 200 7 - - - -\n"
                         "::1 GET /fragment/a - c - - 404 0 - - - -\n"
