@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import pytest
 
@@ -32,10 +32,12 @@ fragment "vary/*"   {{ source = "api" vary = {{"query:city"}} }}
 
 
 class Log:
-    """An access log in JSON, in a file."""
+    """An access log in JSON, in a file. If the server is known, it need not be waited for until it
+    writes its lines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.server: Optional[Workerless] = None
 
     def option(self, form: str = "json") -> str:
         return f"access_log = \"file:{self.path}\" access_log_format = '{form}'\n"
@@ -48,6 +50,9 @@ class Log:
 
     def wait(self, **members) -> Dict:
         """The first row with these members."""
+        if self.server and self.server.running:
+            self.server.signal(signal.SIGUSR2)
+
         def found():
             return [row for row in self.rows()
                     if all(row.get(name) == value for name, value in members.items())]
@@ -58,6 +63,16 @@ class Log:
 @pytest.fixture
 def log(tmp):
     return Log(tmp / "access.log")
+
+
+@pytest.fixture(name="daemon")
+def fixture_daemon(daemon, log):
+    """The same, and the log knows the last one."""
+    def start(*arguments, **options) -> Workerless:
+        log.server = daemon(*arguments, **options)
+        return log.server
+
+    return start
 
 
 @pytest.fixture
@@ -186,7 +201,7 @@ def test_a_stream(server, api, log, name):
     """A line for each fragment, and one for all of it."""
     api.answer(f"{name}-bad", status=500)
     ask(server.address, "/fragments", query=f"name={name}&name={name}-bad&name=brief/x")
-    whole = wait_until(lambda: [row for row in log.rows() if "key" not in row], "a line for all of it")[0]
+    whole = log.wait(path="/fragments", key=None)
     rows = {row["key"]: row for row in log.rows() if "key" in row}
     assert {key: (row["status"], row.get("outcome"), row.get("route")) for key, row in rows.items()} == {
         name: (200, "miss", "*"), f"{name}-bad": (502, "failed", "*"), "brief/x": (404, None, None)}
@@ -293,7 +308,7 @@ def test_workers_share_it(daemon, log, name):
 def test_a_reload_changes_it(daemon, tmp, log, name):
     """The place, the format and the slow log; a place that can't be used changes nothing."""
     before, place = "[{key}] before", Log(tmp / "other.log")
-    server = daemon(extra=log.option(before))
+    place.server = server = daemon(extra=log.option(before))
     text = server.config_path.read_text("utf-8")
 
     def reload(old: str, new: str, said: str) -> None:
