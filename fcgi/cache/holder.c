@@ -25,7 +25,7 @@ struct slice holder_of_process(void)
         for (char *at = host; *at; at++)
             if (!is_of_host(*at))
                 *at = '-';
-        snprintf(text, sizeof text, "%s %ld", *host ? host : "-", (long)pid);
+        snprintf(text, sizeof text, "%s %u", *host ? host : "-", (unsigned)pid);
         written_by = pid;
     }
     return slice_of(text);
