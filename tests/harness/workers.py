@@ -38,7 +38,8 @@ def wait_serving(server: Workerless, count: int) -> Dict[int, int]:
     """Waits until so many workers serve, and returns pids()."""
     def all_serve() -> bool:
         now = pids(server)
-        return len(now) == count and set(now.values()) <= set(serving(server))
+        ended = {int(pid) for pid in re.findall(r"main: worker \d+, process (\d+), ", server.log())}
+        return len(now) == count and set(now.values()) <= set(serving(server)) - ended
     wait_until(all_serve, f"{count} workers")
     return pids(server)
 
