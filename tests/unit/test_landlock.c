@@ -86,8 +86,10 @@ static void restrict_and_try(const void *argument)
         !landlock_allow(set, under("logs"), LANDLOCK_WRITE | LANDLOCK_CREATE) ||
         !landlock_allow(set, under("sockets"), LANDLOCK_REMOVE) ||
         !landlock_allow(set, under("none/at/all"), LANDLOCK_READ) ||
-        strcmp(landlock_strerror(EACCES), strerror(EACCES)) != 0 || !landlock_enter(set))
+        strcmp(landlock_strerror(EACCES), strerror(EACCES)) != 0 || !landlock_enter(set)) {
         perror("landlock");
+        _exit(1);
+    }
 
     for (size_t i = 0; i < LENGTH(rows); i++) {
         int result = try(rows[i].attempt, rows[i].name);
@@ -124,7 +126,7 @@ static void test_landlock(void **state)
 {
     char said[2000], command[100];
     (void)state;
-    if (landlock_version() == 0)
+    if (landlock_version() == 0 || getenv("WORKERLESS_WRAPPER"))
         skip();
     set_up();
     int status = run_forked(restrict_and_try, NULL, said, sizeof said);
