@@ -87,6 +87,37 @@ static bool someone_listens(const struct sockaddr_un *address)
     return listens;
 }
 
+/* Why a unix socket could not be created, and what to do. */
+static const char *explain_unix(int error)
+{
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+        return "the directory of the socket does not exist: create it";
+    case EACCES:
+        return "Permission denied: this user cannot write to the directory of the socket";
+    case EADDRINUSE:
+        return "the socket exists, and this user can neither connect to it nor replace it";
+    default:
+        return strerror(error);
+    }
+}
+
+/* Why a TCP socket could not be opened, and what to do. */
+static const char *explain_tcp(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return "Address already in use: another program listens there";
+    case EADDRNOTAVAIL:
+        return "this host does not have that address";
+    case EACCES:
+        return "Permission denied: ports below 1024 need root; start as root, and set \"user\"";
+    default:
+        return strerror(error);
+    }
+}
+
 /* Returns the descriptor, or -1 with *why set. */
 static int open_unix(const char *path, unsigned mode, const char **why)
 {
@@ -111,7 +142,7 @@ static int open_unix(const char *path, unsigned mode, const char **why)
     umask(before);
     if (bound && listen(fd, SOCKETS_BACKLOG) == 0)
         return fd;
-    *why = strerror(errno);
+    *why = explain_unix(errno);
     if (fd >= 0)
         close(fd);
     return -1;
@@ -127,7 +158,7 @@ static bool is_free(const struct addrinfo *address, const char **why)
                     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
                    bind(fd, address->ai_addr, address->ai_addrlen) == 0;
     int error = errno;
-    *why = strerror(error);
+    *why = explain_tcp(error);
     if (fd >= 0)
         close(fd);
     errno = error;
@@ -145,7 +176,7 @@ static int open_tcp(const struct addrinfo *address, bool among, const char **why
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
         bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, SOCKETS_BACKLOG) == 0)
         return fd;
-    *why = strerror(errno);
+    *why = explain_tcp(errno);
     if (fd >= 0)
         close(fd);
     return -1;

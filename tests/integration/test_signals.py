@@ -372,7 +372,7 @@ def test_a_live_socket_is_refused(tmp, daemon, api):
 def test_a_port_in_use_is_refused(tmp, daemon, api):
     server = daemon(listen="tcp")
     log = refused(tmp, api, "tcp:%s:%d" % server.address)
-    assert str(server.address[1]) in log
+    assert f"{server.address[1]}: Address already in use: another program listens there" in log
     assert ask(server.address).status == 200
 
 
@@ -384,7 +384,13 @@ def test_what_is_no_socket_is_left_alone(tmp, api):
 
 
 def test_no_such_directory(tmp, api):
-    assert "none/socket" in refused(tmp, api, f"unix:{tmp}/none/socket")
+    log = refused(tmp, api, f"unix:{tmp}/none/socket")
+    assert "none/socket: the directory of the socket does not exist: create it" in log
+
+
+def test_an_address_of_another_host(tmp, api):
+    log = refused(tmp, api, "tcp:192.0.2.1:9000")
+    assert "tcp:192.0.2.1:9000: this host does not have that address" in log
 
 
 def test_all_or_nothing(tmp, daemon, api):
