@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/byte.h"
 #include "conf/units.h"
 #include "source/source.h"
 
@@ -87,7 +88,11 @@ static const char *parse(const struct option *option, const char *text, struct p
         return units_parse_size(text, &parsed->number);
     case OPTION_COUNT:
         parsed->is_word = option->words && parse_choice(option->words, text, &parsed->number);
-        return parsed->is_word ? NULL : units_parse_count(text, &parsed->number);
+        if (parsed->is_word)
+            return NULL;
+        if (option->min && !byte_is_digit(text[0]))
+            return ""; /* say what it must be */
+        return units_parse_count(text, &parsed->number);
     case OPTION_RATE:
         return units_parse_rate(text, &parsed->number, &parsed->seconds[0]);
     case OPTION_SHARE:

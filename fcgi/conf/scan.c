@@ -188,7 +188,7 @@ static bool skip_brace(struct scan *scan)
         if (scan->depth == 0)
             scan->close_line = 0;
         if (scan->before[1] == '{' && scan->before[0] == '=')
-            refuse(scan, scan->line, "an empty list");
+            refuse(scan, scan->line, "an empty list: give it a value, or remove the option");
     }
     scan->at++;
     return true;
@@ -215,6 +215,8 @@ static void skip_semicolon(struct scan *scan, bool begins_line)
 static bool skip_other(struct scan *scan)
 {
     size_t word = 0;
+    if (*scan->at == '[' && scan->before[1] == '=')
+        return refuse(scan, scan->line, "a list is written in braces: { }, not in brackets");
     while (word <= WORD_MAX_LEN && !strchr(" #\"'\t\n\r={}()+,*", scan->at[word]))
         word++;
     if (word > WORD_MAX_LEN)

@@ -180,6 +180,19 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result)
     return add_value(value) ? 0 : -1;
 }
 
+/* What an error of libconfuse's parser does not say; "" if it says enough. */
+static const char *hint(const char *format, const char *name, const char *text)
+{
+    if (name && strcmp(name, "source") == 0 && strstr(format, "missing equal sign"))
+        return ", or the } that closes the section above it"; /* a section has that name, too */
+    if (strcmp(format, "missing title for section '%s'") == 0)
+        return ": write its name in quotes before the {";
+    if (strcmp(format, "unexpected token '%s'") != 0)
+        return "";
+    return strstr(text, "'{'") ? ": only sections and options that take a list have braces"
+                               : ": a comma, a quote or a = may be missing before it";
+}
+
 __attribute__((format(printf, 2, 0))) /* the format strings of libconfuse */
 static void
 on_error(cfg_t *cfg, const char *format, va_list arguments)
@@ -200,10 +213,7 @@ on_error(cfg_t *cfg, const char *format, va_list arguments)
     if (name && is_unknown(kind_of(cfg), name)) /* it was written as a section */
         return;
     vsnprintf(text, sizeof(text), format, arguments);
-    /* `source` is the only option with the name of a section. */
-    bool section = name && strcmp(name, "source") == 0 && strstr(format, "missing equal sign");
-    problems_add(reader->problems, line_of(cfg), "%s%s", text,
-                 section ? ", or the } that closes the section above it" : "");
+    problems_add(reader->problems, line_of(cfg), "%s%s", text, hint(format, name, text));
 }
 
 /* Capacity for the options of a section: all rows, sections, unknown options, a hidden one, and the

@@ -54,7 +54,8 @@ static void test_bad_values(void **state)
         {SIMULATED FRAGMENT "workers = 0", "3: workers = \"0\": must be auto, or from 1 to 256"},
         {SIMULATED FRAGMENT "workers = 257",
          "3: workers = \"257\": must be auto, or from 1 to 256"},
-        {SIMULATED FRAGMENT "workers = many", "3: workers = \"many\": not a number"},
+        {SIMULATED FRAGMENT "workers = many",
+         "3: workers = \"many\": must be auto, or from 1 to 256"},
         {SIMULATED FRAGMENT "user = no-such-user",
          "3: user = \"no-such-user\": there is no such user"},
         {SIMULATED FRAGMENT "group = no-such-group",
@@ -185,10 +186,10 @@ static void test_bad_values(void **state)
          "1: ttl = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
          "2: memory = \"1\": a bare number; write it with a unit: 512B, 64KiB, 1MiB\n"
          "3: log = \"x\": must be stderr, syslog or file:PATH\n"
-         "4: max_flights = \"-1\": not a number\n"
+         "4: max_flights = \"-1\": must be from 1 to 100000000\n"
          "5: delay = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
          "6: no option \"hold\" at the top level; it belongs in a fragment section\n"
-         "7: max_parked = \"y\": not a number"},
+         "7: max_parked = \"y\": must be from 1 to 100000000"},
     };
     (void)state;
     assert_bad(cases, COUNT(cases));
@@ -279,7 +280,7 @@ static void test_bad_files_of_values(void **state)
         {SIMULATED FRAGMENT "cache { namespace = \"${file:largest.html}\" }\n",
          "3: ${file:largest.html}: DIR/largest.html: has a NUL byte: not a text"},
         {SIMULATED FRAGMENT "max_parked = \"${file:unavailable.html}\"\n",
-         "3: max_parked: not a number"},
+         "3: max_parked: must be from 1 to 100000000"},
         {SIMULATED FRAGMENT "max_parked = ${file:unavailable.html}\n",
          "3: a ${file:...} outside of double quotes"},
         {SIMULATED FRAGMENT "max_parked = \"${file:unavailable.html\"\n",
@@ -422,13 +423,20 @@ static void test_bad_syntax(void **state)
         {SIMULATED FRAGMENT "log =\n", "3: premature end of file"},
         {SIMULATED FRAGMENT "log", "3: premature end of file"},
         {SIMULATED FRAGMENT "log stderr\n", "3: missing equal sign after option 'log'"},
-        {SIMULATED FRAGMENT "log = =\n", "3: unexpected token '='"},
+        {SIMULATED FRAGMENT "log = =\n",
+         "3: unexpected token '=': a comma, a quote or a = may be missing before it"},
         {SIMULATED FRAGMENT "log += stderr\n", "3: attempt to append to non-list option 'log'"},
-        {SIMULATED FRAGMENT "log = {stderr}\n", "3: unexpected token '{'"},
-        {SIMULATED FRAGMENT "fragment { source = s }\n", "3: missing title for section 'fragment'"},
+        {SIMULATED FRAGMENT "log = {stderr}\n",
+         "3: unexpected token '{': only sections and options that take a list have braces"},
+        {SIMULATED FRAGMENT "fragment { source = s }\n",
+         "3: missing title for section 'fragment': write its name in quotes before the {"},
         {SIMULATED FRAGMENT "cache = 1\n", "3: missing opening brace for section 'cache'"},
-        {SIMULATED FRAGMENT "listen = { }\n", "3: an empty list"},
-        {SIMULATED FRAGMENT "listen = {\"fd:0\" \"fd:1\"}\n", "3: unexpected token 'fd:1'"},
+        {SIMULATED FRAGMENT "listen = { }\n",
+         "3: an empty list: give it a value, or remove the option"},
+        {SIMULATED FRAGMENT "listen = {\"fd:0\" \"fd:1\"}\n",
+         "3: unexpected token 'fd:1': a comma, a quote or a = may be missing before it"},
+        {SIMULATED FRAGMENT "purge = [\"127.0.0.1\"]\n",
+         "3: a list is written in braces: { }, not in brackets"},
         {SIMULATED FRAGMENT "fragment user/* { source = s }\n",
          "3: a * outside of quotes; put the name or value in double quotes"},
         {SIMULATED FRAGMENT "log + stderr\n",
@@ -445,13 +453,14 @@ static void test_bad_syntax(void **state)
         {SIMULATED FRAGMENT "log = ${TEST\n}", "3: a ${ that is not closed by } on its line"},
         {SIMULATED FRAGMENT "log = \x01\n", "3: a control character (0x01): not a config file?"},
         {"{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{", "1: a { that is not closed by }"},
-        {"{{{{{{{{{{{{{{{{{}}}}}}}}}}}}}}}}}", "1: unexpected token '{'"},
+        {"{{{{{{{{{{{{{{{{{}}}}}}}}}}}}}}}}}",
+         "1: unexpected token '{': only sections and options that take a list have braces"},
         {"a{a{a{a{a{a{a{}}}}}}}", "1: no option \"a\" at the top level"},
         /* What was parsed before is checked, but nothing that may follow is reported as missing. */
         {"log = x\nsource s {\n delay = 1\n = }\n",
          "1: log = \"x\": must be stderr, syslog or file:PATH\n"
          "3: delay = \"1\": a bare number; write it with a unit: 60s, 5m, 250ms\n"
-         "4: unexpected token '='"},
+         "4: unexpected token '=': a comma, a quote or a = may be missing before it"},
     };
     (void)state;
     assert_bad(cases, COUNT(cases));
