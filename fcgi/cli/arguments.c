@@ -32,7 +32,8 @@ static const struct cli_option options[] = {
     {"socket", 's', VALUE_TEXT, "ADDRESS", AT(socket),
      "the daemon's address (unix:PATH or tcp:HOST:PORT) instead of the config's"},
     {"timeout", 0, VALUE_DURATION, "TIME", AT(timeout),
-     "give up if the daemon sends nothing for this time, such as 500ms or 10s"},
+     "give up if the daemon sends nothing for this time, such as 500ms or 10s (default: 5s; get "
+     "also allows for the fragment's hold)"},
     {"test", 't', VALUE_NONE, NULL, AT(test), "check the config and exit"},
     {"verbose", 'v', VALUE_NONE, NULL, AT(verbose), "log in detail (debug level)"},
     {"include", 'i', VALUE_NONE, NULL, AT(include), "print the status and the headers, too"},

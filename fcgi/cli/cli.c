@@ -30,7 +30,7 @@ static const struct command commands[] = {
      .details =
         "Reads the config, and prints every error and warning with its file and line. The exit\n"
         "status is 1 if there is an error.\n",
-     .example = "workerless check -c /etc/workerless/workerless.conf && systemctl restart workerless",
+     .example = "workerless check -c /etc/workerless/workerless.conf && systemctl reload workerless",
      .run = check_command},
     {.name = "get", .operands = "PATH", .least = 1, .most = 1,
      .options = "config socket timeout include header help",

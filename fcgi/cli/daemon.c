@@ -86,10 +86,10 @@ void daemon_close(struct daemon *daemon)
 /* --- rights --- */
 
 static const struct {
-    const char *option, *whats_closed;
+    const char *option, *what;
 } rights[] = {
-    [RIGHT_STATUS] = {"status", "says nothing about itself"},
-    [RIGHT_PURGE] = {"purge", "purges nothing"},
+    [RIGHT_STATUS] = {"status", "read its status"},
+    [RIGHT_PURGE] = {"purge", "purge"},
 };
 
 static const struct client_list *list_of(const struct conf *conf, enum daemon_right right)
@@ -106,10 +106,10 @@ static int claim(struct daemon *daemon, enum daemon_right right, char address[DA
     const struct client_list *list = list_of(daemon->conf, right);
     if (list->count == 0)
         return fail(daemon, CLI_FAILED,
-                    "the daemon %s, since the option \"%s\" of %s is empty; to open it, write "
-                    "there: %s = {\"127.0.0.1\"}",
-                    rights[right].whats_closed, rights[right].option, daemon->arguments->config,
-                    rights[right].option);
+                    "the daemon lets nobody %s, since the option \"%s\" is not set; add %s = "
+                    "{\"127.0.0.1\"} to %s, and reload it",
+                    rights[right].what, rights[right].option, rights[right].option,
+                    daemon->arguments->config);
     snprintf(address, DAEMON_CLIENT_MAX, "%s", list->addresses[0]);
     address[strcspn(address, "/")] = '\0';
     return CLI_OK;
@@ -122,7 +122,7 @@ static int fail_forbidden(struct daemon *daemon, enum daemon_right right)
         return CLI_FAILED;
     return fail(daemon, CLI_FAILED, "the daemon refuses: its option \"%s\" does not list %s%s",
                 rights[right].option, address,
-                daemon->conf ? "; was the config changed after the daemon has read it?"
+                daemon->conf ? "; reload the daemon if its config has been changed"
                              : "; name its config with -c");
 }
 

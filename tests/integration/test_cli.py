@@ -196,14 +196,14 @@ def test_closed_by_default(tmp, run, api, words, option):
     config = f'listen = {{"unix:{tmp}/s"}}\n' + api_config(api)
     server = run(Workerless(tmp, config, listen="none", address=f"{tmp}/s"))
     done = cli_for(server, *words)
-    assert done.returncode == FAILED and f'the option "{option}" of' in done.stderr
+    assert done.returncode == FAILED and f'the option "{option}" is not set' in done.stderr
     assert f'{option} = {{"127.0.0.1"}}' in done.stderr
     assert cli_for(server, "get", "/workerless/status").returncode == REJECTED
     changed = tmp / "changed"
     changed.write_text(config + f'{option} = {{"127.0.0.1"}}\n')
     done = cli(*words, "-c", str(changed))
     assert done.returncode == FAILED and "does not list 127.0.0.1" in done.stderr
-    assert "was the config changed" in done.stderr
+    assert "reload the daemon if its config has been changed" in done.stderr
     done = cli(*words, "--socket", f"unix:{tmp}/s", "-c", str(changed))
     assert done.returncode == FAILED and "does not list 127.0.0.1" in done.stderr
 
