@@ -185,6 +185,20 @@ def test_a_file_that_can_not_be_opened_again(tmp, run):
     assert ask(server.address).status == 200
 
 
+def test_a_start_that_fails_with_a_log_elsewhere(tmp):
+    """Whoever has started it is told where the reason is."""
+    path = tmp / "workerless.log"
+    server = Workerless(tmp, f'log = "file:{path}" listen = {{"unix:{tmp}/none/socket"}}\n' + CONFIG,
+                        listen="none")
+    server.spawn()
+    try:
+        assert server.wait() == 1
+        assert "the directory of the socket does not exist" in path.read_text("utf-8")
+        assert server.log() == f"workerless: failed; its log says why (file:{path})\n"
+    finally:
+        server.kill()
+
+
 def test_a_file_that_can_not_be_opened(tmp):
     """It does not start, and says why where it was started. A check of the config creates nothing."""
     server = Workerless(tmp, CONFIG + f'log = "file:{tmp}/none/log"\n')
