@@ -51,12 +51,49 @@ void http_transfer_failure(const struct http_transfer *transfer, CURLcode code,
                  strerror((int)error));
 }
 
+/* --- libcurl's memory of the last header, see http_features_remembers_header --- */
+
+/* curl's debug callback, which gets each line of a head before curl reads it. Without its blank, and
+ * with it all that follows, libcurl refuses the line, and the transfer fails: so does the first one
+ * of a handle. */
+static int on_line(CURL *easy, curl_infotype type, char *line, size_t len, void *context)
+{
+    (void)easy;
+    (void)context;
+    if (type == CURLINFO_HEADER_IN && len > 0 && (line[0] == ' ' || line[0] == '\t'))
+        line[0] = '\0';
+    return 0;
+}
+
+/* Whether on_line is called, which is to be from the status line to the first field. */
+static CURLcode set_looking(struct http_transfer *transfer, bool looking)
+{
+    if (transfer->looking == looking)
+        return CURLE_OK;
+    transfer->looking = looking;
+    return curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, looking ? 1L : 0L);
+}
+
+/* After a line of a head. libcurl remembers fields, but not the status line, nor the empty one that
+ * ends an informational head. */
+static CURLcode look_at_next(struct http_transfer *transfer, struct slice line)
+{
+    if (slice_starts(line, SLICE("\r")) || slice_starts(line, SLICE("\n")))
+        return CURLE_OK;
+    return set_looking(transfer, slice_starts(line, SLICE("HTTP/")));
+}
+
+/* --- what a transfer receives --- */
+
 /* curl's header callback, for the status line and each header line. */
 static size_t on_header(char *bytes, size_t one, size_t len, void *context)
 {
     struct http_transfer *transfer = context;
+    struct slice line = {.data = bytes, .len = len};
     (void)one;
-    if (http_head_add(&transfer->head, (struct slice){.data = bytes, .len = len}))
+    if (transfer->looks && look_at_next(transfer, line) != CURLE_OK)
+        return CURL_WRITEFUNC_ERROR;
+    if (http_head_add(&transfer->head, line))
         return len;
     transfer->stop = transfer->head.lines.len + len < HTTP_HEAD_MAX ? STOP_NO_MEMORY : STOP_HEAD;
     return CURL_WRITEFUNC_ERROR;
@@ -152,6 +189,8 @@ static CURLcode set_up(struct http_transfer *transfer)
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_line);
+    if (!code)
         code = curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
@@ -191,6 +230,7 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     if (!transfer)
         return NULL;
     transfer->settings = transfers->settings;
+    transfer->looks = transfers->looks;
     transfer->own_headers[0] =
         (struct curl_slist){.data = transfer->request_id, .next = &transfer->own_headers[1]};
     transfer->own_headers[1] =
@@ -307,22 +347,10 @@ static CURLcode set_url(const struct http_transfers *transfers, CURL *easy, cons
     return code;
 }
 
-/* Replaces the handle by a copy of it, which has not been used. */
-static CURLcode renew(struct http_transfer *transfer)
-{
-    CURL *copy = curl_easy_duphandle(transfer->easy);
-    if (!copy)
-        return CURLE_OUT_OF_MEMORY;
-    curl_easy_cleanup(transfer->easy);
-    transfer->easy = copy;
-    return curl_easy_setopt(copy, CURLOPT_ERRORBUFFER, transfer->error);
-}
-
 /* Gives it to curl. */
 static CURLcode begin(const struct http_transfers *transfers, struct http_transfer *transfer)
 {
-    CURLcode code = transfer->used && transfers->renews ? renew(transfer) : CURLE_OK;
-    transfer->used = true;
+    CURLcode code = set_looking(transfer, false);
     if (transfer->timed) {
         transfer->began = clock_monotonic();
         transfer->attempts++;
@@ -677,7 +705,7 @@ bool http_transfers_init(struct http_transfers *transfers, const struct http_set
 {
     *transfers = (struct http_transfers){.settings = settings,
                                          .multi = multi,
-                                         .renews = http_features_remembers_header()};
+                                         .looks = http_features_remembers_header()};
     if (getrandom(&transfers->random, sizeof transfers->random, GRND_NONBLOCK) < 0) /* early */
         transfers->random = (uint64_t)clock_boot_us();
     return read_origin(transfers) && append_presets(&transfers->headers_elsewhere, NULL, 0) &&

@@ -55,8 +55,9 @@ struct http_transfer {
     struct curl_slist
         *headers;   /* owned: own_headers with inputs of the request; NULL: it has none */
     bool fresh;     /* it does not use a connection again */
-    bool used;      /* its handle has been given to curl before */
     bool elsewhere; /* the url is that of another host: none of our secrets are for it */
+    bool looks;     /* at the first field of a head before libcurl does... */
+    bool looking;   /* ...now */
     /* For http_transfer_times: whether that will be asked, and of the attempts so far. */
     bool timed;
     unsigned attempts;
@@ -77,7 +78,7 @@ struct http_transfers {
     struct curl_slist *headers_elsewhere; /* ...and to others */
     struct http_transfer *idle;           /* kept for the next calls */
     unsigned idle_count;
-    bool renews;     /* no handle is used twice: see http_features_remembers_header */
+    bool looks;      /* at heads before libcurl does: see http_features_remembers_header */
     uint64_t random; /* state of a generator of ids */
 };
 

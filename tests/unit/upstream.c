@@ -5,6 +5,8 @@
  *     /redirect/N        to /redirect/N-1; /redirect/0 to /html (so N + 1 redirects)
  *     /to-file /to-ftp   redirects to other schemes
  *     /blank             a head whose first line begins with a blank
+ *     /blank/tab         that is a tab
+ *     /blank/interim     after a 103 without header fields
  *     /to-blank          a redirect to /blank
  *     /to-no-type        a text/html redirect to /no-type
  *     /to/STATUS/URL     a redirect with that status to the percent-encoded URL
@@ -242,6 +244,11 @@ static bool answer_path(struct upstream *upstream, int fd, const char *path, con
         return send_text(fd, "HTTP/1.1 204 No Content\r\n\r\n");
     if (strcmp(path, "/blank") == 0)
         return answer(fd, "200 OK", " X-Folded: where nothing is to fold\r\n", "<b>blank</b>");
+    if (strcmp(path, "/blank/tab") == 0)
+        return answer(fd, "200 OK", "\tX-Folded: likewise\r\n", "<b>blank</b>");
+    if (strcmp(path, "/blank/interim") == 0)
+        return send_text(fd, "HTTP/1.1 103 Early Hints\r\n\r\n") &&
+               answer(fd, "200 OK", " X-Folded: likewise\r\n", "<b>blank</b>");
     if (strcmp(path, "/to-blank") == 0)
         return redirect(fd, "/blank");
     if (strcmp(path, "/205") == 0)
