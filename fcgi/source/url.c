@@ -19,6 +19,8 @@
 #include "source/source.h"
 #include "source/template.h"
 
+#define USUAL_ROOM 512 /* bytes; a longer url is written twice, first to count its bytes */
+
 /* What follows "http://" or "https://"; NULL if the template begins otherwise. */
 static const char *after_scheme(const char *template)
 {
@@ -65,10 +67,10 @@ static void split(const char *template, struct slice *path, struct slice *query)
 
 /* --- values --- */
 
-/* Writes to `out`, or only counts if it is NULL. */
+/* Writes what there is room for, and counts all. */
 struct writer {
     char *out;
-    size_t len;
+    size_t room, len;
     char last; /* the last byte */
 };
 
@@ -76,7 +78,7 @@ static void add(struct writer *writer, struct slice text)
 {
     if (text.len == 0)
         return;
-    if (writer->out)
+    if (writer->len < writer->room && text.len <= writer->room - writer->len)
         memcpy(writer->out + writer->len, text.data, text.len);
     writer->len += text.len;
     writer->last = text.data[text.len - 1];
@@ -197,12 +199,16 @@ static void add_url(struct writer *url, const struct expansion *expansion)
 char *url_expand(const char *template, const struct source_request *request)
 {
     struct expansion expansion = {.template = template, .request = request};
-    struct writer url = {0};
+    char usual[USUAL_ROOM];
+    struct writer url = {.out = usual, .room = sizeof usual};
     add_url(&url, &expansion);
-    url.out = alloc_bytes(url.len + 1);
+    if (url.len <= sizeof usual)
+        return alloc_copy(usual, url.len);
+    url.room = url.len;
+    url.len = 0;
+    url.out = alloc_bytes(url.room + 1);
     if (!url.out)
         return NULL;
-    url.len = 0;
     add_url(&url, &expansion);
     url.out[url.len] = '\0';
     return url.out;
