@@ -15,7 +15,7 @@
 #include "cache/store.h"
 
 #include <ev.h>
-#include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +26,7 @@
 #include "base/container.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/put.h"
 #include "base/timeout.h"
 #include "cache/arguments.h"
 #include "cache/cache.h"
@@ -189,7 +190,7 @@ static void operation_go_on(struct operation *operation)
 
 static void set_milliseconds(struct operation *operation, int64_t milliseconds)
 {
-    snprintf(operation->milliseconds, sizeof operation->milliseconds, "%" PRId64, milliseconds);
+    *put_number(operation->milliseconds, milliseconds) = '\0';
 }
 
 /* `token` may also be the `lease` of another operation, which begins with it; or empty. */
