@@ -429,7 +429,7 @@ static struct source *http_create(struct ev_loop *loop, const struct source_sett
     timeout_queue_init(&http->deadlines, loop, settings->timeout, on_deadline, http);
     bool ready = http_multi_init(&http->multi, loop, common->name,
                                  (unsigned)common->limits.connections, &curl_events, http);
-    if (http_transfers_init(&http->transfers, settings, http->multi.handle) && ready)
+    if (http_transfers_init(&http->transfers, settings, &http->multi) && ready)
         return &http->source;
     http_destroy(&http->source);
     return NULL;

@@ -39,6 +39,9 @@ struct http_multi {
 bool http_multi_init(struct http_multi *multi, struct ev_loop *loop, const char *name,
                      unsigned connections, const struct http_multi_events *events, void *context);
 
+/* Call it for each easy handle that is to be added. */
+CURLcode http_multi_prepare(struct http_multi *multi, CURL *easy);
+
 /* Call it when there is no easy handle left in it. */
 void http_multi_end(struct http_multi *multi);
 

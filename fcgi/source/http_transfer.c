@@ -239,6 +239,8 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     if (transfer->easy)
         *code = set_up(transfer);
     if (!*code)
+        *code = http_multi_prepare(transfers->multi, transfer->easy);
+    if (!*code)
         *code = set_lookups(transfers, transfer->easy, false);
     if (!*code)
         return transfer;
@@ -355,7 +357,7 @@ static CURLcode begin(const struct http_transfers *transfers, struct http_transf
         transfer->began = clock_monotonic();
         transfer->attempts++;
     }
-    if (!code && curl_multi_add_handle(transfers->multi, transfer->easy) != CURLM_OK)
+    if (!code && curl_multi_add_handle(transfers->multi->handle, transfer->easy) != CURLM_OK)
         code = CURLE_OUT_OF_MEMORY;
     return code;
 }
@@ -464,7 +466,7 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
 
 void http_transfer_stop(struct http_transfers *transfers, struct http_transfer *transfer)
 {
-    curl_multi_remove_handle(transfers->multi, transfer->easy);
+    curl_multi_remove_handle(transfers->multi->handle, transfer->easy);
 }
 
 /* curl does this itself for a connection that is closed, but not for one that is reset, and not
@@ -701,7 +703,7 @@ static bool read_origin(struct http_transfers *transfers)
 }
 
 bool http_transfers_init(struct http_transfers *transfers, const struct http_settings *settings,
-                         CURLM *multi)
+                         struct http_multi *multi)
 {
     *transfers = (struct http_transfers){.settings = settings,
                                          .multi = multi,

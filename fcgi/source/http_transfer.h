@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/slice.h"
 #include "source/http_head.h"
+#include "source/http_multi.h"
 #include "source/http_settings.h"
 #include "source/redirect.h"
 #include "source/terms.h"
@@ -70,7 +71,7 @@ struct http_transfer {
 /* The transfers of one source. */
 struct http_transfers {
     const struct http_settings *settings; /* borrowed */
-    CURLM *multi;                         /* borrowed */
+    struct http_multi *multi;             /* borrowed */
     CURLU *origin;              /* of the source's url: scheme, user, host, port; or NULL */
     size_t origin_len;          /* bytes of the url */
     bool has_address;           /* the host in it is an address, and not a name */
@@ -86,7 +87,7 @@ void http_request_free(struct http_request *request);
 
 /* Returns false when out of memory; call http_transfers_end in that case too. */
 bool http_transfers_init(struct http_transfers *transfers, const struct http_settings *settings,
-                         CURLM *multi);
+                         struct http_multi *multi);
 
 /* Call it when all transfers have been given back. */
 void http_transfers_end(struct http_transfers *transfers);
