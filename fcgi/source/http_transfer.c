@@ -155,7 +155,8 @@ static CURLcode set_up(struct http_transfer *transfer)
         const char *value;
     } strings[] = {
         {CURLOPT_PROTOCOLS_STR, "http,https"},
-        {CURLOPT_PROXY, ""},           /* none, regardless of the environment */
+        {CURLOPT_PROXY, ""},           /* none, regardless of the environment... */
+        {CURLOPT_NOPROXY, ""},         /* ...which need not be asked */
         {CURLOPT_ACCEPT_ENCODING, ""}, /* decode all that curl can */
     };
     /* We enforce the deadline. curl has to know it as well, to divide it among a host's addresses;
@@ -479,9 +480,11 @@ bool http_transfer_was_dropped(const struct http_transfer *transfer, CURLcode co
     bool ended = false;
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         ended = ended || code == codes[i];
+    if (!ended)
+        return false;
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects);
     curl_easy_getinfo(transfer->easy, CURLINFO_HEADER_SIZE, &head_len);
-    return ended && connects == 0 && head_len == 0;
+    return connects == 0 && head_len == 0;
 }
 
 static CURLcode set_fresh(struct http_transfer *transfer, bool fresh)
