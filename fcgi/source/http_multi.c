@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/table.h"
+#include "source/http_memory.h"
 
 /* A socket that curl wants to be watched. That of a connection stays watched while it is idle: curl
  * soon wants the same again. */
@@ -173,7 +174,7 @@ static bool curl_ready(void)
     static bool ready;
     if (ready)
         return true;
-    CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+    CURLcode code = http_memory_init();
     if (code) {
         log_error("http", "can't set up libcurl: %s", curl_easy_strerror(code));
         return false;
