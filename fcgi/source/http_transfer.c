@@ -1,6 +1,5 @@
 /* Transfers: curl's options and its callbacks. */
 #include "source/http_transfer.h"
-#include "config.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -12,8 +11,6 @@
 #include "base/clock.h"
 #include "source/http_features.h"
 #include "source/http_head.h"
-#include "source/http_headers.h"
-#include "source/http_options.h"
 #include "source/http_tls.h"
 
 /* CURLOPT_QUICK_EXIT: without it, aborting a call waits for its name lookup. */
@@ -25,11 +22,6 @@
 #define LOOKUP_LIFE_S 60L        /* curl's own default */
 #define IDLE_MAX      256        /* idle easy handles kept for later calls, of some 7 KiB */
 #define IGNORED_MAX   (64 << 10) /* bytes read of a body that is not needed */
-
-/* These could be options of curl, which would format them for each request. */
-static const char accept_preset[] =
-    "Accept: text/html, text/plain;q=0.9, application/json;q=0.8, */*;q=0.1";
-static const char user_agent[] = "User-Agent: workerless/" PACKAGE_VERSION;
 
 long http_transfer_status(const struct http_transfer *transfer)
 {
@@ -180,8 +172,6 @@ static CURLcode set_up(struct http_transfer *transfer)
     if (!code)
         code = http_tls_show(easy, transfer->settings, true);
     if (!code)
-        code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->own_headers);
-    if (!code)
         code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     if (!code)
         code = curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
@@ -232,10 +222,6 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
         return NULL;
     transfer->settings = transfers->settings;
     transfer->looks = transfers->looks;
-    transfer->own_headers[0] =
-        (struct curl_slist){.data = transfer->request_id, .next = &transfer->own_headers[1]};
-    transfer->own_headers[1] =
-        (struct curl_slist){.data = transfer->traceparent, .next = transfers->headers};
     transfer->easy = curl_easy_init();
     if (transfer->easy)
         *code = set_up(transfer);
@@ -249,49 +235,53 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     return NULL;
 }
 
-/* --- headers --- */
+/* --- header fields --- */
 
-/* Whether one of the fields, which are lines, has the name of the header. */
-static bool has_field(const char *fields, const char *header)
+/* Puts the line before the list. */
+static struct curl_slist *before(struct curl_slist *list, struct curl_slist *entry, char *line)
 {
-    size_t len = strcspn(header, ":;");
-    for (const char *line = fields; *line; line += strcspn(line, "\n") + 1)
-        if (strcspn(line, ":;") == len && strncasecmp(line, header, len) == 0)
-            return true;
-    return false;
+    *entry = (struct curl_slist){.data = line, .next = list};
+    return entry;
 }
 
-/* Appends a copy of the line. Returns false when out of memory. */
-static bool append_line(struct curl_slist **headers, const char *line)
+/* The list for libcurl of requests to the source's own host, without inputs of the request. */
+static struct curl_slist *own_list(const struct http_transfers *transfers,
+                                   struct http_transfer *transfer, bool written)
 {
-    struct curl_slist *longer = curl_slist_append(*headers, line);
-    if (longer)
-        *headers = longer;
-    return longer != NULL;
+    struct curl_slist *list = written ? transfers->fields.rest : transfers->fields.all;
+    if (transfer->if_modified_since[0])
+        list = before(list, &transfer->own[0], transfer->if_modified_since);
+    if (transfer->if_none_match[0])
+        list = before(list, &transfer->own[1], transfer->if_none_match);
+    if (written)
+        return list;
+    list = before(list, &transfer->own[2], transfer->traceparent);
+    return before(list, &transfer->own[3], transfer->request_id);
 }
 
-/* Makes a list for the request: the headers that the fields do not replace, and the fields, which
- * are cut into lines. Returns false when out of memory. */
-static bool set_fields(struct http_transfer *transfer, char *fields)
+static void drop_list(struct http_transfer *transfer)
 {
-    bool ok = true;
-    for (const struct curl_slist *own = transfer->own_headers; ok && own; own = own->next)
-        ok = has_field(fields, own->data) || append_line(&transfer->headers, own->data);
-    for (char *line = fields, *end; ok && *line; line = end + 1) {
-        end = line + strcspn(line, "\n");
-        *end = '\0';
-        ok = append_line(&transfer->headers, line);
-    }
-    return ok;
-}
-
-static void drop_fields(struct http_transfer *transfer)
-{
-    if (!transfer->headers)
+    if (!transfer->list)
         return;
-    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->own_headers);
-    curl_slist_free_all(transfer->headers);
-    transfer->headers = NULL;
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(transfer->list);
+    transfer->list = NULL;
+}
+
+/* `written`: ours are behind the target. */
+static CURLcode set_list(const struct http_transfers *transfers, struct http_transfer *transfer,
+                         bool written)
+{
+    struct curl_slist *list = transfers->fields.elsewhere;
+    drop_list(transfer);
+    if (!transfer->elsewhere)
+        list = own_list(transfers, transfer, written);
+    if (!transfer->elsewhere && transfer->fields) {
+        list = transfer->list = http_fields_with(list, transfer->fields);
+        if (!list)
+            return CURLE_OUT_OF_MEMORY;
+    }
+    return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, list);
 }
 
 /* --- a call --- */
@@ -311,11 +301,7 @@ static CURLcode go_elsewhere(const struct http_transfers *transfers, struct http
     if (transfer->elsewhere == elsewhere)
         return CURLE_OK;
     transfer->elsewhere = elsewhere;
-    CURLcode code =
-        curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
-                         elsewhere ? transfers->headers_elsewhere : transfer->own_headers);
-    if (!code)
-        code = set_version(transfer, elsewhere);
+    CURLcode code = set_version(transfer, elsewhere);
     if (!code)
         code = set_lookups(transfers, transfer->easy, elsewhere);
     if (!code)
@@ -337,17 +323,35 @@ static const char *target_of(const struct http_transfers *transfers, const char 
     return target;
 }
 
+/* Sets the target, with our fields behind it if `written`; NULL: libcurl takes that of the url. */
+static CURLcode set_target(const struct http_transfers *transfers, struct http_transfer *transfer,
+                           const char *target, bool written)
+{
+    if (!written)
+        return curl_easy_setopt(transfer->easy, CURLOPT_REQUEST_TARGET, target);
+    char *whole =
+        http_fields_write(&transfers->fields, slice_of(target), slice_of(transfer->request_id),
+                          slice_of(transfer->traceparent));
+    if (!whole)
+        return CURLE_OUT_OF_MEMORY;
+    CURLcode code = curl_easy_setopt(transfer->easy, CURLOPT_REQUEST_TARGET, whole);
+    free(whole);
+    return code;
+}
+
 /* curl takes a url apart, and puts it together again, for each transfer. So it is given the origin,
  * which has been read, and the target. */
-static CURLcode set_url(const struct http_transfers *transfers, CURL *easy, const char *url)
+static CURLcode set_request(const struct http_transfers *transfers, struct http_transfer *transfer)
 {
-    const char *target = target_of(transfers, url);
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_CURLU, target ? transfers->origin : NULL);
+    const char *target = target_of(transfers, transfer->url);
+    bool written = target && transfers->fields.text && !transfer->elsewhere && !transfer->replaces;
+    CURLcode code =
+        curl_easy_setopt(transfer->easy, CURLOPT_CURLU, target ? transfers->origin : NULL);
     if (!code)
-        code = curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, target);
+        code = set_target(transfers, transfer, target, written);
     if (!code && !target)
-        code = curl_easy_setopt(easy, CURLOPT_URL, url);
-    return code;
+        code = curl_easy_setopt(transfer->easy, CURLOPT_URL, transfer->url);
+    return code ? code : set_list(transfers, transfer, written);
 }
 
 /* Gives it to curl. */
@@ -370,49 +374,24 @@ static CURLcode fetch(struct http_transfers *transfers, struct http_transfer *tr
     http_head_clear(&transfer->head);
     free(transfer->url);
     transfer->url = url;
-    CURLcode code = url ? set_url(transfers, transfer->easy, url) : CURLE_OUT_OF_MEMORY;
+    CURLcode code = url ? go_elsewhere(transfers, transfer, elsewhere) : CURLE_OUT_OF_MEMORY;
     if (!code)
-        code = go_elsewhere(transfers, transfer, elsewhere);
-    if (!code && transfer->headers && !elsewhere)
-        code = curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+        code = set_request(transfers, transfer);
     return code ? code : begin(transfers, transfer);
 }
 
 /* Asks for the result only if it has changed (RFC 9110 13.1.2, 13.1.3). For a POST, these
  * conditions would have another meaning. */
-static void set_conditions(const struct http_transfers *transfers, struct http_transfer *transfer,
-                           const struct http_request *request)
+static void set_conditions(struct http_transfer *transfer, const struct http_request *request)
 {
-    struct curl_slist *next = transfers->headers;
     bool may_ask = transfer->settings->method == METHOD_GET;
     transfer->if_none_match[0] = transfer->if_modified_since[0] = '\0';
-    if (may_ask && request->last_modified.len > 0 && request->last_modified.len <= TERMS_DATE_MAX) {
+    if (may_ask && request->last_modified.len > 0 && request->last_modified.len <= TERMS_DATE_MAX)
         snprintf(transfer->if_modified_since, sizeof transfer->if_modified_since,
                  "If-Modified-Since: %.*s", SLICE_ARGS(request->last_modified));
-        transfer->conditions[1] =
-            (struct curl_slist){.data = transfer->if_modified_since, .next = next};
-        next = &transfer->conditions[1];
-    }
-    if (may_ask && request->etag.len > 0 && request->etag.len <= TERMS_ETAG_MAX) {
+    if (may_ask && request->etag.len > 0 && request->etag.len <= TERMS_ETAG_MAX)
         snprintf(transfer->if_none_match, sizeof transfer->if_none_match, "If-None-Match: %.*s",
                  SLICE_ARGS(request->etag));
-        transfer->conditions[0] =
-            (struct curl_slist){.data = transfer->if_none_match, .next = next};
-        next = &transfer->conditions[0];
-    }
-    transfer->own_headers[1].next = next;
-}
-
-/* What the call asks about is not a result of the url that it is redirected to. curl leaves out
- * headers without a name. */
-static void drop_conditions(struct http_transfer *transfer)
-{
-    static const char *const names[] = {"If-None-Match:", "If-Modified-Since:"};
-    for (struct curl_slist *line = transfer->headers; line; line = line->next)
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            if (strncmp(line->data, names[i], strlen(names[i])) == 0)
-                line->data[0] = '\0';
-    transfer->if_none_match[0] = transfer->if_modified_since[0] = '\0';
 }
 
 bool http_transfer_asks(const struct http_transfer *transfer)
@@ -447,14 +426,13 @@ struct http_transfer *http_transfer_start(struct http_transfers *transfers, void
     transfer->attempts = 0;
     transfer->sent = request.body;
     transfer->sent_len = request.body_len;
-    set_conditions(transfers, transfer, &request);
+    transfer->fields = request.fields;
+    transfer->replaces = request.fields && http_fields_replaced(request.fields);
+    set_conditions(transfer, &request);
     trace_write_id(request.request_id, &transfers->random, transfer->request_id);
     trace_write_parent(request.traceparent, &transfers->random, transfer->traceparent);
     *code = transfer->settings->method == METHOD_POST && !request.body ? CURLE_OUT_OF_MEMORY
                                                                        : set_method(transfer);
-    if (!*code && request.fields && !set_fields(transfer, request.fields))
-        *code = CURLE_OUT_OF_MEMORY;
-    free(request.fields);
     if (*code)
         free(request.url);
     else
@@ -512,7 +490,9 @@ void http_transfer_give_back(struct http_transfers *transfers, struct http_trans
 {
     http_head_clear(&transfer->head);
     buffer_free(&transfer->body);
-    drop_fields(transfer);
+    drop_list(transfer);
+    free(transfer->fields);
+    transfer->fields = NULL;
     free(transfer->url);
     transfer->url = NULL;
     free(transfer->sent);
@@ -609,7 +589,7 @@ bool http_transfer_redirected(struct http_transfers *transfers, struct http_tran
     }
     http_transfer_stop(transfers, transfer);
     transfer->redirects++;
-    drop_conditions(transfer);
+    transfer->if_none_match[0] = transfer->if_modified_since[0] = '\0'; /* of another url */
     transfer->ignored = 0;
     transfer->stop = STOP_NOT;
     *code = CURLE_OK;
@@ -626,50 +606,6 @@ bool http_transfer_redirected(struct http_transfers *transfers, struct http_tran
 }
 
 /* --- all of a source --- */
-
-static bool append_header(struct curl_slist **list, struct slice name, struct slice value)
-{
-    struct buffer line = {0};
-    bool ok = buffer_append(&line, name.data, name.len, SIZE_MAX) &&
-              buffer_append(&line, ": ", 2, SIZE_MAX) &&
-              buffer_append(&line, value.data, value.len, SIZE_MAX) &&
-              buffer_append(&line, "", 1, SIZE_MAX) && append_line(list, line.data);
-    buffer_free(&line);
-    return ok;
-}
-
-/* The headers of each request, unless the config replaces them. */
-static bool append_presets(struct curl_slist **list, const char *const *headers, size_t count)
-{
-    char encodings[HTTP_ENCODINGS_ROOM];
-    http_features_encodings(encodings);
-    return (http_headers_find(headers, count, SLICE("Accept")) ||
-            append_line(list, accept_preset)) &&
-           (http_headers_find(headers, count, SLICE("User-Agent")) ||
-            append_line(list, user_agent)) &&
-           (http_headers_find(headers, count, SLICE("Accept-Encoding")) || !encodings[0] ||
-            append_header(list, SLICE("Accept-Encoding"), slice_of(encodings)));
-}
-
-/* The headers of the config, and ours that they do not replace. */
-static bool append_headers(struct curl_slist **list, const struct http_settings *settings)
-{
-    struct slice type = SLICE("Content-Type");
-    bool ok = true;
-    for (size_t i = 0; ok && i < settings->header_count; i++) {
-        const char *header = settings->headers[i];
-        ok = append_header(list, http_header_name(header), http_header_value(header));
-    }
-    ok = ok && append_presets(list, settings->headers, settings->header_count);
-    if (settings->method != METHOD_POST)
-        return ok;
-    /* libcurl would add a type of its own, and ask before it sends a large body. */
-    if (!http_is_set(settings->body))
-        ok = ok && append_line(list, "Content-Type:");
-    else if (!http_headers_find(settings->headers, settings->header_count, type))
-        ok = ok && append_header(list, type, http_body_type(settings));
-    return ok && append_line(list, "Expect:");
-}
 
 /* Whether the host of the url is an address, and not a name. */
 static bool has_address(CURLU *url)
@@ -713,8 +649,8 @@ bool http_transfers_init(struct http_transfers *transfers, const struct http_set
                                          .looks = http_features_remembers_header()};
     if (getrandom(&transfers->random, sizeof transfers->random, GRND_NONBLOCK) < 0) /* early */
         transfers->random = (uint64_t)clock_boot_us();
-    return read_origin(transfers) && append_presets(&transfers->headers_elsewhere, NULL, 0) &&
-           append_headers(&transfers->headers, settings);
+    return read_origin(transfers) &&
+           http_fields_init(&transfers->fields, settings, transfers->origin);
 }
 
 void http_transfers_end(struct http_transfers *transfers)
@@ -725,6 +661,5 @@ void http_transfers_end(struct http_transfers *transfers)
         transfer_free(transfer);
     }
     curl_url_cleanup(transfers->origin);
-    curl_slist_free_all(transfers->headers);
-    curl_slist_free_all(transfers->headers_elsewhere);
+    http_fields_end(&transfers->fields);
 }

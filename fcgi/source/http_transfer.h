@@ -12,6 +12,7 @@
 
 #include "base/buffer.h"
 #include "base/slice.h"
+#include "source/http_fields.h"
 #include "source/http_head.h"
 #include "source/http_multi.h"
 #include "source/http_settings.h"
@@ -48,17 +49,16 @@ struct http_transfer {
     enum http_stop stop;
     unsigned redirects; /* followed so far */
     char request_id[TRACE_ID_ROOM], traceparent[TRACE_PARENT_ROOM];
-    struct curl_slist own_headers[2]; /* the two above, before those of the source */
     /* "If-None-Match: ..." and "If-Modified-Since: ..."; each is empty if the call does not ask. */
     char if_none_match[TERMS_ETAG_MAX + 20], if_modified_since[TERMS_DATE_MAX + 20];
-    struct curl_slist
-        conditions[2]; /* those that are not empty, before the headers of the source */
-    struct curl_slist
-        *headers;   /* owned: own_headers with inputs of the request; NULL: it has none */
-    bool fresh;     /* it does not use a connection again */
-    bool elsewhere; /* the url is that of another host: none of our secrets are for it */
-    bool looks;     /* at the first field of a head before libcurl does... */
-    bool looking;   /* ...now */
+    struct curl_slist own[4]; /* these four, before those of the source */
+    char *fields;             /* owned: of the request, see http_request; NULL: it has none */
+    bool replaces;            /* they have one that would be written behind the target */
+    struct curl_slist *list;  /* owned: with the fields of the request */
+    bool fresh;               /* it does not use a connection again */
+    bool elsewhere;           /* the url is that of another host: none of our secrets are for it */
+    bool looks;               /* at the first field of a head before libcurl does... */
+    bool looking;             /* ...now */
     /* For http_transfer_times: whether that will be asked, and of the attempts so far. */
     bool timed;
     unsigned attempts;
@@ -72,12 +72,11 @@ struct http_transfer {
 struct http_transfers {
     const struct http_settings *settings; /* borrowed */
     struct http_multi *multi;             /* borrowed */
-    CURLU *origin;              /* of the source's url: scheme, user, host, port; or NULL */
-    size_t origin_len;          /* bytes of the url */
-    bool has_address;           /* the host in it is an address, and not a name */
-    struct curl_slist *headers; /* of requests to the source's own host... */
-    struct curl_slist *headers_elsewhere; /* ...and to others */
-    struct http_transfer *idle;           /* kept for the next calls */
+    CURLU *origin;     /* of the source's url: scheme, user, host, port; or NULL */
+    size_t origin_len; /* bytes of the url */
+    bool has_address;  /* the host in it is an address, and not a name */
+    struct http_fields fields;
+    struct http_transfer *idle; /* kept for the next calls */
     unsigned idle_count;
     bool looks;      /* at heads before libcurl does: see http_features_remembers_header */
     uint64_t random; /* state of a generator of ids */

@@ -49,9 +49,9 @@ ROOMS = [room for room, _ in ORDER]
 HOMES = {
     r"hiredis/.*": ["redis/*.c"],
     r"openssl/.*": ["redis/tls.c"],
-    r"curl/.*": ["source/http_features.c", "source/http_memory.[ch]", "source/http_multi.[ch]",
-                 "source/http_tls.[ch]", "source/http_transfer.[ch]", "source/redirect.c",
-                 "source/url.c"],
+    r"curl/.*": ["source/http_features.c", "source/http_fields.[ch]", "source/http_memory.[ch]",
+                 "source/http_multi.[ch]", "source/http_tls.[ch]", "source/http_transfer.[ch]",
+                 "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
     r"sodium.*": ["web/digest.c"],
     r"seccomp\.h": ["base/syscalls.c"],

@@ -1,5 +1,6 @@
 /* source/http: what it sends, and what comes of an answer. */
 #include "source/http_settings.h"
+#include "config.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -149,15 +150,21 @@ static void test_request(void **state)
         {"a\r\nX-Forged: 1", "GET /n/a%0D%0AX-Forged%3A%201?again="},
     };
     struct fixture *fixture = *state;
+    char host[64];
     open_source(fixture, "http://me:secret@127.0.0.1:%u/n/{name}?again={name}", 30, 1);
+    snprintf(host, sizeof host,
+             " HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: ", upstream_port(fixture->upstream));
     for (size_t i = 0; i < LENGTH(cases); i++) {
         assert_int_equal(call(fixture, cases[i].name).status, SOURCE_OK);
         assert_true(upstream_saw(fixture->upstream, cases[i].line));
         assert_false(upstream_saw(fixture->upstream, "\nX-Forged"));
         assert_true(upstream_saw(fixture->upstream, "\r\nAccept: text/html, text/plain;q=0.9, "
                                                     "application/json;q=0.8, */*;q=0.1\r\n"));
-        assert_true(upstream_saw(fixture->upstream, "\r\nUser-Agent: workerless/"));
+        assert_true(upstream_saw(fixture->upstream,
+                                 "\r\nUser-Agent: workerless/" PACKAGE_VERSION " HTTP/1.1\r\n"));
         assert_true(upstream_saw(fixture->upstream, "\r\nAccept-Encoding: "));
+        assert_true(upstream_saw(fixture->upstream, host));
+        assert_false(upstream_saw(fixture->upstream, PACKAGE_VERSION " HTTP/1.1\r\nHost: "));
         assert_true(upstream_saw(fixture->upstream, "\r\nAuthorization: Basic bWU6c2VjcmV0\r\n"));
         assert_false(upstream_saw(fixture->upstream, "\r\nCookie:"));
     }
