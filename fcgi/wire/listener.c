@@ -5,7 +5,7 @@
  *
  * Workers share sockets: a connection wakes all that wait, since libev does not set EPOLLEXCLUSIVE,
  * and the first of them gets it. Of 4,000 connections to idle workers, one at a time, 11 woke a worker
- * in vain if there were 4 of them, and 691 if there were 8; under load, fewer than 1 in 30
+ * in vain if there were 4 of them, and 691 if there were 8; under load, at most 1 in 20
  * (COUNTER_ACCEPTED_NONE). share.h keeps one from taking too many.
  */
 #include "wire/listener.h"

@@ -34,7 +34,7 @@ ORDER = [
              "request", "route", "response", "method"]),
     ("park", ["stream", "flights", "flight flight_call flight_state flight_store", "rules",
               "outcome", "purge inspect", "fragment", "recipe", "tally", "waiter", "freshness"]),
-    ("cache", ["cache", "purge inspect", "lease", "store", "scripts", "memory", "changes",
+    ("cache", ["cache", "purge inspect", "lease", "store operation", "scripts", "memory", "changes",
                "names", "entry"]),
     ("source", []),
     ("render", []),
