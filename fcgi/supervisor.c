@@ -41,6 +41,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/restarts.h"
+#include "base/signals.h"
 #include "conf/conf.h"
 #include "logs.h"
 #include "redis/check.h"
@@ -482,6 +483,7 @@ static int run_workers(struct conf *conf, struct sockets *sockets, unsigned coun
 int supervisor_run(struct conf *conf)
 {
     unsigned count = count_workers(conf);
+    signals_hold_ends();
     struct sockets *sockets = sockets_open(&conf->listen, count);
     if (!sockets || !change_identity(conf, sockets) || (count > 1 && !logs_try(conf))) {
         sockets_close(sockets);

@@ -54,11 +54,20 @@ void signals_hold(void)
         ignore_by_default(number);
 }
 
+void signals_hold_ends(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 void signals_release(void)
 {
     sigset_t set;
     set_of_meaningful(&set);
-    sigaddset(&set, SIGTERM); /* whoever has started us may have held these back */
+    sigaddset(&set, SIGTERM); /* these may be held back by whoever has started us, too */
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -8,6 +8,10 @@
  * end it: nothing has been started that they could harm. */
 void signals_hold(void);
 
+/* Call it before something is made that the process has to remove at its end, such as a socket: from
+ * now on SIGTERM and SIGINT are held back as well. */
+void signals_hold_ends(void);
+
 /* Call it when they are being watched for: delivers what has been held back. */
 void signals_release(void);
 

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -318,12 +319,30 @@ static bool adopt_range(struct sockets *all, int first, size_t count, const char
     return true;
 }
 
+/* Whether descriptor 0 is a listening socket. libfcgi takes over signals that have their default
+ * effect; they would do nothing until somebody watches for them, so that is undone. */
+static bool is_started_by_spawner(void)
+{
+    static const int taken[] = {SIGPIPE, SIGUSR1, SIGTERM};
+    struct sigaction before[sizeof taken / sizeof taken[0]];
+    sigset_t all, blocked;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &blocked);
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        sigaction(taken[i], NULL, &before[i]);
+    bool inherited = !FCGX_IsCGI();
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        sigaction(taken[i], &before[i], NULL);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
+    return inherited;
+}
+
 static bool open_all(struct sockets *all, const struct listener_settings *settings,
                      size_t from_systemd)
 {
     if (from_systemd > 0)
         return adopt_range(all, SYSTEMD_FIRST, from_systemd, "systemd");
-    if (!FCGX_IsCGI())
+    if (is_started_by_spawner())
         return adopt_range(all, FCGI_LISTENSOCK_FILENO, 1, "the process that started us");
     for (size_t i = 0; i < settings->count; i++)
         if (!open_address(all, settings->addresses[i], settings->socket_mode))

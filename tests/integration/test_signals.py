@@ -573,3 +573,18 @@ def test_web_server_addresses_and_unix_sockets(tmp, run, api):
     server.environment["FCGI_WEB_SERVER_ADDRS"] = "192.0.2.1"
     run(server)
     assert ask(server.address).status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_as_soon_as_there_is_a_socket(tmp, run, number):
+    """It ends, and removes the socket, even if the signal comes before it serves."""
+    server = Workerless(tmp, 'source "s" { type = "simulated" delay = "0" }\n'
+                        'fragment "*" { source = "s" }\n')
+    for _ in range(3):
+        server.spawn()
+        wait_until(lambda: "listening on" in server.log(), "the socket")
+        server.signal(number)
+        assert server.wait() == 0
+        assert not os.path.exists(server.socket_path)
+        server.log_path.unlink()
+    run(server)
