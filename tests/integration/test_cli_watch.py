@@ -159,5 +159,5 @@ def test_a_closed_status(tmp, run):
     config.write_text('source "s" { type = "simulated" delay = "0" }\n'
                       'fragment "*" { source = "s" }\n')
     terminal = run(Terminal(command_line("status", "--watch", "-c", str(config)), columns=200))
-    terminal.wait_text('the option "status" of')
+    terminal.wait_text('the option "status" is not set')
     assert terminal.wait() == FAILED and not terminal.screen.alternate
