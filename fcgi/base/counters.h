@@ -76,7 +76,7 @@
     X(CALLS_SOLO, "calls_solo", COUNTER, "calls_solo", "", \
       "Calls to sources for a single request, because their results must not be shared.") \
     X(UNCACHEABLE, "uncacheable", COUNTER, "uncacheable", "", \
-      "Results that their sources forbid to share.") \
+      "Results whose sources forbid sharing them.") \
     X(CALLS_REFUSED, "calls_refused", COUNTER, NULL, NULL, \
       "Calls that were not made: the queue was full, or the source had failed too often.") \
     X(WAKEUPS, "wakeups", COUNTER, "wakeups", "", \

@@ -526,7 +526,7 @@ static void warn_of_fragment(const struct builder *builder, const struct place *
                       problem_quote(quote, stale_error->text), problem_quote(other, stale->text));
     if (route->recipe.rules.ignores_origin)
         problems_warn(builder->problems, line_of(place, "origin"),
-                      "%s caches results that its source forbids to share, and every visitor gets "
+                      "%s caches results that its source forbids sharing, and every visitor gets "
                       "them (origin = \"ignore\")",
                       call(place, called));
     if (hold && route->recipe.hold > HOLD_DOUBTFUL_S)

@@ -300,7 +300,7 @@ static const struct option fragment_options[] = {
              "cache gets its own call."},
     {"origin", OPTION_CHOICE, AT(struct route, recipe.rules.ignores_origin),
      .preset = "respect", .words = "respect ignore",
-     .help = "What happens to a result that its source forbids to share (by Set-Cookie, "
+     .help = "What happens to a result whose source forbids sharing it (by Set-Cookie, "
              "Cache-Control or Vary). respect: it is not cached; ignore: it is cached, and everybody "
              "gets it."},
     {"keep", OPTION_LIST, AT(struct route, recipe.rules.keep), .check = keep_check,

@@ -147,7 +147,7 @@ def test_origin_is_ignored(daemon, api, redis, name):
             assert response.text == "one" and "set-cookie" not in response.headers
             assert response.headers["cache-control"] == "max-age=60"
     assert api.calls(name) == 1
-    assert f'fragment "{name}" caches results that its source forbids to share' in server.log()
+    assert f'fragment "{name}" caches results that its source forbids sharing' in server.log()
 
 
 @pytest.mark.parametrize("headers", [

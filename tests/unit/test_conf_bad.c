@@ -578,7 +578,7 @@ static void test_warnings(void **state)
          "5: warning: ttl_max has no effect, since ttl is set: then what the source says does not "
          "count\n6: warning: default_ttl has no effect, *"},
         {SIMULATED "fragment a {\n source = s\n origin = ignore\n}\n",
-         "4: warning: fragment \"a\" caches results that its source forbids to share, and every "
+         "4: warning: fragment \"a\" caches results that its source forbids sharing, and every "
          "visitor gets them (origin = \"ignore\")"},
         {SIMULATED
          "fragment \"fragments/*\" { source = s }\nfragment \"fragment\" { source = s }\n",
