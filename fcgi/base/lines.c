@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +20,6 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/landlock.h"
 #include "base/log.h"
 
 #define BUFFER_BYTES ((size_t)64 << 10)
@@ -87,13 +85,9 @@ static bool use_descriptor(struct lines *lines, int fd)
     return true;
 }
 
-/* It does not wait for the reader of a pipe. */
 static bool open_file(struct lines *lines)
 {
-    return use_descriptor(lines,
-                          open(lines->path,
-                               O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-                               0640));
+    return use_descriptor(lines, log_file_open(lines->path));
 }
 
 /* The service may start after us, or start again: then each attempt to write comes here. */
@@ -282,7 +276,7 @@ struct lines *lines_open(struct ev_loop *loop, enum lines_place place, const cha
         return NULL;
     }
     if (!open_place(lines)) {
-        log_error(name, "can't open %s: %s", path, landlock_strerror(errno));
+        log_error(name, "can't open %s: %s", path, log_file_strerror(errno));
         free(lines->path);
         free(lines);
         return NULL;
@@ -322,7 +316,7 @@ bool lines_reopen(struct lines *lines)
         lines->stalled = false;
         log_info(lines->name, "opened %s again", lines->path);
     } else {
-        log_error(lines->name, "can't open %s: %s", lines->path, landlock_strerror(errno));
+        log_error(lines->name, "can't open %s: %s", lines->path, log_file_strerror(errno));
     }
     return true;
 }

@@ -84,17 +84,38 @@ bool log_goes_to_stderr(void)
     return !log_goes_to_syslog() && target == TO_STDERR;
 }
 
-/* It does not wait for the reader of a pipe. */
-static int open_file(const char *path)
+/* Whether only root may write to the directory that has the file. */
+static bool directory_is_roots(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    char directory[PATH_MAX] = ".";
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        snprintf(directory, sizeof directory, "%.*s", slash == path ? 1 : (int)(slash - path),
+                 path);
+    return stat(directory, &status) == 0 && status.st_uid == 0 &&
+           (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+int log_file_open(const char *path)
+{
+    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    if (geteuid() == 0 && !directory_is_roots(path))
+        flags |= O_NOFOLLOW;
+    return open(path, flags, 0640);
+}
+
+const char *log_file_strerror(int error)
+{
+    return error == ELOOP ? "root follows no symbolic link in a directory that others may write to"
+                          : landlock_strerror(error);
 }
 
 bool log_open(const char *path)
 {
-    int fd = open_file(path);
+    int fd = log_file_open(path);
     if (fd < 0) {
-        log_error("log", "can't open %s: %s", path, landlock_strerror(errno));
+        log_error("log", "can't open %s: %s", path, log_file_strerror(errno));
         return false;
     }
     if (target == TO_FILE)

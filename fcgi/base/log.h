@@ -29,6 +29,14 @@ void log_configure(enum log_level most, bool to_syslog);
  * be opened, this is logged where messages went before, and false returned. */
 bool log_open(const char *path);
 
+/* Opens a log file, and does not wait for the reader of a pipe. Whoever may write to the directory
+ * must not choose which file root writes to, and gives away: there, root follows no symbolic link.
+ * Returns the descriptor, or -1 with errno set. */
+int log_file_open(const char *path);
+
+/* Why that has failed, in words. */
+const char *log_file_strerror(int error);
+
 /* Opens the file of log_open again, since the old one may have been moved. If that fails, the old
  * one is used further. Returns false if the log is no file. */
 bool log_reopen(void);

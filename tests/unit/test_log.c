@@ -1,7 +1,11 @@
 /* base/log: lines, levels, and limits of repeated messages. */
 #include <ev.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -487,6 +491,40 @@ static void test_log_limit_loop(void **state)
                         "warning room: … and 1 more in 1 s like this one: without a loop1|");
 }
 
+/* Root must not be led to a file that another user has chosen. */
+static void test_log_links(void **state)
+{
+    static const struct {
+        mode_t mode; /* of the directory */
+        bool linked, refused;
+    } rows[] = {
+        {0755, true, false}, {0775, true, true},   {0757, true, true},
+        {01777, true, true}, {0777, false, false},
+    };
+    bool is_root = geteuid() == 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char directory[] = "/tmp/test-log-XXXXXX", path[64], target[64];
+        assert_non_null(mkdtemp(directory));
+        snprintf(path, sizeof path, "%s/log", directory);
+        snprintf(target, sizeof target, "%s/target", directory);
+        assert_true(!rows[i].linked || symlink(target, path) == 0);
+        assert_int_equal(chmod(directory, rows[i].mode), 0);
+        int fd = log_file_open(path), error = errno;
+        bool refused = rows[i].refused && is_root;
+        assert_true((fd < 0) == refused);
+        assert_true(!refused || error == ELOOP);
+        assert_true((access(target, F_OK) == 0) == (rows[i].linked && !refused));
+        if (fd >= 0)
+            close(fd);
+        unlink(path);
+        unlink(target);
+        assert_int_equal(rmdir(directory), 0);
+    }
+    assert_non_null(strstr(log_file_strerror(ELOOP), "symbolic link"));
+    assert_string_equal(log_file_strerror(ENOENT), strerror(ENOENT));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_log_limit_repeats), cmocka_unit_test(test_log_state),
         cmocka_unit_test(test_log_limits_apart),  cmocka_unit_test(test_log_limit_numbers),
         cmocka_unit_test(test_log_limit_levels),  cmocka_unit_test(test_log_limit_loop),
+        cmocka_unit_test(test_log_links),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
