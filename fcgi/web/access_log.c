@@ -1,7 +1,7 @@
 /* What is known of a request, from its beginning to its line.
  *
- * A request that is answered at once is never copied: `current` borrows from it. A record has its
- * texts in one block, which counts in BUDGET_INPUTS, as it is there because a fragment is made. */
+ * A request that is answered at once is not copied, except for its key: `current` borrows from it. A
+ * record has its texts in one block, which counts in BUDGET_INPUTS, as it is there because a fragment is made. */
 #include "web/access_log.h"
 
 #include <stdlib.h>
@@ -48,7 +48,7 @@ static struct {
 static struct {
     struct access_values values;
     double began; /* by clock_monotonic() */
-    char joined[TEXT_MAX];
+    char joined[TEXT_MAX], key[TEXT_MAX];
 } current;
 
 struct access_record {
@@ -220,7 +220,8 @@ void access_log_begin(const struct web_request *request)
 void access_log_note(const char *pattern, struct slice key)
 {
     current.values.route = slice_of(pattern);
-    current.values.key = key;
+    current.values.key.data = current.key;
+    current.values.key.len = slice_move(&key, current.key, sizeof current.key);
 }
 
 void access_log_answer(const struct response *response)

@@ -49,7 +49,7 @@ extern bool access_log_on;
  * or begin. */
 void access_log_begin(const struct web_request *request);
 
-/* It is for a fragment of that route. Both are borrowed, likewise. */
+/* It is for a fragment of that route. The pattern is borrowed, likewise; the key is copied. */
 void access_log_note(const char *pattern, struct slice key);
 
 static inline void access_log_fragment(const char *pattern, struct slice key)

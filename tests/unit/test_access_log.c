@@ -46,6 +46,16 @@ static void turn_on(const char *format, double share)
     assert_true(access_log_on);
 }
 
+/* Is for a fragment whose key is only there while the fragment is looked up. */
+static void note(const char *pattern, const char *text)
+{
+    char key[100];
+    snprintf(key, sizeof key, "%s", text);
+    access_log_fragment(pattern, slice_of(key));
+    memset(key, 'x', sizeof key);
+    __asm__ volatile("" : : "r"(key) : "memory"); /* the compiler must not leave that out */
+}
+
 /* Turns it off; returns what was written. */
 static const char *written(void)
 {
@@ -240,11 +250,28 @@ static void test_changes(void **state)
     assert_string_equal(written(), "a /fragment/a\nb /fragment/a\nb /fragment/a\n");
 }
 
+/* The key of a request that is answered at once is not there any more when that is logged. */
+static void test_key(void **state)
+{
+    struct web_request request = {.method = SLICE("GET"), .document_uri = SLICE("/fragment/a")};
+    struct response response = response_of_status(200);
+    (void)state;
+    turn_on("{route} {key} {status}", 1);
+    access_log_begin(&request);
+    note("a*", "a?x=1");
+    access_log_answer(&response);
+    access_log_begin(&request);
+    note("a*", "a?x=2");
+    access_log_left(access_log_keep());
+    assert_string_equal(written(), "a* a?x=1 200\na* a?x=2 -\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sampling), cmocka_unit_test(test_ends),    cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_no_room),  cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_sampling), cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_ids),      cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_key),      cmocka_unit_test(test_changes),
     };
     return cmocka_run_group_tests_name("access_log", tests, set_up, clean_up);
 }
