@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <utlist.h>
 
@@ -66,13 +67,15 @@ static CURLcode set_looking(struct http_transfer *transfer, bool looking)
     return curl_easy_setopt(transfer->easy, CURLOPT_VERBOSE, looking ? 1L : 0L);
 }
 
-/* After a line of a head. libcurl remembers fields, but not the status line, nor the empty one that
- * ends an informational head. */
+/* After a line of a head. libcurl remembers fields, but not the status line, which it also takes in
+ * lower case, nor the empty one that ends an informational head. */
 static CURLcode look_at_next(struct http_transfer *transfer, struct slice line)
 {
     if (slice_starts(line, SLICE("\r")) || slice_starts(line, SLICE("\n")))
         return CURLE_OK;
-    return set_looking(transfer, slice_starts(line, SLICE("HTTP/")));
+    struct slice status = SLICE("HTTP/");
+    return set_looking(transfer, line.len >= status.len &&
+                                     strncasecmp(line.data, status.data, status.len) == 0);
 }
 
 /* --- what a transfer receives --- */

@@ -71,7 +71,8 @@ static void test_answers(void **state)
  * an old libcurl refuses it, and so do the later ones. */
 static void test_blank(void **state)
 {
-    static const char *const names[] = {"blank", "blank/tab", "blank/interim", "to-blank"};
+    static const char *const names[] = {"blank", "blank/tab", "blank/interim", "blank/case",
+                                        "to-blank"};
     struct fixture *fixture = *state;
     bool refuses = http_features_remembers_header();
     for (size_t i = 0; i < LENGTH(names); i++)

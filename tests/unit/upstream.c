@@ -7,6 +7,7 @@
  *     /blank             a head whose first line begins with a blank
  *     /blank/tab         that is a tab
  *     /blank/interim     after a 103 without header fields
+ *     /blank/case        after a status line in lower case, which libcurl takes too
  *     /to-blank          a redirect to /blank
  *     /to-no-type        a text/html redirect to /no-type
  *     /to/STATUS/URL     a redirect with that status to the percent-encoded URL
@@ -249,6 +250,9 @@ static bool answer_path(struct upstream *upstream, int fd, const char *path, con
     if (strcmp(path, "/blank/interim") == 0)
         return send_text(fd, "HTTP/1.1 103 Early Hints\r\n\r\n") &&
                answer(fd, "200 OK", " X-Folded: likewise\r\n", "<b>blank</b>");
+    if (strcmp(path, "/blank/case") == 0)
+        return send_text(fd, "http/1.1 200 OK\r\n X-Folded: likewise\r\nContent-Type: text/html\r\n"
+                             "Content-Length: 5\r\n\r\nblank");
     if (strcmp(path, "/to-blank") == 0)
         return redirect(fd, "/blank");
     if (strcmp(path, "/205") == 0)
