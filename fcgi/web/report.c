@@ -32,6 +32,18 @@ void report_text(struct report *report, const char *format, ...)
     append(report, (struct slice){.data = text, .len = (size_t)len});
 }
 
+const char *report_size(char out[REPORT_SIZE_ROOM], uint64_t bytes)
+{
+    static const char units[][4] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    const size_t last = sizeof units / sizeof *units - 1;
+    double size = (double)bytes;
+    size_t unit = 0;
+    for (; size >= 1024 && unit < last; unit++)
+        size /= 1024;
+    snprintf(out, REPORT_SIZE_ROOM, "%.4g%s", size, units[unit]);
+    return out;
+}
+
 const char *report_duration(char out[REPORT_DURATION_ROOM], double seconds)
 {
     uint64_t s = seconds > 0 ? (uint64_t)seconds : 0;

@@ -104,7 +104,7 @@ static void text_process(struct status *status)
     struct report *report = &status->report;
     const struct flights_view *flights = &status->flights;
     const struct totals_now *now = &status->totals.now;
-    char up[DURATION_ROOM];
+    char up[DURATION_ROOM], used[REPORT_SIZE_ROOM], limit[REPORT_SIZE_ROOM];
     report_text(report, "workerless %s, process %ld, up %s%s\n\n", PACKAGE_VERSION,
                 (long)figures_leader(), duration(up, clock_monotonic() - status->totals.since),
                 status->service->draining ? ", shutting down" : "");
@@ -118,10 +118,11 @@ static void text_process(struct status *status)
             report_text(report, ", %" PRIu64 " %s", now->by_state[i], flights->state_names[i]);
     report_text(report, "\n");
     for (size_t i = 0; i < BUDGETS; i++)
-        report_text(report, "%-11s %" PRIu64 " of %" PRIu64 " bytes\n", budget_rows[i].name,
-                    now->budgets[i], now->budget_limits[i]);
-    report_text(report, "memory      %" PRIu64 " of %" PRIu64 " bytes, %" PRIu64 " entries\n",
-                now->memory_bytes, now->memory_limit, now->memory_entries);
+        report_text(report, "%-11s %s of %s\n", budget_rows[i].name,
+                    report_size(used, now->budgets[i]), report_size(limit, now->budget_limits[i]));
+    report_text(report, "memory      %s of %s, entries: %" PRIu64 "\n",
+                report_size(used, now->memory_bytes), report_size(limit, now->memory_limit),
+                now->memory_entries);
     text_workers(status);
 }
 

@@ -47,6 +47,7 @@ def test_what_it_says(daemon, api):
         assert status["sources"][0]["running"] == status["sources"][0]["started"] == 1
         lines = text(server).splitlines()
         assert lines[0].startswith("workerless ") and ", up " in lines[0]
+        assert "inputs      0B of 64MiB" in lines
         assert "parked      3 of 5" in lines and "no limit was reached" in lines
         api.release("a")
         for number in (1, 2, 3):

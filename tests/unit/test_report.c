@@ -54,6 +54,28 @@ static void test_escapes(void **state)
 }
 
 /* Long values are written completely, wherever their characters end. */
+static void test_size(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {
+        {0, "0B"},
+        {1, "1B"},
+        {1023, "1023B"},
+        {1024, "1KiB"},
+        {1536, "1.5KiB"},
+        {64u << 20, "64MiB"},
+        {(1u << 20) - 1, "1024KiB"},
+        {(uint64_t)1 << 50, "1024TiB"},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char room[REPORT_SIZE_ROOM];
+        assert_string_equal(report_size(room, cases[i].bytes), cases[i].text);
+    }
+}
+
 static void test_long(void **state)
 {
     char value[1000], expected[4000];
@@ -97,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_size),
         cmocka_unit_test(test_long),
         cmocka_unit_test(test_too_long),
     };
