@@ -139,6 +139,20 @@ static bool restrict_files(const struct conf *conf)
     return false;
 }
 
+static void log_refused(const char *what)
+{
+    log_error("sandbox", "can't restrict %s: %s; sandbox = \"no\" does without", what,
+              strerror(errno));
+}
+
+bool sandbox_enter_files(const struct conf *conf)
+{
+    if (!conf->sandbox || SANITIZED || landlock_version() == 0 || restrict_files(conf))
+        return true;
+    log_refused("files");
+    return false;
+}
+
 bool sandbox_enter(const struct conf *conf, struct ev_loop *loop)
 {
     if (!conf->sandbox)
@@ -155,8 +169,7 @@ bool sandbox_enter(const struct conf *conf, struct ev_loop *loop)
         ok = syscalls_deny();
     }
     if (!ok) {
-        log_error("sandbox", "can't restrict %s: %s; sandbox = \"no\" does without", what,
-                  strerror(errno));
+        log_refused(what);
         return false;
     }
     if (version == 0)

@@ -14,6 +14,10 @@ struct ev_loop;
  * no memory, or the system refuses it, which is logged. */
 bool sandbox_enter(const struct conf *conf, struct ev_loop *loop);
 
+/* The part about files, for a process that only starts others. A reload there then accepts only
+ * files that the others may open, too. Returns false if it is refused, which is logged. */
+bool sandbox_enter_files(const struct conf *conf);
+
 /* Call it before the loop is destroyed; also if nothing was entered. */
 void sandbox_leave_loop(void);
 

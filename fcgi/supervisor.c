@@ -46,6 +46,7 @@
 #include "logs.h"
 #include "redis/check.h"
 #include "reload.h"
+#include "sandbox.h"
 #include "server.h"
 #include "wire/sockets.h"
 
@@ -485,7 +486,8 @@ int supervisor_run(struct conf *conf)
     unsigned count = count_workers(conf);
     signals_hold_ends();
     struct sockets *sockets = sockets_open(&conf->listen, count);
-    if (!sockets || !change_identity(conf, sockets) || (count > 1 && !logs_try(conf))) {
+    if (!sockets || !change_identity(conf, sockets) ||
+        (count > 1 && (!logs_try(conf) || !sandbox_enter_files(conf)))) {
         sockets_close(sockets);
         conf_free(conf);
         return EXIT_FAILURE;

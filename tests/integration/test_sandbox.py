@@ -179,6 +179,30 @@ def test_a_new_file_in_a_reload(tmp, run, api, place, message):
 
 
 @needs_landlock
+def test_a_new_file_in_a_reload_of_workers(tmp, run):
+    """Where workers may not open it, the supervisor does not accept it either: all of them, also one
+    that is started later, have the same config."""
+    server = run(Workerless(tmp, 'workers = 2 sandbox = "yes"\n'
+                                 'source "s" { type = "simulated" delay = "0" }\n'
+                                 'fragment "a" { source = "s" }\n'))
+    workers.wait_serving(server, 2)
+    (tmp / "elsewhere").mkdir()
+    (tmp / "elsewhere/new.html").write_text("<p>new</p>", "utf-8")
+    with open(server.config_path, "a", encoding="utf-8") as config:
+        config.write(f'fragment "new" {{ source = "s" fallback = "{tmp}/elsewhere/new.html" }}\n')
+    server.signal(signal.SIGHUP)
+    server.wait_log("the running config stays in use")
+    assert "main: reloaded " not in server.log()
+    before = workers.pids(server)
+    workers.kill(server, 0)
+    wait_until(lambda: workers.pids(server)[0] != before[0], "another worker")
+    workers.wait_serving(server, 2)
+    for _ in range(8):
+        with Connection(server.address) as connection:
+            assert connection.request("/fragment/new").status == 404
+
+
+@needs_landlock
 @pytest.mark.parametrize("variable, message", [
     ("LOGS_DIRECTORY", "main: reloaded "), ("OTHER", "permission denied; with sandbox = ")])
 def test_a_log_that_a_reload_turns_on(tmp, run, variable, message):
@@ -196,8 +220,8 @@ def test_a_log_that_a_reload_turns_on(tmp, run, variable, message):
 
 
 def test_workers(daemon, redis):
-    """Each worker, also one that replaces another, is in a sandbox of its own. The supervisor is in
-    none."""
+    """Each worker, also one that replaces another, is in a sandbox of its own. The supervisor may open
+    only the same files, but make all system calls."""
     server = daemon(extra='workers = 2 sandbox = "yes"', redis=redis.url)
     workers.wait_serving(server, 2)
     before = workers.pids(server)
