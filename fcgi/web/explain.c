@@ -101,11 +101,16 @@ static void text_entry(struct report *report, const struct entry_facts *entry,
         report_plain(report, slice_of(entry->type));
     }
     text_span(report, "\n            made ", age > 0 ? age : 0);
-    text_span(report, " ago in ", seconds(entry->cost_ms));
-    text_span(report, fresh > 0 ? ", fresh for " : ", stale since ", fresh > 0 ? fresh : -fresh);
-    if (entry->status != ENTRY_UNCACHEABLE && entry->status < 400 && stale > 0)
+    report_text(report, " ago");
+    if (entry->status == ENTRY_UNCACHEABLE) { /* it took no time, and is never served */
+        report_text(report, "\n");
+        return;
+    }
+    text_span(report, " in ", seconds(entry->cost_ms));
+    text_span(report, fresh > 0 ? ", fresh for " : ", stale for ", fresh > 0 ? fresh : -fresh);
+    if (entry->status < 400 && stale > 0)
         text_span(report, ", may be served stale for ", stale);
-    if (entry->status != ENTRY_UNCACHEABLE && entry->status < 400 && error > stale) {
+    if (entry->status < 400 && error > stale) {
         text_span(report, ", or for ", error);
         report_text(report, " if the source fails");
     }
