@@ -34,7 +34,7 @@ void report_text(struct report *report, const char *format, ...)
 #define REPORT_DURATION_ROOM 32
 const char *report_duration(char out[REPORT_DURATION_ROOM], double seconds);
 
-/* Writes a size in the largest unit of which it has one: "425B", "1.5KiB", "64MiB". Returns `out`. */
+/* Writes a size in the largest unit that it reaches: "425B", "1.5KiB", "64MiB". Returns `out`. */
 #define REPORT_SIZE_ROOM 32
 const char *report_size(char out[REPORT_SIZE_ROOM], uint64_t bytes);
 

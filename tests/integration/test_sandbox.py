@@ -180,8 +180,8 @@ def test_a_new_file_in_a_reload(tmp, run, api, place, message):
 
 @needs_landlock
 def test_a_new_file_in_a_reload_of_workers(tmp, run):
-    """Where workers may not open it, the supervisor does not accept it either: all of them, also one
-    that is started later, have the same config."""
+    """Where workers may not open it, the supervisor does not accept it either: all of them, also
+    one that is started later, have the same config."""
     server = run(Workerless(tmp, 'workers = 2 sandbox = "yes"\n'
                                  'source "s" { type = "simulated" delay = "0" }\n'
                                  'fragment "a" { source = "s" }\n'))
@@ -220,8 +220,8 @@ def test_a_log_that_a_reload_turns_on(tmp, run, variable, message):
 
 
 def test_workers(daemon, redis):
-    """Each worker, also one that replaces another, is in a sandbox of its own. The supervisor may open
-    only the same files, but make all system calls."""
+    """Each worker, also one that replaces another, is in a sandbox of its own. The supervisor may
+    open only the same files, but make all system calls."""
     server = daemon(extra='workers = 2 sandbox = "yes"', redis=redis.url)
     workers.wait_serving(server, 2)
     before = workers.pids(server)
