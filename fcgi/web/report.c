@@ -7,14 +7,15 @@
 #include <stdio.h>
 
 #include "base/check.h"
-#include "base/log.h"
+#include "base/escape.h"
 #include "base/utf8.h"
 #include "cache/entry.h"
 #include "web/client_list.h"
 #include "web/endpoint.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
-#define PLAIN_PIECE 64 /* bytes that are escaped at a time */
+#define PIECE       64 /* bytes that are escaped at a time */
+#define ESCAPED_MAX 6  /* of one byte: ESCAPED_LEN or ESCAPED_JSON_LEN */
 
 static void append(struct report *report, struct slice bytes)
 {
@@ -88,36 +89,33 @@ void report_label(struct report *report, struct slice value)
     }
 }
 
+/* Appends the value in one of the forms of escape.h. */
+static void append_escaped(struct report *report, struct slice value,
+                           size_t escape(char *, size_t, struct slice, size_t))
+{
+    char text[PIECE * ESCAPED_MAX + 1];
+    while (value.len > 0) {
+        struct slice piece = {.data = value.data};
+        while (value.len > 0 && piece.len < PIECE - 4) {
+            size_t len = utf8_sequence(value);
+            value = slice_from(value, len > 0 ? len : 1);
+            piece.len += len > 0 ? len : 1;
+        }
+        escape(text, sizeof text, piece, piece.len);
+        append(report, slice_of(text));
+    }
+}
+
 void report_json(struct report *report, struct slice value)
 {
     append(report, SLICE("\""));
-    while (value.len > 0) {
-        struct slice character = take_character(&value);
-        unsigned char first = (unsigned char)character.data[0];
-        if (first < 0x20 || first == 0x7f) {
-            report_text(report, "\\u%04x", first);
-            continue;
-        }
-        if (first == '"' || first == '\\')
-            append(report, SLICE("\\"));
-        append(report, character);
-    }
+    append_escaped(report, value, escape_json);
     append(report, SLICE("\""));
 }
 
 void report_plain(struct report *report, struct slice value)
 {
-    char text[PLAIN_PIECE * LOG_ESCAPED_LEN + 1];
-    while (value.len > 0) {
-        struct slice piece = {.data = value.data};
-        while (value.len > 0 && piece.len < PLAIN_PIECE - 4) {
-            size_t len = utf8_sequence(value);
-            value = slice_from(value, len > 0 ? len : 1);
-            piece.len += len > 0 ? len : 1;
-        }
-        log_escape(text, sizeof text, piece);
-        append(report, slice_of(text));
-    }
+    append_escaped(report, value, escape_plain);
 }
 
 bool report_is_open(const struct service *service, const struct visit *visit)

@@ -26,7 +26,9 @@ static void test_escapes(void **state)
         {VALUE("\x1b[31m"), "\x1b[31m", "\"\\u001b[31m\"", "\\x1b[31m"},
         {VALUE("a\0b"), NULL, "\"a\\u0000b\"", "a\\x00b"},
         {VALUE("\x7f"), "\x7f", "\"\\u007f\"", "\\x7f"},
-        {VALUE("\u202e"), "\u202e", "\"\u202e\"", "\\xe2\\x80\\xae"},
+        /* what terminals act upon */
+        {VALUE("\u202e"), "\u202e", "\"\\u202e\"", "\\xe2\\x80\\xae"},
+        {VALUE("\302\2332J"), "\302\2332J", "\"\\u009b2J\"", "\\xc2\\x9b2J"},
         /* not UTF-8: RFC 3629 3 */
         {VALUE("\xff"), FFFD, "\"" FFFD "\"", "\\xff"},
         {VALUE("a\xc3"), "a" FFFD, "\"a" FFFD "\"", "a\\xc3"},
