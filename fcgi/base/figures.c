@@ -1,9 +1,14 @@
 /* Each part is a list of rows. The memory is mapped before the processes are forked, so pointers in it
- * are valid in all of them. A row is complete before it is put into the list, and stays there. */
+ * are valid in all of them. A row is complete before it is put into the list, and stays there.
+ *
+ * A worker that has been taken over can write anything there, and the supervisor, which is in no
+ * sandbox, looks into it. So a row of a shared part counts only if it is within that part, behind
+ * the row before it, and with room for what it says to have. */
 #include "base/figures.h"
 
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,8 +25,7 @@
 struct row {
     struct row *_Atomic next;
     enum figures_kind kind;
-    size_t size;
-    const char *name;           /* behind the numbers */
+    size_t size;                /* the name is behind the numbers */
     alignas(16) char numbers[]; /* `size` bytes */
 };
 
@@ -33,7 +37,8 @@ struct part { /* rows follow it, so its size is a multiple of their alignment */
 };
 
 static struct {
-    char *memory; /* the shared parts; NULL: none */
+    char *memory;    /* the shared parts; NULL: none */
+    size_t distance; /* of the parts, in bytes */
     unsigned count;
     double since;
     pid_t leader;
@@ -56,14 +61,47 @@ static struct view *view_of(unsigned part)
     return shared.memory ? &views[part] : &alone;
 }
 
-static struct row *first_of(const struct part *part)
+static bool is_shared(const struct part *part)
 {
-    return atomic_load_explicit(&part->first, memory_order_acquire);
+    return part != &ordinary && part != &left_over;
 }
 
-static struct row *next_of(const struct row *row)
+/* Bytes of the part behind that address. */
+static size_t rest_of(const struct part *part, const void *at)
 {
-    return atomic_load_explicit(&row->next, memory_order_acquire);
+    return is_shared(part) ? (size_t)((const char *)part + shared.distance - (const char *)at)
+                           : SIZE_MAX;
+}
+
+/* Returns the row if it can be one of the part and come after `before`, which may be NULL; else
+ * NULL. */
+static struct row *checked(const struct part *part, const struct row *before, struct row *row)
+{
+    uintptr_t first = (uintptr_t)(part + 1), at = (uintptr_t)row;
+    if (!is_shared(part) || !row)
+        return row;
+    return at >= first && at - first <= shared.distance - sizeof *part - sizeof *row &&
+                   (at - first) % ALIGNMENT == 0 && (!before || at > (uintptr_t)before)
+               ? row
+               : NULL;
+}
+
+static struct row *first_of(const struct part *part)
+{
+    return checked(part, NULL, atomic_load_explicit(&part->first, memory_order_acquire));
+}
+
+static struct row *next_of(const struct part *part, const struct row *row)
+{
+    return checked(part, row, atomic_load_explicit(&row->next, memory_order_acquire));
+}
+
+static bool is_row(const struct part *part, const struct row *row, enum figures_kind kind,
+                   const char *name)
+{
+    size_t size = row->size, rest = rest_of(part, row->numbers), name_size = strlen(name) + 1;
+    return row->kind == kind && size <= rest && name_size <= rest - size &&
+           memcmp(row->numbers + size, name, name_size) == 0;
 }
 
 bool figures_share(unsigned workers, size_t bytes)
@@ -72,7 +110,8 @@ bool figures_share(unsigned workers, size_t bytes)
     unsigned parts = workers + 1;
     check(!shared.memory && workers > 0);
     views = alloc_zeroed(parts * sizeof(struct view));
-    void *memory = views ? mmap(NULL, parts * distance, PROT_READ | PROT_WRITE,
+    /* one more: whoever takes a row for larger than it says to be does not get beyond the memory */
+    void *memory = views ? mmap(NULL, (parts + 1) * distance, PROT_READ | PROT_WRITE,
                                 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
                          : MAP_FAILED;
     if (memory == MAP_FAILED) {
@@ -81,6 +120,7 @@ bool figures_share(unsigned workers, size_t bytes)
         return false;
     }
     shared.memory = memory;
+    shared.distance = distance;
     shared.count = parts;
     shared.since = clock_monotonic();
     shared.leader = getpid();
@@ -97,7 +137,7 @@ void figures_join(unsigned worker)
     check(worker < figures_workers());
     mine = &views[worker];
     mine->part->joined++;
-    for (struct row *row = first_of(mine->part); row; row = next_of(row))
+    for (struct row *row = first_of(mine->part); row; row = next_of(mine->part, row))
         mine->part->last = row;
 }
 
@@ -135,14 +175,13 @@ double figures_since(void)
  * search of the part ended. */
 static struct row *find(struct view *view, enum figures_kind kind, const char *name)
 {
-    struct row *start = view->at ? next_of(view->at) : NULL;
-    struct row *row = start;
-    while (row && (row->kind != kind || strcmp(row->name, name) != 0))
-        row = next_of(row);
+    struct row *row = view->at ? next_of(view->part, view->at) : NULL;
+    while (row && !is_row(view->part, row, kind, name))
+        row = next_of(view->part, row);
     if (!row) {
         row = first_of(view->part);
-        while (row && (row->kind != kind || strcmp(row->name, name) != 0))
-            row = next_of(row);
+        while (row && !is_row(view->part, row, kind, name))
+            row = next_of(view->part, row);
     }
     if (row)
         view->at = row;
@@ -189,7 +228,7 @@ void *figures_row(enum figures_kind kind, const char *name, size_t size)
         return NULL;
     row->kind = kind;
     row->size = size;
-    row->name = memcpy(row->numbers + size, name, name_size);
+    memcpy(row->numbers + size, name, name_size);
     if (part->last)
         atomic_store_explicit(&part->last->next, row, memory_order_release);
     else
@@ -206,7 +245,10 @@ const void *figures_of(unsigned part, enum figures_kind kind, const char *name)
 
 void figures_end(unsigned worker)
 {
-    for (struct row *row = first_of(view_of(worker)->part); row; row = next_of(row))
-        if (row->kind >= FIGURES_NOW)
-            memset(row->numbers, 0, row->size);
+    const struct part *part = view_of(worker)->part;
+    for (struct row *row = first_of(part); row; row = next_of(part, row)) {
+        size_t size = row->size;
+        if (row->kind >= FIGURES_NOW && size <= rest_of(part, row->numbers))
+            memset(row->numbers, 0, size);
+    }
 }

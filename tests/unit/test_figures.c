@@ -120,11 +120,53 @@ static void test_workers(void **state)
     assert_true(of(1, FIGURES_ROUTE, "x")->a == 9);
 }
 
+static uint64_t victim[1000]; /* the supervisor's */
+
+#define HEAD 32 /* bytes of a row before its numbers */
+
+/* Lets each pointer and number of a row's head be that value. */
+static void forge(enum figures_kind kind, uintptr_t value)
+{
+    char *numbers = (char *)row(kind, "");
+    for (size_t back = sizeof value; back <= HEAD; back += sizeof value)
+        memcpy(numbers - back, &value, sizeof value);
+}
+
+static void forge_address(void)
+{
+    forge(FIGURES_ROUTE, (uintptr_t)victim);
+}
+
+static void forge_cycle(void)
+{
+    forge(FIGURES_NOW, (uintptr_t)row(FIGURES_NOW, "") - HEAD);
+}
+
+/* A worker that has been taken over does not get the supervisor to write, or to loop. */
+static void test_forged(void **state)
+{
+    static void (*const forgers[])(void) = {forge_address, forge_cycle};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(forgers); i++) {
+        memset(victim, 0x77, sizeof victim);
+        victim[0] = 0; /* as a row: the end of the list, its kind and its size */
+        victim[1] = FIGURES_NOW;
+        victim[2] = 8;
+        in_worker(0, forgers[i]);
+        figures_end(0);
+        counters_end(0);
+        assert_null(of(0, FIGURES_SOURCE_NOW, "none"));
+        for (size_t k = 3; k < LENGTH(victim); k++)
+            assert_row(k, victim[k] == 0x7777777777777777);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_process),
         cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_forged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
