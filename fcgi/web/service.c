@@ -54,7 +54,8 @@ static const struct endpoint purge_endpoint = {
 
 bool service_reserve(struct service *service, size_t route_count)
 {
-    bool *hinted = alloc_resized(service->hinted, (route_count + 1) * sizeof *hinted);
+    size_t most = route_count > service->route_count ? route_count : service->route_count;
+    bool *hinted = alloc_resized(service->hinted, (most + 1) * sizeof *hinted);
     if (hinted)
         service->hinted = hinted;
     return hinted != NULL;

@@ -28,8 +28,8 @@ struct service *service_new(const struct route *routes, size_t route_count,
                             const struct client_list *purge, const struct client_list *status,
                             size_t max_stream, struct flights *flights);
 
-/* Makes room for so many routes: call it before service_change, which can't fail then. Returns
- * false when out of memory. */
+/* Makes room for so many routes, and still for those that there are: call it before service_change,
+ * which can't fail then. Returns false when out of memory. */
 bool service_reserve(struct service *service, size_t route_count);
 
 /* From now on requests are routed by these. What is borrowed from the former routes by requests in

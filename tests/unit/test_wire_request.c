@@ -3,11 +3,13 @@
 #include "wire/request.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 
 #include "base/alloc.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "request_bench.h"
+#include "web/endpoint.h"
 
 /* Each request fed in all ways. */
 static void test_requests(void **state)
@@ -689,6 +691,21 @@ static void test_other_routes(void **state)
     rules_end(next);
 }
 
+/* A reload that fails after room was made for fewer routes leaves the routes that there are. */
+static void test_reserve(void **state)
+{
+    enum { MANY = 1000 };
+    static struct route many[MANY];
+    static const struct client_list nobody;
+    struct service *one = service_new(many, MANY, &nobody, &nobody, 64, NULL);
+    (void)state;
+    assert_non_null(one);
+    assert_true(service_reserve(one, 1));
+    assert_true(malloc_usable_size(one->hinted) >= MANY);
+    memset(one->hinted, 1, MANY);
+    service_free(one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -711,6 +728,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_freed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_routes, setup, teardown),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_reserve),
     };
     log_configure(LOG_LEVEL_ERROR, false);
     return cmocka_run_group_tests_name("wire_request", tests, NULL, NULL);
