@@ -165,7 +165,10 @@ double json_number(struct slice value)
     size_t len = value.len < NUMBER_MAX ? value.len : NUMBER_MAX;
     memcpy(text, value.data, len);
     text[len] = '\0';
-    return strtod(text, NULL);
+    double number = strtod(text, NULL);
+    return number > JSON_NUMBER_MAX    ? JSON_NUMBER_MAX
+           : number < -JSON_NUMBER_MAX ? -JSON_NUMBER_MAX
+                                       : number;
 }
 
 bool json_is_true(struct slice value)

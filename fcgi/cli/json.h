@@ -26,7 +26,9 @@ bool json_next(struct slice *rest, struct slice *element);
 /* The same for the members of an object. */
 bool json_next_member(struct slice *rest, struct slice *name, struct slice *value);
 
-/* 0 if it is no number. */
+/* 0 if it is no number; at most JSON_NUMBER_MAX, which fits any 64-bit integer, and at least the
+ * negative of it. */
+#define JSON_NUMBER_MAX 1e15
 double json_number(struct slice value);
 
 bool json_is_true(struct slice value);

@@ -395,7 +395,8 @@ static void draw_flights(struct canvas *canvas, const struct snapshot *now, size
     if (canvas->view->width >= WIDE)
         source = 20;
     end_line(canvas);
-    put_heading(canvas, name - source, "in progress", rows, (size_t)now->flights);
+    put_heading(canvas, name - source, "in progress", rows,
+                now->flights > 0 ? (size_t)now->flights : 0);
     if (source > 0)
         put_text(canvas, INK_TITLE, source, "source");
     put_text(canvas, INK_TITLE, 12, "state");

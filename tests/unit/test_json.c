@@ -161,9 +161,12 @@ static void test_others(void **state)
         double number;
         bool is_true, is_null;
     } cases[] = {
-        {"1.5", 1.5, false, false}, {"-2e3", -2000, false, false}, {"true", 0, true, false},
-        {"false", 0, false, false}, {"null", 0, false, true},      {"", 0, false, true},
-        {"\"1\"", 0, false, false}, {"[1]", 0, false, false},
+        {"1.5", 1.5, false, false},    {"-2e3", -2000, false, false},
+        {"true", 0, true, false},      {"false", 0, false, false},
+        {"null", 0, false, true},      {"", 0, false, true},
+        {"\"1\"", 0, false, false},    {"[1]", 0, false, false},
+        {"1e999", 1e15, false, false}, {"-1e999", -1e15, false, false},
+        {"1e300", 1e15, false, false},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
