@@ -19,6 +19,19 @@ bool http_features_remembers_header(void)
     return curl_version_info(CURLVERSION_NOW)->version_num < 0x080101;
 }
 
+/* Before a later version is added here, see that http_target() in its lib/http.c still copies the
+ * string of CURLOPT_REQUEST_TARGET, and that "Host:" in a list still leaves out that field. */
+bool http_features_version_keeps_targets(unsigned version)
+{
+    return version >= 0x075700 && version < 0x081700;
+}
+
+bool http_features_keeps_targets(void)
+{
+    const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+    return http_features_version_keeps_targets(curl->version_num) && !curl->hyper_version;
+}
+
 void http_features_encodings(char out[HTTP_ENCODINGS_ROOM])
 {
     static const struct {

@@ -16,6 +16,14 @@ bool http_features_breaks_http2(void);
  * 8.1.1). */
 bool http_features_remembers_header(void);
 
+/* Whether it sends a request target as it is, also one with blanks and line ends. That is what its
+ * manual says, and what its versions up to 8.22 do. Nobody knows of later ones, or of one built with
+ * Hyper, which refuses such targets. */
+bool http_features_keeps_targets(void);
+
+/* The same of a version, as a number of libcurl's: 0x081600 is 8.22.0. */
+bool http_features_version_keeps_targets(unsigned version);
+
 #define HTTP_ENCODINGS_ROOM 64
 
 /* Writes the content codings that it decodes, for Accept-Encoding; empty if there are none. */

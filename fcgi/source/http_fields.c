@@ -234,8 +234,8 @@ bool http_fields_init(struct http_fields *fields, const struct http_settings *se
 {
     const char *const *headers = settings->headers;
     size_t count = settings->header_count;
-    bool may_write =
-        origin && is_http1(settings) && !http_headers_find(headers, count, SLICE("User-Agent"));
+    bool may_write = origin && http_features_keeps_targets() && is_http1(settings) &&
+                     !http_headers_find(headers, count, SLICE("User-Agent"));
     *fields = (struct http_fields){0};
     return append_presets(&fields->elsewhere, NULL, 0) &&
            append_presets(&fields->all, headers, count) && append_headers(&fields->all, settings) &&

@@ -13,7 +13,7 @@
  *     X-Api-Version: 2
  *
  * That makes a second product of the User-Agent (RFC 9110 10.1.5), so it comes last, and must be
- * ours.
+ * ours. A libcurl that is not known to send targets as they are gets lists with all fields.
  */
 #ifndef WORKERLESS_SOURCE_HTTP_FIELDS_H
 #define WORKERLESS_SOURCE_HTTP_FIELDS_H

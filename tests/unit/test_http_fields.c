@@ -65,6 +65,7 @@ static void test_written(void **state)
     (void)state;
     http_features_encodings(codings);
     for (size_t i = 0; i < LENGTH(cases); i++) {
+        const char *host = http_features_keeps_targets() ? cases[i].host : NULL;
         struct http_settings settings = {.url = cases[i].url, .http2 = cases[i].http2};
         struct http_fields fields;
         CURLU *origin = origin_of(cases[i].url);
@@ -73,10 +74,10 @@ static void test_written(void **state)
             settings.header_count++;
         assert_true(http_fields_init(&fields, &settings, origin));
         curl_url_cleanup(origin);
-        assert_row(i, !fields.text == !cases[i].host);
+        assert_row(i, !fields.text == !host);
         if (fields.text) {
-            int len = snprintf(expected, sizeof expected, " HTTP/1.1\r\nHost: %s\r\n%s",
-                               cases[i].host, cases[i].accept ? ACCEPT "\r\n" : "");
+            int len = snprintf(expected, sizeof expected, " HTTP/1.1\r\nHost: %s\r\n%s", host,
+                               cases[i].accept ? ACCEPT "\r\n" : "");
             if (codings[0])
                 snprintf(expected + len, sizeof expected - (size_t)len, "Accept-Encoding: %s\r\n",
                          codings);
@@ -116,8 +117,10 @@ static void test_post(void **state)
         curl_url_cleanup(origin);
         join(fields.all, actual);
         assert_row(i, strstr(actual, cases[i].all));
-        join(fields.rest, actual);
-        assert_row(i, strstr(actual, cases[i].all));
+        if (fields.text) {
+            join(fields.rest, actual);
+            assert_row(i, strstr(actual, cases[i].all));
+        }
         http_fields_end(&fields);
     }
 }
@@ -126,9 +129,11 @@ static void test_write(void **state)
 {
     struct http_settings settings = {.url = "http://a/", .http2 = HTTP2_NO};
     struct http_fields fields;
-    CURLU *origin = origin_of(settings.url);
     char expected[1000];
     (void)state;
+    if (!http_features_keeps_targets())
+        skip();
+    CURLU *origin = origin_of(settings.url);
     assert_true(http_fields_init(&fields, &settings, origin));
     char *whole = http_fields_write(&fields, SLICE("/n?q"), SLICE("X-Request-Id: 7"),
                                     SLICE("traceparent: 00"));
@@ -140,6 +145,21 @@ static void test_write(void **state)
     free(whole);
     http_fields_end(&fields);
     curl_url_cleanup(origin);
+}
+
+/* Nothing is written for a libcurl that is not known to send it as it is. */
+static void test_versions(void **state)
+{
+    static const struct {
+        unsigned version;
+        bool keeps;
+    } cases[] = {
+        {0x075600, false}, {0x075700, true},  {0x075801, true},  {0x081500, true},
+        {0x081601, true},  {0x081700, false}, {0x090000, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        assert_row(i, http_features_version_keeps_targets(cases[i].version) == cases[i].keeps);
 }
 
 /* The fields of a request, in place of those of the list. */
@@ -175,10 +195,8 @@ static void test_with(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_written),
-        cmocka_unit_test(test_post),
-        cmocka_unit_test(test_write),
-        cmocka_unit_test(test_with),
+        cmocka_unit_test(test_written),  cmocka_unit_test(test_post), cmocka_unit_test(test_write),
+        cmocka_unit_test(test_versions), cmocka_unit_test(test_with),
     };
     return cmocka_run_group_tests_name("http_fields", tests, NULL, NULL);
 }
