@@ -94,6 +94,15 @@ bool operation_start(struct operation *operation)
     return false;
 }
 
+void operation_release(struct store *store, struct slice key, const char *token)
+{
+    struct operation *operation = operation_new(store, OPERATION_RELEASE, key, NULL, NULL);
+    if (!operation)
+        return;
+    operation_set_lease(operation, token);
+    operation_start(operation);
+}
+
 static void operation_go_on(struct operation *operation)
 {
     if (!operation_send(operation))
@@ -221,7 +230,7 @@ static void on_claim(struct operation *operation, struct redisReply *reply)
 static void give_up_taken(struct operation *operation)
 {
     if (operation->lease_taken)
-        store_release(operation->store, key_of(operation), operation->lease);
+        operation_release(operation->store, key_of(operation), operation->lease);
 }
 
 /* Next, the script is sent, in whose place the two commands were. */

@@ -25,7 +25,7 @@
 #include "cache/holder.h"
 #include "cache/names.h"
 #include "cache/probes.h"
-#include "cache/store.h"
+#include "cache/store_answer.h"
 
 struct redis_clock;
 struct redis_server;
@@ -107,6 +107,9 @@ void operation_set_known(struct operation *operation, const struct entry *known)
 /* Sends it for the first time. Returns false if it was not sent; then it is freed without an
  * answer. */
 bool operation_start(struct operation *operation);
+
+/* Releases the lease of the key, which has this token; see operation_set_lease. */
+void operation_release(struct store *store, struct slice key, const char *token);
 
 /* The only way in which a sent operation ends. */
 void operation_end(struct operation *operation, struct store_answer answer);

@@ -106,11 +106,7 @@ bool store_check(struct store *store, struct slice key, const char *token,
 
 void store_release(struct store *store, struct slice key, const char *token)
 {
-    struct operation *operation = operation_new(store, OPERATION_RELEASE, key, NULL, NULL);
-    if (!operation)
-        return;
-    operation_set_lease(operation, token);
-    operation_start(operation);
+    operation_release(store, key, token);
 }
 
 bool store_purge(struct store *store, struct slice key, bool soft, store_answer_fn *answered,

@@ -8,9 +8,6 @@
 #include "base/check.h"
 #include "base/usdt.h"
 #include "cache/cache.h"
-#include "park/flight_call.h"
-#include "park/flight_state.h"
-#include "park/flight_store.h"
 #include "park/outcome.h"
 #include "park/rules.h"
 #include "source/source.h"
@@ -76,7 +73,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
         if (changed)
             flight_claim(flight);
         else if (!flight->waiters && flight->known &&
-                 usability_serves(outcome_usability(flight_terms(flight), flight->known)))
+                 usability_serves(outcome_usability(flight_freshness(flight), flight->known)))
             flight_land(flight, SETTLED_ENTRY, entry_ref(flight->known)); /* others refresh it */
         else
             flight_wait(flight, answer);
@@ -113,7 +110,7 @@ static bool send_claim(struct flight *flight, bool missing)
 {
     struct cache *cache = flight->shared->cache;
     struct slice key = flight->fragment.key;
-    int64_t extra_ms = freshness_extra_ms(flight_terms(flight));
+    int64_t extra_ms = freshness_extra_ms(flight_freshness(flight));
     return missing ? cache_claim_missing(cache, key, extra_ms, on_claimed, flight)
                    : cache_claim(cache, key, extra_ms, flight->known, on_claimed, flight);
 }
@@ -162,7 +159,7 @@ void flight_look(struct flight *flight)
     flight_set_state(flight, FLIGHT_LOOKING);
     flight_begin_question(flight);
     if (!cache_lookup(flight->shared->cache, flight->fragment.key,
-                      freshness_extra_ms(flight_terms(flight)), on_looked_up, flight))
+                      freshness_extra_ms(flight_freshness(flight)), on_looked_up, flight))
         on_looked_up(flight, &flight_nobody_asked);
 }
 

@@ -10,7 +10,6 @@
 #include "base/usdt.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
-#include "park/flight_state.h"
 #include "park/flight_store.h"
 #include "park/outcome.h"
 #include "park/rules.h"
@@ -25,7 +24,7 @@ static void flight_call(struct flight *flight);
 /* The source failed: lands with the old entry or the failure. */
 static void flight_fall_back(struct flight *flight)
 {
-    const struct freshness *terms = flight_terms(flight);
+    const struct freshness *terms = flight_freshness(flight);
     enum settlement_kind kind = flight->failure;
     int64_t keep_until_ms;
     bool marked = flight->solo && flight_knows_marker(flight);
@@ -121,7 +120,7 @@ static void conclude_call(struct flight *flight, const struct source_result *res
         return;
     }
     log_terms(flight, result->terms);
-    const struct freshness *terms = flight_terms(flight);
+    const struct freshness *terms = flight_freshness(flight);
     if (!flight->detached && outcome_is_stored(terms, entry))
         flight->settlement.stored =
             flight_store(flight, entry,
@@ -219,7 +218,8 @@ void flight_generate(struct flight *flight, struct lease *lease)
     flight_set_state(flight, FLIGHT_GENERATING);
     flight->lease = lease;
     flight->started = clock_monotonic();
-    if (flight->known && flight_terms(flight)->revalidate > 0 && entry_has_validator(flight->known))
+    if (flight->known && flight_freshness(flight)->revalidate > 0 &&
+        entry_has_validator(flight->known))
         flight->offered = entry_hold(flight->known);
     flight_call(flight);
 }
@@ -303,7 +303,7 @@ static void on_claimed_late(void *caller, const struct cache_answer *answer)
 void flight_check(struct flight *flight)
 {
     struct cache *cache = flight->shared->cache;
-    int64_t extra_ms = freshness_extra_ms(flight_terms(flight));
+    int64_t extra_ms = freshness_extra_ms(flight_freshness(flight));
     flight_begin_question(flight);
     if (flight->lease) {
         if (!cache_check(cache, flight->fragment.key, extra_ms, flight->lease, flight->known,

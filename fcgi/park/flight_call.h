@@ -1,12 +1,21 @@
-/* The part of a flight that begins with the call of its source. Only for flight.c. */
+/* The part of a flight that begins with the call of its source. */
 #ifndef WORKERLESS_PARK_FLIGHT_CALL_H
 #define WORKERLESS_PARK_FLIGHT_CALL_H
 
 #include <stdbool.h>
 
-#include "park/flight.h"
+#include "park/flight_state.h"
 
 struct lease;
+
+/* Calls the source of a solo flight. */
+void flight_go_solo(struct flight *flight);
+
+/* Its source does not count any more. If it has been called, the flight goes on for its waiters
+ * only, and its lease is released. */
+void flight_supersede(struct flight *flight);
+
+/* --- for flight.c --- */
 
 /* A flight without waiters is not started while its source is busy; otherwise one client could fill
  * the source's queue with new names, without ever waiting. Returns true if it has landed. */

@@ -13,7 +13,6 @@
 #include "base/usdt.h"
 #include "base/users.h"
 #include "cache/entry.h"
-#include "park/flight_store.h"
 #include "park/outcome.h"
 #include "park/rules.h"
 #include "source/trace.h"
@@ -110,7 +109,7 @@ static bool waits_for_refresh(const struct flight *flight, const struct entry *e
 bool flight_serves_stale(const struct flight *flight, struct settlement *settlement)
 {
     struct entry *old = flight_old_entry(flight);
-    if (!old || !usability_serves(outcome_usability(flight_terms(flight), old)))
+    if (!old || !usability_serves(outcome_usability(flight_freshness(flight), old)))
         return false;
     *settlement = (struct settlement){.kind = outcome_of_entry(old),
                                       .entry = old,
@@ -184,7 +183,7 @@ bool flight_drained(struct flight *flight)
 bool flight_accept(struct flight *flight, const struct cache_answer *answer)
 {
     struct entry *entry = answer->entry;
-    enum usability usability = outcome_usability(flight_terms(flight), entry);
+    enum usability usability = outcome_usability(flight_freshness(flight), entry);
     enum settlement_detail from = answer->from_memory ? FROM_MEMORY : FROM_REDIS;
     bool waits = usability == USABLE_REFRESH && waits_for_refresh(flight, entry);
     if (usability_serves(usability) && !waits) {

@@ -24,7 +24,7 @@ bool flight_store(struct flight *flight, struct entry *entry, int64_t until_ms,
     struct cache *cache = flight->shared->cache;
     struct slice key = flight->fragment.key;
     bool marks = entry_is_marker(entry) && !flight_knows_marker(flight);
-    int64_t compare_ms = outcome_compare_ms(flight_terms(flight), entry);
+    int64_t compare_ms = outcome_compare_ms(flight_freshness(flight), entry);
     if (flight->known && !flight->lease && (flight->solo || marks))
         return cache_replace(cache, key, flight->known, entry, until_ms, compare_ms);
     return cache_prolong(cache, key, flight_take_lease(flight), same_body, entry, until_ms,

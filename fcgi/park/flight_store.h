@@ -1,4 +1,4 @@
-/* What a flight stores, and with which lease. Only for flight.c. */
+/* What a flight stores, and with which lease. Only for flight_call.c. */
 #ifndef WORKERLESS_PARK_FLIGHT_STORE_H
 #define WORKERLESS_PARK_FLIGHT_STORE_H
 
@@ -6,28 +6,9 @@
 #include <stdint.h>
 
 #include "cache/entry.h"
-#include "park/flight.h"
+#include "park/flight_state.h"
 
 struct source_terms;
-
-static inline const struct freshness *flight_terms(const struct flight *flight)
-{
-    return &flight->fragment.recipe->freshness;
-}
-
-/* Whether what it knows is a marker and not an old entry. */
-static inline bool flight_knows_marker(const struct flight *flight)
-{
-    return flight->known && entry_is_marker(flight->known);
-}
-
-/* Returns the lease, which the caller owns then; or NULL. */
-static inline struct lease *flight_take_lease(struct flight *flight)
-{
-    struct lease *lease = flight->lease;
-    flight->lease = NULL;
-    return lease;
-}
 
 /* Notes why its result is not stored; `detail` (NULL: none) follows. */
 void flight_note_unstored(struct flight *flight, const char *why, const char *detail);
