@@ -20,6 +20,13 @@ static const char *under(const char *name)
     return path;
 }
 
+static int move_away(const char *name)
+{
+    char from[100];
+    snprintf(from, sizeof from, "%s", under(name));
+    return rename(from, under("moved"));
+}
+
 static int put(const char *name)
 {
     int fd = open(under(name), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -57,7 +64,7 @@ static int try(enum attempt attempt, const char *name)
     case REMOVE:
         return unlink(under(name));
     case MOVE:
-        return rename(under(name), under("moved"));
+        return move_away(name);
     }
     return -1;
 }
