@@ -150,7 +150,7 @@ def test_a_file(tmp, run):
     assert server.log() == ""
     path.unlink()
     run(Workerless(tmp, config))
-    assert "main: workerless " in path.read_text("utf-8")
+    wait_until(lambda: "main: workerless " in path.read_text("utf-8"), "its first lines")
     assert path.stat().st_mode & 0o777 & ~0o640 == 0
 
 

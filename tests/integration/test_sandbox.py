@@ -140,6 +140,7 @@ def test_a_log_that_is_out_of_reach(tmp, run):
     server = run(Workerless(tmp, f'sandbox = "yes" log = "file:{log}"\n'
                                  'source "s" { type = "simulated" delay = "0" }\n'
                                  'fragment "a" { source = "s" }\n'))
+    wait_until(lambda: "main: workerless " in log.read_text("utf-8"), "it to be in the sandbox")
     (tmp / "logs").rename(tmp / "old")
     (tmp / "logs").mkdir()
     server.signal(signal.SIGUSR2)
