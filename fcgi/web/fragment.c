@@ -125,22 +125,12 @@ static short preferred_hold(const struct web_request *request, const struct reci
                                                                            : HOLD_OF_ROUTE;
 }
 
-/* Serves the fragment from memory, or parks the request. */
-static inline enum answer_kind serve(struct service *service, const struct visit *visit,
-                                     const struct waiter_address *who, const struct route *route,
-                                     const struct fragment *fragment, union answer *answer)
+/* Parks the request until its fragment is there. Not inline: a hit has nothing to do with it. */
+__attribute__((noinline)) static enum answer_kind
+park(struct service *service, const struct visit *visit, const struct waiter_address *who,
+     const struct route *route, const struct fragment *fragment, short hold_s, union answer *answer)
 {
     const struct web_request *request = visit->request;
-    short hold_s = preferred_hold(request, &route->recipe);
-    bool head_only = visit->method == METHOD_HEAD;
-    struct settlement settlement;
-    access_log_fragment(route->pattern, fragment->key);
-    if (flights_serve(service->flights, fragment, &settlement)) {
-        answer_settlement(&settlement, route, request->if_none_match, head_only, &answer->response);
-        answer->response.granted_wait_s = hold_s;
-        return ANSWER_RESPONSE;
-    }
-
     enum join_refusal refusal;
     struct waiter *waiter = flights_join(service->flights, fragment, *who, hold_s, &refusal);
     if (!waiter) {
@@ -154,12 +144,29 @@ static inline enum answer_kind serve(struct service *service, const struct visit
     answer->wait = (struct wait){.waiter = waiter,
                                  .route = route,
                                  .granted_wait_s = hold_s,
-                                 .head_only = head_only,
+                                 .head_only = visit->method == METHOD_HEAD,
                                  .strict = web_request_is_strict(request)};
     if (request->if_none_match.len > 0 && request->if_none_match.len <= IF_NONE_MATCH_MAX)
         answer->wait.if_none_match =
             alloc_copy(request->if_none_match.data, request->if_none_match.len);
     return ANSWER_WAIT;
+}
+
+/* Serves the fragment from memory, or parks the request. */
+static inline enum answer_kind serve(struct service *service, const struct visit *visit,
+                                     const struct waiter_address *who, const struct route *route,
+                                     const struct fragment *fragment, union answer *answer)
+{
+    const struct web_request *request = visit->request;
+    short hold_s = preferred_hold(request, &route->recipe);
+    struct settlement settlement;
+    access_log_fragment(route->pattern, fragment->key);
+    if (!flights_serve(service->flights, fragment, &settlement))
+        return park(service, visit, who, route, fragment, hold_s, answer);
+    answer_settlement(&settlement, route, request->if_none_match, visit->method == METHOD_HEAD,
+                      &answer->response);
+    answer->response.granted_wait_s = hold_s;
+    return ANSWER_RESPONSE;
 }
 
 /* Serves a fragment that has inputs, of which key and inputs are not set. Not inline, since it
