@@ -260,7 +260,7 @@ static size_t take_character(struct slice *rest, char out[4])
     return 1;
 }
 
-size_t json_string(struct slice value, char *out, size_t size)
+size_t json_text(struct slice value, char *out, size_t size)
 {
     size_t used = 0;
     if (value.len >= 2 && value.data[0] == '"') {

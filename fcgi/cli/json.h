@@ -36,6 +36,6 @@ bool json_is_null(struct slice value); /* or there is none */
 
 /* Writes the characters of a string, terminated; cuts it, never within a character, where there is
  * no room. "" if it is no string. Returns the length. */
-size_t json_string(struct slice value, char *out, size_t size);
+size_t json_text(struct slice value, char *out, size_t size);
 
 #endif

@@ -11,7 +11,7 @@ static double number(struct slice object, const char *name)
     return json_number(json_member(object, name));
 }
 
-#define TEXT(object, name, member) json_string(json_member(object, name), member, sizeof(member))
+#define TEXT(object, name, member) json_text(json_member(object, name), member, sizeof(member))
 
 static void read_process(struct snapshot *snapshot, struct slice status)
 {
@@ -128,7 +128,7 @@ static void read_refusals(struct snapshot *snapshot, struct slice refused)
     while (snapshot->refusal_count < SNAPSHOT_REFUSALS &&
            json_next_member(&refused, &name, &value)) {
         struct snapshot_refusal *refusal = &snapshot->refusals[snapshot->refusal_count++];
-        json_string(name, refusal->limit, sizeof refusal->limit);
+        json_text(name, refusal->limit, sizeof refusal->limit);
         refusal->count = json_number(value);
     }
 }

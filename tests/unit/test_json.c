@@ -147,7 +147,7 @@ static void test_strings(void **state)
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct slice exact = unit_exact(slice_of(cases[i].value));
         char out[32];
-        size_t len = json_string(exact, out, cases[i].size);
+        size_t len = json_text(exact, out, cases[i].size);
         assert_row(i, len == strlen(out));
         assert_slice(i, slice_of(out), slice_of(cases[i].text));
         unit_drop(exact);
@@ -193,7 +193,7 @@ static void test_noise(void **state)
         struct slice exact = unit_exact((struct slice){bytes, len}), rest = exact, element;
         valid += json_valid(exact);
         json_member(exact, "d");
-        assert_true(json_string(exact, out, sizeof out) < sizeof out);
+        assert_true(json_text(exact, out, sizeof out) < sizeof out);
         for (size_t count = 0; json_next(&rest, &element); count++)
             assert_true(count < sizeof bytes);
         unit_drop(exact);
