@@ -19,6 +19,7 @@ libhiredis-dev
 libssl-dev
 libcurl4-openssl-dev|libcurl4-gnutls-dev
 libconfuse-dev
+libjansson-dev
 uthash-dev
 libxxhash-dev
 libsodium-dev

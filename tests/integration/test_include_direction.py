@@ -53,6 +53,7 @@ HOMES = {
                  "source/http_multi.[ch]", "source/http_tls.[ch]", "source/http_transfer.[ch]",
                  "source/redirect.c", "source/url.c"],
     r"confuse\.h": ["conf/*"],
+    r"jansson\.h": ["render/json.c", "render/mustache_value.c"],
     r"sodium.*": ["web/digest.c"],
     r"seccomp\.h": ["base/syscalls.c"],
     r"linux/landlock\.h": ["base/landlock.c"],

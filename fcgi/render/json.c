@@ -1,0 +1,30 @@
+/* JSON is read by jansson. */
+#include "render/json.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/escape.h"
+
+struct json_t *render_json_read(struct slice text, char why[RENDER_JSON_WHY_ROOM])
+{
+    json_error_t error = {0};
+    json_t *json = json_loadb(text.len > 0 ? text.data : "", text.len,
+                              JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (json)
+        return json;
+    if (json_error_code(&error) == json_error_out_of_memory) {
+        snprintf(why, RENDER_JSON_WHY_ROOM, "cannot be read: out of memory");
+        return NULL;
+    }
+    char said[JSON_ERROR_TEXT_LENGTH]; /* it may quote the text */
+    escape_plain(said, sizeof said, slice_of(error.text), JSON_ERROR_TEXT_LENGTH);
+    snprintf(why, RENDER_JSON_WHY_ROOM, "is not valid JSON in line %d: %.*s", error.line, 150,
+             said);
+    return NULL;
+}
+
+void render_json_free(struct json_t *json)
+{
+    json_decref(json);
+}
