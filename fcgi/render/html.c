@@ -60,3 +60,13 @@ bool html_append_escaped(struct buffer *out, struct slice text, size_t limit)
     }
     return buffer_append(out, text.data, text.len, limit);
 }
+
+size_t html_escaped_len(struct slice text)
+{
+    size_t total = 0, len;
+    for (; text.len > 0; text = slice_from(text, len)) {
+        struct slice escape = escape_of(text, &len);
+        total += escape.data ? escape.len : len;
+    }
+    return total;
+}

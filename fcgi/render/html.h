@@ -15,4 +15,7 @@ struct buffer;
  * would exceed `limit` or when out of memory; part of the text may have been appended then. */
 bool html_append_escaped(struct buffer *out, struct slice text, size_t limit);
 
+/* The length of what would be appended. */
+size_t html_escaped_len(struct slice text);
+
 #endif
