@@ -13,7 +13,7 @@ struct json_t *render_json_read(struct slice text, char why[RENDER_JSON_WHY_ROOM
                               JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (json)
         return json;
-    if (json_error_code(&error) == json_error_out_of_memory) {
+    if (json_error_code(&error) == json_error_out_of_memory || error.text[0] == '\0') {
         snprintf(why, RENDER_JSON_WHY_ROOM, "cannot be read: out of memory");
         return NULL;
     }
