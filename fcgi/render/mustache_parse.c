@@ -198,7 +198,7 @@ static void close_block(struct parser *parser, const struct mustache_tag *tag,
     parser->blocks--;
     if (node->begins || element->opens_line)
         mustache_outdent(parser->template, element->node, node->begins && !element->opens_line);
-    parser->text = line->alone && !in_parent(parser) ? line->next : tag->to;
+    parser->text = line->alone ? line->next : tag->to;
 }
 
 static bool close_matches(const struct mustache_tag *open, const struct mustache_tag *close)
