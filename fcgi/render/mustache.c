@@ -88,16 +88,19 @@ void mustache_free(struct mustache *template)
     free(template);
 }
 
-bool mustache_next_partial(const struct mustache *template, size_t *at, struct slice *name,
-                           struct mustache_place *place)
+bool mustache_next_partial(const struct mustache *template, size_t *at, struct slice *name)
 {
     while (*at < template->count) {
         const struct mustache_node *node = &template->nodes[(*at)++];
         if ((node->kind == NODE_PARTIAL || node->kind == NODE_PARENT) && !node->dynamic) {
             *name = mustache_span_text(template, node->text);
-            *place = mustache_place_of(template, node->place);
             return true;
         }
     }
     return false;
+}
+
+struct mustache_place mustache_partial_place(const struct mustache *template, size_t at)
+{
+    return mustache_place_of(template, template->nodes[at - 1].place);
 }

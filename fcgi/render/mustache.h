@@ -64,8 +64,10 @@ void mustache_free(struct mustache *template);
 /* One after the other, the names of partials and parents that stand in the template; a name comes as
  * often as it is there. Begin with *at = 0. Returns false at the end. Dynamic names are not among
  * them. The name is borrowed from the template. */
-bool mustache_next_partial(const struct mustache *template, size_t *at, struct slice *name,
-                           struct mustache_place *place);
+bool mustache_next_partial(const struct mustache *template, size_t *at, struct slice *name);
+
+/* The place of the partial that mustache_next_partial has found last, having left this `at`. */
+struct mustache_place mustache_partial_place(const struct mustache *template, size_t at);
 
 enum mustache_lookup {
     MUSTACHE_FOUND,

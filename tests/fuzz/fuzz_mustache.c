@@ -44,10 +44,10 @@ static struct mustache *compile(const char *file, struct slice text)
         check_place(&error.place, text);
         return NULL;
     }
-    struct mustache_place place;
     struct slice name;
-    for (size_t at = 0, count = 0; mustache_next_partial(template, &at, &name, &place); count++) {
+    for (size_t at = 0, count = 0; mustache_next_partial(template, &at, &name); count++) {
         FUZZ_CHECK(name.len > 0 && name.len < text.len && count < text.len);
+        struct mustache_place place = mustache_partial_place(template, at);
         check_place(&place, text);
     }
     return template;
