@@ -1,0 +1,148 @@
+/* The set is a hash table. uthash also keeps the order in which templates were added: they are searched
+ * for unknown names in this order, each once, since what is known stays known. */
+#include "render/templates.h"
+
+#include <stdio.h>
+
+#include "base/byte.h"
+#include "base/table.h"
+
+struct entry {
+    UT_hash_handle hh;
+    char *name;
+    struct mustache *template; /* NULL: missing */
+};
+
+struct templates {
+    struct entry *entries;
+    const struct entry *searched; /* up to this one; NULL: none yet */
+    size_t at;                    /* in the one that is being searched, which is the next */
+};
+
+struct templates *templates_new(void)
+{
+    return alloc_zeroed(sizeof(struct templates));
+}
+
+static void free_entry(struct entry *entry)
+{
+    mustache_free(entry->template);
+    free(entry->name);
+    free(entry);
+}
+
+void templates_free(struct templates *set)
+{
+    struct entry *entry, *next;
+    if (!set)
+        return;
+    HASH_ITER(hh, set->entries, entry, next)
+    {
+        HASH_DEL(set->entries, entry);
+        free_entry(entry);
+    }
+    free(set);
+}
+
+bool template_name_is_safe(struct slice name)
+{
+    if (name.len == 0 || name.len > TEMPLATE_NAME_MAX || name.data[name.len - 1] == '/')
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        bool begins = i == 0 || name.data[i - 1] == '/';
+        if (byte_is_control(name.data[i]) ||
+            (begins && (name.data[i] == '/' || name.data[i] == '.')))
+            return false;
+    }
+    return true;
+}
+
+static struct entry *find(const struct templates *set, struct slice name)
+{
+    struct entry *entry = NULL;
+    if (name.len > 0 && name.len <= TEMPLATE_NAME_MAX)
+        HASH_FIND(hh, set->entries, name.data, name.len, entry);
+    return entry;
+}
+
+/* Takes the template, which may be NULL. Returns the new entry; or NULL and frees it, with *why set. */
+static struct entry *add(struct templates *set, struct slice name, struct mustache *template,
+                         const char **why)
+{
+    *why = "out of memory";
+    struct entry *entry = alloc_zeroed(sizeof *entry);
+    if (!entry) {
+        mustache_free(template);
+        return NULL;
+    }
+    entry->template = template;
+    entry->name = alloc_copy(name.data, name.len);
+    if (name.len == 0 || name.len > TEMPLATE_NAME_MAX) {
+        *why = "the name of the template is empty or too long";
+    } else if (HASH_COUNT(set->entries) >= TEMPLATES_MAX) {
+        *why = "there are too many templates";
+    } else if (entry->name) {
+        HASH_ADD_KEYPTR(hh, set->entries, entry->name, name.len, entry);
+        if (entry->hh.tbl)
+            return entry;
+    }
+    free_entry(entry);
+    return NULL;
+}
+
+const struct mustache *templates_add(struct templates *set, struct slice name, const char *file,
+                                     struct slice text, struct mustache_error *error)
+{
+    const char *why = "the template is missing";
+    struct entry *entry = find(set, name);
+    if (!entry) {
+        struct mustache *template = mustache_compile(file, text, error);
+        if (!template)
+            return NULL;
+        entry = add(set, name, template, &why);
+    }
+    if (entry && entry->template)
+        return entry->template;
+    error->place = (struct mustache_place){.file = file, .line = 1, .column = 1};
+    snprintf(error->why, sizeof error->why, "%s", why);
+    return NULL;
+}
+
+bool templates_add_missing(struct templates *set, struct slice name)
+{
+    const char *why;
+    return find(set, name) || add(set, name, NULL, &why);
+}
+
+bool templates_next_unknown(struct templates *set, struct slice *name, struct mustache_place *place)
+{
+    for (;;) {
+        const struct entry *entry = set->searched ? set->searched->hh.next : set->entries;
+        if (!entry)
+            return false;
+        size_t at = set->at;
+        while (entry->template && mustache_next_partial(entry->template, &at, name)) {
+            if (!find(set, *name)) {
+                *place = mustache_partial_place(entry->template, at);
+                return true; /* and once more, until it is known */
+            }
+            set->at = at;
+        }
+        set->searched = entry;
+        set->at = 0;
+    }
+}
+
+const struct mustache *templates_get(const struct templates *set, struct slice name)
+{
+    const struct entry *entry = find(set, name);
+    return entry ? entry->template : NULL;
+}
+
+enum mustache_lookup templates_find(void *arg, struct slice name, const struct mustache **found,
+                                    const char **why)
+{
+    (void)why;
+    *found = templates_get(arg, name);
+    return *found ? MUSTACHE_FOUND : MUSTACHE_MISSING;
+}
