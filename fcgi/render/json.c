@@ -3,8 +3,15 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/escape.h"
+#include "base/table.h"
+
+void render_json_start(void)
+{
+    json_object_seed((size_t)table_hash("jansson", strlen("jansson")) | 1);
+}
 
 struct json_t *render_json_read(struct slice text, char why[RENDER_JSON_WHY_ROOM])
 {

@@ -10,6 +10,10 @@ struct json_t; /* jansson's */
 
 #define RENDER_JSON_WHY_ROOM 200
 
+/* Gives jansson a secret for its hash tables. Call it once, before anything is read: otherwise jansson
+ * opens /dev/urandom at the first object, and takes the time instead if it may not. */
+void render_json_start(void);
+
 /* Reads a text of JSON (RFC 8259), whatever value it is. Returns it owned, or NULL with a message in
  * `why` that completes a sentence: "is not valid JSON in line 3: …",
  * or "cannot be read: out of memory". (When there is no memory for a string, jansson calls it

@@ -142,6 +142,7 @@ static void test_json_read(void **state)
     };
     char why[RENDER_JSON_WHY_ROOM];
     (void)state;
+    render_json_start();
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct slice exact = unit_exact(cases[i].text);
         struct json_t *json = render_json_read(exact, why);
