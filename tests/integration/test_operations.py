@@ -42,8 +42,8 @@ class Site:
                                       changes=changes))
 
     def config(self, extra: str = "") -> str:
-        return 'status = {"127.0.0.1"} workers = 2' + \
-            api_config(self.api, redis=self.redis.url, extra=extra)
+        text = api_config(self.api, redis=self.redis.url, extra=extra, timeout="10m")
+        return 'status = {"127.0.0.1"} workers = 2' + text.replace('ttl = "60s"', 'ttl = "1h"')
 
     def start(self) -> Workerless:
         server = self.run(Workerless(self.tmp, self.config(), listen="none", systemd=self.held,
