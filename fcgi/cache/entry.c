@@ -286,6 +286,20 @@ size_t entry_beginning(const struct entry *entry, char out[ENTRY_BEGINNING_ROOM]
     return (size_t)(put_beginning(out, entry) - out);
 }
 
+enum entry_balance entry_balance_of(const struct balance *found)
+{
+    if (found->in_template.flaw != BALANCE_NO_FLAW)
+        return ENTRY_UNBALANCED;
+    return found->in_place.flaw != BALANCE_NO_FLAW ? ENTRY_UNBALANCED_IN_PLACE : ENTRY_BALANCED;
+}
+
+struct balance entry_check_balance(struct entry *entry)
+{
+    struct balance found = balance_check(entry->body);
+    entry->balance = (unsigned char)entry_balance_of(&found);
+    return found;
+}
+
 bool entry_is_envelope(struct slice bytes)
 {
     return slice_starts(bytes, SLICE(ENTRY_MAGIC));

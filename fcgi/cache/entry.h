@@ -36,6 +36,7 @@
 
 #include "base/budget.h"
 #include "base/slice.h"
+#include "render/balance.h"
 #include "source/keep.h"
 #include "source/terms.h"
 
@@ -61,7 +62,17 @@ struct entry_terms {
     struct slice kept;                /* header fields for clients, each "name: value\n" */
 };
 
-struct entry { /* immutable and shared; freed with its last reference */
+/* What render/balance.h says of a result as HTML. An unbalanced one is so in place, too. */
+enum entry_balance {
+    ENTRY_UNCHECKED,
+    ENTRY_BALANCED,
+    ENTRY_UNBALANCED_IN_PLACE, /* but not in a template */
+    ENTRY_UNBALANCED,
+};
+
+/* Immutable but for `balance` and the numbers of references, and shared; freed with its last
+ * reference. */
+struct entry {
     unsigned references;
     unsigned holders; /* of the references: those of responses that are not sent yet */
     unsigned keepers; /* of the references: those of memory caches */
@@ -74,6 +85,7 @@ struct entry { /* immutable and shared; freed with its last reference */
     /* Bytes of the values and of the fields that stand before the body, in this order. */
     uint16_t source_etag_len, last_modified_len, kept_len;
     char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */
+    unsigned char balance;         /* of enum entry_balance; see entry_check_balance */
     struct slice type, body;       /* point into encoded */
     struct slice encoded;          /* the complete envelope */
 };
@@ -116,6 +128,12 @@ struct entry_terms entry_terms_of(const struct entry *entry);
  * another result. Returns the length. */
 #define ENTRY_BEGINNING_ROOM 80
 size_t entry_beginning(const struct entry *entry, char out[ENTRY_BEGINNING_ROOM]);
+
+/* Reads the body, and sets `balance`. That costs more than all else that is done with an entry, so
+ * an entry is not checked when it is made, but by whoever has to know; a process that only passes
+ * on what Redis has never does it. */
+struct balance entry_check_balance(struct entry *entry);
+enum entry_balance entry_balance_of(const struct balance *found);
 
 /* Whether the bytes claim to be an envelope of any version. */
 bool entry_is_envelope(struct slice bytes);

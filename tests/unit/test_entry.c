@@ -602,6 +602,46 @@ static void test_with_freshness(void **state)
     }
 }
 
+/* An entry is not checked when it is made, and once it is, its copies need not be. */
+static void test_balance(void **state)
+{
+    static const struct {
+        struct slice body;
+        enum entry_balance balance;
+    } cases[] = {
+        {SLICE_INIT(""), ENTRY_BALANCED},
+        {SLICE_INIT("<p>a</p>"), ENTRY_BALANCED},
+        {SLICE_INIT("<p>a"), ENTRY_UNBALANCED_IN_PLACE},
+        {SLICE_INIT("a</div>"), ENTRY_UNBALANCED_IN_PLACE},
+        {SLICE_INIT("<!-- a"), ENTRY_UNBALANCED},
+        {SLICE_INIT("<p></p></template>"), ENTRY_UNBALANCED},
+        {SLICE_INIT("<p>a\n<textarea>"), ENTRY_UNBALANCED},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct entry *made = entry_new(HTML_TYPE, cases[i].body, 10, 20, 0);
+        struct entry *read = entry_decode(made->encoded);
+        struct entry *set = entry_from_plain(cases[i].body, 10, 20);
+        struct entry *unknown = entry_with_freshness(set, 20);
+        assert_row(i, !made->balance && !read->balance && !set->balance && !unknown->balance);
+        entry_check_balance(made);
+        entry_check_balance(read);
+        struct balance found = entry_check_balance(set);
+        struct entry *known = entry_with_freshness(set, 20), *prolonged = entry_prolonged(set, 40);
+        assert_int_equal(made->balance, cases[i].balance);
+        assert_int_equal(read->balance, cases[i].balance);
+        assert_int_equal(set->balance, cases[i].balance);
+        assert_int_equal(known->balance, cases[i].balance);
+        assert_int_equal(prolonged->balance, cases[i].balance);
+        assert_row(i, (found.in_place.flaw == BALANCE_NO_FLAW) ==
+                          (cases[i].balance == ENTRY_BALANCED));
+        assert_row(i, entry_balance_of(&found) == cases[i].balance);
+        struct entry *const all[] = {made, read, set, unknown, known, prolonged};
+        for (size_t k = 0; k < LENGTH(all); k++)
+            entry_unref(all[k]);
+    }
+}
+
 /* The tag depends on bodies and types, and on nothing else. */
 static void test_etag(void **state)
 {
@@ -736,6 +776,7 @@ int main(void)
         cmocka_unit_test(test_same),
         cmocka_unit_test(test_failure),
         cmocka_unit_test(test_with_freshness),
+        cmocka_unit_test(test_balance),
         cmocka_unit_test(test_etag),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_no_memory),
