@@ -10,12 +10,12 @@
 #include "base/alloc.h"
 #include "base/put.h"
 #include "cache/arguments.h"
-#include "cache/entry.h"
 #include "cache/names.h"
 #include "cache/store.h"
 #include "redis/reply.h"
 #include "redis/server.h"
 #include "redis/topology.h"
+#include "render/text.h"
 
 #define LEASE_LAST "199" /* index of the last byte that is read: INSPECT_LEASE_MAX of them */
 
@@ -35,6 +35,17 @@ static void copy_text(char *out, size_t most, struct slice text)
     out[slice_move(&text, out, most)] = '\0';
 }
 
+/* Where the entry is unbalanced in both ways, the flaw in a template is worse. */
+static void inspect_balance(struct entry_facts *facts, const struct entry *entry)
+{
+    struct balance found = balance_check(entry->body);
+    facts->balance = entry_balance_of(&found);
+    if (facts->balance == ENTRY_UNBALANCED)
+        balance_phrase(facts->flaw, sizeof facts->flaw, &found.in_template);
+    else if (facts->balance == ENTRY_UNBALANCED_IN_PLACE)
+        balance_phrase(facts->flaw, sizeof facts->flaw, &found.in_place);
+}
+
 void inspect_entry(struct entry_facts *facts, const struct entry *entry)
 {
     *facts = (struct entry_facts){
@@ -51,6 +62,8 @@ void inspect_entry(struct entry_facts *facts, const struct entry *entry)
     copy_text(facts->type, INSPECT_TYPE_MAX, entry->type);
     if (entry_is_marker(entry))
         copy_text(facts->why, INSPECT_WHY_MAX, entry->body);
+    else if (entry->status == 200 && text_is_html(entry->type))
+        inspect_balance(facts, entry);
 }
 
 static bool is_answer(const struct redisReply *reply)

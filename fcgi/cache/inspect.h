@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "cache/entry.h"
 
 #define INSPECT_TYPE_MAX  64
 #define INSPECT_WHY_MAX   120
@@ -18,7 +19,6 @@
 
 #define INSPECT_NO_STRING (-1) /* in place of a length: the value is of another type */
 
-struct entry;
 struct store;
 
 /* What an entry says about itself: a copy, so that the entry need not be held. */
@@ -31,8 +31,11 @@ struct entry_facts {
     size_t body_len;
     char type[INSPECT_TYPE_MAX + 1];
     char why[INSPECT_WHY_MAX + 1]; /* of a marker */
+    enum entry_balance balance;    /* ENTRY_UNCHECKED: it is no HTML */
+    char flaw[BALANCE_PHRASE_MAX]; /* if it is unbalanced: what it has */
 };
 
+/* Reads the body, to check it. */
 void inspect_entry(struct entry_facts *facts, const struct entry *entry);
 
 struct inspection {

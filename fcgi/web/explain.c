@@ -114,6 +114,11 @@ static void text_entry(struct report *report, const struct entry_facts *entry,
         text_span(report, ", or for ", error);
         report_text(report, " if the source fails");
     }
+    if (entry->flaw[0])
+        report_text(report, "\n            unbalanced%s: %s",
+                    entry->balance == ENTRY_UNBALANCED ? ", so streams of templates leave it out"
+                                                       : " outside of a template",
+                    entry->flaw);
     report_text(report, "\n");
 }
 
@@ -219,6 +224,13 @@ static void json_subject(struct report *report, const struct subject *subject)
     report_text(report, ",\n\"pid\": %ld", (long)getpid());
 }
 
+static const char *const balances[] = {
+    [ENTRY_UNCHECKED] = "no_html",
+    [ENTRY_BALANCED] = "balanced",
+    [ENTRY_UNBALANCED_IN_PLACE] = "unbalanced_in_place",
+    [ENTRY_UNBALANCED] = "unbalanced",
+};
+
 static void json_entry(struct report *report, const struct entry_facts *entry,
                        const struct explanation *explanation)
 {
@@ -241,6 +253,8 @@ static void json_entry(struct report *report, const struct entry_facts *entry,
     report_json(report, slice_of(entry->type));
     report_text(report, ", \"why\": ");
     report_json(report, slice_of(entry->why));
+    report_text(report, ", \"balance\": \"%s\", \"flaw\": ", balances[entry->balance]);
+    report_json(report, slice_of(entry->flaw));
     report_text(report, "}");
 }
 
