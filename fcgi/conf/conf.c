@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "conf/fallback.h"
 #include "conf/files.h"
 #include "conf/include.h"
 #include "conf/option_value.h"
@@ -429,22 +430,6 @@ static void build_cache(struct builder *builder, struct place *place)
                  problem.why);
 }
 
-static void read_fallback(const struct builder *builder, const struct place *place,
-                          struct slice *fallback)
-{
-    const struct value *value = given(place, "fallback");
-    const char *why;
-    char quote[QUOTE_ROOM];
-    char *path = value ? files_path(builder->problems, value->line, value->text) : NULL;
-    if (!path)
-        return;
-    fallback->data = scan_read_file(path, &fallback->len, &why);
-    if (!fallback->data)
-        problems_add(builder->problems, value->line, "fallback = %s: %s: %s",
-                     problem_quote(quote, value->text), path, why);
-    free(path);
-}
-
 /* The first matching pattern wins, so an earlier one may match everything that this one does. */
 static void check_reached(const struct builder *builder, const struct place *place)
 {
@@ -574,6 +559,7 @@ static void build_freshness(struct builder *builder, const struct place *place)
 static void build_fragment(struct builder *builder, struct place *place)
 {
     struct route *route = place->target;
+    const struct value *fallback = given(place, "fallback");
     char called[2 * QUOTE_ROOM];
     const char *wrong = check_pattern(route->pattern);
     check_unique(builder, place);
@@ -585,7 +571,8 @@ static void build_fragment(struct builder *builder, struct place *place)
     route->recipe.tally = route_tally_of(route->pattern);
     find_source(builder, place, &route->recipe);
     build_freshness(builder, place);
-    read_fallback(builder, place, &route->fallback);
+    if (fallback)
+        route->fallback = fallback_read(builder->problems, fallback->line, fallback->text);
     build_vary(builder, place);
     if (wrong)
         return;

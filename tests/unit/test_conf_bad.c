@@ -372,8 +372,13 @@ static void test_bad_sections(void **state)
          "2: fallback = \"fifo\": DIR/fifo: not a regular file"},
         {SIMULATED "fragment a { source = s fallback = \"too-large.html\" }\n",
          "2: fallback = \"too-large.html\": DIR/too-large.html: larger than 1 MiB"},
+        {SIMULATED "fragment a { source = s fallback = \"open.html\" }\n",
+         "2: fallback = \"open.html\": DIR/open.html has an unclosed comment that begins at line "
+         "2, "
+         "column 5: that would break the rest of a page"},
     };
     (void)state;
+    write_text("open.html", "<p>\n</p><!-- later\n");
     assert_bad(cases, COUNT(cases));
     conf_free(load_good(SIMULATED "fragment a { source = s fallback = \"largest.html\" }\n"));
 }
@@ -580,11 +585,17 @@ static void test_warnings(void **state)
         {SIMULATED "fragment a {\n source = s\n origin = ignore\n}\n",
          "4: warning: fragment \"a\" caches results that its source forbids sharing, and every "
          "visitor gets them (origin = \"ignore\")"},
+        {SIMULATED "fragment a {\n source = s\n fallback = \"cut.html\"\n}\n",
+         "4: warning: fallback = \"cut.html\": DIR/cut.html has an unclosed <p> that begins at "
+         "line "
+         "1, column 12: that would break the rest of a page in which it stands outside of a "
+         "<template>, as with SSI"},
         {SIMULATED
          "fragment \"fragments/*\" { source = s }\nfragment \"fragment\" { source = s }\n",
          ""},
     };
     (void)state;
+    write_text("cut.html", "<div></div><p>Not now.");
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *messages;
         size_t warnings = 0;

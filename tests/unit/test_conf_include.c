@@ -90,7 +90,7 @@ static void test_order(void **state)
         /* Files that it names are relative to it. */
         {{{"t.conf", "deep/1.conf", "deep/f.html", "deep/er/p"},
           {"include = 'deep/1.conf'\n" TAIL,
-           "fragment \"${file:er/p}\" { source = s fallback = f.html }\n", "<p>", "p\n"}},
+           "fragment \"${file:er/p}\" { source = s fallback = f.html }\n", "<p>x</p>", "p\n"}},
          "p a"},
     };
     (void)state;

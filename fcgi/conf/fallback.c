@@ -1,0 +1,47 @@
+/* A fallback goes wherever a result of its route would have gone, so it has to end where it began,
+ * as they do. */
+#include "conf/fallback.h"
+
+#include <stdlib.h>
+
+#include "conf/files.h"
+#include "conf/problems.h"
+#include "conf/scan.h"
+#include "render/balance.h"
+
+static void check_balance(struct problems *problems, int line, const char *called, const char *path,
+                          struct slice html)
+{
+    struct balance found = balance_check(html);
+    char phrase[BALANCE_PHRASE_MAX];
+    if (found.in_template.flaw != BALANCE_NO_FLAW) {
+        balance_phrase(phrase, sizeof phrase, &found.in_template);
+        problems_add(problems, line,
+                     "fallback = %s: %s has %s: that would break the rest of a page", called, path,
+                     phrase);
+    } else if (found.in_place.flaw != BALANCE_NO_FLAW) {
+        balance_phrase(phrase, sizeof phrase, &found.in_place);
+        problems_warn(problems, line,
+                      "fallback = %s: %s has %s: that would break the rest of a page in which it "
+                      "stands outside of a <template>, as with SSI",
+                      called, path, phrase);
+    }
+}
+
+struct slice fallback_read(struct problems *problems, int line, const char *name)
+{
+    struct slice html = {0};
+    const char *why;
+    char quote[QUOTE_ROOM];
+    char *path = files_path(problems, line, name);
+    if (!path)
+        return html;
+    problem_quote(quote, name);
+    html.data = scan_read_file(path, &html.len, &why);
+    if (html.data)
+        check_balance(problems, line, quote, path, html);
+    else
+        problems_add(problems, line, "fallback = %s: %s: %s", quote, path, why);
+    free(path);
+    return html;
+}
