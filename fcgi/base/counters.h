@@ -77,6 +77,10 @@
       "Calls to sources for a single request, because their results must not be shared.") \
     X(UNCACHEABLE, "uncacheable", COUNTER, "uncacheable", "", \
       "Results whose sources forbid sharing them.") \
+    X(UNBALANCED, "unbalanced", COUNTER, "unbalanced", "", \
+      "Results whose HTML does not end where it began, so that streams of templates leave them out.") \
+    X(WITHHELD, "withheld", COUNTER, "withheld", "", \
+      "Fragments that were left out of a stream of templates, because they are unbalanced.") \
     X(CALLS_REFUSED, "calls_refused", COUNTER, NULL, NULL, \
       "Calls that were not made: the queue was full, or the source had failed too often.") \
     X(WAKEUPS, "wakeups", COUNTER, "wakeups", "", \

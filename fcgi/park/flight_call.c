@@ -13,6 +13,7 @@
 #include "park/flight_store.h"
 #include "park/outcome.h"
 #include "park/rules.h"
+#include "render/text.h"
 #include "source/source.h"
 #include "source/tally.h"
 #include "source/trace.h"
@@ -72,6 +73,18 @@ static void log_terms(struct flight *flight, const struct source_terms *terms)
         outcome_log_terms(&flight->fragment.recipe->use->terms_log, &flight->fragment, terms);
 }
 
+/* The entry of a result is checked by whoever made the result, so that its flaws are logged there.
+ * Redis' are checked by those who need to know. */
+static struct entry *make_entry(struct flight *flight, const struct source_result *result,
+                                const struct entry *same_body, const char **reason)
+{
+    const struct fragment *fragment = &flight->fragment;
+    struct entry *entry = outcome_make_entry(fragment, result, same_body, flight->started, reason);
+    if (entry && text_is_html(entry->type))
+        outcome_fits_template(&fragment->recipe->use->balance_log, fragment->name, entry);
+    return entry;
+}
+
 /* Lands with a result that is only for the request that it was made for. */
 static void flight_end_uncacheable(struct flight *flight, const struct source_result *result,
                                    const struct entry *same_body)
@@ -80,7 +93,7 @@ static void flight_end_uncacheable(struct flight *flight, const struct source_re
     struct entry *entry = NULL;
     const char *reason;
     if (found) {
-        entry = outcome_make_entry(&flight->fragment, result, same_body, flight->started, &reason);
+        entry = make_entry(flight, result, same_body, &reason);
         if (!entry) {
             flight_fail(flight, SOURCE_FAILED, reason);
             return;
@@ -113,8 +126,7 @@ static void conclude_call(struct flight *flight, const struct source_result *res
     }
 
     const char *reason;
-    struct entry *entry =
-        outcome_make_entry(&flight->fragment, result, same_body, flight->started, &reason);
+    struct entry *entry = make_entry(flight, result, same_body, &reason);
     if (!entry) {
         flight_fail(flight, SOURCE_FAILED, reason);
         return;

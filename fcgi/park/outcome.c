@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "cache/entry.h"
 #include "render/text.h"
@@ -98,6 +99,40 @@ void outcome_end_terms_log(struct terms_log *log)
     log_limit_end(&log->limit);
 }
 
+static void log_flaw(struct balance_log *log, struct slice name,
+                     const struct balance_finding *finding)
+{
+    char what[sizeof log->told], phrase[BALANCE_PHRASE_MAX];
+    struct balance_finding anywhere = *finding;
+    anywhere.line = anywhere.column = 0;
+    balance_phrase(what, sizeof what, &anywhere);
+    if (strcmp(what, log->told) == 0)
+        return;
+    memcpy(log->told, what, sizeof what);
+    balance_phrase(phrase, sizeof phrase, finding);
+    log_limited(&log->limit, LOG_LEVEL_WARNING, "flight",
+                "fragment \"%.*s\": the result has %s; it is served alone as it is, but not in "
+                "the templates of /fragments",
+                SLICE_ARGS(name), phrase);
+}
+
+bool outcome_fits_template(struct balance_log *log, struct slice name, struct entry *entry)
+{
+    if (entry->balance == ENTRY_UNCHECKED) {
+        struct balance found = entry_check_balance(entry);
+        if (entry->balance == ENTRY_UNBALANCED) {
+            counter_add(COUNTER_UNBALANCED, 1);
+            log_flaw(log, name, &found.in_template);
+        }
+    }
+    return entry->balance != ENTRY_UNBALANCED;
+}
+
+void outcome_end_balance_log(struct balance_log *log)
+{
+    log_limit_end(&log->limit);
+}
+
 /* In (0, 1]. */
 static double random_share(void)
 {
@@ -162,6 +197,8 @@ struct entry *outcome_make_entry(const struct fragment *fragment,
     }
     if (ready)
         entry = entry_new_on_terms(type, body, clock_fleet_ms(), fresh_ms, cost_ms, &terms);
+    if (entry && same_body)
+        entry->balance = same_body->balance;
     buffer_free(&html);
     return entry;
 }

@@ -54,6 +54,20 @@ void outcome_log_terms(struct terms_log *log, const struct fragment *fragment,
 /* Call it before the memory of the terms_log is freed. */
 void outcome_end_terms_log(struct terms_log *log);
 
+/* Limits what is logged about the HTML of one route's results: a flaw is logged once, wherever it
+ * is in the result, until there is another one. All zero at first. */
+struct balance_log {
+    char told[TERMS_TOLD_ROOM]; /* the beginning of what was said of the last flaw */
+    struct log_limit limit;
+};
+
+/* Whether a stream of templates may contain the result. One that nobody has checked yet is checked;
+ * if it may not, that is counted and logged. */
+bool outcome_fits_template(struct balance_log *log, struct slice name, struct entry *entry);
+
+/* Call it before the memory of the balance_log is freed. */
+void outcome_end_balance_log(struct balance_log *log);
+
 /* Whether the result may be shared; if not, it is only for the request that it was made for. */
 static inline bool outcome_is_shared(const struct source_result *result)
 {

@@ -55,6 +55,7 @@ void rules_free(struct rules *rules)
         timeout_queue_stop(&use->hold);
         timeout_queue_stop(&use->stale_wait);
         outcome_end_terms_log(&use->terms_log);
+        outcome_end_balance_log(&use->balance_log);
         negatives_free(use->negatives);
     }
     for (size_t i = 0; rules->failures && i < rules->source_count; i++)

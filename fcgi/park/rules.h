@@ -18,6 +18,7 @@ struct recipe_use {
     struct source *source;
     struct failure_log *failures; /* of the source */
     struct terms_log terms_log;
+    struct balance_log balance_log;
     struct negatives *negatives;     /* NULL: its failures are not cached */
     struct timeout_queue hold;       /* of the requests */
     struct timeout_queue stale_wait; /* of the flights */

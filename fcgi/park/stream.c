@@ -7,9 +7,12 @@
 #include "base/budget.h"
 #include "base/check.h"
 #include "base/container.h"
+#include "base/counters.h"
 #include "base/users.h"
 #include "cache/entry.h"
 #include "park/flights.h"
+#include "park/outcome.h"
+#include "park/rules.h"
 #include "park/tally.h"
 
 #define NONE UINT16_MAX
@@ -37,6 +40,7 @@ struct stream {
     void *context;
     struct stream_part taken; /* the last one that stream_next returned */
     char *names;              /* where the next name goes; after the parts */
+    bool to_templates;        /* entries have to be balanced */
     size_t size;              /* bytes of this block, as counted in BUDGET_UNSENT */
     uint16_t count, waiting;
     uint16_t most;        /* number of parts that fit */
@@ -72,26 +76,46 @@ struct stream *stream_new(struct flights *flights, size_t fragments, size_t name
     return stream;
 }
 
+void stream_to_templates(struct stream *stream)
+{
+    stream->to_templates = true;
+}
+
 void stream_on_ready(struct stream *stream, stream_ready_fn *ready, void *context)
 {
     stream->ready = ready;
     stream->context = context;
 }
 
+/* How the part ends: as the settlement does, unless the stream can't take its entry. */
+static enum settlement_kind judge(const struct stream *stream, const struct part *part,
+                                  const struct settlement *settlement)
+{
+    struct entry *entry = settlement->entry;
+    if (!entry)
+        return settlement->kind;
+    if (stream->to_templates && settlement->kind == SETTLED_ENTRY &&
+        !outcome_fits_template(&part->recipe->use->balance_log, part->name, entry)) {
+        counter_add(COUNTER_WITHHELD, 1);
+        return SETTLED_FAILED;
+    }
+    if (entry_can_hold(entry))
+        return settlement->kind;
+    budget_log_refusal(BUDGET_UNSENT);
+    return SETTLED_REFUSED;
+}
+
 static void part_ready(struct stream *stream, struct part *part,
                        const struct settlement *settlement)
 {
-    enum settlement_kind kind = settlement->kind;
     struct entry *entry = settlement->entry;
-    bool refused = entry && !entry_can_hold(entry);
-    if (refused)
-        budget_log_refusal(BUDGET_UNSENT);
+    enum settlement_kind kind = judge(stream, part, settlement);
     part->waiting = false;
-    part->ready.kind = refused ? SETTLED_REFUSED : kind;
-    part->ready.outcome = route_outcome_of(settlement, part->ready.kind);
+    part->ready.kind = kind;
+    part->ready.outcome = route_outcome_of(settlement, kind);
     if (part->recipe)
         route_tally_add(part->recipe->tally, part->ready.outcome);
-    part->ready.entry = entry && !refused ? entry_hold(entry) : NULL;
+    part->ready.entry = kind == settlement->kind && entry ? entry_hold(entry) : NULL;
     part->next = NONE;
     if (stream->last == NONE)
         stream->first = part->index;

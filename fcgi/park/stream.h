@@ -45,6 +45,10 @@ typedef void stream_ready_fn(void *context);
 /* Sets the callback. There is none before. */
 void stream_on_ready(struct stream *stream, stream_ready_fn *ready, void *context);
 
+/* Call it before stream_add: the fragments go into templates. One whose result would not stay in its
+ * template gets ready as SETTLED_FAILED. */
+void stream_to_templates(struct stream *stream);
+
 /* Adds a fragment, which waits or is ready immediately; a fragment that was added before is
  * ignored. One that can't wait, because of a limit or lack of memory, is ready as SETTLED_REFUSED,
  * and so is one whose entry has no room in BUDGET_UNSENT. Its recipe is NULL if no route matches

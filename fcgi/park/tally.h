@@ -19,7 +19,7 @@
     X(MISS,      "miss")      /* a result of a call that was started for it */ \
     X(NOT_READY, "not_ready") /* none yet: 202 */ \
     X(NOT_FOUND, "not_found") /* the source knows no such fragment */ \
-    X(FAILED,    "failed")    /* the source failed, and there was no stale result */ \
+    X(FAILED,    "failed")    /* the source failed, without a stale result; or stream_to_templates */ \
     X(TIMED_OUT, "timed_out") /* the same, by a timeout */ \
     X(BUSY,      "busy")      /* the source was not called: a full queue, or an open breaker */ \
     X(REFUSED,   "refused")   /* a limit of this process was reached, or it had no memory */ \

@@ -212,6 +212,8 @@ enum answer_kind fragments_start(struct service *service, const struct visit *vi
         return endpoint_answer(visit, 503, answer);
     struct stream *stream = stream_new(service->flights, count, bytes);
     struct slice vary = {.data = batch.vary, .len = batch.vary_len};
+    if (stream && form == EVENT_TEMPLATES)
+        stream_to_templates(stream);
     answer->feed = stream ? feed_new(stream, service->routes, form, vary) : NULL;
     if (!answer->feed) {
         stream_free(stream);

@@ -3,6 +3,8 @@
 #include "park/stream.h"
 
 #include "base/alloc.h"
+#include "base/counters.h"
+#include "cache/entry.h"
 #include "fake_cache.h"
 #include "forked.h"
 #include "park/fragment.h"
@@ -219,6 +221,112 @@ static void test_in_memory(void **state)
         assert_int_equal(settled, 0);
         teardown(NULL);
     }
+}
+
+/* HTML that does not stay in its template is not put into one, wherever it comes from. Events have
+ * no need of that. */
+static void test_balance(void **state)
+{
+    static const struct {
+        const char *html;
+        bool fits;
+    } cases[] = {
+        {"<p>a</p>", true},   {"<div><p>a</b>", true},    {"", true},
+        {"<!-- a", false},    {"<textarea>", false},      {"a</template>", false},
+        {"<?marker>", false}, {"<script><!--<b>", false}, {"<template for=x></template>", false},
+    };
+    enum { FROM_CALL, FROM_SOLO, FROM_STORE, FROM_MEMORY_FIRST, FROM_MEMORY_AGAIN, WAYS };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases) * WAYS * 2; i++) {
+        const char *html = cases[i / WAYS / 2].html;
+        bool to_templates = i % 2, served = cases[i / WAYS / 2].fits || !to_templates;
+        unsigned way = (unsigned)(i / 2 % WAYS), unbalanced = !cases[i / WAYS / 2].fits;
+        uint64_t known = counter_values[COUNTER_UNBALANCED];
+        uint64_t withheld = counter_values[COUNTER_WITHHELD];
+        char expected[100];
+        setup(NULL);
+        if (way >= FROM_MEMORY_FIRST)
+            remember(entry_left(html, LEFT_FRESH));
+        if (way == FROM_MEMORY_AGAIN)
+            entry_check_balance(cache.remembered);
+        stream = stream_new(bench->flights, 1, 1);
+        assert_non_null(stream);
+        if (to_templates)
+            stream_to_templates(stream);
+        add(stream, BY_HAND, "a");
+        if (way == FROM_STORE) {
+            answer_found(LOOKUP, "a", html, LEFT_FRESH);
+        } else if (way < FROM_STORE) {
+            generate("a");
+            if (way == FROM_CALL)
+                hand_give(&bench->hand, "a", html);
+            else
+                hand_give_unshared(&bench->hand, hand_find(&bench->hand, "a"), html);
+        }
+        bench_turn(bench);
+        snprintf(expected, sizeof expected, served ? "a=%s;" : "a!failed;", html);
+        assert_string_equal(ready(), expected);
+        assert_true(stream_is_over(stream));
+        if (cache.remembered)
+            assert_int_equal(cache.remembered->references, 1);
+        assert_row(i, counter_values[COUNTER_WITHHELD] - withheld == !served);
+        assert_row(i, counter_values[COUNTER_UNBALANCED] - known ==
+                          (way == FROM_MEMORY_AGAIN           ? 0
+                           : way <= FROM_SOLO || to_templates ? unbalanced
+                                                              : 0));
+        teardown(NULL);
+    }
+}
+
+/* Cached failures have no HTML; they are as any other failure. */
+static void test_failure_in_template(void **state)
+{
+    (void)state;
+    remember(entry_of_failure(502, clock_fleet_ms(), 1000));
+    stream = stream_new(bench->flights, 1, 1);
+    assert_non_null(stream);
+    stream_to_templates(stream);
+    add(stream, NEGATIVE, "a");
+    assert_int_equal(cache.remembered->balance, ENTRY_UNCHECKED);
+    assert_string_equal(ready(), "a!failed;");
+}
+
+static void make_flawed(const void *argument)
+{
+    (void)argument;
+    log_configure(LOG_LEVEL_WARNING, false);
+    fake_begin((struct flight_limits){100, 100});
+    for (int i = 0; i < 40; i++) {
+        char name[2] = {(char)('b' + i % 20), '\0'}, html[100];
+        snprintf(html, sizeof html, "%*s<textarea>%s", i, "", i < 39 ? "" : "</textarea><!--");
+        stream = stream_of(BY_HAND, name);
+        generate(name);
+        hand_give(&bench->hand, name, html);
+        bench_turn(bench);
+        stream_free(stream);
+    }
+    fake_end();
+}
+
+/* A flaw is logged once, wherever it is in the results; another one is news. */
+static void test_balance_log(void **state)
+{
+    static const char *const lines[] = {"fragment \"b\": the result has an unclosed <textarea> "
+                                        "that begins at line 1, column 1; it is ",
+                                        "fragment \"u\": the result has an unclosed comment that "
+                                        "begins at line 1, column 61; it is "};
+    char said[4000], *at = said;
+    (void)state;
+    int status = run_forked(make_flawed, NULL, said, sizeof said);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    for (size_t i = 0; i < LENGTH(lines); i++) {
+        char *end = strchr(at, '\n');
+        assert_non_null(end);
+        *end = '\0';
+        assert_row(i, strstr(at, lines[i]) != NULL);
+        at = end + 1;
+    }
+    assert_string_equal(at, "");
 }
 
 /* Fragments without room fail, and do not affect others; cached ones need no room. */
@@ -559,6 +667,9 @@ int main(void)
         on_bench(test_shared),
         on_bench(test_no_route),
         cmocka_unit_test(test_in_memory),
+        cmocka_unit_test(test_balance),
+        on_bench(test_failure_in_template),
+        cmocka_unit_test(test_balance_log),
         cmocka_unit_test(test_bounds),
         on_bench(test_left),
         on_bench(test_shutdown),
