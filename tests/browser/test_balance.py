@@ -7,12 +7,13 @@ import ast
 import re
 from typing import List, NamedTuple
 
+from harness.events import query
+from harness.fcgi import Connection
 from harness.servers import TOP
 
 # Runs in an empty page. parse(html, scripts) is the document of that text, made by the parser of
-# documents, in a frame that runs scripts or does not. The functions after it say whether nothing
-# was harmed.
-PARSER = """
+# documents, in a frame that runs scripts or does not.
+FRAMES = """
 const frames = [true, false].map(scripts => {
     const frame = document.createElement("iframe");
     if (!scripts) frame.sandbox = "allow-same-origin";
@@ -26,12 +27,16 @@ function parse(html, scripts) {
     page.close();
     return page;
 }
+const all = (page, places) => Object.entries(places).every(
+    ([id, parent]) => page.getElementById(id)?.parentNode === parent);
+"""
+
+# The functions say whether nothing was harmed.
+PARSER = FRAMES + """
 function comment(page, data) {
     const walker = page.createTreeWalker(page, NodeFilter.SHOW_COMMENT);
     while (walker.nextNode()) if (walker.currentNode.data === data) return walker.currentNode;
 }
-const all = (page, places) => Object.entries(places).every(
-    ([id, parent]) => page.getElementById(id)?.parentNode === parent);
 
 /* In a template of a stream, whose placeholder is beside another one, or in the range of one. */
 const beside = (html, scripts) => {
@@ -112,3 +117,39 @@ def test_rows(browser):
             if not well if flaw == "NO_FLAW" else well and not row.cautious:
                 wrong.append((way, row))
     assert not wrong, "\n".join(map(str, wrong))
+
+
+# A page with a placeholder for each name, and a stream of templates after them. Returns whether all
+# else is where it was, with scripts and without, and what the placeholders have become.
+STREAM = FRAMES + """
+const [names, stream] = arguments;
+const sections = names.map(name => `<section id="${name}"><?marker name="${name}"></section>`);
+return [true, false].map(scripts => {
+    const page = parse(sections.join("") + "<b id=kept></b></main>" + stream, scripts);
+    const main = page.getElementById("m");
+    return [all(page, {m: page.body, kept: main, sentinel: page.body}) &&
+                main.querySelectorAll(":scope > section").length === names.length,
+            names.map(name => page.getElementById(name)?.innerHTML)];
+});
+"""
+
+
+def test_rows_in_a_stream(browser, daemon, api):
+    """All of them in one stream of templates: those with a flaw have failed, the others are there,
+    and what comes after the stream stays outside."""
+    rows = {f"row-{number}": row for number, row in enumerate(read_rows())}
+    server = daemon(extra="max_stream = 1000")
+    for name, row in rows.items():
+        api.answer(name, type="text/html; charset=utf-8", body=row.html)
+    with Connection(server.address) as connection:
+        stream = connection.request("/fragments", query=query(list(rows)),
+                                    headers={"Accept": "text/html"}).text
+    browser.open("about:blank")
+    for unharmed, placed in browser.script(STREAM, list(rows), stream):
+        assert unharmed
+        for (name, row), html in zip(rows.items(), placed):
+            failed = "fragment-error" in html
+            assert failed == (row.in_template != "NO_FLAW") and f'"{name}"' not in html, row
+    (harmed, _), _ = browser.script(STREAM, list(rows), "".join(
+        f'<template for="{name}">{row.html}</template>' for name, row in rows.items()))
+    assert not harmed
