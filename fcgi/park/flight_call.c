@@ -73,13 +73,15 @@ static void log_terms(struct flight *flight, const struct source_terms *terms)
         outcome_log_terms(&flight->fragment.recipe->use->terms_log, &flight->fragment, terms);
 }
 
-/* The entry of a result is checked by whoever made the result, so that its flaws are logged there.
- * Redis' are checked by those who need to know. */
+/* Whoever has made a result checks it, so that its flaws are logged there. What Redis has is checked
+ * only where somebody needs to know. */
 static struct entry *make_entry(struct flight *flight, const struct source_result *result,
                                 const struct entry *same_body, const char **reason)
 {
     const struct fragment *fragment = &flight->fragment;
     struct entry *entry = outcome_make_entry(fragment, result, same_body, flight->started, reason);
+    if (entry && same_body)
+        entry->balance = same_body->balance;
     if (entry && text_is_html(entry->type))
         outcome_fits_template(&fragment->recipe->use->balance_log, fragment->name, entry);
     return entry;

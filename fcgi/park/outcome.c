@@ -197,8 +197,6 @@ struct entry *outcome_make_entry(const struct fragment *fragment,
     }
     if (ready)
         entry = entry_new_on_terms(type, body, clock_fleet_ms(), fresh_ms, cost_ms, &terms);
-    if (entry && same_body)
-        entry->balance = same_body->balance;
     buffer_free(&html);
     return entry;
 }

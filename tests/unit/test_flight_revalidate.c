@@ -173,6 +173,30 @@ static void test_forbidden(void **state)
     assert_int_equal(cache.prolongs, 0);
 }
 
+/* The body of an older entry is checked once. */
+static void test_balance(void **state)
+{
+    static const struct entry_terms terms = {.etag = SLICE_INIT("\"v1\"")};
+    (void)state;
+    for (unsigned known = 0; known < 2; known++) {
+        int64_t made_ms = clock_fleet_ms() + LEFT_NOTHING - TTL_S * 1000;
+        struct entry *entry = entry_new_on_terms(SLICE("text/html"), SLICE("<textarea>"), made_ms,
+                                                 TTL_S * 1000, 500, &terms);
+        assert_non_null(entry);
+        if (known)
+            entry_check_balance(entry);
+        uint64_t before = counter_values[COUNTER_UNBALANCED];
+        join(BY_HAND, "b");
+        answer(LOOKUP, "b", (struct cache_answer){.outcome = CACHE_FOUND, .entry = entry});
+        entry_unref(entry);
+        answer_outcome(CLAIM, "b", CACHE_OURS);
+        not_modified("b", NULL);
+        bench_turn(bench);
+        check_settled(known, SETTLED_ENTRY, "<textarea>");
+        assert_int_equal(counter_values[COUNTER_UNBALANCED] - before, known ? 0 : 1);
+    }
+}
+
 /* RFC 9111 4.3.4: it is about another version, so all of the result is fetched. */
 static void test_another_version(void **state)
 {
@@ -277,7 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         test(test_prolonged),  test(test_no_terms),        test(test_replaced_meanwhile),
         test(test_forbidden),  test(test_another_version), test(test_not_asked),
-        test(test_other_ends), test(test_no_memory),
+        test(test_other_ends), test(test_no_memory),       test(test_balance),
     };
     return cmocka_run_group_tests_name("flight_revalidate", tests, NULL, NULL);
 }
