@@ -84,7 +84,7 @@ listen("load", (element, { name, response }) => {
 
 listen("error", (element, { name, error }) => {
   const story = Object.assign(stories.get(name), { kind: "failed", ended: performance.now() });
-  console.error(`fragment ${name}: ${error}`);
+  console.error(`fragment ${name}: ${error.message}`);
   offerAgain(element);
   tell(element, story);
 });

@@ -3,214 +3,401 @@
 //   <script type="module" src="page-fragment.js"></script>
 //   <page-fragment name="a">Loading…</page-fragment>
 //
-//   src      the URL, if not /fragment/NAME
-//   loading  "lazy": when nearly in sight
-//   stream   (without src) shares one request
-//   swap     "replace", or an ancestor's selector ("tr")
-//   retries  after network errors, 5xx, 429 (3)
-//   state    is set: "loading", "loaded", "failed"
-//
-// A failed one shows its <template slot="error"> or the server's HTML. reload() promises a state.
-//
-// Events: loadstart, load or error, loadend; bubbling, fragment:beforeswap (cancelable) and
-// fragment:swap. Detail: name, response, error, content.
-//
-// No <script> runs; onerror= does without a CSP. PageFragment.policy may sanitize; default: a
-// policy of the name TAG.
+// README has its attributes and events.
 
 const TAG = "page-fragment";
-const MINUTE = 60000;
+const FRAME = 16, SECOND = 1000, MINUTE = 60 * SECOND; // in milliseconds
 
-const flights = new Map();
+// All are properties, too.
+const ATTRIBUTES = {
+  name: "", src: "", base: "", loading: "eager", swap: "", fetchPriority: "auto",
+  retries: 3, timeout: 60, stream: false, sanitize: false, shadow: false,
+};
 
-// One request and those who wait for it; aborted when they have left.
+// One URL for all spellings of it, and that of streams.
+function locate({ name, src, base, stream, baseURI }) {
+  if (!src && /(^|\/)\.\.?(\/|$)/.test(name)) throw URIError("bad name");
+  const path = encodeURIComponent(name).replaceAll("%2F", "/");
+  base ||= document.querySelector(`meta[name=${TAG}-base]`)?.content ?? "";
+  const at = path => new URL(src || base.replace(/\/*$/, "/") + path, baseURI);
+  const url = at("fragment/" + path), streams = stream && !src && at("fragments");
+  if (streams) { // with the page's query as inputs
+    streams.search = location.search;
+    streams.searchParams.delete("name");
+    url.search = streams.search;
+  }
+  url.hash = "";
+  return { url: url.href, streams: streams.href };
+}
+
+const later = (run, wait) => setTimeout(run, Math.min(wait, 2 ** 31 - 1));
+const sleep = wait => new Promise(resolve => later(resolve, wait));
+
+// Ends early when the network or the tab is back, and never in a hidden tab.
+const nap = wait => new Promise(resolve => {
+  const over = new AbortController();
+  const wake = () => {
+    if (document.hidden) return;
+    over.abort();
+    resolve();
+  };
+  later(wake, wait);
+  for (const type of ["online", "visibilitychange"]) addEventListener(type, wake, over);
+});
+
+// How long the server says.
+function retryAfter({ headers }) {
+  const after = headers.get("Retry-After");
+  return (after >= 0 ? after * SECOND : Date.parse(after) - Date.now()) || 0;
+}
+
+// A network error has the status 0.
+const isTemporary = ({ status }) => !status || status >= 500 || status === 429;
+
+const hasType = ({ headers }, type) =>
+  headers.get("Content-Type")?.toLowerCase().startsWith(type);
+
+const flights = new Map(); // by URL
+
+// A request and those who wait for it; aborted when they have left.
 class Flight extends AbortController {
   waiters = new Set();
 
-  constructor(url, element) {
+  constructor(place, { name, retries, timeout, fetchPriority: priority }) {
     super();
-    flights.set(url, this);
-    this.url = url;
-    this.name = element.getAttribute("name");
-    this.retries = element.getAttribute("retries") ?? 3;
-    const settled = new Promise(resolve => this.settle = result => {
-      if (flights.get(url) === this) flights.delete(url);
-      resolve(result);
+    Object.assign(this, place, { name, retries, timeout, priority });
+    this.answer = new Promise(resolve => this.settle = ({ response, html, error }) => {
+      if (flights.get(place.url) === this) flights.delete(place.url);
+      error ??= !response.ok ? Error(`HTTP status ${response.status}`)
+        : html == null ? Error("no fragment") : null;
+      resolve({ response, html, error });
     });
-    this.answer = settled.then(({ response, html, error }) => {
-      error ||= !response.ok ? `HTTP status ${response.status}` : html == null ? "no fragment" : "";
-      return { response, error, content: html || !error ? parse(html) : null };
-    }).catch(({ message }) => ({ error: message }));
-    (element.matches("[stream]:not([src])") ? gather : fetchOne)(this);
+    flights.set(place.url, this);
+    (place.streams ? gather : fetchOne)(this);
   }
 
   leave(waiter) {
     this.waiters.delete(waiter);
     if (this.waiters.size) return;
     this.abort();
-    this.settle({ error: "aborted" });
+    this.settle({ error: this.signal.reason });
   }
 }
 
-function parse(html) {
-  const asIs = { createHTML: it => it };
-  PageFragment.policy ??= window.trustedTypes?.createPolicy(TAG, asIs) ?? asIs;
-  const template = document.createElement("template");
-  template.innerHTML = PageFragment.policy.createHTML(html);
-  return template.content;
+// take() gets each piece of the text, first "", until it returns true.
+async function request(url, Accept, { signal, timeout, priority }, take) {
+  const silence = new AbortController(); // is a network error
+  let timer;
+  const listen = () => {
+    clearTimeout(timer);
+    if (timeout > 0) timer = later(() => silence.abort(), timeout * SECOND);
+  };
+  try {
+    listen();
+    const response = await fetch(url, {
+      headers: { Accept }, cache: "no-cache", priority,
+      signal: AbortSignal.any([signal, silence.signal]),
+    });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let piece = { value: "" };
+    while (!piece.done && !take(piece.value, response) && reader) {
+      listen();
+      piece = await reader.read();
+    }
+    return response;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
-// Asks until an answer is final. A network error has status 0.
-async function persist(url, Accept, read, { retries, signal }) {
+// Asks until the answer is final.
+async function persist(ask, { retries, signal }) {
   for (let failures = 0; ;) {
-    const asked = performance.now();
-    const response = await fetch(url(), { headers: { Accept }, signal, cache: "no-cache" })
-      .then(read).catch(() => Response.error());
-    const { status, headers } = response;
-    const after = headers.get("Retry-After");
-    let wait = (after >= 0 ? after * 1000 : Date.parse(after) - Date.now()) || 0;
-    if (status === 202) // at once if parked
-      wait = Math.min(MINUTE, Math.max(wait, asked + 1000 - performance.now()));
-    else if (!(failures < retries) || wait > MINUTE || status && status < 500 && status !== 429)
-      return response;
-    else
-      wait += Math.random() * Math.min(MINUTE, 1000 * 2 ** failures++);
-    await new Promise(resolve => setTimeout(resolve, wait));
+    const asked = Date.now();
+    const response = await ask().catch(() => Response.error());
+    const wait = retryAfter(response);
+    if (response.status === 202) // at once if parked
+      await sleep(Math.min(MINUTE, Math.max(wait, asked + SECOND - Date.now())));
+    else if (!isTemporary(response) || !(failures < retries) || wait > MINUTE) return response;
+    else {
+      await sleep(wait);
+      await nap(Math.random() * Math.min(MINUTE, SECOND * 2 ** failures++));
+    }
     if (signal.aborted) return response;
   }
 }
 
 async function fetchOne(flight) {
   let html;
-  const response = await persist(() => flight.url, "text/html", async reply => {
-    html = await reply.text();
-    return reply;
+  const response = await persist(() => {
+    html = "";
+    return request(flight.url, "text/html", flight, text => { html += text; });
   }, flight);
-  if (!/^text\/html\b/i.test(response.headers.get("Content-Type"))
+  if (!hasType(response, "text/html")
     || /^\s*<(!doctype|html|\?xml)\b/i.test(html)) html = null; // a login page, say
   flight.settle({ response, html });
 }
 
-const gathered = [];
+const isStream = response => response.ok && hasType(response, "text/event-stream");
 
-function gather(flight) {
-  if (gathered.push(flight) === 1) queueMicrotask(() => {
-    while (gathered.length) fetchStream(gathered.splice(0, 64));
-  });
+const gathering = new Map();
+let opening; // the latest stream
+
+// Those that come within a frame, or while a stream opens, share one.
+async function gather(flight) {
+  const { streams } = flight;
+  const wanted = gathering.get(streams) ?? [];
+  if (wanted.push(flight) > 1) return;
+  gathering.set(streams, wanted);
+  await sleep(FRAME);
+  await opening;
+  gathering.delete(streams);
+  const alive = wanted.filter(({ signal }) => !signal.aborted);
+  while (alive.length) fetchStream(alive.splice(0, 64));
 }
 
 async function fetchStream(wanted) {
-  const all = new AbortController();
-  let left;
   const open = new Map(wanted.map(flight => [flight.name, flight]));
+  const all = new AbortController();
+  const retries = Math.max(...wanted.map(flight => flight.retries || 0));
+  const common = { ...wanted[0], retries, signal: all.signal };
+  let left;
   for (const { name, signal } of wanted)
     signal.onabort = () => (left = open.delete(name) || left) && !open.size && all.abort();
-  const url = () => "/fragments?name=" + [...open.keys()].map(encodeURIComponent).join("&name=");
-  const response = await persist(url, "text/event-stream", async reply => {
-    const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "", status = 503;
-    while (reply.ok) {
-      const { done, value } = await reader.read().catch(() => ({ done: true }));
-      if (done) return open.size ? new Response("", { status }) : reply;
-      const events = (rest + value).split(/\r?\n\r?\n/);
-      rest = events.pop();
-      for (const event of events) {
-        const field = key => Array.from(event.matchAll(
-          RegExp(`(?<![^\n])${key}: ?([^\r\n]*)`, "g")), m => m[1]).join("\n");
-        const [name, error] = field("event").split(/:(error)$/);
-        if (name === "end") return reply;
-        if (name) status = 202;
-        const one = open.get(name);
-        open.delete(name);
-        if (error) one && fetchOne(one); // may try again
-        else one?.settle({ response: reply, html: field("data") });
-        if (left && !open.size) all.abort();
-      }
+
+  const settle = (event, response) => {
+    const field = key => Array.from(event.matchAll(
+      RegExp(`(?<![^\n])${key}: ?([^\r\n]*)`, "g")), m => m[1]).join("\n");
+    const [name, error] = field("event").split(/:(error)$/);
+    const flight = open.get(name);
+    open.delete(name);
+    if (error) flight && fetchOne(flight); // may try again
+    else flight?.settle({ response, html: field("data") });
+    if (name === "end") {
+      open.forEach(flight => flight.settle({ response }));
+      open.clear();
     }
-    return reply;
-  }, { retries: Math.max(...wanted.map(it => +it.retries || 0)), signal: all.signal });
-  const alone = /400|4.4/.test(response.status);
-  open.forEach(flight => alone ? fetchOne(flight) : flight.settle({ response }));
+    if (left && !open.size) all.abort();
+    return name;
+  };
+
+  const response = await persist(async () => {
+    const url = new URL(common.streams);
+    for (const name of open.keys()) url.searchParams.append("name", name);
+    let rest = "", came, opened;
+    opening = new Promise(resolve => opened = resolve);
+    const reply = await request(url, "text/event-stream", common, (text, reply) => {
+      opened();
+      const events = isStream(reply) ? (rest + text).split(/\r?\n\r?\n/) : [];
+      rest = events.pop();
+      return events.some(event => {
+        const name = settle(event, reply);
+        came ||= name;
+        return name === "end";
+      });
+    }).catch(() => Response.error()).finally(opened);
+    if (!open.size) return new Response();
+    if (reply.status && !isStream(reply)) return reply;
+    return came ? new Response("", { status: 202 }) : Response.error();
+  }, common);
+  open.forEach(flight => isTemporary(response) ? flight.settle({ response }) : fetchOne(flight));
 }
 
 const nearby = new IntersectionObserver(
-  seen => seen.forEach(it => it.isIntersecting && it.target.reload()), { rootMargin: "256px" });
+  seen => seen.forEach(it => it.isIntersecting && it.target.closest(TAG)?.reload()),
+  { rootMargin: "256px", scrollMargin: "256px" });
+
+// Will the parser add no more children?
+const isParsed = node => document.readyState !== "loading"
+  || node && (node.nextSibling || isParsed(node.parentNode));
+
+const within = new WeakMap(); // an element's URLs of the fragments around it
+let ownPolicy, pagePolicy;
+
+// No <script> of it runs.
+function parse({ html, response }, { sanitize, shadow }) {
+  const template = document.createElement("template");
+  if (sanitize && (template.setHTML || !pagePolicy)) template.setHTML(html); // or throws
+  else {
+    const asIs = { createHTML: it => it };
+    const policy = pagePolicy
+      ?? (ownPolicy ??= window.trustedTypes?.createPolicy(TAG, asIs) ?? asIs);
+    const trusted = policy.createHTML(html, response);
+    if (shadow) template.setHTMLUnsafe(trusted);
+    else template.innerHTML = trusted;
+  }
+  return template.content;
+}
 
 class PageFragment extends HTMLElement {
-  #state;
-  #leave;
-  #within = [];
-  #placeholder;
+  static observedAttributes = ["name", "src", "base", "loading"];
 
-  get #url() {
-    return this.getAttribute("src")
-      ?? "/fragment/" + encodeURIComponent(this.getAttribute("name")).replaceAll("%2F", "/");
+  static set policy(policy) {
+    pagePolicy = policy;
+  }
+
+  #state;
+  #good; // what is shown has been loaded
+  #placeholder;
+  #place; // where the content has gone
+  #watched;
+  #latest; // load, unless abandoned
+  #abandon;
+  #outages = 0;
+
+  constructor() {
+    super();
+    for (const key in ATTRIBUTES) if (Object.hasOwn(this, key)) { // set too early
+      const value = this[key];
+      delete this[key];
+      this[key] = value;
+    }
+  }
+
+  get state() {
+    return this.#state ?? "";
   }
 
   #become(state) {
-    nearby.unobserve(this);
-    this.#leave?.();
-    this.#leave = null;
+    nearby.unobserve(this.#watched ?? this);
+    this.#abandon?.();
+    if (this.#state === "failed") this.replaceChildren(...this.#placeholder);
     this.#state = state;
     this.setAttribute("state", state);
     this.ariaBusy = state === "loading";
   }
 
   connectedCallback() {
-    queueMicrotask(() => { // moved is not removed
-      if (!this.isConnected) this.#state === "loading" && this.#become("");
-      else if (this.#state) return;
-      else if (this.matches("[loading=lazy]")) nearby.observe(this);
-      else this.reload();
-    });
+    this.#good ??= this.getAttribute("state") === "loaded"; // by the server
+    this.#state ??= this.#good ? "loaded" : "";
+    this.#consider();
   }
 
   disconnectedCallback() {
-    this.connectedCallback();
+    this.#consider();
   }
 
+  attributeChangedCallback(attribute, before, after) {
+    if (attribute !== "loading" && before !== after && (before ?? this.#state) != null) {
+      this.#good = false;
+      if (this.#state) this.#become("");
+    }
+    this.#consider();
+  }
+
+  // Soon: moved is not removed, and attributes change together.
+  #consider() {
+    queueMicrotask(() => {
+      if (!this.isConnected) this.#abandon && this.#become("");
+      else if (this.#state) return;
+      else if (this.loading !== "lazy") this.reload();
+      else nearby.observe(this.#watched = getComputedStyle(this).display === "contents"
+        && this.querySelector(":not(template)") || this); // what has a box
+    });
+  }
+
+  // Promises "loaded" or "failed"; or the state, if abandoned.
   async reload() {
-    const url = this.#url, detail = { name: this.getAttribute("name") };
+    const { name } = this;
+    if (!this.src && !name) return this.state;
+    const detail = { name };
     const tell = (type, place = this) => place.dispatchEvent(
-      new CustomEvent(type, { detail, cancelable: true, bubbles: type.includes(":") }));
+      new CustomEvent(type, { detail, bubbles: type.includes(":") }));
 
-    if (this.#state === "failed") this.replaceChildren(...this.#placeholder ?? this.childNodes);
+    let flight;
+    try {
+      const place = locate(this);
+      if (within.get(this)?.includes(place.url)) throw Error("within itself");
+      flight = flights.get(place.url) ?? new Flight(place, this);
+      flight.waiters.add(detail);
+    } catch (error) {
+      detail.error = error;
+    }
     this.#become("loading");
-    const flight = flights.get(url) ?? new Flight(url, this);
-    flight.waiters.add(detail);
-    this.#leave = () => flight.leave(detail);
+    this.#latest = detail;
+    this.#abandon = () => {
+      this.#latest = this.#abandon = null;
+      flight?.leave(detail);
+      tell("loadend");
+    };
     tell("loadstart");
-    let answer = await flight.answer, { error } = answer;
-    if (!flight.waiters.has(detail)) return this.#state;
 
+    const answer = await flight?.answer;
+    while (this.#latest === detail && !isParsed(this)) await sleep(FRAME);
+    if (this.#latest !== detail) return this.state;
+    Object.assign(detail, answer);
+    this.#place = null;
+    try {
+      const promise = !(detail.error && this.#good) && this.#show(flight?.url, detail);
+      if (promise) await promise;
+    } catch (error) {
+      detail.error = error;
+    }
+    if (this.#latest !== detail) return this.state;
+
+    this.#abandon = null;
+    this.#good ||= !detail.error;
+    this.#become(this.#good ? "loaded" : "failed");
+    if (this.#place) tell("fragment:swap", this.#place);
+    tell(detail.error ? "error" : "load");
+    tell("loadend");
+    if (!detail.error) this.#outages = 0;
+    else if (answer && isTemporary(answer.response)) this.#recover(detail);
+    return detail.error ? "failed" : "loaded";
+  }
+
+  // Returns the promise of a listener that does it.
+  #show(url, detail) {
+    const { error, html } = detail;
     this.#placeholder ??= [...this.childNodes];
     const slot = error && this.#placeholder.find(it => it.slot === "error");
-    const source = slot ? slot.content : answer.content;
-    const content = source && document.importNode(source, true);
-    content?.querySelectorAll(TAG).forEach(it => {
-      it.#within = [...this.#within, url];
-      if (it.#within.includes(it.#url)) it.#become("failed"); // it would never end
-    });
-    Object.assign(detail, answer, { content });
-    let place;
-    if (content && tell("fragment:beforeswap")) try {
-      const swap = this.getAttribute("swap") ?? "inner";
-      const old = !error && swap !== "inner" && (swap === "replace" ? this : this.closest(swap));
-      place = old ? old.parentNode : this;
+    if (error && !slot && !html) return;
+    const content = slot ? document.importNode(slot.content, true) : parse(detail, this);
+    for (const it of content.querySelectorAll(TAG)) within.set(it, [url, within.get(this)].flat());
+
+    let promise;
+    const swap = () => {
+      const { swap } = this;
+      const old = !error && swap && (swap === "replace" ? this : this.closest(swap));
+      this.#place = old ? old.parentNode : this;
       if (old) old.replaceWith(detail.content);
       else this.replaceChildren(detail.content);
-    } catch ({ message }) {
-      place = null;
-      detail.error = error = message;
-    }
-    this.#become(error ? "failed" : "loaded");
-    if (place) tell("fragment:swap", place);
-    tell(error ? "error" : "load");
-    tell("loadend");
-    return this.#state;
+    };
+    Object.assign(detail, { content, swap });
+    const event = new CustomEvent(
+      "fragment:beforeswap", { detail, bubbles: true, cancelable: true });
+    event.respondWith = it => {
+      event.preventDefault();
+      promise = it;
+      this.#place = this;
+    };
+    if (this.dispatchEvent(event)) swap();
+    return promise;
+  }
+
+  // Less and less often.
+  async #recover(detail) {
+    if (!(this.retries > 0)) return;
+    await sleep(retryAfter(detail.response));
+    await nap(MINUTE * 2 ** Math.min(3, this.#outages++) * (1 + Math.random()));
+    if (this.#latest === detail && this.isConnected) this.reload();
   }
 }
 
-if (!customElements.get(TAG)) customElements.define(TAG, PageFragment);
+for (const property in ATTRIBUTES) {
+  const attribute = property.toLowerCase(), missing = ATTRIBUTES[property];
+  Object.defineProperty(PageFragment.prototype, property, {
+    get() {
+      const value = this.getAttribute(attribute) ?? missing;
+      return missing === false ? value !== false : missing >= 1 ? +value : value;
+    },
+    set(value) {
+      if (value == null || value === false) this.removeAttribute(attribute);
+      else this.setAttribute(attribute, value === true ? "" : value);
+    },
+  });
+}
+
+customElements.get(TAG) ?? customElements.define(TAG, PageFragment);
 
 export default customElements.get(TAG);

@@ -30,7 +30,7 @@ def path_of(name: str) -> str:
 
 
 class Stream:
-    """A response of the type text/event-stream, sent as the test says."""
+    """A response that is sent in pieces, as the test says."""
 
     def __init__(self, names: List[str], sock: socket.socket) -> None:
         self.names = names
@@ -74,6 +74,7 @@ class Site(SlowApi):
         super().__init__(tmp)
         self.streams: List[Stream] = []
         self.stream_status = 200
+        self.stream_type = "text/event-stream"
         for path in fronts.WWW.iterdir():
             kind = {".html": HTML, ".js": "text/javascript", ".css": "text/css",
                     ".svg": "image/svg+xml"}[path.suffix]
@@ -128,7 +129,7 @@ class _SiteHandler(_Handler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.api._note(Call(self.command, self.path, headers, self.number))
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Type", self.api.stream_type)
         self.send_header("Cache-Control", "no-store")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()

@@ -28,7 +28,10 @@ def test_reload_asks_again_while_another_shares(site, browser):
             answers.add(detail.response);
             if (++loads < 20) target.reload();
         }, true);""")
+    site.hold_fragment("a")
     browser.open(site.page(OWN + element("a") * 2))
+    wait_until(lambda: browser.script("return window.loads === 0;"), "the listener")
+    site.release_fragment("a")
     wait_until(lambda: browser.script("return window.loads >= 20;"), "them to load")
     assert browser.script("return answers.size;") > 5
     assert site.asked("a") > 5

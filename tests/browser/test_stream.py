@@ -24,7 +24,7 @@ def test_one_request_for_all(site, browser):
                            '<page-fragment src="/fragment/alone" stream>…</page-fragment>'))
     stream = site.stream()
     assert stream.names == list(NAMES)
-    [call] = site.requests("/fragments?name=a&name=b%2F2&name=c%20d")
+    [call] = site.requests("/fragments?name=a&name=b%2F2&name=c+d")
     assert call.headers["accept"] == "text/event-stream"
     for name in NAMES:
         assert (browser.state(name), browser.busy(name)) == ("loading", True)
