@@ -16,7 +16,7 @@ const ATTRIBUTES = {
 
 // One URL for all spellings of it, and that of streams.
 function locate({ name, src, base, stream, baseURI }) {
-  if (!src && /(^|\/)\.\.?(\/|$)/.test(name)) throw URIError("bad name");
+  if (!src && /(^|\/)\.\.?(\/|$)/.test(name)) throw Error("bad name");
   const path = encodeURIComponent(name).replaceAll("%2F", "/");
   base ||= document.querySelector(`meta[name=${TAG}-base]`)?.content ?? "";
   const at = path => new URL(src || base.replace(/\/*$/, "/") + path, baseURI);
@@ -33,7 +33,7 @@ function locate({ name, src, base, stream, baseURI }) {
 const later = (run, wait) => setTimeout(run, Math.min(wait, 2 ** 31 - 1));
 const sleep = wait => new Promise(resolve => later(resolve, wait));
 
-// Ends early when the network or the tab is back, and never in a hidden tab.
+// Ends early when the network or the tab is back, and never while it is hidden.
 const nap = wait => new Promise(resolve => {
   const over = new AbortController();
   const wake = () => {
@@ -90,7 +90,7 @@ async function request(url, Accept, { signal, timeout, priority }, take) {
   let timer;
   const listen = () => {
     clearTimeout(timer);
-    if (timeout > 0) timer = later(() => silence.abort(), timeout * SECOND);
+    timer = later(() => silence.abort(), timeout * SECOND || Infinity);
   };
   try {
     listen();
@@ -110,7 +110,7 @@ async function request(url, Accept, { signal, timeout, priority }, take) {
   }
 }
 
-// Asks until the answer is final.
+// Asks until it is final.
 async function persist(ask, { retries, signal }) {
   for (let failures = 0; ;) {
     const asked = Date.now();
@@ -143,7 +143,7 @@ const isStream = response => response.ok && hasType(response, "text/event-stream
 const gathering = new Map();
 let opening; // the latest stream
 
-// Those that come within a frame, or while a stream opens, share one.
+// What comes within a frame, or while a stream opens, shares one.
 async function gather(flight) {
   const { streams } = flight;
   const wanted = gathering.get(streams) ?? [];
@@ -207,7 +207,7 @@ const nearby = new IntersectionObserver(
   seen => seen.forEach(it => it.isIntersecting && it.target.closest(TAG)?.reload()),
   { rootMargin: "256px", scrollMargin: "256px" });
 
-// Will the parser add no more children?
+// Are its children complete?
 const isParsed = node => document.readyState !== "loading"
   || node && (node.nextSibling || isParsed(node.parentNode));
 
@@ -331,12 +331,14 @@ class PageFragment extends HTMLElement {
       const promise = !(detail.error && this.#good) && this.#show(flight?.url, detail);
       if (promise) await promise;
     } catch (error) {
+      this.#place = null;
       detail.error = error;
     }
     if (this.#latest !== detail) return this.state;
 
     this.#abandon = null;
     this.#good ||= !detail.error;
+    if (!this.#good && !this.#place) this.replaceChildren(...this.#placeholder);
     this.#become(this.#good ? "loaded" : "failed");
     if (this.#place) tell("fragment:swap", this.#place);
     tell(detail.error ? "error" : "load");

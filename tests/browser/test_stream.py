@@ -174,6 +174,89 @@ def test_lazy_ones(site, browser):
     assert site.stream(1).names == ["c", "d"]
 
 
+@pytest.mark.parametrize("status", [403, 413, 431, 405])
+def test_refused(site, browser, status):
+    """Whoever refuses it, the server or a proxy: each element asks for itself."""
+    site.stream_status = status
+    site.answer("fragments?name=a&name=b", status, type="text/html")
+    for name in "ab":
+        site.fragment(name)
+    browser.open(site.page(elements("a", "b")))
+    for name in "ab":
+        browser.wait_state(name, "loaded")
+        assert site.asked(name) == 1
+    assert site.calls("fragments?name=a&name=b") == 1
+
+
+def test_other_types(site, browser):
+    """A login page, say, is no stream."""
+    site.stream_type = "text/html"
+    site.fragment("a")
+    browser.open(site.page(elements("a")))
+    site.stream().end()
+    browser.wait_state("a", "loaded")
+    assert len(site.streams) == 1
+
+
+def test_one_after_the_other(site, browser):
+    """Elements that come within a frame share a stream, although each comes by itself."""
+    browser.open(site.page(""))
+    browser.script("""
+        let left = 10;
+        const channel = new MessageChannel(); // tasks that follow each other at once
+        channel.port1.onmessage = () => {
+            const it = document.createElement("page-fragment");
+            it.name = `n${left}`;
+            it.stream = true;
+            document.body.append(it);
+            if (--left) channel.port2.postMessage(0);
+        };
+        channel.port2.postMessage(0);""")
+    names = site.stream().names
+    for name in [f"n{number}" for number in range(10, 0, -1)]:
+        if name not in names:
+            names = names + site.stream(len(site.streams) - 1).names
+        assert name in names
+    assert len(site.streams) <= 2
+
+
+def test_while_one_opens(site, browser):
+    """While the server has not answered, others gather for the next one."""
+    site.fragment("a")
+    site.stream_status = 404
+    site.answer("fragments?name=a", 404, type="text/html")
+    site.hold("fragments?name=a")
+    browser.open(site.page(elements("a")))
+    site.wait_calls("fragments?name=a", 1)
+    site.stream_status = 200
+    for name in "bcd":
+        browser.script("""
+            const it = document.createElement("page-fragment");
+            it.name = arguments[0];
+            it.stream = true;
+            document.body.append(it);""", name)
+        stays(lambda: not site.streams, "it waits", seconds=0.1)
+    site.release("fragments?name=a")
+    assert site.stream().names == ["b", "c", "d"]
+    browser.wait_state("a", "loaded")
+
+
+def test_query_of_the_page(site, browser):
+    """It goes along, as the inputs of all fragments; also where they are requested alone."""
+    site.page(elements("a", "b") + '<page-fragment name="c">…</page-fragment>',
+              "?city=New%20York&name=x&q=%26")
+    site.fragment("c")
+    site.answer("fragment/b?city=New+York&q=%26", body="<p>alone</p>", type="text/html")
+    browser.open(site.url + "/?city=New%20York&name=x&q=%26")
+    stream = site.stream()
+    assert stream.names == ["a", "b"]
+    site.wait_calls("fragments?city=New+York&q=%26&name=a&name=b", 1)
+    stream.send("b:error")
+    browser.wait_state("b", "loaded")
+    assert browser.text("b") == "alone"
+    browser.wait_state("c", "loaded")
+
+
 # --- the daemon ---
 
 
