@@ -77,7 +77,8 @@ class Site(SlowApi):
         self.stream_type = "text/event-stream"
         for path in fronts.WWW.iterdir():
             kind = {".html": HTML, ".js": "text/javascript", ".css": "text/css",
-                    ".svg": "image/svg+xml"}[path.suffix]
+                    ".svg": "image/svg+xml", ".json": "application/json",
+                    ".ts": "text/plain"}[path.suffix]
             self.answer(path.name, body=path.read_bytes(), type=kind)
 
     def start(self) -> "Site":

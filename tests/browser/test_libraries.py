@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.servers import TOP
-from harness.wait import wait_until
+from harness.wait import stays, wait_until
 from libraries import HERE, library
 
 NAMES = ("a", "b", "c")
@@ -23,6 +23,8 @@ LIBRARIES = {
         <meta name="htmx-config" content='{"includeIndicatorStyles": false}'>
         <script src="library.js"></script>""",
              '<div id="in-NAME" hx-get="/fragment/NAME" hx-trigger="load">…</div>'),
+    "htmx 4": ("htmx4/dist/htmx.min.js", '<script src="library.js"></script>',
+               '<div id="in-NAME" hx-get="/fragment/NAME" hx-trigger="load">…</div>'),
     "include-fragment": ("@github/include-fragment-element/dist/bundle.js", """
         <script type="module" src="library.js"></script>""",
                          '<div id="in-NAME"><include-fragment src="/fragment/NAME">…'
@@ -39,6 +41,11 @@ STREAMS = {
         <script src="0.js"></script><script src="1.js"></script>""",
              f'<div hx-ext="sse" sse-connect="{URL}" sse-close="end">',
              '<div id="in-NAME" sse-swap="NAME">…</div>'),
+    "htmx 4": (("htmx4/dist/htmx.min.js", "htmx4/dist/ext/hx-sse.min.js"), """
+        <script src="0.js"></script><script src="1.js"></script>
+        <script src="partials.js" defer></script>""",
+               f'<div hx-sse:connect="{URL}" hx-sse:close="end">',
+               '<div id="in-NAME">…</div>'),
     "EventSource": ((), '<script src="own.js" defer></script>', "<div>",
                     '<div id="in-NAME">…</div>'),
 }
@@ -52,6 +59,16 @@ window.EventSource = class extends EventSource {
     sources.push(this);
   }
 };
+"""
+
+# README's script for htmx 4, where a fragment's name is its placeholder's id.
+PARTIALS = """
+document.addEventListener("htmx:sse:before:message", ({ detail: { message } }) => {
+  if (!message.event || message.event === "end") return;
+  const id = CSS.escape(message.event.replace(/:error$/, ""));
+  message.data = `<hx-partial hx-target="#${id}">${message.data}</hx-partial>`;
+  message.event = "";
+});
 """
 
 OWN = f"""
@@ -109,6 +126,8 @@ def test_readme_says_which_versions():
     htmx, sse = (versions[name].partition(".")[0] for name in ("htmx.org", "htmx-ext-sse"))
     assert f"<!-- htmx {htmx} -->" in text
     assert f"npm install htmx.org@{htmx} htmx-ext-sse@{sse}" in text
+    assert versions["htmx4"].startswith("npm:htmx.org@4.")
+    assert PARTIALS in text
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
@@ -124,9 +143,11 @@ def test_streams(tmp, api, browser, front, name):
     files, head, start, element = STREAMS[name]
     scripts = {f"{number}_js": library(file).read_bytes() for number, file in enumerate(files)}
     www = put_page(tmp, '<script src="spy.js"></script>' + head, start + elements(element),
-                   own_js=OWN.encode(), spy_js=SPY.encode(), **scripts)
+                   own_js=OWN.encode(), spy_js=SPY.encode(),
+                   partials_js=PARTIALS.replace("#${", "#in-${").encode(), **scripts)
     server = front(www=www)
     check_order(api, browser, server)
-    closed = "return sources.map(it => it.readyState === EventSource.CLOSED);"
-    wait_until(lambda: browser.script(closed) == [True], "it to be closed")
+    closed = "return sources.every(it => it.readyState === EventSource.CLOSED);"
+    wait_until(lambda: browser.script(closed), "it to be closed")
+    stays(lambda: server.relay.begun() == 2, "no other request", seconds=1)
     assert server.relay.begun() == server.relay.begun("/fragments") == 2
