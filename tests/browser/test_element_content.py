@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.servers import TOP
 from harness.wait import stays, wait_until
+from libraries import library
 from pages import POLICY
 
 IT = "document.querySelector('page-fragment')"
@@ -109,6 +111,39 @@ def test_view_transition(site, browser):
     assert browser.text("a") == "a"
     assert browser.heard("a") == \
         ["loadstart", "fragment:beforeswap", "fragment:swap", "load", "loadend"]
+
+
+# README's.
+MORPH = """
+document.addEventListener("fragment:beforeswap", event => {
+  const { content } = event.detail;
+  event.respondWith(Promise.resolve(
+    Idiomorph.morph(event.target, [...content.childNodes], { morphStyle: "innerHTML" })));
+});
+"""
+
+
+def test_morph(site, browser):
+    """With a library that changes only what is different, a reload does not disturb anybody."""
+    assert MORPH in (TOP / "README.md").read_text("utf-8")
+    site.fragment("a", "<input id=text value=old><details id=more><summary>x</summary>"
+                       "<p>1</p></details>")
+    site.answer("idiomorph.js", body=library("idiomorph/dist/idiomorph.min.js").read_bytes(),
+                type="text/javascript")
+    site.answer("own.js", body=MORPH, type="text/javascript")
+    browser.open(site.page('<script src="idiomorph.js"></script><script src="own.js"></script>' +
+                           element("a")))
+    browser.wait_state("a", "loaded")
+    browser.script("text.focus(); text.setSelectionRange(1, 2); more.open = true;"
+                   "window.before = text;")
+    site.fragment("a", "<input id=text value=old><details id=more open><summary>x</summary>"
+                       "<p>2</p></details>")
+    assert browser.script(f"return {IT}.reload();") == "loaded"
+    assert browser.script("return [text === before, document.activeElement === text,"
+                          "text.selectionStart, text.selectionEnd, more.open,"
+                          "more.textContent];") == [True, True, 1, 2, True, "x2"]
+    assert browser.heard("a").count("fragment:swap") == 2
+    assert browser.complaints() == []
 
 
 def test_listener_that_fails(site, browser):
