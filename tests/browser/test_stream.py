@@ -327,3 +327,15 @@ def test_daemon_closed_to_streams(api, browser, front):
     assert server.relay.begun("/fragments") == 1
     assert server.relay.begun("/fragment/own/1") == server.relay.begun("/fragment/own/2") == 1
     assert server.relay.begun("/fragment/x") == 0
+
+
+def test_daemon_takes_the_query_of_the_page(api, browser, front):
+    """As the inputs of a stream's fragments."""
+    server = front(extra='fragment "in/*" { source = "api"  vary = {"query:q"}  stream = "yes" }')
+    browser.open(server.url + "/?q=tea%20time&name=other")
+    add(browser, ["in/a b", "in/b"])
+    for name in ("in/a b", "in/b"):
+        browser.wait_state(name, "loaded")
+    assert {call.path.replace("+", "%20") for call in api.requests() if "/in/" in call.path} == \
+        {"/in/a%20b?q=tea%20time", "/in/b?q=tea%20time"}
+    assert api.calls("other") == 0
