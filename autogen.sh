@@ -39,6 +39,9 @@ python3-selenium
 python3-prometheus-client
 chromium|chromium-browser
 chromium-driver|chromium-chromedriver
+firefox-esr
+webkit2gtk-driver
+xvfb
 haproxy
 openssl
 spawn-fcgi

@@ -15,6 +15,7 @@ from selenium.webdriver.chrome.service import Service
 from harness.process import gone
 from harness.servers import need
 from harness.wait import DEADLINE, SLOWNESS, wait_until
+from view import LISTEN, View
 
 ARGUMENTS = """--headless=new --disable-gpu --disable-quic --no-first-run --disable-sync
 --disable-background-networking --disable-component-update --disable-default-apps
@@ -22,20 +23,8 @@ ARGUMENTS = """--headless=new --disable-gpu --disable-quic --no-first-run --disa
 
 PHONE, DESKTOP = (390, 844), (1280, 800)
 
-# Runs before any script of a page. `heard` are the events of its fragments: "load a".
-LISTEN = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation",
-    event => violations.push(event.violatedDirective + " " + event.blockedURI));
-window.heard = [];
-for (const type of
-        ["loadstart", "fragment:beforeswap", "fragment:swap", "load", "error", "loadend"])
-    document.addEventListener(type, event =>
-        event.detail?.name && heard.push(`${type} ${event.detail.name}`), true);
-"""
 
-
-class Chromium:
+class Chromium(View):
     """A browser with a profile of its own, in `tmp`. Use as a context manager, and call renew()
     before the first page."""
 
@@ -97,31 +86,6 @@ class Chromium:
 
     def script(self, text: str, *arguments):
         return self.driver.execute_script(text, *arguments)
-
-    # What the page shows.
-
-    def fragment(self, name: str, what: str):
-        """A property of the first <page-fragment> of that name."""
-        return self.script(
-            "const it = document.querySelector(`page-fragment[name='${arguments[0]}']`);"
-            f"return it?.{what};", name)
-
-    def state(self, name: str) -> str:
-        return self.fragment(name, "getAttribute('state')")
-
-    def text(self, name: str) -> str:
-        return self.fragment(name, "innerText")
-
-    def busy(self, name: str) -> bool:
-        return self.fragment(name, "getAttribute('aria-busy')") == "true"
-
-    def wait_state(self, name: str, state: str) -> None:
-        wait_until(lambda: self.state(name) == state, f"fragment {name} to be {state}")
-
-    def heard(self, name: str) -> List[str]:
-        """The types of the events of that fragment, in their order."""
-        return [event.split(" ")[0] for event in self.script("return heard;")
-                if event.split(" ")[1] == name]
 
     # Errors.
 
