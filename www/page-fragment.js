@@ -14,7 +14,7 @@ const ATTRIBUTES = {
   retries: 3, timeout: 60, stream: false, sanitize: false, shadow: false,
 };
 
-// One URL for all spellings of it, and that of streams.
+// Where it is: the same URL however that is spelled; and where its streams are.
 function locate({ name, src, base, stream, baseURI }) {
   if (!src && /(^|\/)\.\.?(\/|$)/.test(name)) throw Error("bad name");
   const path = encodeURIComponent(name).replaceAll("%2F", "/");
@@ -33,7 +33,7 @@ function locate({ name, src, base, stream, baseURI }) {
 const later = (run, wait) => setTimeout(run, Math.min(wait, 2 ** 31 - 1));
 const sleep = wait => new Promise(resolve => later(resolve, wait));
 
-// Ends early when the network or the tab is back, and never while it is hidden.
+// Ends early when the network or the tab is back, and never in a hidden tab.
 const nap = wait => new Promise(resolve => {
   const over = new AbortController();
   const wake = () => {
@@ -45,7 +45,6 @@ const nap = wait => new Promise(resolve => {
   for (const type of ["online", "visibilitychange"]) addEventListener(type, wake, over);
 });
 
-// How long the server says.
 function retryAfter({ headers }) {
   const after = headers.get("Retry-After");
   return (after >= 0 ? after * SECOND : Date.parse(after) - Date.now()) || 0;
@@ -84,7 +83,7 @@ class Flight extends AbortController {
   }
 }
 
-// take() gets each piece of the text, first "", until it returns true.
+// take() gets each piece of the text, first "" with the head, until it returns true.
 async function request(url, Accept, { signal, timeout, priority }, take) {
   const silence = new AbortController(); // is a network error
   let timer;
@@ -110,7 +109,7 @@ async function request(url, Accept, { signal, timeout, priority }, take) {
   }
 }
 
-// Asks until it is final.
+// Asks until the response is final.
 async function persist(ask, { retries, signal }) {
   for (let failures = 0; ;) {
     const asked = Date.now();
@@ -143,7 +142,7 @@ const isStream = response => response.ok && hasType(response, "text/event-stream
 const gathering = new Map();
 let opening; // the latest stream
 
-// What comes within a frame, or while a stream opens, shares one.
+// Those that come within a frame, or while a stream opens, share the next.
 async function gather(flight) {
   const { streams } = flight;
   const wanted = gathering.get(streams) ?? [];
@@ -203,9 +202,13 @@ async function fetchStream(wanted) {
   open.forEach(flight => isTemporary(response) ? flight.settle({ response }) : fetchOne(flight));
 }
 
-const nearby = new IntersectionObserver(
-  seen => seen.forEach(it => it.isIntersecting && it.target.closest(TAG)?.reload()),
-  { rootMargin: "256px", scrollMargin: "256px" });
+const nearby = new IntersectionObserver(seen => {
+  for (const { isIntersecting, target } of seen) if (isIntersecting) {
+    nearby.unobserve(target);
+    const element = target.closest(TAG);
+    element?.state || element?.reload();
+  }
+}, { rootMargin: "256px", scrollMargin: "256px" });
 
 // Are its children complete?
 const isParsed = node => document.readyState !== "loading"
@@ -240,7 +243,6 @@ class PageFragment extends HTMLElement {
   #good; // what is shown has been loaded
   #placeholder;
   #place; // where the content has gone
-  #watched;
   #latest; // load, unless abandoned
   #abandon;
   #outages = 0;
@@ -259,7 +261,6 @@ class PageFragment extends HTMLElement {
   }
 
   #become(state) {
-    nearby.unobserve(this.#watched ?? this);
     this.#abandon?.();
     if (this.#state === "failed") this.replaceChildren(...this.#placeholder);
     this.#state = state;
@@ -291,8 +292,7 @@ class PageFragment extends HTMLElement {
       if (!this.isConnected) this.#abandon && this.#become("");
       else if (this.#state) return;
       else if (this.loading !== "lazy") this.reload();
-      else nearby.observe(this.#watched = getComputedStyle(this).display === "contents"
-        && this.querySelector(":not(template)") || this); // what has a box
+      else for (const it of [this, ...this.children]) nearby.observe(it); // it may have no box
     });
   }
 
@@ -328,7 +328,7 @@ class PageFragment extends HTMLElement {
     Object.assign(detail, answer);
     this.#place = null;
     try {
-      const promise = !(detail.error && this.#good) && this.#show(flight?.url, detail);
+      const promise = this.#show(flight?.url, detail);
       if (promise) await promise;
     } catch (error) {
       this.#place = null;
@@ -348,12 +348,12 @@ class PageFragment extends HTMLElement {
     return detail.error ? "failed" : "loaded";
   }
 
-  // Returns the promise of a listener that does it.
+  // Returns the promise of a listener that shows it.
   #show(url, detail) {
     const { error, html } = detail;
     this.#placeholder ??= [...this.childNodes];
     const slot = error && this.#placeholder.find(it => it.slot === "error");
-    if (error && !slot && !html) return;
+    if (error && (this.#good || !slot && !html)) return;
     const content = slot ? document.importNode(slot.content, true) : parse(detail, this);
     for (const it of content.querySelectorAll(TAG)) within.set(it, [url, within.get(this)].flat());
 
@@ -377,7 +377,7 @@ class PageFragment extends HTMLElement {
     return promise;
   }
 
-  // Less and less often.
+  // Tries again, less and less often.
   async #recover(detail) {
     if (!(this.retries > 0)) return;
     await sleep(retryAfter(detail.response));

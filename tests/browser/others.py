@@ -16,7 +16,7 @@ from harness.servers import need
 from harness.wait import DEADLINE, SLOWNESS
 from view import View
 
-MINI_BROWSER = "/usr/lib/*/webkit2gtk-4.*/MiniBrowser"
+MINI_BROWSER = "/usr/lib/*/webkit*gtk-*/MiniBrowser"
 
 PREFERENCES = {
     "marionette.port": 0,  # any
@@ -133,7 +133,7 @@ class WebKit(Server, View):
         super().start()
         options = Options()
         options.capabilities.pop("platform", None)  # nobody may ask for it any longer
-        [options.binary_location] = glob.glob(MINI_BROWSER)
+        options.binary_location = sorted(glob.glob(MINI_BROWSER))[0]
         options.add_argument("--automation")
         self.driver = webdriver.Remote(f"http://127.0.0.1:{self.port.number}", options=options)
         self.driver.set_script_timeout(DEADLINE * SLOWNESS)
