@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Optional
 
@@ -130,6 +131,8 @@ class WebKit(Server, View):
         self.environment = {"DISPLAY": self.screen.display, "HOME": str(self.dir),
                             "XDG_RUNTIME_DIR": str(self.dir), "GDK_BACKEND": "x11",
                             "GSETTINGS_BACKEND": "memory"}
+        if os.geteuid() == 0:  # its sandbox, as Chromium's, is not for root
+            self.environment["WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS"] = "1"
         super().start()
         options = Options()
         options.capabilities.pop("platform", None)  # nobody may ask for it any longer

@@ -83,7 +83,8 @@ def test_sanitize_by_the_page(site, browser):
 @pytest.mark.parametrize("attribute, text", [("shadow", "inside"), ("", None)])
 def test_shadow_roots(site, browser, attribute, text):
     """Two elements, since a shadow root can't be copied."""
-    site.fragment("a", '<div id=host><template shadowrootmode="open"><p>inside</p></template></div>')
+    site.fragment("a", '<div id=host><template shadowrootmode="open"><p>inside</p></template>'
+                       '</div>')
     browser.open(site.page(element("a", attribute) + element("a", attribute)))
     wait_until(lambda: browser.script(
         "return document.querySelectorAll('[state=loaded]').length;") == 2, "both")

@@ -109,10 +109,12 @@ def test_what_does_not_heal(site, browser, page, answer):
     stays(lambda: site.asked("a") == 1, "it is asked for once", seconds=0.5)
 
 
-@pytest.mark.parametrize("event", ["hide(true); hide(false);", "dispatchEvent(new Event('online'))"])
+@pytest.mark.parametrize("event", [
+    "hide(true); hide(false);", "dispatchEvent(new Event('online'));"])
 def test_early_retry(site, browser, event):
     """The network is back, or somebody looks: now is a good time."""
-    site.answer("own.js", type="text/javascript", body=OWN.replace("ms / 1800", "ms > 3e4 ? 1e9 : 1"))
+    site.answer("own.js", type="text/javascript",
+                body=OWN.replace("ms / 1800", "ms > 30000 ? 1e9 : 1"))
     site.fragment("a", status=503)
     browser.open(site.page('<script src="own.js"></script>' + element("a", "retries=1")))
     browser.wait_state("a", "failed")
