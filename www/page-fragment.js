@@ -14,7 +14,7 @@ const ATTRIBUTES = {
   retries: 3, timeout: 60, stream: false, sanitize: false, shadow: false,
 };
 
-// Where it is: the same URL however that is spelled; and where its streams are.
+// One URL for all spellings of it, and that of its streams.
 function locate({ name, src, base, stream, baseURI }) {
   if (!src && /(^|\/)\.\.?(\/|$)/.test(name)) throw Error("bad name");
   const path = encodeURIComponent(name).replaceAll("%2F", "/");
@@ -50,7 +50,6 @@ function retryAfter({ headers }) {
   return (after >= 0 ? after * SECOND : Date.parse(after) - Date.now()) || 0;
 }
 
-// A network error has the status 0.
 const isTemporary = ({ status }) => !status || status >= 500 || status === 429;
 
 const hasType = ({ headers }, type) =>
@@ -83,9 +82,10 @@ class Flight extends AbortController {
   }
 }
 
-// take() gets each piece of the text, first "" with the head, until it returns true.
+// take() gets each piece of the text, first "" with the head, until it returns true. Network errors
+// and silence are responses with the status 0.
 async function request(url, Accept, { signal, timeout, priority }, take) {
-  const silence = new AbortController(); // is a network error
+  const silence = new AbortController();
   let timer;
   const listen = () => {
     clearTimeout(timer);
@@ -104,6 +104,8 @@ async function request(url, Accept, { signal, timeout, priority }, take) {
       piece = await reader.read();
     }
     return response;
+  } catch {
+    return Response.error();
   } finally {
     clearTimeout(timer);
   }
@@ -113,7 +115,7 @@ async function request(url, Accept, { signal, timeout, priority }, take) {
 async function persist(ask, { retries, signal }) {
   for (let failures = 0; ;) {
     const asked = Date.now();
-    const response = await ask().catch(() => Response.error());
+    const response = await ask();
     const wait = retryAfter(response);
     if (response.status === 202) // at once if parked
       await sleep(Math.min(MINUTE, Math.max(wait, asked + SECOND - Date.now())));
@@ -194,10 +196,11 @@ async function fetchStream(wanted) {
         came ||= name;
         return name === "end";
       });
-    }).catch(() => Response.error()).finally(opened);
+    });
+    opened();
     if (!open.size) return new Response();
     if (reply.status && !isStream(reply)) return reply;
-    return came ? new Response("", { status: 202 }) : Response.error();
+    return came ? new Response("", { status: 202 }) : Response.error(); // it broke off
   }, common);
   open.forEach(flight => isTemporary(response) ? flight.settle({ response }) : fetchOne(flight));
 }
@@ -280,7 +283,7 @@ class PageFragment extends HTMLElement {
 
   attributeChangedCallback(attribute, before, after) {
     if (attribute !== "loading" && before !== after && (before ?? this.#state) != null) {
-      this.#good = false;
+      this.#good = false; // it is for another address
       if (this.#state) this.#become("");
     }
     this.#consider();

@@ -3,7 +3,9 @@ values."""
 
 from __future__ import annotations
 
+import itertools
 import socket
+import time
 
 import pytest
 
@@ -139,3 +141,61 @@ def test_retries_of_those_that_share_a_stream(site, browser):
     assert "b" in stream.names
     stream.send("b", "<p>b</p>")
     browser.wait_state("b", "loaded")
+
+
+def test_any_order(site, browser):
+    """Whatever happens to elements in whatever order, all of them end with the content of their
+    name, and each loadstart has had its loadend."""
+    for name in "abc":
+        site.fragment(name)
+    site.stream_status = 404
+    for count in (1, 2, 3):
+        for names in itertools.permutations("abc", count):
+            site.answer("fragments?name=" + "&name=".join(names), 404, type="text/html")
+    browser.open(site.page("<div id=one></div><div id=two></div>"))
+    seed = time.time_ns() % 2**31 or 1
+    browser.script("""
+        let seed = arguments[0];
+        const random = below => (seed = (seed * 48271) % 2147483647) % below;
+        const balance = new Map();
+        const make = () => {
+            const it = document.createElement("page-fragment");
+            balance.set(it, 0);
+            it.addEventListener("loadstart", () => balance.set(it, balance.get(it) + 1));
+            it.addEventListener("loadend", () => balance.set(it, balance.get(it) - 1));
+            it.append("…");
+            it.name = "abc"[random(3)];
+            it.stream = random(2);
+            one.append(it);
+        };
+        const steps = [
+            it => it.reload(), it => it.reload(), it => it.remove(), it => two.append(it),
+            it => one.prepend(it), it => it.name = "abc"[random(3)], it => it.src = "/fragment/b",
+            it => it.src = null, it => it.stream = !it.stream, it => it.loading = "lazy",
+            it => it.loading = "eager", it => it.name = null];
+        window.balance = balance;
+        window.over = (async () => {
+            for (let count = 0; count < 12; ++count) make();
+            const all = [...balance.keys()];
+            for (let count = 0; count < 600; ++count) {
+                steps[random(steps.length)](all[random(all.length)]);
+                if (!random(3)) await null;
+                if (!random(15)) await new Promise(resolve => setTimeout(resolve, random(20)));
+            }
+            for (const it of all) {
+                it.name = "abc"[random(3)];
+                it.src = null;
+                it.loading = "eager";
+                one.append(it);
+            }
+            window.done = true;
+        })();""", seed)
+    wait_until(lambda: browser.script("return window.done;"), "all steps")
+    wrong = """return [...balance].filter(([it, open]) =>
+        open || it.state !== "loaded" || it.textContent !== it.name).map(([it, open]) =>
+        `${open} ${it.outerHTML}`);"""
+    try:
+        wait_until(lambda: browser.script(wrong) == [], "all elements")
+    except AssertionError as failure:
+        raise AssertionError(f"seed {seed}: {browser.script(wrong)}") from failure
+    assert all("404" in it for it in browser.complaints())
