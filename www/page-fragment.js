@@ -17,7 +17,7 @@ const ATTRIBUTES = {
 // One URL for all spellings of it, and that of its streams.
 function locate({ name, src, base, stream, baseURI }) {
   if (!src && /(^|\/)\.\.?(\/|$)/.test(name)) throw Error("bad name");
-  const path = encodeURIComponent(name).replaceAll("%2F", "/");
+  const path = encodeURI(name).replace(/[?#]/g, encodeURIComponent);
   base ||= document.querySelector(`meta[name=${TAG}-base]`)?.content ?? "";
   const at = path => new URL(src || base.replace(/\/*$/, "/") + path, baseURI);
   const url = at("fragment/" + path), streams = stream && !src && at("fragments");

@@ -25,8 +25,8 @@ PAGE = """<!DOCTYPE html>
 
 
 def path_of(name: str) -> str:
-    """The path of the fragment."""
-    return "/fragment/" + quote(name)
+    """The path of the fragment, escaped no more than it must be."""
+    return "/fragment/" + quote(name, safe="/:@&=+$,;!~*'()")
 
 
 class Stream:

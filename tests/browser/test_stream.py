@@ -339,3 +339,24 @@ def test_daemon_takes_the_query_of_the_page(api, browser, front):
     assert {call.path.replace("+", "%20") for call in api.requests() if "/in/" in call.path} == \
         {"/in/a%20b?q=tea%20time", "/in/b?q=tea%20time"}
     assert api.calls("other") == 0
+
+
+def test_daemon_and_odd_names(api, browser, front):
+    """A stream and a single request name the same fragment."""
+    server = front(extra='fragment "odd/*" { source = "api"  stream = "yes" }')
+    browser.open(server.url)
+    for name in ("odd/a+b:c", "odd/d&e=f;g", "odd/h ?#%41é"):
+        add(browser, [name])
+        wait_until(lambda name=name: browser.script(
+            "return document.body.lastChild.state;") == "loaded", name)
+        browser.script("""
+            const it = document.body.lastChild.cloneNode();
+            it.stream = false;
+            it.removeAttribute("state");
+            document.body.append(it);""")
+        wait_until(lambda name=name: browser.script(
+            "return document.body.lastChild.state;") == "loaded", name)
+        texts = browser.script("return [document.body.lastChild.textContent,"
+                               "document.body.lastChild.previousSibling.textContent];")
+        assert texts == [f"result for {name}"] * 2
+    assert sum("/odd/" in call.path for call in api.requests()) == 3
