@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/fnv.h"
 #include "conf/fallback.h"
 #include "conf/files.h"
 #include "conf/include.h"
@@ -266,23 +267,21 @@ static void warn_of_body(const struct builder *builder, const struct place *plac
                       problem_quote(quote, value->text));
 }
 
-/* FNV-1a, continued. A file that can't be read counts as empty; the check of its source reports
- * it. */
+/* A file that can't be read counts as empty; the check of its source reports it. */
 static uint64_t digest_file(uint64_t digest, const char *path)
 {
     size_t len = 0;
     const char *why;
     char *text = scan_read_file(path, &len, &why);
-    for (size_t i = 0; text && i < len; i++)
-        digest = (digest ^ (unsigned char)text[i]) * 0x100000001b3;
+    digest = fnv_add(digest, (struct slice){.data = text, .len = text ? len : 0});
     free(text);
-    return digest * 0x100000001b3;
+    return digest;
 }
 
 /* So that a reload sees whether a file has changed. */
 static uint64_t digest_files(const struct place *place)
 {
-    uint64_t digest = 0xcbf29ce484222325;
+    uint64_t digest = FNV_BEGIN;
     bool any = false;
     for (size_t i = 0, count = options_count(); i < count; i++) {
         struct option_row row = option_row(i);

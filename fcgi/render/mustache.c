@@ -104,3 +104,11 @@ struct mustache_place mustache_partial_place(const struct mustache *template, si
 {
     return mustache_place_of(template, template->nodes[at - 1].place);
 }
+
+bool mustache_is_dynamic(const struct mustache *template)
+{
+    for (size_t i = 0; i < template->count; i++)
+        if (template->nodes[i].dynamic)
+            return true;
+    return false;
+}

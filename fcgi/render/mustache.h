@@ -4,7 +4,7 @@
  * 1.4: interpolation, sections, inverted sections, comments, set delimiters, partials) and of the
  * optional ones inheritance and dynamic names. There are no lambdas: JSON has no functions.
  *
- *     {{name}} {{a.b}} {{.}}   a value, escaped for HTML
+ *     {{name}} {{a.b}} {{.}}   a value, escaped for HTML unless it is HTML (mustache_value.h)
  *     {{{name}}} {{&name}}     a value as it is
  *     {{#name}}…{{/name}}      a section: for each element of a list, or once if the value counts
  *                              as true (see mustache_value.h)
@@ -68,6 +68,9 @@ bool mustache_next_partial(const struct mustache *template, size_t *at, struct s
 
 /* The place of the partial that mustache_next_partial has found last, having left this `at`. */
 struct mustache_place mustache_partial_place(const struct mustache *template, size_t at);
+
+/* Whether the template has a name of a partial or parent that is found only while rendering. */
+bool mustache_is_dynamic(const struct mustache *template);
 
 enum mustache_lookup {
     MUSTACHE_FOUND,

@@ -5,12 +5,18 @@
 #include <stdio.h>
 
 #include "base/byte.h"
+#include "base/fnv.h"
 #include "base/table.h"
+
+const struct slice template_endings[TEMPLATE_ENDINGS] = {SLICE_INIT(""), SLICE_INIT(".html"),
+                                                         SLICE_INIT(".mustache")};
 
 struct entry {
     UT_hash_handle hh;
     char *name;
     struct mustache *template; /* NULL: missing */
+    uint64_t digest;           /* of its text */
+    bool visited;              /* by templates_digest */
 };
 
 struct templates {
@@ -57,11 +63,26 @@ bool template_name_is_safe(struct slice name)
     return true;
 }
 
-static struct entry *find(const struct templates *set, struct slice name)
+static struct entry *find_exactly(const struct templates *set, struct slice name)
 {
     struct entry *entry = NULL;
     if (name.len > 0 && name.len <= TEMPLATE_NAME_MAX)
         HASH_FIND(hh, set->entries, name.data, name.len, entry);
+    return entry;
+}
+
+static struct entry *find(const struct templates *set, struct slice name)
+{
+    char whole[TEMPLATE_NAME_MAX + TEMPLATE_ENDING_MAX];
+    struct entry *entry = find_exactly(set, name);
+    if (name.len == 0 || name.len > TEMPLATE_NAME_MAX)
+        return NULL;
+    memcpy(whole, name.data, name.len);
+    for (size_t i = 1; i < TEMPLATE_ENDINGS && !entry; i++) {
+        struct slice ending = template_endings[i];
+        memcpy(whole + name.len, ending.data, ending.len);
+        entry = find_exactly(set, (struct slice){whole, name.len + ending.len});
+    }
     return entry;
 }
 
@@ -94,12 +115,14 @@ const struct mustache *templates_add(struct templates *set, struct slice name, c
                                      struct slice text, struct mustache_error *error)
 {
     const char *why = "the template is missing";
-    struct entry *entry = find(set, name);
+    struct entry *entry = find_exactly(set, name);
     if (!entry) {
         struct mustache *template = mustache_compile(file, text, error);
         if (!template)
             return NULL;
         entry = add(set, name, template, &why);
+        if (entry)
+            entry->digest = fnv_add(FNV_BEGIN, text);
     }
     if (entry && entry->template)
         return entry->template;
@@ -111,7 +134,7 @@ const struct mustache *templates_add(struct templates *set, struct slice name, c
 bool templates_add_missing(struct templates *set, struct slice name)
 {
     const char *why;
-    return find(set, name) || add(set, name, NULL, &why);
+    return find_exactly(set, name) || add(set, name, NULL, &why);
 }
 
 bool templates_next_unknown(struct templates *set, struct slice *name, struct mustache_place *place)
@@ -137,6 +160,52 @@ const struct mustache *templates_get(const struct templates *set, struct slice n
 {
     const struct entry *entry = find(set, name);
     return entry ? entry->template : NULL;
+}
+
+bool templates_are_dynamic(const struct templates *set)
+{
+    for (const struct entry *each = set->entries; each; each = each->hh.next)
+        if (each->template && mustache_is_dynamic(each->template))
+            return true;
+    return false;
+}
+
+/* Marks what the template needs. Returns whether some of it has dynamic names. They are in a list, and
+ * not searched recursively, since a template may include a thousand others in a row. */
+static bool visit(struct templates *set, struct entry *first)
+{
+    struct entry *waiting[TEMPLATES_MAX];
+    size_t count = 0;
+    bool dynamic = false;
+    first->visited = true;
+    waiting[count++] = first;
+    while (count > 0) {
+        const struct mustache *template = waiting[--count]->template;
+        struct slice name;
+        size_t at = 0;
+        dynamic = dynamic || (template && mustache_is_dynamic(template));
+        while (template && mustache_next_partial(template, &at, &name)) {
+            struct entry *entry = find(set, name);
+            if (!entry || entry->visited)
+                continue;
+            entry->visited = true;
+            waiting[count++] = entry;
+        }
+    }
+    return dynamic;
+}
+
+uint64_t templates_digest(struct templates *set, struct slice name)
+{
+    struct entry *first = find(set, name);
+    uint64_t digest = fnv_add(FNV_BEGIN, name);
+    for (struct entry *each = set->entries; each; each = each->hh.next)
+        each->visited = false;
+    bool all = first && visit(set, first);
+    for (const struct entry *each = set->entries; each; each = each->hh.next)
+        if (all || each->visited)
+            digest += fnv_add(each->digest, slice_of(each->name)); /* in any order */
+    return digest;
 }
 
 enum mustache_lookup templates_find(void *arg, struct slice name, const struct mustache **found,

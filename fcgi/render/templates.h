@@ -7,18 +7,27 @@
  *
  * After that, all partials and parents that stand in the templates are known. Names that are found
  * only while rendering (dynamic ones) are looked up in the set as well; what it does not have is left
- * out of the result. */
+ * out of the result.
+ *
+ * A name stands for the template of that name or, if there is none, of that name with .html or
+ * .mustache at its end. */
 #ifndef WORKERLESS_RENDER_TEMPLATES_H
 #define WORKERLESS_RENDER_TEMPLATES_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 #include "render/mustache.h"
 
 #define TEMPLATES_MAX     1000 /* of a set, with those that are missing */
 #define TEMPLATE_NAME_MAX 255  /* bytes */
+
+/* What may have to be added to a name, in the order in which it is tried. */
+#define TEMPLATE_ENDINGS    3
+#define TEMPLATE_ENDING_MAX 9 /* bytes of one */
+extern const struct slice template_endings[TEMPLATE_ENDINGS];
 
 struct templates;
 
@@ -49,6 +58,13 @@ bool templates_next_unknown(struct templates *set, struct slice *name,
 
 /* The template of that name, or NULL. */
 const struct mustache *templates_get(const struct templates *set, struct slice name);
+
+/* Whether any of them has dynamic names. */
+bool templates_are_dynamic(const struct templates *set);
+
+/* A digest of the texts that make the result of that template: its own, and those of the partials and
+ * parents in it; of all texts, if some of their names are dynamic. It is the same in all processes. */
+uint64_t templates_digest(struct templates *set, struct slice name);
 
 /* A mustache_find_fn whose arg is the set. */
 enum mustache_lookup templates_find(void *arg, struct slice name, const struct mustache **found,

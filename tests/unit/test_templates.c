@@ -167,6 +167,73 @@ static void test_refusals(void **state)
     templates_free(set);
 }
 
+/* A name may lack its ending; the name as it is comes first. */
+static void test_endings(void **state)
+{
+    static const struct {
+        const char *name, *file; /* NULL: there is none */
+    } cases[] = {
+        {"a", "a"},          {"a.html", "a.html"}, {"b", "b.html"},      {"b.html", "b.html"},
+        {"c", "c.mustache"}, {"d/e", "d/e.html"},  {"b.mustache", NULL}, {"b.htm", NULL},
+        {"", NULL},          {".html", NULL},
+    };
+    static const char *const all[] = {"a",           "a.html",     "b.html",
+                                      "c.html.html", "c.mustache", "d/e.html"};
+    struct mustache_error error;
+    struct templates *set = templates_new();
+    (void)state;
+    for (size_t i = 0; i < LENGTH(all); i++)
+        assert_non_null(templates_add(set, slice_of(all[i]), all[i], SLICE("{{>b}}"), &error));
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        assert_row(i, templates_get(set, slice_of(cases[i].name)) ==
+                          (cases[i].file ? templates_get(set, slice_of(cases[i].file)) : NULL));
+    struct slice name;
+    struct mustache_place place;
+    assert_false(templates_next_unknown(set, &name, &place)); /* b.html is known */
+    templates_free(set);
+}
+
+static uint64_t digest_of(const char *const texts[3], const char *name)
+{
+    static const char *const names[] = {"one.html", "two.html", "three.html"};
+    struct mustache_error error;
+    struct templates *set = templates_new();
+    for (size_t i = 0; i < LENGTH(names); i++)
+        assert_non_null(
+            templates_add(set, slice_of(names[i]), names[i], slice_of(texts[i]), &error));
+    uint64_t digest = templates_digest(set, slice_of(name));
+    assert_true(digest == templates_digest(set, slice_of(name)));
+    templates_free(set);
+    return digest;
+}
+
+/* It changes with what the template includes, and with nothing else. */
+static void test_digests(void **state)
+{
+    static const struct {
+        const char *before[3], *after[3];
+        bool same;
+    } cases[] = {
+        {{"x", "y", "z"}, {"x", "y", "z"}, true},
+        {{"x", "y", "z"}, {"X", "y", "z"}, false},
+        {{"x", "y", "z"}, {"x", "Y", "z"}, true},
+        {{"{{>two}}", "y", "z"}, {"{{>two}}", "Y", "z"}, false},
+        {{"{{>two}}", "y", "z"}, {"{{>two}}", "y", "Z"}, true},
+        {{"{{>two}}", "{{>three}}", "z"}, {"{{>two}}", "{{>three}}", "Z"}, false},
+        {{"{{<two}}{{/two}}", "{{>one}}", "z"}, {"{{<two}}{{/two}}", "{{>one}} ", "z"}, false},
+        {{"{{>*x}}", "y", "z"}, {"{{>*x}}", "y", "Z"}, false},
+        {{"{{>two}}", "{{>*x}}", "z"}, {"{{>two}}", "{{>*x}}", "Z"}, false},
+        {{"x", "{{>*x}}", "z"}, {"x", "{{>*x}}", "Z"}, true},
+        {{"{{>gone}}", "y", "z"}, {"{{>gone}}", "y", "z"}, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        assert_row(i, (digest_of(cases[i].before, "one") == digest_of(cases[i].after, "one")) ==
+                          cases[i].same);
+    assert_true(digest_of(cases[0].before, "one") != digest_of(cases[0].before, "two"));
+    digest_of(cases[0].before, "gone");
+}
+
 static void test_limit(void **state)
 {
     struct mustache_error error;
@@ -204,7 +271,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),    cmocka_unit_test(test_set),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_endings),
+        cmocka_unit_test(test_digests),  cmocka_unit_test(test_limit),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests_name("templates", tests, NULL, NULL);
