@@ -9,8 +9,8 @@
 #include "base/byte.h"
 #include "base/check.h"
 #include "base/put.h"
+#include "render/text.h"
 
-#define TYPE_MAX     127                                 /* bytes of a media type */
 #define LINE_MAX     400                                 /* bytes of the header line */
 #define FRESH_MAX_MS ((int64_t)100 * 365 * 86400 * 1000) /* effectively for ever */
 #define DEFAULT_TYPE SLICE("text/html; charset=utf-8")
@@ -22,17 +22,6 @@
 #define MUST_REVALIDATE " must-revalidate"
 #define CLIENTS         " clients="
 #define NO_STORE        "no-store"
-
-/* The type becomes a response header, so it must not be able to end it. */
-static bool type_valid(struct slice type)
-{
-    if (type.len == 0 || type.len > TYPE_MAX)
-        return false;
-    for (size_t i = 0; i < type.len; i++)
-        if (byte_is_control(type.data[i]))
-            return false;
-    return true;
-}
 
 static void set_etag(struct entry *entry)
 {
@@ -212,7 +201,7 @@ struct entry *entry_new_on_terms(struct slice type, struct slice body, int64_t m
         .clients_no_store = terms->clients_no_store,
         .has_clients = terms->has_clients,
         .clients_s = terms->clients_s,
-        .type = type_valid(type) ? type : DEFAULT_TYPE,
+        .type = text_type_is_valid(type) ? type : DEFAULT_TYPE,
     };
     at = put_validator(at, ETAG_START, terms->etag, TERMS_ETAG_MAX);
     at = put_validator(at, LAST_MODIFIED_START, terms->last_modified, TERMS_DATE_MAX);
@@ -389,7 +378,7 @@ struct entry *entry_decode(struct slice encoded)
         !take_literal(&line, SLICE(" cost=")) || !take_number(&line, &meta.cost_ms) ||
         !take_literal(&line, SLICE(" status=")) || !take_status(&line, &meta.status) ||
         !take_terms(&line, &meta, &fields_len) || !take_literal(&line, SLICE(" type=")) ||
-        !type_valid(line))
+        !text_type_is_valid(line))
         return NULL;
     if ((uint64_t)fields_len > rest.len || fields_len > ENTRY_FIELDS_MAX)
         return NULL;

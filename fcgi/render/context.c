@@ -26,11 +26,21 @@ static void end(struct context *context, size_t fields)
     context->stack[0] = mustache_fields(context->fields, fields);
 }
 
-void context_end_text(struct context *context, struct slice content)
+static void end_content(struct context *context, struct mustache_value content)
 {
-    context->fields[2] = (struct mustache_field){SLICE("content"), mustache_text(content)};
+    context->fields[2] = (struct mustache_field){SLICE("content"), content};
     end(context, 3);
     context->count = 1;
+}
+
+void context_end_text(struct context *context, struct slice content)
+{
+    end_content(context, mustache_text(content));
+}
+
+void context_end_html(struct context *context, struct slice content)
+{
+    end_content(context, mustache_html(content));
 }
 
 void context_end_json(struct context *context, const struct json_t *json)

@@ -3,7 +3,8 @@
  *
  *     {{id}}           the fragment's name
  *     {{inputs.NAME}}  the value of an input, if the request has it
- *     {{content}}      the source's text; with JSON instead, what its members are called
+ *     {{content}}      the source's text, escaped; or its HTML as it is; with JSON instead, what its
+ *                      members are called
  *
  * Names are looked up in the JSON first: if it has an `id` of its own, {{id}} is that one. */
 #ifndef WORKERLESS_RENDER_CONTEXT_H
@@ -35,8 +36,10 @@ void context_begin(struct context *context, struct slice name);
  * first counts. Returns false if there are CONTEXT_INPUTS_MAX already. */
 bool context_add_input(struct context *context, struct slice name, struct slice value);
 
-/* Ends it with what the source has returned: a text, or JSON. One of them has to be called, last. */
+/* Ends it with what the source has returned: a text, HTML, or JSON. One of them has to be called,
+ * last. */
 void context_end_text(struct context *context, struct slice content);
+void context_end_html(struct context *context, struct slice content);
 void context_end_json(struct context *context, const struct json_t *json);
 
 #endif

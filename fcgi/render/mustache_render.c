@@ -211,14 +211,15 @@ static bool look_up(struct rendering *rendering, const struct scope *scope,
     return true;
 }
 
-/* The text of the node's value. `room` is for a number. */
+/* The text of the node's value, and whether it is HTML. `room` is for a number. */
 static bool look_up_text(struct rendering *rendering, const struct scope *scope,
                          const struct mustache_node *node, char room[MUSTACHE_NUMBER_ROOM],
-                         struct slice *text)
+                         struct slice *text, bool *is_html)
 {
     struct mustache_value value;
     if (!look_up(rendering, scope, node, &value))
         return false;
+    *is_html = value.kind == MUSTACHE_HTML;
     const char *what = mustache_text_of(&value, room, text);
     if (!what)
         return true;
@@ -235,10 +236,12 @@ static bool render_value(struct rendering *rendering, const struct scope *scope,
 {
     char room[MUSTACHE_NUMBER_ROOM];
     struct slice text;
-    if (!begin(rendering, scope, node, false) || !look_up_text(rendering, scope, node, room, &text))
+    bool is_html;
+    if (!begin(rendering, scope, node, false) ||
+        !look_up_text(rendering, scope, node, room, &text, &is_html))
         return false;
-    return node->kind == NODE_RAW ? append(rendering, scope, node, text)
-                                  : append_escaped(rendering, scope, node, text);
+    return node->kind == NODE_RAW || is_html ? append(rendering, scope, node, text)
+                                             : append_escaped(rendering, scope, node, text);
 }
 
 /* Renders what the node holds, in a scope that is one deeper than the one it is in. */
@@ -290,8 +293,9 @@ static bool find_template(struct rendering *rendering, const struct scope *scope
     char room[MUSTACHE_NUMBER_ROOM];
     const char *why = "is refused";
     struct slice name = mustache_span_text(scope->template, node->text);
+    bool is_html;
     *found = NULL;
-    if (node->dynamic && !look_up_text(rendering, scope, node, room, &name))
+    if (node->dynamic && !look_up_text(rendering, scope, node, room, &name, &is_html))
         return false;
     if (name.len == 0 || !call->find)
         return true;

@@ -52,6 +52,7 @@ bool mustache_is_true(const struct mustache_value *value)
 {
     switch (value->kind) {
     case MUSTACHE_TEXT:
+    case MUSTACHE_HTML:
         return value->text.len > 0;
     case MUSTACHE_JSON:
         return json_is_true_for_us(value->json);
@@ -61,6 +62,19 @@ bool mustache_is_true(const struct mustache_value *value)
     default:
         return false;
     }
+}
+
+bool mustache_is_null(const struct mustache_value *value)
+{
+    return value->kind == MUSTACHE_NOTHING ||
+           (value->kind == MUSTACHE_JSON && json_is_null(value->json));
+}
+
+bool mustache_has_members(const struct mustache_value *value)
+{
+    return value->kind == MUSTACHE_FIELDS ||
+           (value->kind == MUSTACHE_JSON &&
+            (json_is_object(value->json) || json_is_array(value->json)));
 }
 
 bool mustache_is_list(const struct mustache_value *value, size_t *count)
@@ -137,6 +151,7 @@ const char *mustache_text_of(const struct mustache_value *value, char room[MUSTA
 {
     switch (value->kind) {
     case MUSTACHE_TEXT:
+    case MUSTACHE_HTML:
         *text = value->text;
         return NULL;
     case MUSTACHE_JSON:

@@ -18,6 +18,7 @@ struct mustache_field;
 enum mustache_kind {
     MUSTACHE_NOTHING, /* absent */
     MUSTACHE_TEXT,
+    MUSTACHE_HTML, /* a text that is HTML already: it is never escaped */
     MUSTACHE_JSON,
     MUSTACHE_FIELDS, /* an object whose members are these fields */
 };
@@ -45,6 +46,11 @@ static inline struct mustache_value mustache_text(struct slice text)
     return (struct mustache_value){.kind = MUSTACHE_TEXT, .text = text};
 }
 
+static inline struct mustache_value mustache_html(struct slice html)
+{
+    return (struct mustache_value){.kind = MUSTACHE_HTML, .text = html};
+}
+
 static inline struct mustache_value mustache_json(const struct json_t *json)
 {
     return (struct mustache_value){.kind = MUSTACHE_JSON, .json = json};
@@ -62,6 +68,12 @@ bool mustache_member(const struct mustache_value *value, struct slice name,
                      struct mustache_value *member);
 
 bool mustache_is_true(const struct mustache_value *value);
+
+/* Whether it is null or absent. */
+bool mustache_is_null(const struct mustache_value *value);
+
+/* Whether it is an object or a list, even an empty one. */
+bool mustache_has_members(const struct mustache_value *value);
 
 /* Whether it is a list, and how many elements that has. */
 bool mustache_is_list(const struct mustache_value *value, size_t *count);

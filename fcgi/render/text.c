@@ -2,6 +2,7 @@
 #include "render/text.h"
 
 #include "base/buffer.h"
+#include "base/byte.h"
 #include "render/html.h"
 
 static bool starts_nocase(struct slice text, struct slice prefix)
@@ -25,6 +26,16 @@ static struct slice essence(struct slice type)
     return slice_trim(type);
 }
 
+bool text_type_is_valid(struct slice type)
+{
+    if (type.len == 0 || type.len > TEXT_TYPE_MAX)
+        return false;
+    for (size_t i = 0; i < type.len; i++)
+        if (byte_is_control(type.data[i]))
+            return false;
+    return true;
+}
+
 bool text_is_html(struct slice type)
 {
     struct slice media = essence(type);
@@ -32,18 +43,24 @@ bool text_is_html(struct slice type)
            slice_equal_nocase(media, SLICE("application/xhtml+xml"));
 }
 
+bool text_is_json(struct slice type)
+{
+    struct slice media = essence(type);
+    return slice_equal_nocase(media, SLICE("application/json")) ||
+           (starts_nocase(media, SLICE("application/")) && ends_nocase(media, SLICE("+json")));
+}
+
 bool text_is_text(struct slice type)
 {
-    static const char *const names[] = {"application/json", "application/xml",
-                                        "application/javascript", "application/x-ndjson"};
+    static const char *const names[] = {"application/xml", "application/javascript",
+                                        "application/x-ndjson"};
     struct slice media = essence(type);
     if (slice_trim(type).len == 0 || starts_nocase(media, SLICE("text/")))
         return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (slice_equal_nocase(media, slice_of(names[i])))
             return true;
-    return ends_nocase(media, SLICE("+xml")) ||
-           (starts_nocase(media, SLICE("application/")) && ends_nocase(media, SLICE("+json")));
+    return text_is_json(type) || ends_nocase(media, SLICE("+xml"));
 }
 
 static bool append(struct buffer *out, struct slice bytes, size_t limit)

@@ -11,8 +11,15 @@ struct buffer;
 
 /* Media types as a source gave them, with or without parameters. */
 
+/* Whether it can be the value of a header field: not empty, not long, and no control characters. */
+#define TEXT_TYPE_MAX 127 /* bytes */
+bool text_type_is_valid(struct slice type);
+
 /* text/html or application/xhtml+xml: used as a fragment without change. */
 bool text_is_html(struct slice type);
+
+/* application/json, or another type that ends in +json. */
+bool text_is_json(struct slice type);
 
 /* Whether the body is text, including HTML: any text/ type, JSON, XML, JavaScript, or no type at
  * all. Other types (an image, for example) can't be a fragment. */

@@ -52,6 +52,43 @@ static void test_types(void **state)
     assert_false(text_is_html((struct slice){0}));
 }
 
+static void test_json_types(void **state)
+{
+    static const struct {
+        const char *type;
+        bool json;
+    } cases[] = {
+        {"application/json", true},
+        {"Application/JSON ; charset=utf-8", true},
+        {"application/problem+json", true},
+        {"application/vnd.api+JSON; x=y", true},
+        {"application/x-ndjson", false},
+        {"application/jsonp", false},
+        {"application/+json", true},
+        {"model/gltf+json", false},
+        {"text/json", false},
+        {"text/html", false},
+        {"+json", false},
+        {"", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        assert_row(i, text_is_json(slice_of(cases[i].type)) == cases[i].json);
+}
+
+static void test_valid_types(void **state)
+{
+    char longest[TEXT_TYPE_MAX + 1];
+    (void)state;
+    memset(longest, 'a', sizeof longest);
+    assert_true(text_type_is_valid(SLICE("image/png; x=y")));
+    assert_true(text_type_is_valid((struct slice){longest, TEXT_TYPE_MAX}));
+    assert_false(text_type_is_valid((struct slice){longest, TEXT_TYPE_MAX + 1}));
+    assert_false(text_type_is_valid(SLICE("")));
+    assert_false(text_type_is_valid(SLICE("text/html\r\nX: y")));
+    assert_false(text_type_is_valid(SLICE("a\0b")));
+}
+
 static void test_render(void **state)
 {
     static const struct {
@@ -167,8 +204,9 @@ static void test_refusal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),   cmocka_unit_test(test_render),
-        cmocka_unit_test(test_growth),  cmocka_unit_test(test_random),
+        cmocka_unit_test(test_types),       cmocka_unit_test(test_json_types),
+        cmocka_unit_test(test_valid_types), cmocka_unit_test(test_render),
+        cmocka_unit_test(test_growth),      cmocka_unit_test(test_random),
         cmocka_unit_test(test_refusal),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
