@@ -51,6 +51,8 @@ static const struct cli_option options[] = {
     {"wait", 0, VALUE_DURATION, "TIME", AT(wait),
      "how long to wait until it has ended; 0: do not wait (default: as long as the config lets it "
      "take, and 5s)"},
+    {"partials", 0, VALUE_TEXT, "DIR", AT(partials),
+     "where partials are (default: the directory of the template)"},
     {"version", 'V', VALUE_NONE, NULL, AT(version), "print the version and exit"},
     {"help", 'h', VALUE_NONE, NULL, AT(help), "print this help and exit"},
 };

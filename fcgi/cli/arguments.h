@@ -35,6 +35,7 @@ struct arguments {
     const char *socket; /* NULL: that of the config */
     double timeout;     /* seconds, or ARGUMENTS_NOT_GIVEN */
     double interval, wait;
+    const char *partials; /* a directory; NULL: that of the template */
     bool help, version, test, verbose;
     bool include, json, full, watch, soft, exact, fast;
     const char *headers[ARGUMENTS_HEADERS_MAX];

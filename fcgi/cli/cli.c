@@ -71,6 +71,15 @@ static const struct command commands[] = {
         "first one is claimed.\n",
      .example = "workerless explain -H 'Cookie: session=5' 'user/7?theme=dark'",
      .run = explain_command},
+    {.name = "render", .operands = "TEMPLATE", .least = 1, .most = 1, .options = "partials help",
+     .summary = "Render a template with JSON from stdin.",
+     .details =
+        "Reads JSON from stdin, renders the file TEMPLATE with it, and writes the result to stdout.\n"
+        "No daemon or config is needed. A mistake is reported with its file, line and column, and\n"
+        "then nothing is written. A partial that is missing is left out, with a warning; in the\n"
+        "templates of a config that is an error.\n",
+     .example = "workerless render templates/card.html < card.json",
+     .run = render_command},
     {.name = "drain", .operands = "", .options = "config socket timeout fast wait help",
      .summary = "Let the daemon finish its requests and end.",
      .details =

@@ -22,6 +22,9 @@ int status_command(const struct arguments *arguments);
 /* Prints everything that the daemon and Redis have of a fragment. */
 int explain_command(const struct arguments *arguments);
 
+/* Renders a template with JSON from stdin. */
+int render_command(const struct arguments *arguments);
+
 /* Sends the daemon the signal to drain, and waits for its end. */
 int drain_command(const struct arguments *arguments);
 

@@ -16,11 +16,12 @@ def command_line(*words: str) -> List[str]:
     return [*wrapper_command(), workerless_binary(), *words]
 
 
-def cli(*words: str, binary: str = "", **options) -> subprocess.CompletedProcess:
-    """Runs it; stdout and stderr are text. `options` are subprocess.run's; a `binary` is run by
-    itself."""
+def cli(*words: str, binary: str = "", typed: str = "",
+        **options) -> subprocess.CompletedProcess:
+    """Runs it; stdin, which is `typed`, stdout and stderr are text. `options` are subprocess.run's; a
+    `binary` is run by itself."""
     return subprocess.run([binary, *words] if binary else command_line(*words),
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                          input=typed, capture_output=True, text=True, check=False,
                           env={**os.environ, **sanitizer_environment()},
                           timeout=DEADLINE * SLOWNESS, **options)
 

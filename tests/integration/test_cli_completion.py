@@ -58,6 +58,8 @@ def test_options(command):
     (["status", "--timeout", ""], []),
     (["get", "/f"], ["/fragment/", "/fragments?name="]),
     (["purge", ""], []),
+    (["render", "ONE"], ["one.conf", "one more.conf"]),
+    (["render", "--partials", "ONE"], []),
 ])
 def test_values(tmp, words, offered):
     for name in ("one.conf", "one more.conf", "two.conf"):

@@ -16,7 +16,7 @@ FCGI = TOP / "fcgi"
 # room's interface: all of the room may include it.
 ORDER = [
     ("main", []),
-    ("cli", ["cli", "check drain explain get purge run status", "commands", "watch", "view",
+    ("cli", ["cli", "check drain explain get purge render run status", "commands", "watch", "view",
              "load daemon", "arguments", "cgi", "client"]),
     ("supervisor", []),
     ("server", []),
