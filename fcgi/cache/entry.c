@@ -22,6 +22,7 @@
 #define MUST_REVALIDATE " must-revalidate"
 #define CLIENTS         " clients="
 #define NO_STORE        "no-store"
+#define BY              " by="
 
 static void set_etag(struct entry *entry)
 {
@@ -55,6 +56,7 @@ static struct entry *build(const struct entry *meta, struct slice line, struct s
     entry->encoded = (struct slice){.data = bytes, .len = line.len + fields.len + body.len};
     entry->body = slice_from(entry->encoded, line.len + fields.len);
     entry->type.data = bytes + line.len - 1 - entry->type.len;
+    entry->is_html = text_is_html(entry->type);
     set_etag(entry);
     return entry;
 }
@@ -82,6 +84,8 @@ static struct entry *build_from(const struct entry *meta, struct slice fields, s
         at = put(at, SLICE(CLIENTS NO_STORE));
     else if (meta->has_clients)
         at = put_number(put(at, SLICE(CLIENTS)), meta->clients_s);
+    if (meta->by)
+        at = put_hex(put(at, SLICE(BY)), meta->by);
     if (fields.len > 0)
         at = put_number(put(at, SLICE(" fields=")), (int64_t)fields.len);
     at = put(put(put(at, SLICE(" type=")), meta->type), SLICE("\n"));
@@ -119,6 +123,7 @@ struct entry_terms entry_terms_of(const struct entry *entry)
         .clients_no_store = entry->clients_no_store,
         .has_clients = entry->has_clients,
         .clients_s = entry->clients_s,
+        .by = entry->by,
         .etag = {.data = etag + ETAG_START.len, .len = entry->source_etag_len},
         .last_modified = {.data = last_modified + LAST_MODIFIED_START.len,
                           .len = entry->last_modified_len},
@@ -201,6 +206,7 @@ struct entry *entry_new_on_terms(struct slice type, struct slice body, int64_t m
         .clients_no_store = terms->clients_no_store,
         .has_clients = terms->has_clients,
         .clients_s = terms->clients_s,
+        .by = terms->by,
         .type = text_type_is_valid(type) ? type : DEFAULT_TYPE,
     };
     at = put_validator(at, ETAG_START, terms->etag, TERMS_ETAG_MAX);
@@ -345,6 +351,20 @@ static bool take_clients(struct slice *line, struct entry *meta)
     return true;
 }
 
+static bool take_by(struct slice *line, struct entry *meta)
+{
+    if (!take_literal(line, SLICE(BY)))
+        return true;
+    for (size_t i = 0; i < 16; i++) {
+        int digit = line->len > 0 ? byte_hex_value(line->data[0]) : -1;
+        if (digit < 0)
+            return false;
+        meta->by = meta->by << 4 | (uint64_t)digit;
+        *line = slice_from(*line, 1);
+    }
+    return true;
+}
+
 /* Reads the parts between the status and the type, each of which may be missing. */
 static bool take_terms(struct slice *line, struct entry *meta, int64_t *fields_len)
 {
@@ -355,7 +375,7 @@ static bool take_terms(struct slice *line, struct entry *meta, int64_t *fields_l
          !take_number(line, &meta->stale_error_ms)))
         return false;
     meta->must_revalidate = take_literal(line, SLICE(MUST_REVALIDATE));
-    if (!take_clients(line, meta))
+    if (!take_clients(line, meta) || !take_by(line, meta))
         return false;
     return !take_literal(line, SLICE(" fields=")) || take_number(line, fields_len);
 }

@@ -16,7 +16,8 @@
  *
  * stale and error are the milliseconds after its fresh time in which it may be used: while it is
  * refreshed, and if that fails; without both, the route's times count. The word must-revalidate
- * after them is passed on to clients. clients is how many seconds they may use a response, or the
+ * after them is passed on to clients. by is a digest of the template, or of another rule, by which the
+ * body was made of the source's result, as 16 hexadecimal digits. clients is how many seconds they may use a response, or the
  * word no-store; without it, as long as it is fresh. fields is the number of bytes of the header
  * fields: first etag and last-modified, by which the source is asked whether the result has
  * changed, then those that clients get. Each of these parts may be missing. A string without that
@@ -58,6 +59,7 @@ struct entry_terms {
     bool clients_no_store; /* clients must not store it */
     bool has_clients;      /* clients_s counts: how long they may use it, in seconds */
     uint32_t clients_s;
+    uint64_t by; /* digest of the rule that made the body (render/render.h); 0: none */
     struct slice etag, last_modified; /* empty: none */
     struct slice kept;                /* header fields for clients, each "name: value\n" */
 };
@@ -81,7 +83,9 @@ struct entry {
     int64_t cost_ms;
     int64_t stale_ms, stale_error_ms; /* if has_stale: see entry_terms */
     bool has_stale, must_revalidate, clients_no_store, has_clients;
+    bool is_html;       /* by its type */
     uint32_t clients_s; /* if has_clients */
+    uint64_t by;        /* see entry_terms */
     /* Bytes of the values and of the fields that stand before the body, in this order. */
     uint16_t source_etag_len, last_modified_len, kept_len;
     char etag[ENTRY_ETAG_LEN + 1]; /* strong, quoted: a hash of type and body (RFC 9110 8.8.3) */

@@ -282,6 +282,48 @@ static void test_terms(void **state)
     }
 }
 
+/* The rule by which the body was made, and whether it is HTML. */
+static void test_by(void **state)
+{
+    static const struct {
+        struct slice bytes;
+        bool sound, is_html;
+        uint64_t by;
+    } cases[] = {
+        {SLICE_INIT(HEAD " type=text/html\n"), true, true, 0},
+        {SLICE_INIT(HEAD " type=TEXT/html; charset=utf-8\n"), true, true, 0},
+        {SLICE_INIT(HEAD " type=text/htmlx\n"), true, false, 0},
+        {SLICE_INIT(HEAD " by=0123456789abcdef type=application/json\n"), true, false,
+         0x0123456789abcdef},
+        {SLICE_INIT(HEAD " stale=1 error=2 must-revalidate clients=1 by=ffffffffffffffff "
+                         "fields=8 type=x\netag: x\n"),
+         true, false, UINT64_MAX},
+        {SLICE_INIT(HEAD " by=0123456789abcde type=x\n"), false, false, 0},
+        {SLICE_INIT(HEAD " by=0123456789abcdef0 type=x\n"), false, false, 0},
+        {SLICE_INIT(HEAD " by= type=x\n"), false, false, 0},
+        {SLICE_INIT(HEAD " fields=0 by=0123456789abcdef type=x\n"), false, false, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct slice exact = unit_exact(cases[i].bytes);
+        struct entry *entry = entry_decode(exact);
+        unit_drop(exact);
+        assert_row(i, (entry != NULL) == cases[i].sound);
+        if (!entry)
+            continue;
+        struct entry *other = entry_with_freshness(entry, 77);
+        assert_non_null(other);
+        struct entry *again = entry_decode(other->encoded);
+        assert_non_null(again);
+        assert_row(i, entry->is_html == cases[i].is_html && again->is_html == cases[i].is_html);
+        assert_row(i, entry->by == cases[i].by && again->by == cases[i].by);
+        assert_row(i, entry_terms_of(again).by == cases[i].by);
+        entry_unref(again);
+        entry_unref(other);
+        entry_unref(entry);
+    }
+}
+
 /* An entry on terms, and the text of its envelope. */
 static void test_new_on_terms(void **state)
 {
@@ -762,25 +804,16 @@ static void test_who_may_hold(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_envelope_text),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_large_body),
-        cmocka_unit_test(test_envelopes),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_terms),
-        cmocka_unit_test(test_new_on_terms),
-        cmocka_unit_test(test_type_length),
-        cmocka_unit_test(test_header_injection),
-        cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_marker),
-        cmocka_unit_test(test_same),
-        cmocka_unit_test(test_failure),
-        cmocka_unit_test(test_with_freshness),
-        cmocka_unit_test(test_balance),
-        cmocka_unit_test(test_etag),
-        cmocka_unit_test(test_references),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_held_entries_are_counted),
+        cmocka_unit_test(test_envelope_text),  cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_large_body),     cmocka_unit_test(test_envelopes),
+        cmocka_unit_test(test_damage),         cmocka_unit_test(test_by),
+        cmocka_unit_test(test_terms),          cmocka_unit_test(test_new_on_terms),
+        cmocka_unit_test(test_type_length),    cmocka_unit_test(test_header_injection),
+        cmocka_unit_test(test_plain),          cmocka_unit_test(test_marker),
+        cmocka_unit_test(test_same),           cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_with_freshness), cmocka_unit_test(test_balance),
+        cmocka_unit_test(test_etag),           cmocka_unit_test(test_references),
+        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_held_entries_are_counted),
         cmocka_unit_test(test_who_may_hold),
     };
     return cmocka_run_group_tests_name("entry", tests, NULL, NULL);
