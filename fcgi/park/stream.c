@@ -8,12 +8,14 @@
 #include "base/check.h"
 #include "base/container.h"
 #include "base/counters.h"
+#include "base/log.h"
 #include "base/users.h"
 #include "cache/entry.h"
 #include "park/flights.h"
 #include "park/outcome.h"
 #include "park/rules.h"
 #include "park/tally.h"
+#include "render/text.h"
 
 #define NONE UINT16_MAX
 
@@ -87,6 +89,20 @@ void stream_on_ready(struct stream *stream, stream_ready_fn *ready, void *contex
     stream->context = context;
 }
 
+/* Only HTML may stand in a page. The data of an event is a text, which a script may use as it likes. */
+static bool takes_type(const struct stream *stream, const struct entry *entry)
+{
+    return entry->is_html || (!stream->to_templates && text_is_text(entry->type));
+}
+
+static void log_type(const struct part *part, const struct entry *entry)
+{
+    static struct log_limit limit;
+    log_limited(&limit, LOG_LEVEL_WARNING, "stream",
+                "fragment \"%.*s\" is %.*s, which can't be a part of this stream",
+                SLICE_ARGS(part->name), SLICE_ARGS(entry->type));
+}
+
 /* How the part ends: as the settlement does, unless the stream can't take its entry. */
 static enum settlement_kind judge(const struct stream *stream, const struct part *part,
                                   const struct settlement *settlement)
@@ -94,6 +110,10 @@ static enum settlement_kind judge(const struct stream *stream, const struct part
     struct entry *entry = settlement->entry;
     if (!entry)
         return settlement->kind;
+    if (settlement->kind == SETTLED_ENTRY && !takes_type(stream, entry)) {
+        log_type(part, entry);
+        return SETTLED_FAILED;
+    }
     if (stream->to_templates && settlement->kind == SETTLED_ENTRY &&
         !outcome_fits_template(&part->recipe->use->balance_log, part->name, entry)) {
         counter_add(COUNTER_WITHHELD, 1);

@@ -45,8 +45,9 @@ typedef void stream_ready_fn(void *context);
 /* Sets the callback. There is none before. */
 void stream_on_ready(struct stream *stream, stream_ready_fn *ready, void *context);
 
-/* Call it before stream_add: the fragments go into templates. One whose result would not stay in its
- * template gets ready as SETTLED_FAILED. */
+/* Call it before stream_add: the fragments go into templates, and not into events. One whose result is
+ * not HTML, or would not stay in its template, gets ready as SETTLED_FAILED; without this, one whose
+ * result is not a text. */
 void stream_to_templates(struct stream *stream);
 
 /* Adds a fragment, which waits or is ready immediately; a fragment that was added before is

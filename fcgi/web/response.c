@@ -269,6 +269,8 @@ static char *put_type(char *at, const struct response *response)
     };
     at = put(at, SLICE("Content-Type: "));
     at = put(at, response->entry ? response->entry->type : types[response->type]);
+    if (response->entry && !response->entry->is_html)
+        at = put(at, SLICE("\r\nX-Content-Type-Options: nosniff"));
     if (response->type >= BODY_EVENTS) /* without it nginx buffers the stream */
         return put_stream_vary(put(at, SLICE("\r\nX-Accel-Buffering: no\r\n")), response);
     at = put(at, SLICE("\r\nContent-Length: "));

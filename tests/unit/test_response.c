@@ -148,6 +148,34 @@ static void test_bodies(void **state)
 
 /* --- fragments --- */
 
+/* Browsers must not take for HTML what is not. */
+static void test_nosniff(void **state)
+{
+    static const struct {
+        struct slice type;
+        bool told;
+    } cases[] = {
+        {SLICE_INIT("text/html"), false},
+        {SLICE_INIT("application/xhtml+xml"), false},
+        {SLICE_INIT("text/plain"), true},
+        {SLICE_INIT("application/json"), true},
+        {SLICE_INIT("application/octet-stream"), true},
+    };
+    char out[RESPONSE_HEAD_MAX];
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct entry *entry = entry_new(cases[i].type, SLICE("x"), NOW_MS, 1000, 1);
+        assert_non_null(entry);
+        struct response response = response_of_entry(entry);
+        struct slice head = head_of(&response, NOW_MS, out),
+                     told = SLICE("\r\nX-Content-Type-Options: nosniff\r\n");
+        check_shape(head);
+        assert_row(i, (memmem(head.data, head.len, told.data, told.len) != NULL) == cases[i].told);
+        response_release(&response);
+        entry_unref(entry);
+    }
+}
+
 /* The source's header fields go last, with a 304 and with what must not be shared as well. */
 static void test_kept(void **state)
 {
@@ -264,21 +292,24 @@ static void test_entry(void **state)
          60000,
          840,
          {.origin = ORIGIN_HIT},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 1\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "1\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=840\r\n"
          "Cache-Status: workerless; hit; ttl=58\r\n\r\n"},
         {0,
          60000,
          0,
          {.origin = ORIGIN_MISS, .stored = true},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "0\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=0\r\n"
          "Cache-Status: workerless; fwd=miss; stored; ttl=60\r\n\r\n"},
         {0,
          60000,
          1,
          {.origin = ORIGIN_MISS, .stored = true, .collapsed = true},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "0\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
          "Cache-Status: workerless; fwd=miss; stored; collapsed; ttl=60\r\n\r\n"},
         /* not cached: no time to live, and no other cache may use it without revalidation */
@@ -286,34 +317,39 @@ static void test_entry(void **state)
          0,
          1,
          {.origin = ORIGIN_MISS, .collapsed = true},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "0\r\n"
          "Cache-Control: no-cache\r\nServer-Timing: source;dur=1\r\n"
          "Cache-Status: workerless; fwd=miss; collapsed\r\n\r\n"},
         {0,
          999,
          1,
          {.origin = ORIGIN_NONE},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "0\r\n"
          "Cache-Control: no-cache\r\nServer-Timing: source;dur=1\r\n\r\n"},
         {0,
          1999,
          1,
          {.origin = ORIGIN_NONE},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "0\r\n"
          "Cache-Control: max-age=1\r\nServer-Timing: source;dur=1\r\n\r\n"},
         /* past its time, and from a clock that is ahead of ours */
         {90000,
          60000,
          1,
          {.origin = ORIGIN_HIT},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 90\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "90\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
          "Cache-Status: workerless; hit; ttl=-30\r\n\r\n"},
         {-5000,
          60000,
          1,
          {.origin = ORIGIN_HIT},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "0\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
          "Cache-Status: workerless; hit; ttl=65\r\n\r\n"},
         /* a clock that was set back while the source worked */
@@ -321,14 +357,16 @@ static void test_entry(void **state)
          60000,
          -7,
          {.origin = ORIGIN_NONE},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "0\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=0\r\n\r\n"},
         /* a HEAD says how long the body would be */
         {0,
          60000,
          1,
          {.origin = ORIGIN_HIT, .head_only = true},
-         "Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: 0\r\n"
+         "Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\nETag: %s\r\nAge: "
+         "0\r\n"
          "Cache-Control: max-age=60\r\nServer-Timing: source;dur=1\r\n"
          "Cache-Status: workerless; hit; ttl=60\r\n\r\n"},
         /* a 304 has what would go with the 200, but nothing about a body */
@@ -342,8 +380,9 @@ static void test_entry(void **state)
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        struct entry *entry = entry_new(SLICE("text/x; y"), SLICE("body"), NOW_MS - cases[i].age_ms,
-                                        cases[i].ttl_ms, cases[i].cost_ms);
+        struct entry *entry =
+            entry_new(SLICE("text/html; y"), SLICE("body"), NOW_MS - cases[i].age_ms,
+                      cases[i].ttl_ms, cases[i].cost_ms);
         assert_non_null(entry);
         struct response response = response_of_entry(entry);
         assert_row(i, entry->references == 2);
@@ -379,7 +418,7 @@ static void test_entry(void **state)
 static void test_unshared(void **state)
 {
     char out[RESPONSE_HEAD_MAX];
-    struct entry *entry = entry_new(SLICE("text/x; y"), SLICE("body"), NOW_MS, 60000, 7);
+    struct entry *entry = entry_new(SLICE("text/html; y"), SLICE("body"), NOW_MS, 60000, 7);
     struct response response = response_of_entry(entry);
     static const struct freshness terms = {.ttl = 60, .stale = 10};
     (void)state;
@@ -388,7 +427,7 @@ static void test_unshared(void **state)
     response.detail = SLICE("uncacheable");
     response.terms = &terms;
     assert_slice(0, head_of(&response, NOW_MS, out),
-                 SLICE("Status: 200 OK\r\nContent-Type: text/x; y\r\nContent-Length: 4\r\n"
+                 SLICE("Status: 200 OK\r\nContent-Type: text/html; y\r\nContent-Length: 4\r\n"
                        "Cache-Control: private, no-store\r\nServer-Timing: source;dur=7\r\n"
                        "Cache-Status: workerless; fwd=miss; detail=uncacheable\r\n\r\n"));
     assert_slice(0, response_body(&response), SLICE("body"));
@@ -647,14 +686,14 @@ static void test_combinations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own),           cmocka_unit_test(test_allow),
-        cmocka_unit_test(test_plain),         cmocka_unit_test(test_no_content),
-        cmocka_unit_test(test_bodies),        cmocka_unit_test(test_entry),
-        cmocka_unit_test(test_unshared),      cmocka_unit_test(test_terms),
-        cmocka_unit_test(test_source_terms),  cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_cache_status),  cmocka_unit_test(test_longest),
-        cmocka_unit_test(test_combinations),  cmocka_unit_test(test_inputs),
-        cmocka_unit_test(test_stream_inputs),
+        cmocka_unit_test(test_own),          cmocka_unit_test(test_allow),
+        cmocka_unit_test(test_plain),        cmocka_unit_test(test_no_content),
+        cmocka_unit_test(test_bodies),       cmocka_unit_test(test_entry),
+        cmocka_unit_test(test_unshared),     cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_source_terms), cmocka_unit_test(test_nosniff),
+        cmocka_unit_test(test_kept),         cmocka_unit_test(test_cache_status),
+        cmocka_unit_test(test_longest),      cmocka_unit_test(test_combinations),
+        cmocka_unit_test(test_inputs),       cmocka_unit_test(test_stream_inputs),
     };
     return cmocka_run_group_tests_name("response", tests, NULL, NULL);
 }

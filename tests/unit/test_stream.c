@@ -546,6 +546,45 @@ static void test_feed_failures(void **state)
     }
 }
 
+/* What is not HTML is no part of a page; an event may have any text. */
+static void test_feed_of_other_types(void **state)
+{
+    static const struct {
+        const char *type;
+        bool event, template;
+    } cases[] = {
+        {"text/html", true, true},
+        {"application/json", true, false},
+        {"text/plain", true, false},
+        {"image/png", false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        for (int form = EVENT_STREAM; form <= EVENT_TEMPLATES; form++) {
+            bool shown = form == EVENT_STREAM ? cases[i].event : cases[i].template;
+            char text[500];
+            struct entry *entry =
+                entry_new(slice_of(cases[i].type), SLICE("<body>"), clock_fleet_ms(), 60000, 0);
+            assert_non_null(entry);
+            remember(entry);
+            struct stream *of = stream_new(bench->flights, 1, 1);
+            assert_non_null(of);
+            if (form == EVENT_TEMPLATES)
+                stream_to_templates(of);
+            add(of, STALE_ERROR, "a");
+            feed_of(of, (enum event_form)form);
+            text[feed_write(feed, text, sizeof text - 1)] = '\0';
+            assert_row(i, (strstr(text, "<body>") != NULL) == shown);
+            assert_row(i, (strstr(text, FALLBACK) != NULL) == !shown);
+            assert_row(i, shown != (strstr(text, form == EVENT_STREAM ? "a:error"
+                                                                      : "data-failed") != NULL));
+            assert_true(feed_is_over(feed));
+            feed_free(feed);
+            feed = NULL;
+        }
+    }
+}
+
 /* An entry is held from the first byte of its event to the last, and no longer, even if the event
  * just fits. */
 static void test_feed_lets_go(void **state)
@@ -676,6 +715,7 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_feed),
         on_bench(test_feed_failures),
+        on_bench(test_feed_of_other_types),
         on_bench(test_feed_lets_go),
         cmocka_unit_test(test_heartbeat),
         on_bench(test_feed_no_memory),
