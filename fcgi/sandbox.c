@@ -116,6 +116,8 @@ static bool allow_conf(int set, const struct conf *conf)
     const char *log_file = conf_log_file(conf), *access_log = conf_access_log_file(conf);
     for (size_t i = 0; i < conf->files.count && ok; i++)
         ok = allow_named(set, conf->files.list[i], LANDLOCK_READ);
+    if (ok && *conf->templates) /* with what is below it */
+        ok = landlock_allow(set, conf->templates, LANDLOCK_READ);
     for (size_t i = 0; i < conf->listen.count && ok; i++) {
         const char *address = conf->listen.addresses[i];
         if (strncmp(address, UNIX, strlen(UNIX)) == 0)

@@ -43,6 +43,7 @@
 #include "logs.h"
 #include "park/flights.h"
 #include "reload.h"
+#include "render/json.h"
 #include "sandbox.h"
 #include "web/publisher.h"
 #include "web/service.h"
@@ -235,6 +236,7 @@ int server_run(struct conf *conf, struct sockets *sockets, const struct worker *
     struct server server = {.loop = ev_loop_new(EVFLAG_AUTO), .worker = worker};
     int status = EXIT_FAILURE;
     keep_large_blocks_apart();
+    render_json_start();
     reload_set_limits(conf, &server.limits, &server.drain);
     if (!server.loop) {
         log_error("main", "out of memory");

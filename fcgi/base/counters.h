@@ -81,6 +81,8 @@
       "Results whose HTML does not end where it began, so that streams of templates leave them out.") \
     X(WITHHELD, "withheld", COUNTER, "withheld", "", \
       "Fragments that were left out of a stream of templates, because they are unbalanced.") \
+    X(RENDERINGS_FAILED, "renderings_failed", COUNTER, "renderings_failed", "", \
+      "Results that could not be made into fragments: see template, required and render.") \
     X(CALLS_REFUSED, "calls_refused", COUNTER, NULL, NULL, \
       "Calls that were not made: the queue was full, or the source had failed too often.") \
     X(WAKEUPS, "wakeups", COUNTER, "wakeups", "", \

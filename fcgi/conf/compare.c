@@ -94,6 +94,7 @@ static bool same_route(const struct conf *running, const struct route *a, const 
                   next->sources[b->recipe.source]->name) == 0 &&
            options_equal(SECTION_FRAGMENT, NULL, a, b) &&
            same_freshness(&a->recipe.freshness, &b->recipe.freshness) &&
+           a->recipe.rendering.digest == b->recipe.rendering.digest &&
            same_file(a->fallback, b->fallback);
 }
 

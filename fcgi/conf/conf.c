@@ -19,12 +19,14 @@
 #include "conf/option_value.h"
 #include "conf/options.h"
 #include "conf/problems.h"
-#include "conf/syntax.h"
+#include "conf/rendering.h"
 #include "conf/scan.h"
+#include "conf/syntax.h"
 #include "conf/units.h"
 #include "conf/vary.h"
 #include "redis/check.h"
 #include "park/tally.h"
+#include "render/templates.h"
 #include "source/source.h"
 
 /* nginx times out after 60s by default, and the response takes a moment, too. */
@@ -521,6 +523,22 @@ static void warn_of_fragment(const struct builder *builder, const struct place *
             problem_quote(quote, hold->text));
 }
 
+static void build_rendering(const struct builder *builder, const struct place *place)
+{
+    char called[2 * QUOTE_ROOM];
+    const struct value *template = sound(place, "template"), *required = given(place, "required");
+    struct rendering_lines lines = {.template = template ? template->line : 0,
+                                    .required = required ? required->line : 0};
+    rendering_build(builder->conf, place->target, call(place, called), &lines, builder->problems);
+}
+
+static void build_top(const struct builder *builder, const struct place *place)
+{
+    const struct value *value = sound(place, "templates");
+    if (value && *value->text && resolve_paths(builder, place))
+        rendering_check_directory(builder->conf, value->line, builder->problems);
+}
+
 static void build_vary(const struct builder *builder, const struct place *place)
 {
     char called[2 * QUOTE_ROOM], wrong[VARY_WRONG_ROOM];
@@ -573,6 +591,7 @@ static void build_fragment(struct builder *builder, struct place *place)
     if (fallback)
         route->fallback = fallback_read(builder->problems, fallback->line, fallback->text);
     build_vary(builder, place);
+    build_rendering(builder, place);
     if (wrong)
         return;
     check_use(builder, place);
@@ -591,13 +610,18 @@ static void build(struct builder *builder, int last_line)
     for (size_t i = 0; document->whole && i < document->section_count; i++) {
         struct place *place = &builder->places[i];
         build_rest(builder, place);
-        if (place->section->kind == SECTION_SOURCE)
+        if (place->section->kind == SECTION_TOP)
+            build_top(builder, place);
+        else if (place->section->kind == SECTION_SOURCE)
             build_source(builder, place);
         else if (place->section->kind == SECTION_CACHE)
             build_cache(builder, place);
         else if (place->section->kind == SECTION_FRAGMENT)
             build_fragment(builder, place);
     }
+    if (document->whole)
+        rendering_complete(builder->conf, line_of(&builder->places[0], "templates"),
+                           builder->problems);
     if (document->whole && builder->conf->route_count == 0)
         problems_add(builder->problems, last_line, "no fragment section: nothing to serve");
 }
@@ -691,6 +715,7 @@ void conf_free(struct conf *conf)
     for (size_t i = 0; i < conf->files.count; i++)
         free(conf->files.list[i]);
     free(conf->files.list);
+    templates_free(conf->template_set);
     free(conf->sources);
     free(conf->routes);
     options_free(SECTION_TOP, NULL, conf);

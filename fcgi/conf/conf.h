@@ -17,6 +17,8 @@
 #include "wire/connection.h"
 #include "wire/sockets.h"
 
+struct templates;
+
 #define CONF_LOG_FILE "file:" /* begins the option `log` if the log is a file */
 
 struct conf_files {
@@ -37,6 +39,10 @@ struct conf {
     size_t source_count;
     struct route *routes; /* in the file's order; recipe.source indexes sources */
     size_t route_count;
+    const char *templates;          /* owned: the directory of templates; "": there is none */
+    struct templates *template_set; /* NULL: no template is used */
+    size_t max_rendered, max_json;  /* bytes */
+    size_t max_render_steps;
     size_t max_stream;       /* maximum number of fragments in a stream */
     size_t max_unfinished;   /* limit of BUDGET_UNFINISHED, in bytes */
     size_t max_unsent;       /* limit of BUDGET_UNSENT, in bytes */

@@ -10,6 +10,7 @@
 #include "conf/option_value.h"
 #include "conf/vary.h"
 #include "redis/check.h"
+#include "render/templates.h"
 #include "source/keep.h"
 #include "source/source.h"
 #include "web/access_format.h"
@@ -44,6 +45,18 @@ static const char *check_access_log(const char *text)
     return strncmp(text, CONF_LOG_FILE, strlen(CONF_LOG_FILE)) == 0
                ? check_log(text)
                : "must be off, stderr, syslog or file:PATH; the format is access_log_format";
+}
+
+static const char *check_template(const char *text)
+{
+    if (!*text || template_name_is_safe(slice_of(text)))
+        return NULL;
+    return "must be a path within the directory templates, of which no part begins with a dot";
+}
+
+static const char *check_required(const char *text)
+{
+    return render_name_is_valid(text) ? NULL : "must be a name, or names with a dot between them";
 }
 
 #define AT OPTION_AT
@@ -149,6 +162,22 @@ static const struct option top_options[] = {
     {"max_stream", OPTION_COUNT, AT(struct conf, max_stream), .preset = "64",
      .min = "1", .max = "1000", .reloadable = true,
      .help = "Maximum number of fragments in one /fragments request; more are rejected with 400."},
+    {"templates", OPTION_PATH, AT(struct conf, templates), .preset = "", .reloadable = true,
+     .help = "Directory of the templates of fragments and of their partials; the path is relative to "
+             "this file. \"\": there are no templates."},
+    {"max_json", OPTION_SIZE, AT(struct conf, max_json), .preset = "256KiB",
+     .min = "1KiB", .max = "16MiB", .reloadable = true,
+     .help = "Maximum size of the JSON that a template is rendered with; a larger result fails. "
+             "Reading it takes up to 80 times as much memory for a moment, and up to 20ms for "
+             "256KiB."},
+    {"max_rendered", OPTION_SIZE, AT(struct conf, max_rendered), .preset = "8MiB",
+     .min = "1KiB", .max = "64MiB", .reloadable = true,
+     .help = "Maximum size of the HTML that is made of a template, or of plain text; a larger "
+             "result fails."},
+    {"max_render_steps", OPTION_COUNT, AT(struct conf, max_render_steps), .preset = "250000",
+     .min = "100", .max = "100000000", .reloadable = true,
+     .help = "Maximum number of steps of one rendering: tags, texts between them, elements of lists "
+             "and lookups of names; a result that needs more fails. 250000 take up to 30ms."},
     {"heartbeat", OPTION_DURATION, AT(struct conf, connections.heartbeat),
      .preset = "15s", .min = "10ms", .max = "1d", .reloadable = true,
      .help = "An idle stream sends a comment after half to all of this time, so that no proxy "
@@ -323,6 +352,16 @@ static const struct option fragment_options[] = {
      .help = "Whether a result is for one user only, whom a cookie or header in vary identifies: "
              "responses get Cache-Control: private. /fragments serves it only with stream = "
              "\"yes\"."},
+    {"template", OPTION_STRING, AT(struct route, template), .preset = "", .check = check_template,
+     .help = "Mustache template that makes the HTML of JSON, text or HTML: a file in the directory "
+             "templates, with or without its .html or .mustache."},
+    {"required", OPTION_LIST, AT(struct route, recipe.rendering.required), .check = check_required,
+     .help = "Names (a.b for b in a) that the JSON for the template must have; if one is missing or "
+             "null, the source has failed."},
+    {"render", OPTION_CHOICE, AT(struct route, recipe.rules.any_type), .preset = "html",
+     .words = "html raw",
+     .help = "html: a result is used as HTML, and text is made HTML; raw: a result of any type is "
+             "sent as it is (JSON for a script), but never within a page or a stream of templates."},
     {"fallback", OPTION_FILE,
      .help = "HTML file to serve when the source fails; the path is relative to this file."},
 };
@@ -330,6 +369,9 @@ static const struct option fragment_options[] = {
 
 _Static_assert(offsetof(struct source_rules, keep_count) ==
                    offsetof(struct source_rules, keep) + sizeof(char **),
+               "a list is followed by its count");
+_Static_assert(offsetof(struct render_rule, required_count) ==
+                   offsetof(struct render_rule, required) + sizeof(char **),
                "a list is followed by its count");
 _Static_assert(offsetof(struct client_list, count) ==
                    offsetof(struct client_list, addresses) + sizeof(char **),

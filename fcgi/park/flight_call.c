@@ -13,7 +13,6 @@
 #include "park/flight_store.h"
 #include "park/outcome.h"
 #include "park/rules.h"
-#include "render/text.h"
 #include "source/source.h"
 #include "source/tally.h"
 #include "source/trace.h"
@@ -76,13 +75,13 @@ static void log_terms(struct flight *flight, const struct source_terms *terms)
 /* Whoever has made a result checks it, so that its flaws are logged there. What Redis has is checked
  * only where somebody needs to know. */
 static struct entry *make_entry(struct flight *flight, const struct source_result *result,
-                                const struct entry *same_body, const char **reason)
+                                const struct entry *same_body, char reason[RENDER_WHY_ROOM])
 {
     const struct fragment *fragment = &flight->fragment;
     struct entry *entry = outcome_make_entry(fragment, result, same_body, flight->started, reason);
     if (entry && same_body)
         entry->balance = same_body->balance;
-    if (entry && text_is_html(entry->type))
+    if (entry && entry->is_html)
         outcome_fits_template(&fragment->recipe->use->balance_log, fragment->name, entry);
     return entry;
 }
@@ -93,9 +92,9 @@ static void flight_end_uncacheable(struct flight *flight, const struct source_re
 {
     bool found = result->status == SOURCE_OK;
     struct entry *entry = NULL;
-    const char *reason;
+    char reason[RENDER_WHY_ROOM];
     if (found) {
-        entry = make_entry(flight, result, same_body, &reason);
+        entry = make_entry(flight, result, same_body, reason);
         if (!entry) {
             flight_fail(flight, SOURCE_FAILED, reason);
             return;
@@ -127,8 +126,8 @@ static void conclude_call(struct flight *flight, const struct source_result *res
         return;
     }
 
-    const char *reason;
-    struct entry *entry = make_entry(flight, result, same_body, &reason);
+    char reason[RENDER_WHY_ROOM];
+    struct entry *entry = make_entry(flight, result, same_body, reason);
     if (!entry) {
         flight_fail(flight, SOURCE_FAILED, reason);
         return;
@@ -233,7 +232,8 @@ void flight_generate(struct flight *flight, struct lease *lease)
     flight->lease = lease;
     flight->started = clock_monotonic();
     if (flight->known && flight_freshness(flight)->revalidate > 0 &&
-        entry_has_validator(flight->known))
+        entry_has_validator(flight->known) &&
+        flight->known->by == flight->fragment.recipe->rendering.digest)
         flight->offered = entry_hold(flight->known);
     flight_call(flight);
 }

@@ -9,12 +9,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "cache/entry.h"
-#include "render/text.h"
-
-#define RENDERED_TYPE SLICE("text/html; charset=utf-8")
-
-/* Escaping makes text longer; a result over this limit fails. */
-#define RENDERED_MAX ((size_t)64 << 20)
+#include "render/context.h"
 
 static const short statuses[] = {
     [SETTLED_ENTRY] = 200,     [SETTLED_NOT_FOUND] = 404,  [SETTLED_FAILED] = 502,
@@ -170,34 +165,56 @@ bool outcome_is_stale(const struct entry *entry)
     return entry->fresh_until_ms <= clock_fleet_ms();
 }
 
+/* The inputs of a fragment, as its template calls them. */
+static void begin_context(struct context *context, const struct fragment *fragment)
+{
+    struct inputs_reader reader = inputs_read(fragment->inputs);
+    const struct input *input;
+    struct slice value;
+    context_begin(context, fragment->name);
+    while ((input = inputs_next(&reader, &value))) {
+        struct slice name = input->kind == INPUT_LANGUAGE ? SLICE("language")
+                            : input->kind == INPUT_HOST   ? SLICE("host")
+                                                          : input->name;
+        context_add_input(context, name, value);
+    }
+}
+
+/* Not inline, since a context needs more than a kilobyte of stack. */
+__attribute__((noinline)) static bool render(const struct fragment *fragment,
+                                             const struct source_result *result,
+                                             struct render_result *rendered,
+                                             char reason[RENDER_WHY_ROOM])
+{
+    struct context context;
+    begin_context(&context, fragment);
+    if (render_fragment(&fragment->recipe->rendering, fragment->name, &context, result->type,
+                        result->body, rendered, reason))
+        return true;
+    counter_add(COUNTER_RENDERINGS_FAILED, 1);
+    return false;
+}
+
 struct entry *outcome_make_entry(const struct fragment *fragment,
                                  const struct source_result *result, const struct entry *same_body,
-                                 double started, const char **reason)
+                                 double started, char reason[RENDER_WHY_ROOM])
 {
     int64_t fresh_ms =
         freshness_ttl_ms(&fragment->recipe->freshness, result->terms, random_share());
     int64_t cost_ms = (int64_t)((clock_monotonic() - started) * 1000);
     struct entry_terms terms = entry_terms_by(&fragment->recipe->freshness, result->terms);
-    struct slice type = result->type, body = result->body;
-    struct buffer html = {0};
+    struct render_result rendered = {0};
     struct entry *entry = NULL;
 
-    *reason = "not enough memory for the result, or too much text to escape";
-    bool ready = true;
-    if (same_body) {
-        type = same_body->type;
-        body = same_body->body;
-    } else if (!text_is_html(type) && !text_is_text(type)) {
-        *reason = "the result is neither HTML nor text";
-        ready = false;
-    } else if (!text_is_html(type)) {
-        ready = text_render(&html, fragment->name, body, RENDERED_MAX);
-        type = RENDERED_TYPE;
-        body = buffer_slice(&html);
+    terms.by = fragment->recipe->rendering.digest;
+    if (same_body)
+        rendered = (struct render_result){.type = same_body->type, .body = same_body->body};
+    if (same_body || render(fragment, result, &rendered, reason)) {
+        entry = entry_new_on_terms(rendered.type, rendered.body, clock_fleet_ms(), fresh_ms,
+                                   cost_ms, &terms);
+        snprintf(reason, RENDER_WHY_ROOM, "not enough memory for the result");
     }
-    if (ready)
-        entry = entry_new_on_terms(type, body, clock_fleet_ms(), fresh_ms, cost_ms, &terms);
-    buffer_free(&html);
+    buffer_free(&rendered.html);
     return entry;
 }
 

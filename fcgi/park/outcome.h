@@ -82,10 +82,10 @@ bool outcome_is_stale(const struct entry *entry);
 
 /* Makes an entry of the source's result: the HTML that is cached and sent. If `same_body` is not
  * NULL, the body is that of this older entry. `started` is when the source was called, by
- * clock_monotonic(). Returns an entry that the caller owns, or NULL with the reason (static). */
+ * clock_monotonic(). Returns an entry that the caller owns, or NULL with the reason. */
 struct entry *outcome_make_entry(const struct fragment *fragment,
                                  const struct source_result *result, const struct entry *same_body,
-                                 double started, const char **reason);
+                                 double started, char reason[RENDER_WHY_ROOM]);
 
 /* Makes the marker that is stored in the place of such a result. Returns an entry that the caller
  * owns; or NULL when out of memory, or if the route has none and `replaces` is false: there is no

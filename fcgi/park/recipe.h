@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "park/freshness.h"
+#include "render/render.h"
 #include "source/rules.h"
 
 struct recipe_use;
@@ -24,6 +25,7 @@ struct recipe {
     size_t max_negative; /* failures that one process caches in Redis at a time; at least 1 */
     struct freshness freshness;
     struct source_rules rules;
+    struct render_rule rendering;
     struct route_tally *tally; /* counts of its requests; belongs to the process; NULL: none */
     struct recipe_use *use;    /* what flights keep for it, set by rules_new */
     struct users

@@ -156,8 +156,11 @@ static void judge_content(const struct http_call *call, struct source_result *re
                           char room[REASON_ROOM])
 {
     struct slice type = http_head_find(&call->transfer->head, SLICE("Content-Type"));
-    if (!text_is_text(type)) {
-        call_reason(call, room, " answered with %.100s, which is neither HTML nor text", type.data);
+    if (!text_is_text(type) && !(call->rules && call->rules->any_type)) {
+        call_reason(call, room,
+                    " answered with %.100s, which is neither HTML nor text (render = \"raw\" "
+                    "passes any type)",
+                    type.data);
         return;
     }
     result->status = SOURCE_OK;

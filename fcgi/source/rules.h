@@ -13,6 +13,7 @@ struct source_rules {
     struct vary vary;
     bool is_private;         /* the key holds the user: results may be the user's own */
     bool ignores_origin;     /* results are shared even if the source forbids it */
+    bool any_type;           /* a result need not be HTML or text */
     const char *const *keep; /* header fields of the response that are kept with the result */
     size_t keep_count;
 };

@@ -16,6 +16,7 @@
 struct route {
     const char *pattern; /* a name; or the beginning of names and '*' */
     struct recipe recipe;
+    const char *template;  /* the name of its template; "": none */
     struct slice fallback; /* HTML shown if the source fails; data is NULL if there is none */
     bool stream;           /* /fragments may serve it */
     const char *const *vary_texts; /* the entries of `vary`, to which recipe.rules.vary points */

@@ -25,7 +25,7 @@ ORDER = [
     ("drain", []),
     ("sandbox", []),
     ("logs", []),
-    ("conf", ["compare", "conf"]),
+    ("conf", ["compare", "conf", "rendering"]),
     ("wire", ["listener", "share sockets", "connection", "exchange", "inflight", "request",
               "output"]),
     ("web", ["service publisher",

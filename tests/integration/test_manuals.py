@@ -240,6 +240,7 @@ BAD_TEXT = {  # of options whose values are not numbers or words
     "redis": "http://127.0.0.1", "namespace": "", "url": "gopher://127.0.0.1/", "socket": "wrong",
     "body": "wrong", "fallback": "/wrong", "include": "/wrong", "user": "no such user",
     "group": "no such group", "access_log": "wrong", "access_log_format": "wrong",
+    "templates": "/wrong", "template": "../wrong",
 }
 ANY_TEXT = {"tls_name"}  # have no bad value, but may not be set twice
 TLS_FILES = {"tls_ca", "tls_certificate", "tls_key"}
@@ -337,8 +338,9 @@ def check_rejects(config: Path, head: str, pairs: List[Tuple[Row, str]]) -> None
 def test_each_option_rejects_bad_values(tmp, table):
     """The error names the file, the line and the option."""
     config, pairs = tmp / "bad.conf", list(bad_sections(table))
-    files = [(row, text) for row, text in pairs if row.section == "cache" and '"/wrong"' in text]
-    for pair in files:  # which are read only if the address is one with TLS
+    files = [(row, text) for row, text in pairs
+             if (row.section == "cache" or row.name == "templates") and '"/wrong"' in text]
+    for pair in files:  # read only if the rest is sound, and the address is one with TLS
         check_rejects(config, 'cache { redis = "rediss://127.0.0.1" }\n', [pair])
     for batch in batches([pair for pair in pairs if pair not in files]):
         check_rejects(config, "", batch)

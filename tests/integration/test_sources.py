@@ -76,7 +76,8 @@ def test_failures_are_named(daemon, api):
         assert connection.request("/fragment/logo").status == 502
         assert connection.request("/fragment/slow").status == 504
     for name, what in (("news", " answered 500"),
-                       ("logo", " answered with image/png, which is neither HTML nor text"),
+                       ("logo", " answered with image/png, which is neither HTML nor text "
+                            "(render = \"raw\" passes any type)"),
                        ("slow", f": no complete response within timeout = {timeout_s:g}s")):
         assert (f'warning flight: fragment "{name}": source "api": {api.url}/{name}?...{what}\n'
                 in server.log())

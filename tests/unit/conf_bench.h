@@ -72,6 +72,15 @@ static inline int make_directory(void **state)
     snprintf(config, sizeof config, "%s/t.conf", directory);
     write_text("unavailable.html", "<p>Not now.</p>\n");
     write_text("empty.html", "");
+    char templates[PATH_MAX];
+    snprintf(templates, sizeof templates, "%s/templates", directory);
+    if (mkdir(templates, 0700) != 0)
+        return -1;
+    write_text("templates/card.html", "<b>{{city}}</b>{{>row}}\n");
+    write_text("templates/row.html", "<i>{{x}}</i>");
+    write_text("templates/bad.html", "a\n {{#b}}");
+    write_text("templates/includes-bad.html", "{{>bad}}");
+    write_text("templates/includes-none.html", "a\n  {{>none}}");
     char *large = calloc(1, (1 << 20) + 1), fifo[PATH_MAX];
     assert_non_null(large);
     write_file("largest.html", large, 1 << 20);

@@ -270,6 +270,7 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     assert_non_null(bench->sources[1]);
     for (unsigned i = 0; i < RECIPES; i++)
         bench->recipes[i] = (struct recipe){.hold = 60,
+                                            .rendering.html_max = 64 << 20,
                                             .max_negative = 100,
                                             .uncacheable = UNCACHEABLE_S,
                                             .freshness.ttl = TTL_S};

@@ -24,11 +24,13 @@ static const struct client_list may_read = {.addresses = purgers, .count = 1};
 static const struct cache_settings in_memory = {.redis = {.address = ""},
                                                 .memory_bytes = (size_t)4 << 20};
 static struct route routes[] = {
-    {.pattern = "a", .recipe = {.number = 0, .freshness.ttl = 60, .hold = 60}},
+    {.pattern = "a",
+     .recipe = {.number = 0, .freshness.ttl = 60, .hold = 60, .rendering.html_max = 1 << 20}},
     {.pattern = "user/*",
-     .recipe = {.number = 1, .freshness.ttl = 60, .hold = 60},
+     .recipe = {.number = 1, .freshness.ttl = 60, .hold = 60, .rendering.html_max = 1 << 20},
      .fallback = SLICE_INIT(FALLBACK)},
-    {.pattern = "brief", .recipe = {.number = 2, .freshness.ttl = 60, .hold = 0.005}},
+    {.pattern = "brief",
+     .recipe = {.number = 2, .freshness.ttl = 60, .hold = 0.005, .rendering.html_max = 1 << 20}},
 };
 
 static struct ev_loop *loop;

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "conf/options.h"
+#include "render/templates.h"
 #include "source/http_settings.h"
 #include "source/simulated.h"
 #include "web/access_format.h"
@@ -82,6 +83,16 @@ static void test_defaults(void **state)
     assert_int_equal(conf->max_unfinished, 64 << 20);
     assert_int_equal(conf->max_unsent, 64 << 20);
     assert_int_equal(conf->max_inputs, 64 << 20);
+    assert_string_equal(conf->templates, "");
+    assert_null(conf->template_set);
+    assert_int_equal(conf->max_json, 256 << 10);
+    assert_int_equal(conf->max_rendered, 8 << 20);
+    assert_int_equal(conf->max_render_steps, 250000);
+    const struct render_rule *rule = &conf->routes[0].recipe.rendering;
+    assert_false(rule->raw);
+    assert_null(rule->template);
+    assert_true(rule->digest == 0 && rule->required_count == 0);
+    assert_int_equal(rule->html_max, 8 << 20);
     assert_true(conf->connections.idle_timeout == 300);
     assert_true(conf->connections.receive_timeout == 60);
     assert_true(conf->connections.send_timeout == 60);
@@ -111,6 +122,33 @@ static void test_defaults(void **state)
     assert_int_equal(conf->routes[0].recipe.rules.vary.count, 0);
     assert_int_equal(conf->routes[0].vary.len, 0);
     assert_false(conf->routes[0].recipe.rules.is_private);
+    conf_free(conf);
+}
+
+static void test_templates(void **state)
+{
+    struct conf *conf = load_good(
+        "templates = templates max_json = 1KiB max_rendered = 2KiB max_render_steps = "
+        "300\n" SIMULATED "fragment a { source = s template = card.html required = {city, a.b} }\n"
+        "fragment b { source = s template = card }\n"
+        "fragment c { source = s render = raw }\n"
+        "fragment d { source = s render = html template = \"\" }\n");
+    const struct render_rule *a = &conf->routes[0].recipe.rendering;
+    const struct render_rule *b = &conf->routes[1].recipe.rendering;
+    const struct render_rule *c = &conf->routes[2].recipe.rendering;
+    const struct render_rule *d = &conf->routes[3].recipe.rendering;
+    (void)state;
+    assert_true(strncmp(conf->templates, directory, strlen(directory)) == 0);
+    assert_non_null(a->template);
+    assert_ptr_equal(a->template, b->template);
+    assert_non_null(templates_get(a->templates, SLICE("row")));
+    assert_true(a->json_max == 1024 && a->html_max == 2048 && a->steps_max == 300);
+    assert_int_equal(a->required_count, 2);
+    assert_string_equal(a->required[1], "a.b");
+    assert_true(a->digest != b->digest); /* what is required differs */
+    assert_true(c->raw && !c->template && c->digest != 0);
+    assert_true(conf->routes[2].recipe.rules.any_type);
+    assert_true(!d->raw && !d->template && d->digest == 0);
     conf_free(conf);
 }
 
@@ -345,7 +383,9 @@ static void test_no_memory(void **state)
 {
     static const char *const texts[] =
         {sample, "foo = 1\nlog = x\n" SIMULATED FRAGMENT "bar = 2",
-         SIMULATED "fragment a { source = s vary = {cookie:a, header:b, query:c} }\n"};
+         SIMULATED "fragment a { source = s vary = {cookie:a, header:b, query:c} }\n",
+         "templates = templates\n" SIMULATED
+         "fragment a { source = s template = card required = {city, a.b} }\n"};
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         bool enough = false;
@@ -435,17 +475,12 @@ static void test_print_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sample),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_written_otherwise),
-        cmocka_unit_test(test_freshness),
-        cmocka_unit_test(test_source_freshness),
-        cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_files_of_values),
-        cmocka_unit_test(test_working_directory),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_sample),          cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_templates),       cmocka_unit_test(test_written_otherwise),
+        cmocka_unit_test(test_freshness),       cmocka_unit_test(test_source_freshness),
+        cmocka_unit_test(test_environment),     cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files_of_values), cmocka_unit_test(test_working_directory),
+        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_damage),
         cmocka_unit_test(test_print_options),
     };
     return cmocka_run_group_tests_name("conf", tests, make_directory, remove_directory);

@@ -383,6 +383,40 @@ static void test_bad_sections(void **state)
     conf_free(load_good(SIMULATED "fragment a { source = s fallback = \"largest.html\" }\n"));
 }
 
+#define TEMPLATES "templates = templates\n" SIMULATED
+
+static void test_bad_templates(void **state)
+{
+    static const struct bad cases[] = {
+        {SIMULATED "fragment a {\n source = s\n template = \"card.html\"\n}\n",
+         "4: fragment \"a\" has a template, but the directory of templates is not named: add "
+         "templates = \"DIRECTORY\" at the top level"},
+        {TEMPLATES "fragment a { source = s\n template = card.html render = raw }\n",
+         "4: fragment \"a\" has a template, but render = \"raw\" uses none: remove one of them"},
+        {TEMPLATES "fragment a { source = s required = {x} }\n",
+         "3: fragment \"a\": required is for fragments with a template"},
+        {TEMPLATES "fragment a { source = s template = card required = {x., \"\"} }\n",
+         "3: required = \"x.\": must be a name, or names with a dot between them\n"
+         "3: required = \"\": must be a name, or names with a dot between them"},
+        {TEMPLATES "fragment a { source = s template = \"../t.conf\" }\n",
+         "3: template = \"../t.conf\": must be a path within the directory templates, of which no "
+         "part begins with a dot"},
+        {TEMPLATES "fragment a { source = s template = none }\n",
+         "3: template = \"none\": there is no template \"none\" in DIR/templates"},
+        {TEMPLATES "fragment a { source = s\n template = bad.html }\n",
+         "4: template = \"bad.html\": DIR/templates/bad.html:2:2: *"},
+        {TEMPLATES "fragment a { source = s template = includes-bad }\n",
+         "1: DIR/templates/bad.html:2:2: *"},
+        {TEMPLATES "fragment a { source = s template = includes-none }\n",
+         "1: DIR/templates/includes-none.html:2:3: there is no template \"none\" in DIR/templates"},
+        {"templates = none\n" SIMULATED FRAGMENT,
+         "1: templates: DIR/none: No such file or directory"},
+        {"templates = t.conf\n" SIMULATED FRAGMENT, "1: templates: DIR/t.conf: Not a directory"},
+    };
+    (void)state;
+    assert_bad(cases, COUNT(cases));
+}
+
 static void test_bad_syntax(void **state)
 {
     static const struct bad cases[] = {
@@ -741,6 +775,7 @@ int main(void)
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_bad_files_of_values),
         cmocka_unit_test(test_bad_sections),
+        cmocka_unit_test(test_bad_templates),
         cmocka_unit_test(test_bad_syntax),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_warnings),

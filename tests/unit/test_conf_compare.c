@@ -88,6 +88,43 @@ static void test_other_sources(void **state)
     conf_free(b);
 }
 
+/* A file of a template that has changed changes the fragments that are made of it, and no others. */
+static void test_templates(void **state)
+{
+    static const struct {
+        const char *file, *text, *changes;
+    } cases[] = {
+        {"templates/row.html", "new", "fragments changed: \"a\"\n"},
+        {"templates/row.html", "new", ""},
+        {"templates/card.html", "{{>row}}", "fragments changed: \"a\"\n"},
+        {"templates/other.html", "{{x}}", "fragments changed: \"b\"\n"},
+        {"templates/unused.html", "{{", ""},
+    };
+    static const char text[] = "templates = templates\nsource s { type = simulated }\n"
+                               "fragment a { source = s template = card }\n"
+                               "fragment b { source = s template = other }\n"
+                               "fragment c { source = s }\n";
+    (void)state;
+    write_text("templates/other.html", "");
+    struct conf *before = load_good(text);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char *changes;
+        size_t len;
+        write_text(cases[i].file, cases[i].text);
+        struct conf *after = load_good(text);
+        FILE *out = open_memstream(&changes, &len);
+        assert_non_null(out);
+        conf_write_changes(before, after, out);
+        assert_int_equal(fclose(out), 0);
+        if (strcmp(changes, cases[i].changes) != 0)
+            fail_msg("row %zu: %s", i, changes);
+        free(changes);
+        conf_free(before);
+        before = after;
+    }
+    conf_free(before);
+}
+
 #define S1     "source s { type = simulated }\n"
 #define S2     "source s { type = simulated delay = \"1s\" }\n"
 #define T      "source t { type = simulated }\n"
@@ -256,10 +293,10 @@ static void test_holders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_source), cmocka_unit_test(test_other_sources),
-        cmocka_unit_test(test_changes),     cmocka_unit_test(test_many_changes),
-        cmocka_unit_test(test_keep_fixed),  cmocka_unit_test(test_all_rows),
-        cmocka_unit_test(test_holders),
+        cmocka_unit_test(test_same_source),  cmocka_unit_test(test_other_sources),
+        cmocka_unit_test(test_templates),    cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_many_changes), cmocka_unit_test(test_keep_fixed),
+        cmocka_unit_test(test_all_rows),     cmocka_unit_test(test_holders),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -49,7 +49,8 @@ static void test_answers(void **state)
         {"to/302/", SOURCE_FAILED, "", "", "/to/302/ answered 302 without a Location"},
         {"to/302/http://", SOURCE_FAILED, "", "", "redirects to a malformed url"},
         {"png", SOURCE_FAILED, "", "",
-         "/png answered with image/png, which is neither HTML nor text"},
+         "/png answered with image/png, which is neither HTML nor text (render = \"raw\" passes "
+         "any type)"},
         {"cut", SOURCE_FAILED, "", "", "4 bytes"},
         {"garbage", SOURCE_FAILED, "", "", "HTTP/0.9"},
         {"length/1001", SOURCE_FAILED, "", "", "more than max_body = 1000 bytes"},
