@@ -307,3 +307,14 @@ def test_make_bench(tmp):
                 "1,000 connections x 1 ", " results of 10,240 bytes",
                 "1,000 connections x 1 stream", "with a slow reader among them"):
         assert row in text
+
+
+def test_make_bench_rendering(tmp):
+    """Whoever else is installed makes the same HTML."""
+    script = Path(bench_programs.__file__).with_name("rendering.py")
+    done = subprocess.run([sys.executable, str(script), "--rounds", "1", "--seconds", "0.01"], cwd=tmp,
+                          check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=DEADLINE * SLOWNESS)
+    text = done.stdout.decode()
+    assert done.returncode == 0, text
+    assert "bytes of JSON by a template of 60 lines: " in text and "workerless " in text
