@@ -19,6 +19,9 @@
 /* The share of the limit that protected items may take, in percent. */
 #define PROTECTED_SHARE 80
 
+/* A missing key of at most so many bytes is remembered. */
+#define MISSING_MAX 64
+
 enum segment_name { PROBATION, PROTECTED, SEGMENTS };
 
 struct item {
@@ -38,6 +41,8 @@ struct memory {
         size_t used;
     } segments[SEGMENTS];
     size_t limit;
+    size_t missing_len; /* 0: none is remembered */
+    char missing[MISSING_MAX];
 };
 
 static size_t footprint(size_t key_len, const struct entry *entry)
@@ -45,10 +50,31 @@ static size_t footprint(size_t key_len, const struct entry *entry)
     return sizeof(struct item) + key_len + BOOKKEEPING + entry_footprint(entry);
 }
 
-static struct item *find(struct memory *memory, struct slice key)
+static struct item *find_hashed(const struct memory *memory, struct slice key, unsigned hash)
 {
     struct item *item;
-    HASH_FIND(hh, memory->table, key.data, key.len, item);
+    HASH_FIND_BYHASHVALUE(hh, memory->table, key.data, key.len, hash, item);
+    return item;
+}
+
+static unsigned hash_of(struct slice key)
+{
+    return (unsigned)table_hash(key.data, key.len);
+}
+
+/* The key that was not found last is often looked for again at once: a request that can't be served
+ * is about to join a flight. It is not searched for twice, since that visits items that are far from
+ * the processor. */
+static struct item *find(struct memory *memory, struct slice key)
+{
+    struct slice missing = {.data = memory->missing, .len = memory->missing_len};
+    if (missing.len > 0 && slice_equal(key, missing))
+        return NULL;
+    struct item *item = find_hashed(memory, key, hash_of(key));
+    if (!item && key.len <= MISSING_MAX) {
+        memcpy(memory->missing, key.data, key.len);
+        memory->missing_len = key.len;
+    }
     return item;
 }
 
@@ -130,7 +156,8 @@ static void make_room(struct memory *memory, size_t needed)
 
 bool memory_put(struct memory *memory, struct slice key, struct entry *entry, int64_t until_ms)
 {
-    struct item *old = find(memory, key);
+    unsigned hash = hash_of(key);
+    struct item *old = find_hashed(memory, key, hash);
     enum segment_name segment = old ? old->segment : PROBATION;
     if (old)
         drop(memory, old);
@@ -146,11 +173,12 @@ bool memory_put(struct memory *memory, struct slice key, struct entry *entry, in
     item->key_len = key.len;
     item->until_ms = until_ms;
     memcpy(item->key, key.data, key.len);
-    HASH_ADD_KEYPTR(hh, memory->table, item->key, item->key_len, item);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, memory->table, item->key, item->key_len, hash, item);
     if (!item->hh.tbl) {
         free(item);
         return false;
     }
+    memory->missing_len = 0; /* it may have been this one */
     item->entry = entry_keep(entry);
     link_item(memory, item, segment);
     return true;

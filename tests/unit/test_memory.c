@@ -99,6 +99,49 @@ static void test_keys(void **state)
     entry_unref(entry);
 }
 
+/* A key that was missing is there once it was put, however long it is, and missing again once it is
+ * dropped. */
+static void test_missing(void **state)
+{
+    static const size_t lens[] = {1, 2, 63, 64, 65, 400};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(lens); i++) {
+        struct memory *memory = memory_new(10000);
+        char name[400];
+        struct slice key = {name, lens[i]};
+        assert_non_null(memory);
+        memset(name, 'k', sizeof name);
+        for (int round = 0; round < 2; round++) {
+            assert_row(i, !memory_get(memory, key, 0) && !memory_get(memory, key, 0));
+            struct entry *entry = make_entry(1, 100);
+            assert_row(i, memory_put(memory, key, entry, 100));
+            entry_unref(entry);
+            assert_row(i, memory_get(memory, key, 0) == entry);
+            assert_row(i, !has(memory, "other") && memory_get(memory, key, 0) == entry);
+            if (round == 0)
+                memory_purge(memory, key, false, 0);
+            else
+                assert_row(i, !memory_get(memory, key, 100)); /* its time is over */
+            assert_row(i, memory_count(memory) == 0);
+        }
+        memory_free(memory);
+    }
+}
+
+/* A key that could not be put stays missing. */
+static void test_missing_is_too_large(void **state)
+{
+    struct memory *memory = memory_new(1000);
+    (void)state;
+    assert_non_null(memory);
+    assert_false(has(memory, "a"));
+    assert_false(put(memory, "a", 2000, 100));
+    assert_false(has(memory, "a"));
+    assert_true(put(memory, "a", 1, 100));
+    assert_true(has(memory, "a"));
+    memory_free(memory);
+}
+
 /* Until that moment, but not at it, whatever the entry says; then it is removed, not only hidden.
  * */
 static void test_expiry(void **state)
@@ -652,6 +695,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_basics),        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_missing),       cmocka_unit_test(test_missing_is_too_large),
         cmocka_unit_test(test_expiry),        cmocka_unit_test(test_order),
         cmocka_unit_test(test_all_protected), cmocka_unit_test(test_scan),
         cmocka_unit_test(test_too_large),     cmocka_unit_test(test_purge),
