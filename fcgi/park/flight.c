@@ -154,13 +154,29 @@ static void on_looked_up(void *caller, const struct cache_answer *answer)
         flight_claim(flight);
 }
 
-void flight_look(struct flight *flight)
+/* Whether a call is the next step if the value is missing. Else the flight might end then. */
+static bool is_certain(const struct flight *flight)
+{
+    return !flight->optional && !flight->fragment.recipe->solo_calls && !flight->shared->draining;
+}
+
+static void flight_look_up(struct flight *flight)
 {
     flight_set_state(flight, FLIGHT_LOOKING);
     flight_begin_question(flight);
     if (!cache_lookup(flight->shared->cache, flight->fragment.key,
                       freshness_extra_ms(flight_freshness(flight)), on_looked_up, flight))
         on_looked_up(flight, &flight_nobody_asked);
+}
+
+void flight_look(struct flight *flight)
+{
+    struct cache *cache = flight->shared->cache;
+    struct slice key = flight->fragment.key;
+    if (is_certain(flight) && !cache_is_shared(cache) && !cache_peek(cache, key))
+        flight_claim(flight); /* what memory lacks is nowhere else */
+    else
+        flight_look_up(flight);
 }
 
 /* --- changes, and the end --- */

@@ -85,14 +85,15 @@ static void test_ways_to_source(void **state)
 }
 
 /* If no Redis is configured, there are no leases: none is claimed, neither for a miss nor for a
- * refresh. */
+ * refresh. Nor is anything looked up but memory. */
 static void test_no_redis(void **state)
 {
     struct settlement how;
     (void)state;
     cache.alone = true;
     join(BY_HAND, "b");
-    answer_outcome(LOOKUP, "b", CACHE_ALONE);
+    assert_int_equal(cache.asked[LOOKUP], 0);
+    assert_int_equal(bench->hand.started, 1);
     remember(entry_left("<p>old</p>", LEFT_STALE));
     assert_string_equal(bench_serve(bench, STALE, "a", &how), "<p>old</p>");
     assert_int_equal(cache.asked[CLAIM], 0);
@@ -104,6 +105,22 @@ static void test_no_redis(void **state)
     bench_turn(bench);
     check_settled(0, SETTLED_ENTRY, "<p>x</p>");
     check_counts(0, 0);
+}
+
+/* What memory has, although it can't be served, is looked up: the source may be asked whether it has
+ * changed. */
+static void test_no_redis_and_too_old(void **state)
+{
+    (void)state;
+    cache.alone = true;
+    remember(entry_left("<p>old</p>", LEFT_NOTHING));
+    join(BY_HAND, "a");
+    assert_int_equal(bench->hand.started, 0);
+    answer_found(LOOKUP, "a", "<p>old</p>", LEFT_NOTHING);
+    assert_int_equal(bench->hand.started, 1);
+    hand_give(&bench->hand, "a", "<p>new</p>");
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>new</p>");
 }
 
 /* The value came between the lookup and the claim. */
@@ -680,6 +697,7 @@ int main(void)
         cmocka_unit_test(test_no_wait),
         fake_test(test_no_wait_and_wait),
         fake_test(test_no_redis),
+        fake_test(test_no_redis_and_too_old),
         fake_test(test_found_by_claim),
         fake_test(test_unreadable),
         fake_test(test_not_stored),
