@@ -1,43 +1,56 @@
 /* Writes and reads the text of a holder. */
 #include "cache/holder.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #include "base/byte.h"
+#include "base/put.h"
 
 static bool is_of_host(char byte)
 {
     return byte_is_alnum(byte) || byte_is_one_of(byte, "-._");
 }
 
+static char own[HOLDER_MAX + 1];
+static size_t own_len; /* 0: it is not written yet */
+
+static void forget_own(void)
+{
+    own_len = 0;
+}
+
+/* The text is kept, and written again after a fork: a system call for each lease would cost more than
+ * the rest of signing it. */
+static void write_own(void)
+{
+    static bool follows_forks;
+    char host[HOLDER_HOST_MAX + 1] = "";
+    gethostname(host, sizeof host - 1);
+    for (char *at = host; *at; at++)
+        if (!is_of_host(*at))
+            *at = '-';
+    int len = snprintf(own, sizeof own, "%s %u", *host ? host : "-", (unsigned)getpid());
+    if (!follows_forks)
+        follows_forks = pthread_atfork(NULL, NULL, forget_own) == 0;
+    own_len = follows_forks ? (size_t)len : 0;
+}
+
 struct slice holder_of_process(void)
 {
-    static char text[HOLDER_MAX + 1];
-    static pid_t written_by;
-    pid_t pid = getpid();
-    if (pid != written_by) {
-        char host[HOLDER_HOST_MAX + 1] = "";
-        gethostname(host, sizeof host - 1);
-        for (char *at = host; *at; at++)
-            if (!is_of_host(*at))
-                *at = '-';
-        snprintf(text, sizeof text, "%s %u", *host ? host : "-", (unsigned)pid);
-        written_by = pid;
-    }
-    return slice_of(text);
+    if (own_len == 0)
+        write_own();
+    return slice_of(own);
 }
 
 void holder_sign(char *lease, struct slice token)
 {
-    struct slice holder = holder_of_process();
-    *lease = '\0';
     if (token.len > 0)
-        snprintf(lease, token.len + HOLDER_SIGNATURE_ROOM, "%.*s %.*s", SLICE_ARGS(token),
-                 SLICE_ARGS(holder));
+        lease = put(put(put(lease, token), SLICE(" ")), holder_of_process());
+    *lease = '\0';
 }
 
 /* The length of the host. */
