@@ -21,6 +21,7 @@
 
 #define REDIRECTS_MAX 3
 #define LOOKUP_LIFE_S 60L        /* curl's own default */
+#define CONNECT_S     300        /* the same */
 #define IDLE_MAX      256        /* idle easy handles kept for later calls, of some 7 KiB */
 #define IGNORED_MAX   (64 << 10) /* bytes read of a body that is not needed */
 
@@ -154,18 +155,12 @@ static CURLcode set_up(struct http_transfer *transfer)
         {CURLOPT_NOPROXY, ""},         /* ...which need not be asked */
         {CURLOPT_ACCEPT_ENCODING, ""}, /* decode all that curl can */
     };
-    /* We enforce the deadline. curl has to know it as well, to divide it among a host's addresses;
-     * zero would mean curl's default. */
-    long timeout_ms = (long)(transfer->settings->timeout * 1000) + 1;
-
     CURL *easy = transfer->easy;
     CURLcode code = CURLE_OK;
     for (size_t i = 0; !code && i < sizeof numbers / sizeof *numbers; i++)
         code = curl_easy_setopt(easy, numbers[i].option, numbers[i].value);
     for (size_t i = 0; !code && i < sizeof strings / sizeof *strings; i++)
         code = curl_easy_setopt(easy, strings[i].option, strings[i].value);
-    if (!code)
-        code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms);
     if (!code && http_is_set(transfer->settings->socket))
         code = curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, transfer->settings->socket);
     if (!code)
@@ -191,12 +186,18 @@ static CURLcode set_up(struct http_transfer *transfer)
     return code;
 }
 
-/* With each transfer, curl looks for lookups of names that are too old. The source's own host has
- * none if it is an address. */
-static CURLcode set_lookups(const struct http_transfers *transfers, CURL *easy, bool elsewhere)
+/* We enforce the deadline. curl has to know it as well, to divide it among the addresses of a host;
+ * but then it keeps a timer for each transfer. And with each one, it looks for lookups of names that
+ * are too old. A host that is an address needs neither. */
+static CURLcode set_host(const struct http_transfers *transfers, CURL *easy, bool elsewhere)
 {
-    bool none = transfers->has_address && !elsewhere;
-    return curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, none ? -1L : LOOKUP_LIFE_S);
+    bool is_address = transfers->has_address && !elsewhere;
+    double seconds = transfers->settings->timeout;
+    long connect_ms = is_address && seconds <= CONNECT_S ? 0 : (long)(seconds * 1000) + 1;
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+    if (!code)
+        code = curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, is_address ? -1L : LOOKUP_LIFE_S);
+    return code;
 }
 
 static void transfer_free(struct http_transfer *transfer)
@@ -231,7 +232,7 @@ static struct http_transfer *take(struct http_transfers *transfers, CURLcode *co
     if (!*code)
         *code = http_multi_prepare(transfers->multi, transfer->easy);
     if (!*code)
-        *code = set_lookups(transfers, transfer->easy, false);
+        *code = set_host(transfers, transfer->easy, false);
     if (!*code)
         return transfer;
     transfer_free(transfer);
@@ -306,7 +307,7 @@ static CURLcode go_elsewhere(const struct http_transfers *transfers, struct http
     transfer->elsewhere = elsewhere;
     CURLcode code = set_version(transfer, elsewhere);
     if (!code)
-        code = set_lookups(transfers, transfer->easy, elsewhere);
+        code = set_host(transfers, transfer->easy, elsewhere);
     if (!code)
         code = http_tls_show(transfer->easy, transfer->settings, !elsewhere);
     return code;
