@@ -28,6 +28,7 @@
 
 #define WAIT_MARGIN_S 0.02 /* after the end of their lease, so that Redis has expired it too */
 #define ORPHANS_MAX   10000
+#define COLD_AFTER    32 /* leases in a row that were taken for missing entries */
 
 /* A lease that could not be released because Redis was unavailable, so it may still exist. */
 struct orphan {
@@ -49,6 +50,7 @@ struct cache {
     struct orphan *orphans;
     size_t orphan_count;
     struct unstored_table unstored;
+    unsigned missed;           /* up to COLD_AFTER */
     struct later_queue laters; /* questions whose answer is known but not delivered yet */
 };
 
@@ -62,6 +64,7 @@ struct question {
     int64_t extra_ms;    /* how long after its fresh time a found entry is useful */
     int64_t until_ms;    /* until when a stored entry is useful */
     uint32_t changes;    /* change count when it was sent */
+    bool is_first;       /* nothing was known of its key: see note_temperature */
     bool claims;         /* its token is that of a lease that it may have taken */
     bool purges;
     char token[STORE_TOKEN_LEN + 1];
@@ -242,6 +245,15 @@ static enum cache_outcome outcome_of(const struct question *question, enum store
     return outcomes[outcome];
 }
 
+/* Where Redis grants no leases, it is never cold: it may have entries all the same. */
+static void note_temperature(struct cache *cache, enum store_outcome outcome)
+{
+    if (outcome == STORE_GONE || outcome == STORE_FOUND)
+        cache->missed = 0;
+    else if (outcome == STORE_OURS && cache->missed < COLD_AFTER)
+        cache->missed++;
+}
+
 /* An entry that can no longer be served, only revalidated, is not kept in memory. */
 static void keep_found(struct question *question, struct entry *entry)
 {
@@ -261,6 +273,8 @@ static void conclude(struct question *question, const struct store_answer *answe
         .known_gone = answer->known_gone,
         .lease_lost = question->token[0] && answer->lease_lost,
     };
+    if (question->is_first)
+        note_temperature(cache, answer->outcome);
     if (answer->entry && !answer->untracked &&
         question->changes == changes_count(&cache->changes, key_of(question)))
         keep_found(question, answer->entry);
@@ -312,6 +326,7 @@ bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
     struct question *question = question_new(cache, key, extra_ms, answered, caller);
     if (!question)
         return false;
+    question->is_first = true;
     USDT(lookup, USDT_SLICE(key));
     if (!store_is_there(cache, key))
         answer_later(question, on_memory_only);
@@ -339,6 +354,7 @@ static bool claim(struct question *question, bool missing, const struct entry *k
 {
     if (!question)
         return false;
+    question->is_first = missing;
     question->claims = send_claim(question, missing, known);
     if (!question->claims)
         answer_later(question, on_gone);
@@ -355,6 +371,11 @@ bool cache_claim_missing(struct cache *cache, struct slice key, int64_t extra_ms
                          cache_answer_fn *answered, void *caller)
 {
     return claim(question_new(cache, key, extra_ms, answered, caller), true, NULL);
+}
+
+bool cache_is_cold(const struct cache *cache, struct slice key)
+{
+    return cache->missed == COLD_AFTER && store_is_there(cache, key);
 }
 
 /* --- storing --- */

@@ -134,9 +134,14 @@ bool cache_lookup(struct cache *cache, struct slice key, int64_t extra_ms,
 bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const struct entry *known,
                  cache_answer_fn *answered, void *caller);
 
-/* The same, right after a lookup whose outcome was NONE: cheaper if there is still no entry. */
+/* The same, right after a lookup whose outcome was NONE: cheaper if there is still no entry. While
+ * the cache is cold, it is also the first question about a key; an entry that there is after all
+ * costs more then, since the lease was taken and has to be given up. */
 bool cache_claim_missing(struct cache *cache, struct slice key, int64_t extra_ms,
                          cache_answer_fn *answered, void *caller);
+
+/* Whether a lookup would hardly find an entry: many keys in a row had none. */
+bool cache_is_cold(const struct cache *cache, struct slice key);
 
 /* Stores the entry until `until_ms`, by clock_fleet_ms(). Redis keeps it `compare_ms` longer, so
  * that a refresh can ask the source whether it has changed. Takes the lease (NULL: generated

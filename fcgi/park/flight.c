@@ -56,6 +56,7 @@ static void flight_claim_again(struct flight *flight)
 static void conclude_claim(struct flight *flight, const struct cache_answer *answer)
 {
     bool changed = flight_changed_since_asked(flight);
+    bool value_changed = flight_value_changed_since_asked(flight);
     flight->known_as_of = flight->asked.value;
     if (answer->known_gone)
         flight_forget_known(flight);
@@ -66,7 +67,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
             flight_check(flight); /* the change may be newer than the answer */
         break;
     case CACHE_FOUND: /* it was missing a moment ago; if unusable, it is `known` now */
-        if ((changed && flight->rounds < ROUNDS_MAX) || !flight_accept(flight, answer))
+        if ((value_changed && flight->rounds < ROUNDS_MAX) || !flight_accept(flight, answer))
             flight_claim_again(flight);
         break;
     case CACHE_THEIRS:
@@ -105,7 +106,7 @@ static void on_claimed(void *caller, const struct cache_answer *answer)
         cache_release(cache, answer->lease);
 }
 
-/* Sends the claim. `missing`: the cache has just said that there is no entry. */
+/* Sends the claim. `missing`: there is hardly an entry. */
 static bool send_claim(struct flight *flight, bool missing)
 {
     struct cache *cache = flight->shared->cache;
@@ -115,10 +116,8 @@ static bool send_claim(struct flight *flight, bool missing)
                    : cache_claim(cache, key, extra_ms, flight->known, on_claimed, flight);
 }
 
-void flight_claim(struct flight *flight)
+static void claim(struct flight *flight, bool missing)
 {
-    bool missing =
-        flight->state == FLIGHT_LOOKING && !flight->known && !flight_changed_since_asked(flight);
     if (flight_drained(flight) || flight_declined(flight))
         return;
     flight_set_state(flight, FLIGHT_CLAIMING);
@@ -129,6 +128,12 @@ void flight_claim(struct flight *flight)
     flight_begin_question(flight);
     if (!send_claim(flight, missing))
         on_claimed(flight, &flight_nobody_asked);
+}
+
+void flight_claim(struct flight *flight)
+{
+    claim(flight,
+          flight->state == FLIGHT_LOOKING && !flight->known && !flight_changed_since_asked(flight));
 }
 
 static void on_look_again(struct ev_loop *loop, ev_timer *timer, int events)
@@ -145,7 +150,7 @@ static void on_looked_up(void *caller, const struct cache_answer *answer)
     if (!flight_answered(flight))
         return;
     /* An entry read before a change must not be given to requests that joined after it. */
-    if (answer->outcome == CACHE_FOUND && !flight_changed_since_asked(flight) &&
+    if (answer->outcome == CACHE_FOUND && !flight_value_changed_since_asked(flight) &&
         flight_accept(flight, answer))
         return;
     if (flight->fragment.recipe->solo_calls)
@@ -173,7 +178,9 @@ void flight_look(struct flight *flight)
 {
     struct cache *cache = flight->shared->cache;
     struct slice key = flight->fragment.key;
-    if (is_certain(flight) && !cache_is_shared(cache) && !cache_peek(cache, key))
+    if (is_certain(flight) && cache_is_cold(cache, key))
+        claim(flight, true); /* the call begins a round trip earlier */
+    else if (is_certain(flight) && !cache_is_shared(cache) && !cache_peek(cache, key))
         flight_claim(flight); /* what memory lacks is nowhere else */
     else
         flight_look_up(flight);

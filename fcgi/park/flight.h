@@ -4,7 +4,7 @@
  *
  *     NEW --> LOOKING --not there--> CLAIMING --ours, alone--> GENERATING -in doubt--> FAILING
  *      |         |                   ^  |  |                       |                      |
- *      '------refresh, (11)-----------'  |  |<--theirs, again-->    |                      |
+ *      '---refresh, cold (11)--------'  |  |<--theirs, again-->    |                      |
  *                |                      |             WAITING      | result,              | answer
  *              found                  found              |         | failure,              |
  *                |                      |              left        | found                |
@@ -48,7 +48,8 @@
  *     (9) as if it were too old, if it is stale and its waiters wait for a refresh (stale_wait)
  *     (10) in LOOKING and CLAIMING when the cache has answered, so a hit is still served; in
  *         WAITING and GENERATING its waiters are told immediately to ask another process
- *     (11) nothing is looked up if there is no Redis, and nothing in memory
+ *     (11) nothing is looked up: while many keys in a row had no value (cache_is_cold), or if
+ *         there is no Redis, and nothing in memory
  *     *   LANDED on a route whose calls are not shared, and its waiters get solo flights
  *
  * A refresh knows the old entry, which is served meanwhile. On a route with stale_wait, requests
@@ -86,7 +87,7 @@
 #include "park/flight_call.h"
 #include "park/flight_state.h"
 
-/* Asks the cache for the value, if it may have it. */
+/* Asks the cache for the value, or if that is hardly there, for the lease at once. */
 void flight_look(struct flight *flight);
 
 /* Asks for the lease instead, if the value is known to be missing or to be `known`. */

@@ -191,6 +191,12 @@ static inline bool flight_changed_since_asked(const struct flight *flight)
     return flight->told.all != flight->asked.all;
 }
 
+/* Whether the value may have changed, and not only the lease. */
+static inline bool flight_value_changed_since_asked(const struct flight *flight)
+{
+    return flight->told.value != flight->asked.value;
+}
+
 /* Whether the old entry may have been removed or replaced, so that it must not be used for now. */
 static inline bool flight_known_is_doubted(const struct flight *flight)
 {

@@ -1,6 +1,7 @@
 """Memory before Redis: it never holds what Redis does not, whatever messages are lost or late."""
 
 import itertools
+import re
 import signal
 import time
 
@@ -370,6 +371,69 @@ def test_the_lease_is_taken_without_a_script(relayed, redis, api):
     assert "result for a" in connection.response(1).text
     assert asked == 0
     wait_until(lambda: scripts() == before + 1, "the result to be stored")
+
+
+def make_cold(connection) -> None:
+    """From then on a miss claims its lease without a lookup."""
+    for number in range(40):
+        assert connection.request(f"/fragment/cold-{number}", 1).status == 200
+
+
+def lookups(connection) -> int:
+    text = connection.request("/workerless/counters", 998).text
+    return int(re.search(r"^lookups (\d+)$", text, re.MULTILINE).group(1))
+
+
+def test_a_cold_miss_is_not_looked_up(relayed, redis, api):
+    relay, connection = relayed
+    make_cold(connection)
+    before = lookups(connection)
+    api.hold("a")
+    connection.send_raw(fcgi.request("/fragment/a", 1))
+    api.wait_calls("a", 1)
+    assert redis.command("EXISTS", "lease:{worker:a}")
+    api.release("a")
+    assert "result for a" in connection.response(1).text
+    assert lookups(connection) == before
+    wait_until(lambda: redis.command("EXISTS", "worker:a"), "the value to be stored")
+
+
+@pytest.mark.parametrize("command, text", [
+    (("SET", "worker:a", "by hand", "EX", 100), "by hand"),
+    (("SET", "worker:a", "by hand"), "by hand"),
+    (("SET", "worker:a", ""), ""),
+    (("SET", "worker:a", "workerless/1 made=1 by hand"), None),
+    (("HSET", "worker:a", "by", "hand"), None),
+])
+def test_what_is_there_although_it_is_cold(relayed, redis, api, command, text):
+    """A value that can be read is found, and the lease that was taken in vain is given up."""
+    relay, connection = relayed
+    make_cold(connection)
+    redis.command(*command)
+    answer = connection.request("/fragment/a", 2).text
+    assert answer == text if text is not None else "result for a" in answer
+    assert api.calls("a") == (text is None)
+    wait_until(lambda: "lease:{worker:a}" not in redis.keys(), "the lease to be released")
+    before = lookups(connection)
+    assert "result for b" in connection.request("/fragment/b", 3).text
+    assert lookups(connection) - before == (text is not None)
+
+
+def test_change_during_a_cold_claim(relayed, redis, api):
+    """The value appears while the lease is ours already, and the answer to that is late."""
+    relay, connection = relayed
+    make_cold(connection)
+    api.hold("a")
+    relay.hold("commands")
+    connection.send_raw(fcgi.request("/fragment/a", 1))
+    relay.wait_held("commands", b":-2\r\n")
+    redis.command("SET", "worker:a", "by hand", "EX", 100)
+    wait_heard_while_held(redis, connection)
+    relay.release("commands")
+    assert connection.response(1).text == "by hand"
+    wait_until(lambda: "lease:{worker:a}" not in redis.keys(), "the lease to be released")
+    heard(relay, redis, connection)
+    assert connection.request("/fragment/a", 2).text == "by hand"
 
 
 def test_change_during_the_store(relayed, redis, api):

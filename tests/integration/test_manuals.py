@@ -15,6 +15,7 @@ from harness.config import shipped_permissions
 from harness.fcgi import ask
 from harness.fleet import wait_armed
 from harness.servers import TOP, need, workerless_binary, wrapper_command
+from harness.wait import wait_until
 
 MANUAL = TOP / "conf/man"
 DAEMON, CONFIG, PROTOCOL = (MANUAL / name for name in
@@ -454,3 +455,26 @@ def test_commands_of_a_miss_and_a_hit(daemon, redis, name):
     assert commands_for(reader, name) == 1
     redis.command("SET", f"worker:{name}-plain", "plain")
     assert commands_for(reader, f"{name}-plain") == 2
+
+
+def test_commands_when_nothing_is_there(daemon, redis, name):
+    """After many misses in a row."""
+    server = daemon(redis=redis.url, extra='cache { memory = "0" }\n')
+    wait_armed(redis)
+
+    def asked(fragment: str) -> List[int]:
+        """The lookups, claims and scripts for one request."""
+        names = ("lookups", "claims", "scripts")
+        before = server.counters()
+        assert ask(server.address, f"/fragment/{fragment}").status == 200
+        wait_until(lambda: not redis.command("EXISTS", f"lease:{{worker:{fragment}}}"),
+                   "the lease to be released")
+        after = server.counters()
+        return [after[each] - before[each] for each in names]
+
+    for number in range(32):
+        assert asked(f"{name}-{number}") == [1, 1, 1]
+    assert asked(f"{name}-32") == [0, 1, 1]
+    redis.command("SET", f"worker:{name}-hit", "plain", "EX", 100)
+    assert asked(f"{name}-hit") == [0, 1, 2]
+    assert asked(f"{name}-hit") == [1, 0, 0]

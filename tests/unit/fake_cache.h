@@ -38,6 +38,7 @@ struct cache {
     struct entry *remembered; /* owned; what memory has, of the key "a" */
     bool refuses;             /* to store */
     bool alone;               /* there is no Redis */
+    bool cold;                /* nothing was found lately */
     const char *trouble;      /* of Redis; NULL: it is well */
     struct {                  /* the last time */
         bool leased;
@@ -126,6 +127,12 @@ bool cache_claim_missing(struct cache *of, struct slice key, int64_t extra_ms,
                          cache_answer_fn *answered, void *caller)
 {
     return cache_claim(of, key, extra_ms, NULL, answered, caller);
+}
+
+bool cache_is_cold(const struct cache *of, struct slice key)
+{
+    (void)key;
+    return of->cold && !of->alone;
 }
 
 static void lease_end(struct lease *lease, struct slice key)

@@ -194,6 +194,99 @@ static void test_claim(void **state)
 }
 
 /* What has happened to an entry in progress, and to its lease, if it has one. */
+static void look(enum store_outcome outcome)
+{
+    lookup("a");
+    if (outcome == STORE_FOUND)
+        reply_found(GET, 30000);
+    else
+        reply(GET, (struct store_answer){.outcome = outcome});
+}
+
+static void claim_missing(enum store_outcome outcome)
+{
+    calling = true;
+    assert_true(cache_claim_missing(cache, SLICE("a"), 1000, on_answer, &answers));
+    calling = false;
+    if (outcome == STORE_FOUND)
+        reply_found(CLAIM, 30000);
+    else
+        reply(CLAIM, (struct store_answer){.outcome = outcome});
+    if (last.outcome == CACHE_OURS) {
+        cache_release(cache, lease);
+        reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
+    }
+}
+
+static bool is_cold(void)
+{
+    return cache_is_cold(cache, SLICE("a"));
+}
+
+/* How many misses it takes. */
+static unsigned misses_until_cold(void)
+{
+    unsigned count = 0;
+    for (; !is_cold() && count < 1000; count++) {
+        look(STORE_NONE);
+        claim_missing(STORE_OURS);
+    }
+    return count;
+}
+
+/* What each answer says of the next keys. */
+static void test_cold(void **state)
+{
+    static const struct {
+        bool claims;
+        enum store_outcome outcome;
+        bool stays_cold;
+    } cases[] = {
+        {true, STORE_OURS, true},   {true, STORE_THEIRS, true},  {true, STORE_NONE, true},
+        {true, STORE_GONE, false},  {true, STORE_FOUND, false},  {false, STORE_NONE, true},
+        {false, STORE_GONE, false}, {false, STORE_FOUND, false},
+    };
+    (void)state;
+    assert_false(is_cold());
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        look(STORE_GONE);
+        assert_row(i, misses_until_cold() == 32);
+        (cases[i].claims ? claim_missing : look)(cases[i].outcome);
+        assert_row(i, is_cold() == cases[i].stays_cold);
+    }
+    look(STORE_GONE);
+    misses_until_cold();
+    store.usable = false; /* memory may have it */
+    assert_false(is_cold());
+    store.usable = true;
+    assert_true(is_cold());
+}
+
+/* However long it was cold, one entry ends that. */
+static void test_cold_ends(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 1000; i++)
+        claim_missing(STORE_OURS);
+    claim_missing(STORE_FOUND);
+    assert_int_equal(misses_until_cold(), 32);
+}
+
+/* Refreshes say nothing of keys that are not known; nor do misses if Redis grants no lease. */
+static void test_never_cold(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_true(claim("a"));
+        reply(CLAIM, (struct store_answer){.outcome = STORE_OURS});
+        cache_release(cache, lease);
+        reply(RELEASE, (struct store_answer){.outcome = STORE_DONE});
+        look(STORE_NONE);
+        claim_missing(i % 2 ? STORE_GONE : STORE_THEIRS);
+    }
+    assert_false(is_cold());
+}
+
 static void test_check(void **state)
 {
     static const struct {
@@ -531,6 +624,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_never_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_when_memory_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cold, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cold_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_never_cold, setup, teardown),
         cmocka_unit_test_setup_teardown(test_check, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store, setup, teardown),
         cmocka_unit_test_setup_teardown(test_prolong, setup, teardown),

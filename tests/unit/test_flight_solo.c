@@ -473,6 +473,7 @@ static void random_step(void)
     char name[] = {(char)('a' + (char)unit_random(4)), '\0'};
     unsigned recipe = recipes[name[0] - 'a'];
     struct settlement how;
+    cache.cold = unit_random(3) == 0;
     switch (unit_random(12)) {
     case 0:
     case 1:

@@ -637,6 +637,7 @@ static void random_step(void)
     char name[] = {(char)('a' + (char)unit_random(6)), '\0'};
     struct settlement how;
     struct entry *entry;
+    cache.cold = unit_random(3) == 0;
     switch (unit_random(12)) {
     case 0:
     case 1:
