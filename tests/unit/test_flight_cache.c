@@ -217,6 +217,26 @@ static void test_cold_and_changed(void **state)
     bench_turn(bench);
 }
 
+/* A change of the value makes what was read doubtful, and one of the lease does not. */
+static void test_found_and_changed(void **state)
+{
+    (void)state;
+    for (int cold = 0; cold < 2; cold++) {
+        cache.cold = cold;
+        join(BY_HAND, "a");
+        tell_changed("a", true);
+        answer_found(cold ? CLAIM : LOOKUP, "a", "<p>x</p>", LEFT_FRESH);
+        join(BY_HAND, "b");
+        tell_changed("b", false);
+        answer_found(cold ? CLAIM : LOOKUP, "b", "<p>x</p>", LEFT_FRESH);
+        bench_turn(bench);
+        assert_row(cold, bench->settled == 2U * (unsigned)cold + 1);
+        answer_found(CLAIM, "b", "<p>y</p>", LEFT_FRESH);
+        bench_turn(bench);
+        assert_row(cold, bench->settled == 2U * (unsigned)cold + 2);
+    }
+}
+
 /* The value came between the lookup and the claim. */
 static void test_found_by_claim(void **state)
 {
@@ -796,6 +816,7 @@ int main(void)
         fake_test(test_cold_and_no_lease),
         fake_test(test_cold_finds_what_is_unusable),
         fake_test(test_cold_and_changed),
+        fake_test(test_found_and_changed),
         fake_test(test_found_by_claim),
         fake_test(test_unreadable),
         fake_test(test_not_stored),
