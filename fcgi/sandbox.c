@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/alloc.h"
 #include "base/landlock.h"
 #include "base/log.h"
@@ -29,8 +30,6 @@
 #ifndef SANITIZED
 #define SANITIZED false
 #endif
-
-#define UNIX "unix:"
 
 static const char *const system_directories[] = {
     "/usr", "/lib", "/lib64", "/sys/devices/system/cpu", "/proc/sys/vm/overcommit_memory",
@@ -119,9 +118,8 @@ static bool allow_conf(int set, const struct conf *conf)
     if (ok && *conf->templates) /* with what is below it */
         ok = landlock_allow(set, conf->templates, LANDLOCK_READ);
     for (size_t i = 0; i < conf->listen.count && ok; i++) {
-        const char *address = conf->listen.addresses[i];
-        if (strncmp(address, UNIX, strlen(UNIX)) == 0)
-            ok = allow_place(set, address + strlen(UNIX), LANDLOCK_REMOVE);
+        const char *path = address_path(conf->listen.addresses[i]);
+        ok = !path || allow_place(set, path, LANDLOCK_REMOVE);
     }
     return ok && (!log_file || allow_place(set, log_file, LANDLOCK_WRITE | LANDLOCK_CREATE)) &&
            (!access_log || allow_place(set, access_log, LANDLOCK_WRITE | LANDLOCK_CREATE));

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/alloc.h"
 #include "base/buffer.h"
 #include "base/byte.h"
@@ -20,8 +21,6 @@
 
 #define REQUEST_ID   1
 #define READ_SIZE    (64 << 10)
-#define CONTENT_MAX  65528 /* bytes of a record: a multiple of eight */
-#define HOST_MAX     256
 #define TRY_AGAIN_MS 20 /* while the backlog of a unix socket is full */
 
 struct client {
@@ -114,13 +113,11 @@ static enum client_result tell_connect(struct client *client, enum client_result
 /* The address has been checked. "*" and a wildcard address mean this machine. */
 static enum client_result connect_tcp(struct client *client, const char *text)
 {
-    char host[HOST_MAX];
-    const char *colon = strrchr(text, ':');
-    size_t len = (size_t)(colon - text);
-    bool bracketed = text[0] == '[';
+    char host[ADDRESS_HOST_ROOM];
+    const char *port;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-    snprintf(host, sizeof host, "%.*s", (int)len - 2 * bracketed, text + bracketed);
-    int error = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, colon + 1, &hints, &found);
+    address_split_tcp(text, host, &port);
+    int error = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &found);
     if (error)
         return fail(client, CLIENT_UNREACHABLE, "%s", gai_strerror(error));
     enum client_result result = CLIENT_UNREACHABLE;
@@ -134,37 +131,16 @@ static enum client_result connect_tcp(struct client *client, const char *text)
 
 static enum client_result connect_any(struct client *client)
 {
-    const char *text = client->exchange->address;
+    const char *path = address_path(client->exchange->address);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strncmp(text, "tcp:", 4) == 0)
-        return connect_tcp(client, text + 4);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", text + strlen("unix:"));
+    if (!path)
+        return connect_tcp(client, client->exchange->address);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     return tell_connect(client,
                         connect_to(client, (const struct sockaddr *)&address, sizeof address));
 }
 
 /* --- the request --- */
-
-static bool append(struct buffer *out, const void *bytes, size_t len)
-{
-    return buffer_append(out, bytes, len, 2 * CLIENT_REQUEST_MAX);
-}
-
-/* Appends the records of a stream, the empty one at its end included. */
-static bool append_stream(struct buffer *out, uint8_t type, struct slice content)
-{
-    char header[FCGI_HEADER_LEN];
-    bool more = true;
-    while (more) {
-        struct slice piece = record_take(&content, CONTENT_MAX);
-        record_encode_header(header, type, REQUEST_ID, (uint16_t)piece.len, 0);
-        if (!append(out, header, sizeof header) ||
-            (piece.len > 0 && !append(out, piece.data, piece.len)))
-            return false;
-        more = piece.len > 0;
-    }
-    return true;
-}
 
 static bool append_variables(struct buffer *out, const struct client_exchange *exchange)
 {
@@ -185,14 +161,17 @@ static bool append_variables(struct buffer *out, const struct client_exchange *e
 static bool encode_request(const struct client_exchange *exchange, struct buffer *out)
 {
     struct buffer params = {0};
-    FCGI_BeginRequestRecord begin = {.body = {.roleB0 = FCGI_RESPONDER}};
-    record_encode_header((char *)&begin.header, FCGI_BEGIN_REQUEST, REQUEST_ID, sizeof begin.body,
-                         0);
-    bool encoded = append_variables(&params, exchange) && append(out, &begin, sizeof begin) &&
-                   append_stream(out, FCGI_PARAMS, buffer_slice(&params)) &&
-                   append_stream(out, FCGI_STDIN, SLICE(""));
+    bool ok = append_variables(&params, exchange);
+    out->capacity = RECORD_BEGIN_LEN + record_stream_len(params.len) + record_stream_len(0);
+    ok = ok && (out->data = alloc_bytes(out->capacity));
+    if (ok) {
+        out->len = record_encode_begin(out->data, REQUEST_ID, false);
+        out->len += record_encode_stream(out->data + out->len, FCGI_PARAMS, REQUEST_ID,
+                                         buffer_slice(&params));
+        out->len += record_encode_stream(out->data + out->len, FCGI_STDIN, REQUEST_ID, SLICE(""));
+    }
     buffer_free(&params);
-    return encoded;
+    return ok;
 }
 
 static enum client_result send_request(struct client *client)

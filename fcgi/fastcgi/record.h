@@ -107,6 +107,13 @@ struct record_begin {
 };
 struct record_begin record_decode_begin(const unsigned char content[sizeof(FCGI_BeginRequestBody)]);
 
+/* An END_REQUEST's eight bytes of content. */
+struct record_end {
+    uint32_t app_status;
+    uint8_t protocol_status;
+};
+struct record_end record_decode_end(const unsigned char content[sizeof(FCGI_EndRequestBody)]);
+
 /* Padding that makes the length of a record with that content a multiple of eight. */
 uint8_t record_padding(size_t content_len);
 
@@ -139,5 +146,13 @@ static inline size_t record_encode_end(char *out, uint16_t request_id, uint8_t p
 }
 
 size_t record_encode_unknown_type(char *out, uint8_t type);
+
+/* For the role of a responder. */
+#define RECORD_BEGIN_LEN sizeof(FCGI_BeginRequestRecord)
+size_t record_encode_begin(char *out, uint16_t request_id, bool keep_conn);
+
+/* A complete stream: its content in as many records as it takes, and the empty one at its end. */
+size_t record_stream_len(size_t content_len);
+size_t record_encode_stream(char *out, uint8_t type, uint16_t request_id, struct slice content);
 
 #endif

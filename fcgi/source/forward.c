@@ -44,7 +44,7 @@ static struct slice field_of(const struct input *input)
 
 /* Returns NULL, or why the value can't be sent. RFC 9110 section 5.5 allows no control characters
  * but tabs, RFC 6265 section 4.2.1 separates cookies by semicolons. */
-static const char *refuse(const struct input *input, struct slice value)
+static const char *refuse_one(const struct input *input, struct slice value)
 {
     for (size_t i = 0; i < value.len; i++) {
         if (!byte_is_of_field(value.data[i]))
@@ -55,9 +55,8 @@ static const char *refuse(const struct input *input, struct slice value)
     return NULL;
 }
 
-/* Returns the next input that is there and becomes (a part of) a field; NULL at the end. */
-static const struct input *next_field(const char *url_template, struct inputs_reader *reader,
-                                      struct slice *value)
+const struct input *forward_next(const char *url_template, struct inputs_reader *reader,
+                                 struct slice *value)
 {
     const struct input *input;
     while ((input = inputs_next(reader, value)))
@@ -66,20 +65,45 @@ static const struct input *next_field(const char *url_template, struct inputs_re
     return NULL;
 }
 
-static bool append_cookies(struct buffer *fields, const char *url_template, struct inputs inputs)
+const char *forward_refuse(const char *url_template, struct inputs inputs)
+{
+    struct inputs_reader reader = inputs_read(inputs);
+    const struct input *input;
+    const char *why = NULL;
+    struct slice value;
+    while (!why && (input = forward_next(url_template, &reader, &value)))
+        why = refuse_one(input, value);
+    return why;
+}
+
+bool forward_append_cookies(struct buffer *out, const char *url_template, struct inputs inputs)
 {
     struct inputs_reader reader = inputs_read(inputs);
     const struct input *input;
     struct slice value;
     bool ok = true, any = false;
-    while (ok && (input = next_field(url_template, &reader, &value))) {
+    while (ok && (input = forward_next(url_template, &reader, &value))) {
         if (input->kind != INPUT_COOKIE)
             continue;
-        ok = append(fields, any ? SLICE("; ") : SLICE("Cookie: ")) && append(fields, input->name) &&
-             append(fields, SLICE("=")) && append(fields, value);
+        ok = append(out, any ? SLICE("; ") : SLICE("")) && append(out, input->name) &&
+             append(out, SLICE("=")) && append(out, value);
         any = true;
     }
-    return ok && (!any || append(fields, SLICE("\n")));
+    return ok;
+}
+
+static bool append_cookie_field(struct buffer *fields, const char *url_template,
+                                struct inputs inputs)
+{
+    size_t before = fields->len;
+    if (!append(fields, SLICE("Cookie: ")))
+        return false;
+    size_t begun = fields->len;
+    if (!forward_append_cookies(fields, url_template, inputs))
+        return false;
+    if (fields->len == begun)
+        fields->len = before; /* there are none */
+    return fields->len == before || append(fields, SLICE("\n"));
 }
 
 static bool append_others(struct buffer *fields, const char *url_template, struct inputs inputs)
@@ -88,7 +112,7 @@ static bool append_others(struct buffer *fields, const char *url_template, struc
     const struct input *input;
     struct slice value;
     bool ok = true;
-    while (ok && (input = next_field(url_template, &reader, &value)))
+    while (ok && (input = forward_next(url_template, &reader, &value)))
         ok = input->kind == INPUT_COOKIE || append_field(fields, field_of(input), value);
     return ok;
 }
@@ -97,16 +121,13 @@ enum forward_result forward_fields(const char *url_template, const struct source
                                    char **fields, const char **why)
 {
     struct inputs_reader reader = inputs_read(request->inputs);
-    const struct input *input;
     struct slice value;
-    size_t count = 0;
-    for (; (input = next_field(url_template, &reader, &value)); count++)
-        if ((*why = refuse(input, value)))
-            return FORWARD_REFUSED;
-    if (count == 0)
+    if ((*why = forward_refuse(url_template, request->inputs)))
+        return FORWARD_REFUSED;
+    if (!forward_next(url_template, &reader, &value))
         return FORWARD_NOTHING;
     struct buffer buffer = {0};
-    if (append_cookies(&buffer, url_template, request->inputs) &&
+    if (append_cookie_field(&buffer, url_template, request->inputs) &&
         append_others(&buffer, url_template, request->inputs) &&
         append(&buffer, (struct slice){.data = "", .len = 1})) {
         *fields = buffer.data;

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "base/buffer.h"
 #include "source/source.h"
 
 enum forward_result {
@@ -26,6 +27,18 @@ enum forward_result {
  * FORWARD_REFUSED sets *why, for the log. */
 enum forward_result forward_fields(const char *url_template, const struct source_request *request,
                                    char **fields, const char **why);
+
+/* The same one by one, for sources that do not take lines. Returns the next input that is there, and
+ * not named by the template, nor part of a url's query; NULL at the end. */
+const struct input *forward_next(const char *url_template, struct inputs_reader *reader,
+                                 struct slice *value);
+
+/* Why one of these can't be sent, for the log; NULL: all can. */
+const char *forward_refuse(const char *url_template, struct inputs inputs);
+
+/* Appends the value of the Cookie field, which has all cookies; nothing if there are none. Returns
+ * false when out of memory. */
+bool forward_append_cookies(struct buffer *out, const char *url_template, struct inputs inputs);
 
 /* Whether a source with that url can get the inputs of a route: its vary has what the url names,
  * and no two inputs become the same field. If not, writes `why`, which completes a sentence that

@@ -26,16 +26,15 @@
 #include "base/counters.h"
 #include "base/random.h"
 #include "base/timeout.h"
-#include "render/text.h"
 #include "source/body.h"
 #include "source/forward.h"
 #include "source/http_multi.h"
 #include "source/http_options.h"
 #include "source/http_settings.h"
 #include "source/http_transfer.h"
-#include "source/retry.h"
 #include "source/terms.h"
 #include "source/url.h"
+#include "source/verdict.h"
 
 #define REASON_ROOM 1000 /* the log cuts messages at about this length */
 
@@ -59,8 +58,7 @@ struct http_call {
     const char *refusal;            /* why it must not be started; NULL: it may */
     source_done_fn *done;
     void *caller;
-    const struct source_rules *rules;  /* of the route, which belong to the config; or NULL */
-    bool authorized, has_user;         /* see terms.h */
+    struct verdict_asker asker;
     char forbidden_by[TERMS_WHY_ROOM]; /* why a redirect must not be shared; "": it may be */
 };
 
@@ -151,75 +149,17 @@ call_reason(const struct http_call *call, char room[REASON_ROOM], const char *fo
     return room;
 }
 
-/* A response of status 200 or 203. */
-static void judge_content(const struct http_call *call, struct source_result *result,
-                          char room[REASON_ROOM])
-{
-    struct slice type = http_head_find(&call->transfer->head, SLICE("Content-Type"));
-    if (!text_is_text(type) && !(call->rules && call->rules->any_type)) {
-        call_reason(call, room,
-                    " answered with %.100s, which is neither HTML nor text (render = \"raw\" "
-                    "passes any type)",
-                    type.data);
-        return;
-    }
-    result->status = SOURCE_OK;
-    result->type = type;
-    result->body = buffer_slice(&call->transfer->body);
-}
-
-/* The response has arrived, or as much of it as we need. All other statuses are failures: other
- * successes (201, 202, 206, ...) do not have the fragment, or not all of it. */
-static void judge_response(const struct http_call *call, struct source_result *result,
-                           char room[REASON_ROOM])
+/* The response has arrived, or as much of it as we need. */
+static struct verdict_response response_of(const struct http_call *call)
 {
     const struct http_transfer *transfer = call->transfer;
-    long status = http_transfer_status(transfer);
-    switch (status) {
-    case 200:
-    case 203:
-        judge_content(call, result, room);
-        return;
-    case 204: /* an empty fragment, without an element around it */
-        result->status = SOURCE_OK;
-        result->type = SLICE("text/html");
-        return;
-    case 304:
-        if (!http_transfer_asks(transfer)) {
-            call_reason(call, room,
-                        " answered 304, but was not asked whether the result has changed");
-            return;
-        }
-        result->status = SOURCE_NOT_MODIFIED;
-        break;
-    case 404:
-    case 410:
-        result->status = SOURCE_NOT_FOUND;
-        break;
-    case 429:
-    case 503:
-        result->retry_after_s =
-            retry_after_read(http_head_find(&transfer->head, SLICE("Retry-After")),
-                             clock_fleet_ms() / 1000);
-        break;
-    default:
-        break;
-    }
-    call_reason(call, room, " answered %ld", status);
-}
-
-/* What the response says about its result. The terms point into the reader. */
-static struct source_terms read_terms(const struct http_call *call, struct terms_reader *reader)
-{
-    size_t at = 0;
-    struct slice name, value;
-    terms_begin(reader, call->rules, call->authorized, (int)http_transfer_status(call->transfer),
-                clock_fleet_ms() / 1000);
-    if (!call->has_user)
-        terms_of_nobody(reader);
-    while (http_head_next(&call->transfer->head, &at, &name, &value))
-        terms_field(reader, name, value);
-    return terms_end(reader);
+    return (struct verdict_response){
+        .status = (int)http_transfer_status(transfer),
+        .head = &transfer->head,
+        .body = buffer_slice(&transfer->body),
+        .is_conditional = http_transfer_asks(transfer),
+        .any_type = call->asker.rules && call->asker.rules->any_type,
+    };
 }
 
 /* What a redirect leads to is cached in its place. So if the redirect must not be shared (it may
@@ -230,7 +170,8 @@ static void heed_redirect(struct http_call *call)
     long status = http_transfer_status(call->transfer);
     if (call->forbidden_by[0] || status / 100 != 3 || status == 304)
         return;
-    struct source_terms terms = read_terms(call, &reader);
+    struct verdict_response response = response_of(call);
+    struct source_terms terms = verdict_terms(&response, &call->asker, &reader);
     if (terms.sharing == SHARING_FORBIDDEN)
         snprintf(call->forbidden_by, sizeof call->forbidden_by, "a redirect with %s", terms.why);
 }
@@ -258,8 +199,11 @@ static void call_settle(struct http_call *call)
     } else if (stop == STOP_REDIRECT) {
         call_reason(call, room, " %s", transfer->refusal);
     } else if (call->code == CURLE_OK || stop == STOP_IGNORED) {
-        judge_response(call, &result, room);
-        terms = read_terms(call, &reader);
+        struct verdict_response response = response_of(call);
+        char why[VERDICT_WHY_ROOM] = "";
+        verdict_judge(&response, &result, why);
+        call_reason(call, room, " %s", why);
+        terms = verdict_terms(&response, &call->asker, &reader);
         if (transfer->redirects > 0) /* the validators are those of another url (RFC 9110 8.8) */
             terms.etag = terms.last_modified = (struct slice){0};
         if (call->forbidden_by[0]) {
@@ -330,7 +274,7 @@ static bool may_pass(const struct http_transfer *transfer, CURLcode code)
 {
     long status = http_transfer_status(transfer);
     if (code == CURLE_OK || transfer->stop == STOP_IGNORED)
-        return status >= 502 && status <= 504;
+        return verdict_may_pass((int)status);
     return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
 }
 
@@ -340,11 +284,8 @@ static double call_pause(const struct http_call *call, CURLcode code)
     struct http *http = http_of(call);
     if (call->retries >= settings_of(&http->source)->retries || !may_pass(call->transfer, code))
         return -1;
-    double pause = retry_backoff(call->retries, random_unit(&http->transfers.random));
-    double demanded = retry_after_read(http_head_find(&call->transfer->head, SLICE("Retry-After")),
-                                       clock_fleet_ms() / 1000);
-    if (pause < demanded)
-        pause = demanded;
+    double pause =
+        verdict_pause(&call->transfer->head, call->retries, random_unit(&http->transfers.random));
     return clock_monotonic() + pause < call->deadline.at ? pause : -1;
 }
 
@@ -475,9 +416,7 @@ static struct source_call *http_start(struct source *source, const struct source
     call->call.source = source;
     call->done = done;
     call->caller = caller;
-    call->rules = request->rules;
-    call->authorized = terms_authorized(request);
-    call->has_user = terms_has_user(request);
+    call->asker = verdict_asker_of(request);
     call->state = CALL_RUNNING;
     DL_APPEND(http->calls[CALL_RUNNING], call);
     ev_timer_init(&call->again, on_again, 0., 0.);

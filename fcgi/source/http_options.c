@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 
+#include "base/address.h"
 #include "source/body.h"
 #include "source/forward.h"
 #include "source/http_settings.h"
@@ -20,9 +20,7 @@ static const char *check_socket(const char *text)
 {
     if (*text && *text != '/')
         return "write an absolute path, such as /run/app.sock";
-    if (strlen(text) >= sizeof((struct sockaddr_un *)0)->sun_path)
-        return "too long for the path of a unix socket: at most 107 bytes";
-    return NULL;
+    return *text ? address_check_path(text) : NULL;
 }
 
 const struct option http_options[HTTP_OPTIONS] = {

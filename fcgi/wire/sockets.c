@@ -22,58 +22,26 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/slice.h"
 
 #define SYSTEMD_FIRST 3 /* SD_LISTEN_FDS_START */
-#define ADDRESS_MAX   256
 #define ADDRESSES_MAX 8 /* to listen on for one host name */
 
 /* --- addresses --- */
 
-/* Splits "tcp:HOST:PORT" or "tcp:[HOST]:PORT", without its "tcp:", into host and port. */
-static bool split_tcp(const char *text, char host[ADDRESS_MAX], const char **port)
-{
-    const char *colon = strrchr(text, ':');
-    if (!colon || !colon[1] || strlen(colon + 1) > 5 ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) > 65535)
-        return false;
-    *port = colon + 1;
-    size_t len = (size_t)(colon - text);
-    if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
-        text++;
-        len -= 2;
-    } else if (memchr(text, ':', len)) {
-        return false; /* an IPv6 address needs brackets */
-    }
-    if (len == 0 || len >= ADDRESS_MAX)
-        return false;
-    memcpy(host, text, len);
-    host[len] = '\0';
-    return true;
-}
-
 const char *sockets_check_address(const char *address)
 {
-    char host[ADDRESS_MAX];
-    const char *port;
-    if (strncmp(address, "unix:", 5) == 0) {
-        size_t len = strlen(address + 5);
-        if (len == 0 || len >= sizeof((struct sockaddr_un *)0)->sun_path)
-            return "the path of a unix socket must have 1 to 107 bytes";
-        return NULL;
-    }
-    if (strncmp(address, "tcp:", 4) == 0)
-        return split_tcp(address + 4, host, &port)
-                   ? NULL
-                   : "write tcp:HOST:PORT, or tcp:[ADDRESS]:PORT for IPv6";
-    if (strncmp(address, "fd:", 3) == 0)
-        return address[3] && strlen(address + 3) < 6 &&
-                       strspn(address + 3, "0123456789") == strlen(address + 3)
+    const char *number = strncmp(address, "fd:", 3) == 0 ? address + 3 : NULL;
+    if (number)
+        return *number && strlen(number) < 6 && strspn(number, "0123456789") == strlen(number)
                    ? NULL
                    : "the number of a descriptor must follow fd:";
-    return "write unix:PATH, tcp:HOST:PORT or fd:NUMBER";
+    if (!address_path(address) && strncmp(address, "tcp:", 4) != 0)
+        return "write unix:PATH, tcp:HOST:PORT or fd:NUMBER";
+    return address_check(address);
 }
 
 /* Whether a server accepts connections at the unix socket; then we must not replace it. */
@@ -249,14 +217,14 @@ static bool open_shares(struct sockets *all, const struct addrinfo *address, con
 
 /* Listens on all addresses of the host, since a front server may try any of them; except those of a
  * protocol that this machine does not support. */
-static bool open_host(struct sockets *all, const char *text, const char **why)
+static bool open_host(struct sockets *all, const char *address, const char **why)
 {
-    char host[ADDRESS_MAX];
+    char host[ADDRESS_HOST_ROOM];
     const char *port;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
     size_t opened = 0;
     bool failed = false;
-    split_tcp(text, host, &port);
+    address_split_tcp(address, host, &port);
     int error = getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, port, &hints, &found);
     if (error) {
         *why = gai_strerror(error);
@@ -277,9 +245,9 @@ static bool open_host(struct sockets *all, const char *text, const char **why)
 
 static bool open_one(struct sockets *all, const char *address, unsigned mode, const char **why)
 {
-    const char *path = strncmp(address, "unix:", 5) == 0 ? address + 5 : NULL;
+    const char *path = address_path(address);
     if (strncmp(address, "tcp:", 4) == 0)
-        return open_host(all, address + 4, why);
+        return open_host(all, address, why);
     int fd = path ? open_unix(path, mode, why) : adopt(atoi(address + 3), why);
     return fd >= 0 && add(all, fd, SOCKET_OF_ALL, path != NULL, path);
 }

@@ -382,6 +382,58 @@ static void test_encode_bodies(void **state)
     }
 }
 
+/* What the client end writes is what the decoder reads: the same content, and one empty record. */
+static void test_encode_stream(void **state)
+{
+    static const size_t lens[] = {0, 1, 7, 65527, 65528, 65529, 131056, 131057};
+    (void)state;
+    for (size_t i = 0; i < LENGTH(lens); i++) {
+        char *content = malloc(lens[i] + 1), *out = malloc(record_stream_len(lens[i]));
+        struct buffer read = {0};
+        unsigned records = 0, empty = 0;
+        for (size_t at = 0; at < lens[i]; at++)
+            content[at] = (char)unit_random(256);
+        struct slice sent = {.data = content, .len = lens[i]}, piece;
+        assert_row(i,
+                   record_encode_stream(out, FCGI_PARAMS, 7, sent) == record_stream_len(lens[i]));
+        struct record_decoder decoder = {0};
+        struct slice input = {.data = out, .len = record_stream_len(lens[i])};
+        for (enum record_event event; (event = record_decode(&decoder, &input, &piece));) {
+            assert_row(i, event != RECORD_BAD);
+            if (event == RECORD_START) {
+                assert_row(i, decoder.header.type == FCGI_PARAMS && decoder.header.request_id == 7);
+                records++;
+                empty += decoder.header.content_len == 0;
+            } else if (event == RECORD_CONTENT) {
+                unit_append(&read, piece.data, piece.len);
+            }
+        }
+        assert_row(i, record_at_boundary(&decoder) && input.len == 0);
+        assert_row(i, empty == 1 && decoder.header.content_len == 0);
+        assert_row(i, records == (lens[i] + 65527) / 65528 + 1);
+        assert_slice(i, buffer_slice(&read), sent);
+        buffer_free(&read);
+        free(content);
+        free(out);
+    }
+}
+
+static void test_client_bodies(void **state)
+{
+    static const unsigned char end[] = {0x01, 0x02, 0x03, 0xff, 2, 9, 9, 9};
+    char out[RECORD_BEGIN_LEN];
+    (void)state;
+    struct record_end read = record_decode_end(end);
+    assert_int_equal(read.app_status, 0x010203ff);
+    assert_int_equal(read.protocol_status, FCGI_OVERLOADED);
+    for (int keep = 0; keep < 2; keep++) {
+        const unsigned char bytes[] = {1, 1, 0x12, 0x34, 0, 8, 0, 0, 0, 1, (unsigned char)keep,
+                                       0, 0, 0,    0,    0};
+        assert_int_equal(record_encode_begin(out, 0x1234, keep), sizeof bytes);
+        assert_memory_equal(out, bytes, sizeof bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,7 +442,8 @@ int main(void)
         cmocka_unit_test(test_versions),       cmocka_unit_test(test_bad_stays_bad),
         cmocka_unit_test(test_random_streams), cmocka_unit_test(test_begin),
         cmocka_unit_test(test_padding),        cmocka_unit_test(test_encode_header),
-        cmocka_unit_test(test_encode_bodies),
+        cmocka_unit_test(test_encode_bodies),  cmocka_unit_test(test_encode_stream),
+        cmocka_unit_test(test_client_bodies),
     };
     return cmocka_run_group_tests_name("record", tests, NULL, NULL);
 }
