@@ -37,6 +37,8 @@ libcmocka-dev
 python3-pytest
 python3-selenium
 python3-prometheus-client
+php-fpm
+php-cli
 chromium|chromium-browser
 chromium-driver|chromium-chromedriver
 firefox-esr
@@ -61,7 +63,7 @@ debootstrap
 debian-archive-keyring
 '
 # Of these, the ones that start a service as soon as they are installed.
-services='nginx lighttpd haproxy redis-server'
+services='nginx lighttpd haproxy redis-server php-fpm'
 
 policy=/usr/sbin/policy-rc.d
 browser_tests=tests/browser
@@ -120,6 +122,15 @@ choose()
     fail "apt knows no package '$1'; is this Debian 12 or newer, or a like Ubuntu?"
 }
 
+# The service of a package: that of php-fpm has PHP's version in its name.
+service_of()
+{
+    case $1 in
+    php-fpm) apt-cache depends php-fpm | sed -n 's/.*Depends: \(php[0-9.]*-fpm\)$/\1/p' ;;
+    *) echo "$1" ;;
+    esac
+}
+
 # While we install, keeps the services named in $1 from being started; everything else is as ever.
 # It ends with us, whatever becomes of us. A policy that is already there is left alone.
 hold_services()
@@ -164,7 +175,7 @@ $packages"
     for need in $needs; do
         name=$(choose "$need")
         chosen="$chosen $name"
-        case " $services " in *" $name "*) held="$held $name" ;; esac
+        case " $services " in *" $name "*) held="$held $(service_of "$name")" ;; esac
     done
 
     test -z "$held" || hold_services "$held"

@@ -21,8 +21,13 @@ static char *put_length(char *at, size_t len)
     return at;
 }
 
+size_t params_encode_lengths(char out[PARAMS_LENGTHS_MAX], size_t name_len, size_t value_len)
+{
+    return (size_t)(put_length(put_length(out, name_len), value_len) - out);
+}
+
 size_t params_encode(char *out, struct slice name, struct slice value)
 {
-    char *at = put_length(put_length(out, name.len), value.len);
+    char *at = out + params_encode_lengths(out, name.len, value.len);
     return (size_t)(put(put(at, name), value) - out);
 }

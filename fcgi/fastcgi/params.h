@@ -69,9 +69,13 @@ static inline enum params_step params_next(struct slice *rest, struct slice *nam
  * 2 + name.len + value.len bytes; returns that number. */
 size_t params_encode_short(char *out, struct slice name, struct slice value);
 
+/* Encodes only the two lengths, behind which the name and the value follow. Each is up to 2^31 - 1.
+ * Returns how many bytes were written. */
+#define PARAMS_LENGTHS_MAX 8
+size_t params_encode_lengths(char out[PARAMS_LENGTHS_MAX], size_t name_len, size_t value_len);
+
 /* The same for a name and a value of up to 2^31 - 1 bytes. `out` has room for
  * PARAMS_LENGTHS_MAX + name.len + value.len bytes; returns how many were written. */
-#define PARAMS_LENGTHS_MAX 8
 size_t params_encode(char *out, struct slice name, struct slice value);
 
 #endif

@@ -37,11 +37,10 @@ def test_loads_with_all_options(tmp):
 
 def test_shows_every_option_with_its_default():
     """-h lists the options as `name = default`, or as `name` alone where there is none."""
-    options = dict(re.findall(r"^ *([a-z_]+) = (\{.*?\}|\"[^\"]*\"|\d+)", workerless("-h").stdout,
-                              re.MULTILINE))
+    options = re.findall(r"^ *([a-z_]+) = (\{.*?\}|\"[^\"]*\"|\d+)", workerless("-h").stdout,
+                         re.MULTILINE)
     assert len(options) > 20, options
-    written = dict(re.findall(r"^ *#?(\w+) = (\S.*?)$", uncommented(), re.MULTILINE))
-    for name, default in options.items():
-        assert name in written, f"{name} is not in the example"
+    written = re.findall(r"^ *#?(\w+) = (\S.*?)$", uncommented(), re.MULTILINE)
+    for name, default in options:  # types of source may have different ones
         if name not in ("redis", "sandbox"):
-            assert written[name] == default, name
+            assert (name, default) in written

@@ -242,8 +242,13 @@ BAD_TEXT = {  # of options whose values are not numbers or words
     "body": "wrong", "fallback": "/wrong", "include": "/wrong", "user": "no such user",
     "group": "no such group", "access_log": "wrong", "access_log_format": "wrong",
     "templates": "/wrong", "template": "../wrong",
+    "script": "wrong",
 }
 ANY_TEXT = {"tls_name"}  # have no bad value, but may not be set twice
+NEEDS = {  # what a source of a type must have
+    "http": {"url": 'url = "https://127.0.0.1/{name}"'},
+    "fastcgi": {"socket": 'socket = "unix:/s"', "script": 'script = "/srv/{name}"'},
+}
 TLS_FILES = {"tls_ca", "tls_certificate", "tls_key"}
 
 
@@ -283,8 +288,8 @@ def section_of(row: Row, number: int) -> Tuple[str, str]:
         return f'fragment "f{number}" {{ {source}', "}"
     type_name = row.type or "simulated"
     type_line = "" if row.name == "type" else f'type = "{type_name}"'
-    url = 'url = "https://127.0.0.1/{name}"' if type_name == "http" and row.name != "url" else ""
-    return f'source "s{number}" {{ {type_line} {url}', "}"
+    needs = " ".join(text for name, text in NEEDS.get(type_name, {}).items() if name != row.name)
+    return f'source "s{number}" {{ {type_line} {needs}', "}"
 
 
 def problems_of(config: Path, text: str) -> Dict[int, List[str]]:

@@ -17,6 +17,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define SIMULATED    "source \"s\" { type = \"simulated\" }\n"
+#define FASTCGI      "source s { type = fastcgi socket = 'unix:/s' script = '/srv/{name}'"
 #define FRAGMENT     "fragment \"a\" { source = \"s\" }\n"
 
 /* The documented syntax. */

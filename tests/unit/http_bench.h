@@ -3,16 +3,14 @@
 #define WORKERLESS_TESTS_UNIT_HTTP_BENCH_H
 
 #include <stdio.h>
-#include <unistd.h>
-#include <ev.h>
 
 #include "base/alloc.h"
+#include "loop_bench.h"
 #include "source/http_settings.h"
 #include "unit.h"
 #include "upstream.h"
 
-#define GUARD_SECONDS 60 /* when a test is aborted */
-#define MAX_BODY      1000
+#define MAX_BODY 1000
 
 struct fixture {
     struct upstream *upstream;
@@ -73,27 +71,6 @@ static inline void start(struct fixture *fixture, struct seen *seen, const char 
     memset(copy, '?', sizeof copy);
 }
 
-static inline void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)timer;
-    (void)events;
-}
-
-/* Runs the loop until the condition holds. */
-static inline void run_until(bool (*holds)(const void *context), const void *context)
-{
-    ev_timer tick;
-    double start_time = ev_time();
-    ev_timer_init(&tick, on_tick, 0.005, 0.005);
-    ev_timer_start(EV_DEFAULT, &tick);
-    while (!holds(context)) {
-        assert_true(ev_time() - start_time < GUARD_SECONDS);
-        ev_run(EV_DEFAULT, EVRUN_ONCE);
-    }
-    ev_timer_stop(EV_DEFAULT, &tick);
-}
-
 static inline bool is_done(const void *context)
 {
     return ((const struct seen *)context)->count > 0;
@@ -110,13 +87,6 @@ static inline void run_until_held(struct fixture *fixture, unsigned count)
 {
     fixture->held_wanted = count;
     run_until(holds_wanted, fixture);
-}
-
-/* Handles what has arrived already, without waiting. */
-static inline void run_what_is_due(void)
-{
-    for (int i = 0; i < 20; i++)
-        ev_run(EV_DEFAULT, EVRUN_NOWAIT);
 }
 
 /* A source with the given options; its url is `url` with the server's port for %u. */
@@ -169,21 +139,12 @@ static inline struct seen call(struct fixture *fixture, const char *name)
     return seen;
 }
 
-/* Before and after all tests of a program. */
+/* Before all tests of a program. */
 static inline int set_up_group(void **state)
 {
-    (void)state;
     setenv("http_proxy", "http://127.0.0.1:1", 1); /* these must not have an effect */
     setenv("all_proxy", "http://127.0.0.1:1", 1);
-    alarm(2 * GUARD_SECONDS); /* if the loop itself hangs */
-    return 0;
-}
-
-static inline int tear_down_group(void **state)
-{
-    (void)state;
-    ev_loop_destroy(EV_DEFAULT);
-    return 0;
+    return guard_loop(state);
 }
 
 #endif

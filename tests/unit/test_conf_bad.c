@@ -125,6 +125,23 @@ static void test_bad_values(void **state)
          "https://HOST[:PORT], such as cdn.example.com or https://[2001:db8::1]:8443\n"
          "4: redirects = \"http://cdn.test/\": write HOST, HOST:PORT, http://HOST[:PORT] or "
          "https://HOST[:PORT], such as cdn.example.com or https://[2001:db8::1]:8443"},
+        {"source s { type = fastcgi\n socket = '/run/php.sock'\n script = 'a.php'\n"
+         " params = {'A=1',\n 'HTTP_PROXY=x', B } }\n" FRAGMENT,
+         "2: socket = \"/run/php.sock\": write unix:PATH or tcp:HOST:PORT\n"
+         "3: script = \"a.php\": write an absolute path, such as /srv/app/{name}.php\n"
+         "5: params: this variable can't be set: workerless sets it itself if it is needed\n"
+         "5: params: write NAME=VALUE, such as APP_ENV=production"},
+        {"source s { type = fastcgi }\n" FRAGMENT,
+         "1: source \"s\": socket is missing\n1: source \"s\": script is missing"},
+        {FASTCGI "\n params = {'A=1', 'A=2'}\n keep_connections = 6 }\n" FRAGMENT,
+         "2: source \"s\": two of its params have the same name"},
+        {FASTCGI "\n keep_connections = 6 }\n" FRAGMENT,
+         "2: source \"s\": keep_connections must not be more than connections"},
+        {"source s { type = fastcgi socket = 'unix:app.sock' script = '/srv/a' }\n" FRAGMENT,
+         "1: socket = \"unix:app.sock\": write an absolute path, such as "
+         "unix:/run/php/php-fpm.sock"},
+        {"source s { type = fastcgi socket = 'tcp:*:9000' script = '/srv/a' }\n" FRAGMENT,
+         "1: socket = \"tcp:*:9000\": write the address of the server, such as tcp:127.0.0.1:9000"},
         {"source s { type = simulated\n redirects = { cdn.test } }\n" FRAGMENT,
          "2: redirects is for sources of type http"},
         {"source s { type = http url = 'http://h/'\n socket = 'app.sock' }\n" FRAGMENT,
@@ -260,9 +277,9 @@ static void test_bad_options(void **state)
          "2: delay is for sources of type simulated"},
         {"source s {\n timeout = 1s\n url = x\n connections = 0\n max_body = \"1MiB\"\n"
          " type = simulated }\n" FRAGMENT,
-         "2: timeout is for sources of type http\n"
+         "2: timeout is for sources of type http or fastcgi\n"
          "3: url is for sources of type http\n"
-         "5: max_body is for sources of type http"},
+         "5: max_body is for sources of type http or fastcgi"},
     };
     (void)state;
     assert_bad(cases, COUNT(cases));
@@ -320,7 +337,7 @@ static void test_bad_sections(void **state)
         {FRAGMENT, "1: fragment \"a\": no source named \"s\" (there is none)"},
         {"source s {\n}\n" FRAGMENT, "1: source \"s\": type is missing"},
         {"source s {\n delay = 1s\n type = htpp\n}\n" FRAGMENT,
-         "3: type = \"htpp\": must be simulated or http"},
+         "3: type = \"htpp\": must be simulated, http or fastcgi"},
         {"\nsource s {\n type = http\n}\n" FRAGMENT, "2: source \"s\": url is missing"},
         {"source s {\n type = http\n url = \"gopher://h/\"\n}\n" FRAGMENT, "3: source \"s\": *"},
         {"source \"\" { type = simulated }\nfragment a { source = \"\" }\n",
