@@ -1,13 +1,10 @@
 /* Connecting, sending and receiving. Nothing blocks. */
 #include "source/fastcgi_conn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -43,6 +40,9 @@ struct fastcgi_conn {
     ev_timer timer;       /* WAITING, FAILED */
     struct timeout limit; /* until it is OPEN */
     struct resolve *resolve;
+    unsigned attempt;             /* which of the name's addresses is tried */
+    char first[INET6_ADDRSTRLEN]; /* the one that was tried first; "": none */
+    int error;                    /* of the last one */
     struct slice unsent;
     char why[WHY_ROOM]; /* FAILED */
 };
@@ -86,19 +86,9 @@ static void start_timer(struct fastcgi_conn *conn, double seconds)
     ev_timer_start(conn->conns->loop, &conn->timer);
 }
 
-/* The next call tries another address of the name. */
-static void forget_address(struct fastcgi_conns *conns)
-{
-    if (conns->known_until == 0)
-        return;
-    conns->address_len = 0;
-    conns->attempt++;
-}
-
 /* `ended` must not be called now: we may be inside fastcgi_conn_take. */
 static void fail_soon(struct fastcgi_conn *conn, const char *problem)
 {
-    forget_address(conn->conns);
     disconnect(conn);
     conn_set_state(conn, CONN_FAILED);
     snprintf(conn->why, sizeof conn->why, "gets no connection to %.110s: %.100s",
@@ -112,6 +102,8 @@ static void end(struct fastcgi_conn *conn, enum fastcgi_end how, const char *why
 }
 
 /* --- connecting --- */
+
+static void look_up(struct fastcgi_conn *conn);
 
 /* Only a unix socket says that its backlog is full; over TCP, connecting takes longer then. */
 static void wait_for_backlog(struct fastcgi_conn *conn)
@@ -127,71 +119,67 @@ static void wait_for_backlog(struct fastcgi_conn *conn)
                 settings->settings.name, settings->socket, settings->settings.limits.connections);
 }
 
-static void conn_connect(struct fastcgi_conn *conn)
+/* A name may have several addresses: each is tried once, and further calls begin with the one that
+ * works. */
+static void try_next(struct fastcgi_conn *conn, int error)
 {
     struct fastcgi_conns *conns = conn->conns;
-    const struct sockaddr *address = (const struct sockaddr *)&conns->address;
+    if (!conns->address.is_name) {
+        fail_soon(conn, strerror(error));
+        return;
+    }
+    disconnect(conn);
+    conn->error = error;
+    conns->address.len = 0;
+    conns->address.attempt = ++conn->attempt;
+    look_up(conn);
+}
+
+static void conn_connect(struct fastcgi_conn *conn)
+{
+    const struct fastcgi_address *address = &conn->conns->address;
+    const struct sockaddr *to = (const struct sockaddr *)&address->socket;
     int on = 1;
     conn_set_state(conn, CONN_CONNECTING);
-    conn->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (!conn->first[0])
+        memcpy(conn->first, address->numeric, sizeof conn->first);
+    conn->fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (conn->fd < 0) {
         fail_soon(conn, strerror(errno));
         return;
     }
-    if (address->sa_family != AF_UNIX)
+    if (to->sa_family != AF_UNIX)
         setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(conn->fd, address, conns->address_len) == 0 || errno == EINPROGRESS ||
+    if (connect(conn->fd, to, address->len) == 0 || errno == EINPROGRESS ||
         errno == EINTR) /* it goes on by itself */
         watch(conn, EV_WRITE);
-    else if (errno == EAGAIN && address->sa_family == AF_UNIX)
+    else if (errno == EAGAIN && to->sa_family == AF_UNIX)
         wait_for_backlog(conn);
     else
-        fail_soon(conn, strerror(errno));
+        try_next(conn, errno);
 }
 
-/* Reads a numeric address. Returns false if it is none. */
-static bool set_address(struct fastcgi_conns *conns, const char *text)
-{
-    struct sockaddr_in *four = (struct sockaddr_in *)&conns->address;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&conns->address;
-    memset(&conns->address, 0, sizeof conns->address);
-    if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
-        four->sin_family = AF_INET;
-        four->sin_port = htons(conns->port);
-        conns->address_len = sizeof *four;
-    } else if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1) {
-        six->sin6_family = AF_INET6;
-        six->sin6_port = htons(conns->port);
-        conns->address_len = sizeof *six;
-    } else {
-        conns->address_len = 0;
-    }
-    return conns->address_len > 0;
-}
-
-static void on_resolved(void *caller, const char *address, const char *error)
+static void on_resolved(void *caller, const char *numeric, const char *error)
 {
     struct fastcgi_conn *conn = caller;
-    struct fastcgi_conns *conns = conn->conns;
+    struct fastcgi_address *address = &conn->conns->address;
     conn->resolve = NULL;
-    if (!address || !set_address(conns, address)) {
-        fail_soon(conn, error ? error : "its address is unknown");
-        return;
-    }
-    conns->known_until = clock_monotonic() + LOOKUP_LIFE_S;
-    conn_connect(conn);
+    if (!numeric)
+        fail_soon(conn, error);
+    else if (conn->first[0] && strcmp(numeric, conn->first) == 0)
+        fail_soon(conn, strerror(conn->error)); /* all have been tried */
+    else if (!fastcgi_address_learn(address, numeric, clock_monotonic()))
+        fail_soon(conn, "its address is unknown");
+    else
+        conn_connect(conn);
 }
 
-/* Connects, as soon as the address of the host is known. */
-static void conn_begin(struct fastcgi_conn *conn)
+static void look_up(struct fastcgi_conn *conn)
 {
     struct fastcgi_conns *conns = conn->conns;
-    if (conns->address_len > 0 &&
-        (conns->known_until == 0 || clock_monotonic() < conns->known_until)) {
-        conn_connect(conn);
-        return;
-    }
-    conn->resolve = resolve_start(conns->loop, conns->host, conns->attempt, on_resolved, conn);
+    conn_set_state(conn, CONN_LOOKING_UP);
+    conn->resolve =
+        resolve_start(conns->loop, conns->address.host, conn->attempt, on_resolved, conn);
     if (!conn->resolve)
         fail_soon(conn, "its host can't be looked up: out of memory");
 }
@@ -212,7 +200,10 @@ static void on_limit(void *context, struct timeout *limit)
     struct fastcgi_conns *conns = context;
     struct fastcgi_conn *conn = container_of(limit, struct fastcgi_conn, limit);
     char why[WHY_ROOM];
-    forget_address(conns);
+    if (conns->address.is_name) { /* further calls try another address */
+        conns->address.len = 0;
+        conns->address.attempt = conn->attempt + 1;
+    }
     snprintf(why, sizeof why, "gets no connection to %.110s within connect_timeout = %gs",
              conns->settings->socket, conns->settings->connect_timeout);
     end(conn, FASTCGI_UNANSWERED, why);
@@ -260,7 +251,7 @@ static void conn_connected(struct fastcgi_conn *conn)
     if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
         error = errno;
     if (error) {
-        fail_soon(conn, strerror(error));
+        try_next(conn, error);
         return;
     }
     conn_set_state(conn, CONN_OPEN);
@@ -294,20 +285,9 @@ void fastcgi_conns_init(struct fastcgi_conns *conns, struct ev_loop *loop,
                         const struct fastcgi_settings *settings,
                         const struct fastcgi_conn_events *events)
 {
-    const char *path = address_path(settings->socket), *port;
     *conns = (struct fastcgi_conns){.loop = loop, .settings = settings, .events = events};
     timeout_queue_init(&conns->limits, loop, settings->connect_timeout, on_limit, conns);
-    if (path) {
-        struct sockaddr_un *address = (struct sockaddr_un *)&conns->address;
-        address->sun_family = AF_UNIX;
-        snprintf(address->sun_path, sizeof address->sun_path, "%s", path);
-        conns->address_len = sizeof *address;
-        return;
-    }
-    if (!address_split_tcp(settings->socket, conns->host, &port))
-        check_never("an address that was not checked");
-    conns->port = (uint16_t)atoi(port);
-    set_address(conns, conns->host);
+    fastcgi_address_init(&conns->address, settings->socket);
 }
 
 void fastcgi_conns_drop_idle(struct fastcgi_conns *conns)
@@ -331,6 +311,7 @@ static struct fastcgi_conn *conn_new(struct fastcgi_conns *conns)
     conn->conns = conns;
     conn->fd = -1;
     conn->state = CONN_LOOKING_UP;
+    conn->attempt = conns->address.attempt;
     ev_io_init(&conn->io, on_io, -1, 0);
     ev_timer_init(&conn->timer, on_timer, 0., 0.);
     conn->io.data = conn->timer.data = conn;
@@ -351,7 +332,10 @@ struct fastcgi_conn *fastcgi_conn_take(struct fastcgi_conns *conns, struct slice
         return conn;
     }
     timeout_start(&conns->limits, &conn->limit);
-    conn_begin(conn);
+    if (fastcgi_address_is_known(&conns->address, clock_monotonic()))
+        conn_connect(conn);
+    else
+        look_up(conn);
     return conn;
 }
 

@@ -1,9 +1,9 @@
 /* Connections to a FastCGI server, each of which carries one request at a time, and the idle ones
  * that are kept.
  *
- *     fastcgi_conn_take --> LOOKING_UP --> CONNECTING --> OPEN --> fastcgi_conn_keep --> IDLE
- *                 |             a name's      ^  |         ^ |                            | |
- *                 |             address       |  v         | '--> ended()                 | '--> closed
+ *     fastcgi_conn_take --> LOOKING_UP <-> CONNECTING --> OPEN --> fastcgi_conn_keep --> IDLE
+ *                 |         an address of      ^  |        ^ |                            | |
+ *                 |         the host's name    |  v        | '--> ended()                 | '--> closed
  *                 |                          WAITING       '-- fastcgi_conn_take ---------'     by the
  *                 |         for a place in the backlog                                          server
  *                 '--> FAILED --> ended()
@@ -15,13 +15,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/socket.h>
 #include <ev.h>
 
-#include "base/address.h"
 #include "base/log.h"
 #include "base/slice.h"
 #include "base/timeout.h"
+#include "source/fastcgi_address.h"
 #include "source/fastcgi_settings.h"
 
 struct fastcgi_conn;
@@ -53,14 +52,7 @@ struct fastcgi_conns {
     struct fastcgi_conn *idle;
     size_t idle_count;
     struct log_limit backlog_full;
-
-    /* Where the server is. */
-    struct sockaddr_storage address;
-    socklen_t address_len; /* 0: the host has to be looked up */
-    double known_until;    /* by clock_monotonic; 0: forever, it is an address */
-    unsigned attempt;      /* which of a name's addresses is next */
-    char host[ADDRESS_HOST_ROOM];
-    uint16_t port;
+    struct fastcgi_address address;
 };
 
 /* `settings` and `events` are borrowed. The struct must not move. */
