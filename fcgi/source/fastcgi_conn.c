@@ -14,11 +14,10 @@
 #include "base/container.h"
 #include "base/resolve.h"
 
-#define READ_SIZE     (64 << 10)
-#define READS_MAX     4    /* in one turn, so that one connection does not hold up the others */
-#define TRY_AGAIN_S   0.02 /* while the backlog is full */
-#define LOOKUP_LIFE_S 60
-#define WHY_ROOM      300
+#define READ_SIZE   (64 << 10)
+#define READS_MAX   4    /* in one turn, so that one connection does not hold up the others */
+#define TRY_AGAIN_S 0.02 /* while the backlog is full */
+#define WHY_ROOM    300
 
 enum conn_state {
     CONN_LOOKING_UP,

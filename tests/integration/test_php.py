@@ -420,11 +420,14 @@ def test_libfcgi(tmp, run, daemon, keep):
     server.wait_log("/srv/app/error answered 503")
 
 
-def test_ourselves(daemon, api, name):
+@pytest.mark.parametrize("keep", [0, 5])
+def test_ourselves(daemon, api, name, keep):
     """A workerless behind a workerless: what it says of freshness counts."""
     behind = daemon()
     server = daemon(f"""
-source "behind" {{ type = "fastcgi" socket = "unix:{behind.address}" script = "/x/y" }}
+source "behind" {{
+    type = "fastcgi" socket = "unix:{behind.address}" script = "/x/y" keep_connections = {keep}
+}}
 fragment "*" {{ source = "behind" }}
 """)
     first, second = (fragment(server, name) for _ in range(2))

@@ -6,6 +6,7 @@
 #include "conf/options.h"
 #include "unit.h"
 
+#define PHP  "socket = \"unix:/s\" script = \"/srv/{name}\" "
 #define HTTP "url = \"http://a/{name}\" "
 
 /* Loads a text with one source of that type, which has those options. */
@@ -54,6 +55,10 @@ static void test_same_source(void **state)
          false},
         {"http", HTTP "headers = {\"A: 1\"}", HTTP "headers = {\"A: 1\", \"B: 2\"}", false},
         {"http", HTTP "headers = {\"A: 1\"}", HTTP, false},
+        {"fastcgi", PHP "params = {\"A=1\"}", PHP "params = {\"A=1\"}", true},
+        {"fastcgi", PHP "params = {\"A=1\"}", PHP "params = {\"A=2\"}", false},
+        {"fastcgi", PHP, PHP "keep_connections = 1", false},
+        {"fastcgi", PHP, PHP "connections = 5", true},
         /* the environment and a file's text are part of a value */
         {"http", HTTP "headers = {\"A: ${file:t.value}\"}", HTTP "headers = {\"A: secret\"}", true},
         {"http", HTTP "headers = {\"A: ${file:t.value}\"}", HTTP "headers = {\"A: other\"}", false},

@@ -37,6 +37,7 @@ struct server {
     size_t cut;                          /* so many bytes of the answer are sent */
     bool hangs, keeps;                   /* it never answers; it leaves connections open */
     bool closes_reused;                  /* it closes a connection when a second request comes */
+    bool half_closes;                    /* it ends its own side, and does not answer */
     bool answers_early;                  /* before it has read a request, which it never does */
     size_t piece;                        /* bytes in one write; 0: all */
     const char *wanted;                  /* by run_until */
@@ -91,6 +92,8 @@ static void on_request(struct peer *peer)
     peer->in.len = 0;
     if (server->closes_reused && peer->requests > 1)
         peer_close(peer);
+    else if (server->half_closes)
+        shutdown(peer->fd, SHUT_WR);
     else if (!server->hangs)
         peer_answer(peer);
 }
@@ -447,6 +450,17 @@ static void test_early_answer(void **state)
     assert_int_equal(call(fixture).status, SOURCE_OK);
 }
 
+/* One that ends only its own side: nothing will come any more. */
+static void test_half_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->server.half_closes = true;
+    struct seen seen = call(fixture);
+    assert_int_equal(seen.status, SOURCE_FAILED);
+    assert_non_null(strstr(seen.reason, "did not answer completely"));
+    assert_int_equal(fixture->server.closed, 1);
+}
+
 static void test_timeout(void **state)
 {
     struct fixture *fixture = *state;
@@ -634,8 +648,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
         TEST(results),      TEST(cut_anywhere), TEST(too_large), TEST(closes),
         TEST(reuse),        TEST(no_reuse),     TEST(dropped),   TEST(closed_while_idle),
-        TEST(early_answer), TEST(timeout),      TEST(cancel),    TEST(unreachable),
-        TEST(retries),      TEST(backlog),      TEST(refused),   TEST(no_memory),
+        TEST(early_answer), TEST(half_closed),  TEST(timeout),   TEST(cancel),
+        TEST(unreachable),  TEST(retries),      TEST(backlog),   TEST(refused),
+        TEST(no_memory),
     };
     return cmocka_run_group_tests_name("source_fastcgi", tests, guard_loop, tear_down_group);
 }
