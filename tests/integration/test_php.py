@@ -85,6 +85,7 @@ RESPONSES = [
     ("ini_set('memory_limit', '2M'); str_repeat('x', 10000000);", 502, ""),
     ("header('Content-Length: 100'); echo 'short';", 502, ""),
     ("header('Content-Encoding: gzip'); echo 'x';", 502, ""),
+    ("echo 'half'; exit(3);", 200, "half"),  # php-fpm does not tell
     ("echo str_repeat('x', 100000);", 200, "x" * 1000),
     ("echo str_repeat('x', 100); flush(); echo str_repeat('y', 100);", 200, "y" * 100),
 ]
@@ -162,6 +163,14 @@ def test_errors_go_to_the_log(daemon, php):
     assert server.log().count("line ") < 20 and " more in " in server.log()
 
 
+def test_an_error_after_output(daemon, php):
+    """With enough output_buffering, as the manual advises, a script that fails late has failed."""
+    backend = php({"a": "echo str_repeat('x', 100000); missing();"},
+                  pool="php_admin_value[output_buffering] = 1048576")
+    server = daemon(php_config(backend))
+    assert fragment(server, "a").status == 502
+
+
 def test_too_large(daemon, php):
     backend = php({"a": "for (;;) echo str_repeat('x', 10000);"})
     server = daemon(php_config(backend, options='max_body = "64KiB"'))
@@ -199,6 +208,16 @@ def test_killed_in_the_middle(daemon, php, tmp):
         os.kill(int((tmp / "pid").read_text()), signal.SIGKILL)
         assert connection.response().status == 502
     server.wait_log("did not answer completely")
+
+
+def test_the_script_goes_on(daemon, php, tmp):
+    """The response is there when the request ends, even if the script does not."""
+    backend = php({"a": f"echo 'early'; fastcgi_finish_request();"
+                        f"while (!file_exists('{tmp}/go')) usleep(1000);"}, children=1)
+    server = daemon(php_config(backend, options="keep_connections = 1"))
+    assert fragment(server, "a").text == "early"
+    (tmp / "go").touch()
+    assert fragment(server, "a").status == 200
 
 
 def test_timeout(daemon, php, tmp):
