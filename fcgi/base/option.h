@@ -18,7 +18,8 @@ enum option_kind {
     OPTION_MODE,     /* unsigned */
     OPTION_CHOICE,   /* bool or an enum: which one of the words */
     OPTION_STRING,   /* char *, owned */
-    OPTION_PATH,     /* the same: a file's path, which is relative to the config; "": no file */
+    OPTION_PATH,     /* the same: a file's path, which is relative to the config, or to the row's
+                        directory; "": no file */
     OPTION_LIST,     /* char **, each owned, and their count in the member after it */
     OPTION_TYPE,     /* names a type of source; not stored from here */
     OPTION_SOURCE,   /* names a source section; not stored from here */
@@ -42,6 +43,7 @@ struct option {
     bool required;                          /* every section of its kind must have it */
     bool secret;                            /* its value is not shown in messages */
     bool reloadable;                        /* see option_is_reloadable in conf/options.h */
+    const char *directory;                  /* of a path, if it is not the config's; else NULL */
     const char *(*check)(const char *text); /* NULL, or what is wrong */
     const char *help;
 };

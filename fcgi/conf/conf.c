@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/fnv.h"
@@ -269,13 +270,21 @@ static void warn_of_body(const struct builder *builder, const struct place *plac
                       problem_quote(quote, value->text));
 }
 
-/* A file that can't be read counts as empty; the check of its source reports it. */
+/* A file that is too large to be read is known by its place and time. One that is not there counts
+ * as empty; the check of its source reports it. */
 static uint64_t digest_file(uint64_t digest, const char *path)
 {
     size_t len = 0;
     const char *why;
+    struct stat status;
     char *text = scan_read_file(path, &len, &why);
     digest = fnv_add(digest, (struct slice){.data = text, .len = text ? len : 0});
+    if (!text && stat(path, &status) == 0) {
+        digest =
+            fnv_add(digest, (struct slice){(const char *)&status.st_ino, sizeof status.st_ino});
+        digest =
+            fnv_add(digest, (struct slice){(const char *)&status.st_mtim, sizeof status.st_mtim});
+    }
     free(text);
     return digest;
 }
@@ -309,7 +318,8 @@ static bool resolve_paths(const struct builder *builder, const struct place *pla
         if (row.section != place->section->kind || !has_option(place, &row) ||
             row.option->kind != OPTION_PATH || !*member || !**member)
             continue;
-        char *path = files_path(builder->problems, line_of(place, row.option->name), *member);
+        char *path = files_path(builder->problems, line_of(place, row.option->name),
+                                row.option->directory, *member);
         if (!path)
             return false;
         free((char *)*member);

@@ -33,7 +33,7 @@ struct slice fallback_read(struct problems *problems, int line, const char *name
     struct slice html = {0};
     const char *why;
     char quote[QUOTE_ROOM];
-    char *path = files_path(problems, line, name);
+    char *path = files_path(problems, line, NULL, name);
     if (!path)
         return html;
     problem_quote(quote, name);

@@ -30,18 +30,24 @@ bool files_note(struct problems *problems, const char *path)
     return true;
 }
 
-char *files_path(struct problems *problems, int line, const char *name)
+char *files_path(struct problems *problems, int line, const char *directory, const char *name)
 {
     int before;
     const char *file = problems_file(problems, line, &before), *slash = strrchr(file, '/');
-    size_t directory = slash && name[0] != '/' ? (size_t)(slash + 1 - file) : 0;
-    char *path = alloc_bytes(directory + strlen(name) + 1);
+    struct slice start =
+        directory ? slice_of(directory)
+                  : (struct slice){.data = file, .len = slash ? (size_t)(slash - file) : 0};
+    bool is_relative = name[0] != '/' && (directory || slash);
+    if (!is_relative)
+        start.len = 0;
+    char *path = alloc_bytes(start.len + strlen(name) + 2);
     if (!path) {
         problems_add(problems, 0, "out of memory");
         return NULL;
     }
-    memcpy(path, file, directory);
-    strcpy(path + directory, name);
+    memcpy(path, start.data, start.len);
+    strcpy(path + start.len, is_relative ? "/" : "");
+    strcat(path, name);
     if (!files_note(problems, path)) {
         free(path);
         return NULL;
@@ -66,7 +72,7 @@ static bool append_file(struct buffer *text, const char *name, int line, struct 
 {
     size_t len;
     const char *why = NULL;
-    char *path = files_path(problems, line, name);
+    char *path = files_path(problems, line, NULL, name);
     char *content = path ? scan_read_file(path, &len, &why) : NULL;
     if (content)
         why = trim(content, &len);

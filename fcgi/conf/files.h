@@ -5,10 +5,10 @@
 #include "conf/problems.h"
 #include "conf/syntax.h"
 
-/* The path of a file that is named in that line, relative to the directory of the config file that
- * has the line. The caller frees it. It is noted (see below). NULL: out of memory, which is
+/* The path of a file that is named in that line, relative to `directory`, or if that is NULL, to
+ * the directory of the config file that has the line. The caller frees it. It is noted (see below). NULL: out of memory, which is
  * reported. */
-char *files_path(struct problems *problems, int line, const char *name);
+char *files_path(struct problems *problems, int line, const char *directory, const char *name);
 
 /* Adds a copy of the path to problems->named, if somebody wants it. Returns false when out of memory,
  * which is reported. */

@@ -190,7 +190,7 @@ static void load_value(struct loader *loader, size_t by, const struct value *val
         loader->document->whole = false;
         return;
     }
-    char *path = files_path(loader->problems, value->line, value->text);
+    char *path = files_path(loader->problems, value->line, NULL, value->text);
     if (!path) {
         loader->document->whole = false;
         return;
