@@ -50,6 +50,8 @@ spawn-fcgi
 libfcgi-bin
 systemtap-sdt-dev
 faketime
+libpq-dev
+postgresql
 valgrind
 gcovr
 clang
@@ -63,7 +65,7 @@ debootstrap
 debian-archive-keyring
 '
 # Of these, the ones that start a service as soon as they are installed.
-services='nginx lighttpd haproxy redis-server php-fpm'
+services='nginx lighttpd haproxy php-fpm postgresql redis-server'
 
 policy=/usr/sbin/policy-rc.d
 browser_tests=tests/browser

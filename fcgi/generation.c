@@ -72,7 +72,7 @@ static struct shared_source *find_same(const struct generations *all,
     return NULL;
 }
 
-/* Returns false when out of memory. */
+/* Returns false if one can't be created. */
 static bool get_sources(struct generation *generation)
 {
     struct conf *conf = generation->conf;
@@ -128,7 +128,7 @@ static void on_reaper(struct ev_loop *loop, ev_timer *reaper, int events)
     }
 }
 
-/* Returns false when out of memory. */
+/* Returns false when out of memory, or if a source can't be created. */
 static bool generation_fill(struct generation *generation)
 {
     struct conf *conf = generation->conf;

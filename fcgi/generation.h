@@ -33,7 +33,7 @@ struct generations {
 void generations_init(struct generations *all, struct ev_loop *loop, struct flights *flights);
 
 /* Gets a config ready for use, with its sources. Takes it, also if this fails. Returns NULL when
- * out of memory. */
+ * out of memory, or if a source can't be created, which has been logged. */
 struct generation *generation_new(struct generations *all, struct conf *conf);
 
 /* Makes it the current one. */

@@ -191,9 +191,9 @@ void reload_run(const struct reload *reload)
         return;
     next = generation_new(reload->generations, conf);
     if (!next || !service_reserve(reload->service, conf->route_count)) {
+        give_up(running, next ? "not enough memory for " : "can't create the sources of ");
         if (next)
             generation_drop(next);
-        give_up(running, "not enough memory for ");
         return;
     }
     if (!logs_try(conf) || !move_log(running, conf)) {

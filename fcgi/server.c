@@ -258,7 +258,7 @@ int server_run(struct conf *conf, struct sockets *sockets, const struct worker *
     else
         sockets_close(sockets);
     if (!server.drain.listeners) {
-        log_error("main", "out of memory");
+        log_error("main", "can't serve: out of memory, or a source can't be created; see above");
     } else if (logs_configure(server.loop, conf)) {
         serve(&server, conf);
         status = EXIT_SUCCESS;

@@ -71,6 +71,9 @@
       "Calls to sources that were retried.") \
     X(CALLS_TIMED_OUT, "calls_timed_out", COUNTER, NULL, NULL, \
       "Calls to sources that did not complete in time.") \
+    X(MODULE_FAULTS, "module_faults", COUNTER, "module_faults", "", \
+      "Results and log messages that modules have given to workerless wrongly: twice, too late, by " \
+      "another thread.") \
     X(CALLS_NOT_MODIFIED, "calls_not_modified", COUNTER, NULL, NULL, \
       "Calls to sources whose answer was that the result has not changed (304).") \
     X(CALLS_SOLO, "calls_solo", COUNTER, "calls_solo", "", \

@@ -184,7 +184,8 @@ bool source_check_rules(const struct source_settings *settings, const struct sou
 /* The maximum number of descriptors that the source has open at a time. */
 size_t source_descriptors(const struct source_settings *settings);
 
-/* Returns a source that the caller owns, or NULL when out of memory. */
+/* Returns a source that the caller owns; or NULL when out of memory, or if it can't be created for
+ * another reason, which has been logged. */
 struct source *source_create(struct ev_loop *loop, const struct source_settings *settings);
 
 /* Starts the slow call. `done` is called exactly once, never before source_start has returned.

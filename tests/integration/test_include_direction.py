@@ -59,6 +59,8 @@ HOMES = {
     r"linux/landlock\.h": ["base/landlock.c"],
     r"fcgi.*\.h": ["wire/sockets.c"],
     r"fastcgi\.h": ["fastcgi/record.h", "wire/sockets.c"],
+    r"workerless/source\.h": ["source/module*.[ch]"],
+    r"dlfcn\.h": ["source/module_library.c"],
     r"sys/sdt\.h": ["base/usdt.h"],
 }
 

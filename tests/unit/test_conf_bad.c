@@ -277,9 +277,9 @@ static void test_bad_options(void **state)
          "2: delay is for sources of type simulated"},
         {"source s {\n timeout = 1s\n url = x\n connections = 0\n max_body = \"1MiB\"\n"
          " type = simulated }\n" FRAGMENT,
-         "2: timeout is for sources of type http or fastcgi\n"
+         "2: timeout is for sources of type http, fastcgi or module\n"
          "3: url is for sources of type http\n"
-         "5: max_body is for sources of type http or fastcgi"},
+         "5: max_body is for sources of type http, fastcgi or module"},
     };
     (void)state;
     assert_bad(cases, COUNT(cases));
@@ -337,7 +337,7 @@ static void test_bad_sections(void **state)
         {FRAGMENT, "1: fragment \"a\": no source named \"s\" (there is none)"},
         {"source s {\n}\n" FRAGMENT, "1: source \"s\": type is missing"},
         {"source s {\n delay = 1s\n type = htpp\n}\n" FRAGMENT,
-         "3: type = \"htpp\": must be simulated, http or fastcgi"},
+         "3: type = \"htpp\": must be simulated, http, fastcgi or module"},
         {"\nsource s {\n type = http\n}\n" FRAGMENT, "2: source \"s\": url is missing"},
         {"source s {\n type = http\n url = \"gopher://h/\"\n}\n" FRAGMENT, "3: source \"s\": *"},
         {"source \"\" { type = simulated }\nfragment a { source = \"\" }\n",

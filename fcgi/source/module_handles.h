@@ -1,0 +1,62 @@
+/* Numbers that stand for our objects outside of the process's own code. A number is never used
+ * again, so one that is kept too long does no harm: it leads to nothing. For some time it is even
+ * known what it stood for, and how that ended.
+ *
+ * A number is the index of a slot, and how often the slot has been used. The slot that has been free
+ * for the longest time is used next. */
+#ifndef WORKERLESS_SOURCE_MODULE_HANDLES_H
+#define WORKERLESS_SOURCE_MODULE_HANDLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+
+#define HANDLES_REMEMBERED 64 /* ended handles that are remembered at least */
+#define HANDLE_NAME_ROOM   80 /* of a name; a longer one is cut */
+
+enum handle_kind { HANDLE_OF_SOURCE, HANDLE_OF_CALL };
+
+enum handle_state {
+    HANDLE_UNKNOWN, /* there was never such a handle, or it has ended long ago */
+    HANDLE_LIVE,
+    HANDLE_COMPLETED,
+    HANDLE_TIMED_OUT,
+    HANDLE_CANCELLED,
+    HANDLE_ABANDONED, /* timed out or cancelled, which nobody outside was told */
+    HANDLE_CLOSED,
+};
+
+struct handle_slot;
+
+/* All zero: empty. */
+struct handles {
+    struct handle_slot *slots; /* owned */
+    size_t count, free_count;
+    size_t first_free, last_free;
+};
+
+/* What is remembered of a handle. Valid until the next handle is added. */
+struct handle_view {
+    enum handle_state state;
+    enum handle_kind kind;
+    const char *source, *fragment; /* terminated; "" if unknown */
+};
+
+/* Returns a handle for the object, which is borrowed until handles_end; 0: out of memory. The names
+ * are copied. */
+uint64_t handles_add(struct handles *handles, enum handle_kind kind, void *object,
+                     struct slice source, struct slice fragment);
+
+/* Returns the object, or NULL if the handle is not live, or of another kind. */
+void *handles_find(const struct handles *handles, enum handle_kind kind, uint64_t handle);
+
+/* Ends a live handle. */
+void handles_end(struct handles *handles, uint64_t handle, enum handle_state state);
+
+struct handle_view handles_look(const struct handles *handles, uint64_t handle);
+
+/* Frees the table. No handle is live. */
+void handles_free(struct handles *handles);
+
+#endif
