@@ -14,24 +14,13 @@ from typing import Dict, List
 
 import pytest
 
+from harness.build import make
 from harness.fcgi import Connection, ask
-from harness.servers import (TOP, Redis, Workerless, sanitizer_environment, workerless_binary,
+from harness.servers import (Redis, Workerless, sanitizer_environment, workerless_binary,
                              wrapper_command)
 from harness.wait import DEADLINE, SLOWNESS, wait_until
 
-BUILD = Path(os.environ.get("TOP_BUILDDIR", TOP))
 SYSTEMD = shutil.which("systemd-sysusers") and shutil.which("systemd-analyze")
-
-
-def make(*arguments: str) -> str:
-    """make, as a user would call it, without the environment of a make that runs the tests."""
-    environment = {name: value for name, value in os.environ.items()
-                   if name not in ("DESTDIR", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
-    done = subprocess.run(["make", "-s", "-C", str(BUILD), *arguments], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env=environment, timeout=DEADLINE * SLOWNESS, check=False)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 def run_workerless(config: Path, **options) -> subprocess.CompletedProcess:
