@@ -30,6 +30,7 @@
 #include "source/terms.h"
 
 #define REASON_ROOM (MODULE_REASON_ROOM + 200)
+#define BLOCKED_S   0.1 /* a function of a module that takes as long is logged */
 
 enum module_call_state {
     MODULE_CALL_RUNNING,
@@ -63,6 +64,7 @@ struct module {
     bool is_open;
     struct timeout_queue deadlines;
     struct later_queue completed;
+    struct log_limit blocked;
 };
 
 static struct module *module_of(const struct module_call *call)
@@ -73,6 +75,17 @@ static struct module *module_of(const struct module_call *call)
 static const struct module_settings *settings_of(const struct module *module)
 {
     return (const struct module_settings *)module->source.settings;
+}
+
+/* A function of the module was called at `since`, and has returned now. */
+static void judge_time(struct module *module, const char *function, double since)
+{
+    double taken = clock_monotonic() - since;
+    if (taken >= BLOCKED_S)
+        log_limited(&module->blocked, LOG_LEVEL_WARNING, "source",
+                    "source \"%.100s\": the %s of the module %.60s has blocked this process for "
+                    "%.1fs",
+                    module->source.settings->name, function, module->functions.name, taken);
 }
 
 /* --- how calls end --- */
@@ -156,8 +169,11 @@ static void call_give_up(struct module_call *call, enum handle_state how)
     struct module *module = module_of(call);
     timeout_stop(&call->deadline);
     module_ticket_end(&call->ticket, module->functions.cancel ? how : HANDLE_ABANDONED);
-    if (module->functions.cancel)
-        module->functions.cancel(module->instance, &call->shared);
+    if (!module->functions.cancel)
+        return;
+    double since = clock_monotonic();
+    module->functions.cancel(module->instance, &call->shared);
+    judge_time(module, "cancel", since);
 }
 
 static void on_deadline(void *context, struct timeout *deadline)
@@ -273,7 +289,9 @@ static struct source_call *module_start(struct source *source, const struct sour
     timeout_start_late(&module->deadlines, &call->deadline, request->waited);
     call->shared.id = call->ticket.id;
     call->shared.deadline = call->deadline.at;
+    double since = clock_monotonic();
     module->functions.start(module->instance, &call->shared);
+    judge_time(module, "start", since);
     return &call->call;
 }
 
@@ -288,6 +306,7 @@ static void module_destroy(struct source *source)
     module_port_close(&module->port, module->loop);
     later_queue_stop(&module->completed);
     timeout_queue_stop(&module->deadlines);
+    log_limit_end(&module->blocked);
     free(module->pairs);
     free(module);
 }
@@ -348,12 +367,18 @@ static struct source *module_create(struct ev_loop *loop, const struct source_se
         log_error("source", "source \"%.100s\": %s", common->name, why);
         return NULL;
     }
+    const struct workerless_module *functions = module_library_module(library);
+    const char *version = functions->version ? functions->version : "";
     if (module_library_has_changed(library))
         log_warning("source",
                     "source \"%.100s\": %s has changed since it was loaded; the old code stays in "
                     "use until a restart",
                     common->name, settings->file);
-    return module_new(loop, settings, module_library_module(library));
+    struct source *source = module_new(loop, settings, functions);
+    if (source)
+        log_info("source", "source \"%.100s\": opened the module %.60s%s%.60s of %s", common->name,
+                 functions->name, *version ? " " : "", version, settings->file);
+    return source;
 }
 
 static size_t module_descriptors(const struct source_settings *settings)

@@ -49,6 +49,17 @@ static const char *directory_problem(const char *path)
     return NULL;
 }
 
+/* The same for what a symbolic link leads to. */
+static const char *places_problem(const char *path)
+{
+    char *target = realpath(path, NULL);
+    const char *problem = target ? directory_problem(path) : strerror(errno);
+    if (!problem)
+        problem = directory_problem(target);
+    free(target);
+    return problem;
+}
+
 /* Returns what is wrong with the file, or NULL. */
 static const char *file_problem(const char *path, struct stat *status)
 {
@@ -63,7 +74,7 @@ static const char *file_problem(const char *path, struct stat *status)
     else if (status->st_mode & S_IWOTH)
         problem = "every user of this host may change it; remove that by chmod o-w";
     else
-        problem = directory_problem(path);
+        problem = places_problem(path);
     close(fd);
     return problem;
 }

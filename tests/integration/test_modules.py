@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -134,8 +135,10 @@ def test_a_file_that_can_not_be_one(hello, tmp):
                        ("writable.so", "every user of this host may change it"),
                        ("open/hello.so", "every user of this host may change its directory")):
         assert said in check(tmp, config(tmp / name)), name
+    (tmp / "link.so").symlink_to(tmp / "open/hello.so")
+    assert "may change its directory" in check(tmp, config(tmp / "link.so"))
     (tmp / "open").chmod(0o1777)
-    assert check(tmp, config(tmp / "open/hello.so")) == ""
+    assert check(tmp, config(tmp / "link.so")) == ""
 
 
 def test_settings(misbehaving, hello, tmp):
@@ -210,6 +213,13 @@ def test_calls_that_are_completed_wrongly(daemon, misbehaving):
     faults(server, "fine", 200, 0, "")
 
 
+def test_a_module_that_blocks(daemon, misbehaving):
+    server = daemon(config(misbehaving))
+    assert ask(server.address, "/fragment/blocks").status == 200
+    assert re.search(r'source "m": the start of the module misbehaving has blocked this process for '
+                     r"\d", server.log())
+
+
 def test_a_module_without_cancel(daemon, kit):
     """Its calls time out all the same, and what it says of them later is ignored."""
     file = kit.module("misbehaving", "-DNO_CANCEL", to="no-cancel.so")
@@ -226,6 +236,7 @@ def test_what_a_module_logs(daemon, misbehaving):
     assert 'error module: source "m": line one\\x0aline two 2\n' in server.log()
     assert 'error module: source "m": of no level\n' in server.log()
     assert 'info module: source "m": opened\n' in server.log()
+    assert f'source "m": opened the module misbehaving 1.2 of {misbehaving}\n' in server.log()
     server.stop()
     assert 'info module: source "m": closed\n' in server.log()
 
@@ -270,7 +281,7 @@ def test_a_reload_opens_the_new_before_it_closes_the_old(daemon, misbehaving):
         asked.result()
     server.wait_log('source "m": closed')
     reload(server, config(misbehaving, "haunts = yes", options=limit))
-    assert server.log().count('source "m": opened') == 3
+    assert server.log().count('source "m": opened the module') == 3
     assert server.counter("module_faults") == 2
     assert "has completed a call twice" in server.log()
     assert 'the module of source "m" has logged a message for a source that is not' in server.log()

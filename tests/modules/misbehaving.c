@@ -111,6 +111,9 @@ static void misbehave(void *context, struct workerless_call *call)
         instance->host->log(UINT64_MAX, WORKERLESS_ERROR, "nobody's");
         instance->host->log(call->id, WORKERLESS_ERROR, "a call's");
         complete(instance, call->id);
+    } else if (strcmp(name, "blocks") == 0) {
+        usleep(200000);
+        complete(instance, call->id);
     } else if (strcmp(name, "logs") == 0) {
         instance->host->log(instance->id, WORKERLESS_ERROR, "line one\nline two %d", 2);
         instance->host->log(instance->id, (enum workerless_level)9, "of no level");
@@ -206,7 +209,7 @@ struct longer_call {
 #endif
 
 const struct workerless_module EXPORTED = {
-    WORKERLESS_MODULE_HEAD,     .name = "misbehaving",
+    WORKERLESS_MODULE_HEAD,     .name = "misbehaving",  .version = "1.2",
     .check = misbehave_check,   .open = misbehave_open,
 #ifndef NO_START
     .start = misbehave,

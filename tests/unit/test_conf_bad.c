@@ -280,6 +280,16 @@ static void test_bad_options(void **state)
          "2: timeout is for sources of type http, fastcgi or module\n"
          "3: url is for sources of type http\n"
          "5: max_body is for sources of type http, fastcgi or module"},
+        {"source s { type = module\n file = none.so\n }\n" FRAGMENT,
+         "2: source \"s\": " MODULE_DIRECTORY "/none.so: No such file or directory"},
+        {"source s { type = module\n file = /dev/null\n }\n" FRAGMENT,
+         "2: source \"s\": /dev/null: not a regular file"},
+        {"source s { type = module\n file = '/etc/passwd'\n }\n" FRAGMENT,
+         "2: source \"s\": /etc/passwd: *"},
+        {"source s { type = module file = a.so\n settings = { 'a = b',\n 'secret' } }\n" FRAGMENT,
+         "1: *\n3: settings: write KEY = VALUE"},
+        {"source s { type = module file = a.so\n settings = { 'a = b', 'a = c' } }\n" FRAGMENT,
+         "2: source \"s\": two of its settings have the same key"},
     };
     (void)state;
     assert_bad(cases, COUNT(cases));

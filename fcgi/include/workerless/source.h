@@ -17,13 +17,13 @@
  * A module is part of the process. workerless recognizes calls that are completed twice, too late,
  * never, or by another thread; it can do nothing about a crash, or a function that blocks.
  *
- * Threads. There is one loop, of libev, in one thread, and all of the module's functions are called
+ * Threads. There is one loop, of libev, in one thread (to use it, include ev.h and link with -lev), and all of the module's functions are called
  * there. They must return without waiting: for files, names, locks or answers they use watchers on
  * the loop. Of the functions of struct workerless_host, other threads may call only `now`. A module
  * that uses threads brings their results to the loop by an ev_async of its own.
  *
- * Processes. The library is loaded when the config is checked, also by `workerless check` and by a
- * supervisor, which later forks the processes that serve. So its constructors and `check` open
+ * Processes. The library is loaded when the config is read, also by `workerless check`, by commands
+ * that ask the daemon, and by a supervisor, which later forks the processes that serve. So its constructors and `check` open
  * nothing and start no threads; `open` does.
  *
  * Memory. What a function gets belongs to the caller. It is valid until the function returns, unless
