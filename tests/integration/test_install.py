@@ -89,6 +89,13 @@ def test_man_pages(installed):
     assert config.group(1) == installed.place("etc/workerless/workerless.conf")
 
 
+def test_what_modules_are_built_with(installed):
+    assert installed.mode("include/workerless/source.h") == 0o644
+    text = installed.find("pkgconfig/workerless.pc").read_text("ascii")
+    directory = re.search("^moduledir=/(.*)$", text, re.MULTILINE).group(1)
+    assert (installed.root / directory).is_dir()
+
+
 def test_reinstall_and_uninstall(tmp, installed):
     """What the administrator has changed stays, with its mode. Everything else is removed."""
     config = installed.find("etc/workerless/workerless.conf")

@@ -402,9 +402,26 @@ def test_errors(daemon, library, postgres):
     assert ask(broken.address, "/fragment/a").status == 502
     assert ('fragment "a": source "m": PostgreSQL: relation "nowhere" does not exist'
             in broken.log())
+    copies = daemon(database(library, postgres, "COPY cards TO STDOUT", "parameters ="))
+    assert ask(copies.address, "/fragment/a").status == 502
+    assert "PostgreSQL: COPY is not a query" in copies.log()
+    late = daemon(database(library, postgres, "SELECT 1 / (3 - i) FROM generate_series(1, 9) AS i "
+                           "WHERE $1 <> ''"))
+    assert ask(late.address, "/fragment/a").status == 502
+    assert "PostgreSQL: division by zero" in late.log()
     absent = daemon(config(library, "connect = host=/nowhere", "query = SELECT $1"))
     assert ask(absent.address, "/fragment/a").status == 502
     assert "PostgreSQL: connection to server on socket" in absent.log()
+
+
+def test_a_large_table(daemon, library, postgres):
+    """Only its first row counts, and the others are not kept."""
+    server = daemon(database(library, postgres, "SELECT $1 || i::text, repeat('x', 1000) FROM "
+                             "generate_series(1, 200000) AS i", "type = text/html"))
+    before = server.resident_bytes()
+    assert ask(server.address, "/fragment/a").status == 502  # a Cache-Control of 1,000 bytes
+    assert server.log().count("cache_control") == 1
+    assert not server.memory_is_telling or server.resident_bytes() - before < 20 << 20
 
 
 def test_settings_of_the_database(tmp, library):

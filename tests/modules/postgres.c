@@ -46,7 +46,7 @@ struct connection {
     struct database *database;
     struct workerless_call *call; /* NULL while IDLE */
     PGconn *pg;
-    PGresult *result; /* of the call, so far */
+    PGresult *result; /* of the call: its first row, or how it ended; NULL: nothing yet */
     ev_io io;
     enum state state;
     bool is_new; /* this is its first call */
@@ -216,7 +216,8 @@ static void report(struct connection *connection, const PGresult *rows)
 {
     char reason[300];
     struct workerless_result result = {.status = WORKERLESS_OK, .type = connection->database->type};
-    if (PQresultStatus(rows) != PGRES_TUPLES_OK) {
+    ExecStatusType status = PQresultStatus(rows);
+    if (status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_OK) {
         const char *message = PQresultErrorField(rows, PG_DIAG_MESSAGE_PRIMARY);
         snprintf(reason, sizeof reason, "PostgreSQL: %s", message ? message : "not a query");
         result = (struct workerless_result){.status = WORKERLESS_FAILED, .reason = reason};
@@ -256,11 +257,14 @@ static void send_query(struct connection *connection)
         fail_call(connection, PQerrorMessage(connection->pg));
         return;
     }
+    PQsetSingleRowMode(connection->pg); /* so that a large table does not have to fit into memory */
     watch(connection, PQflush(connection->pg) == 1 ? EV_READ | EV_WRITE : EV_READ);
 }
 
 static void continue_connecting(struct connection *connection)
 {
+    ev_io_stop(connection->database->source->loop,
+               &connection->io); /* libpq may close its socket */
     switch (PQconnectPoll(connection->pg)) {
     case PGRES_POLLING_READING:
         watch(connection, EV_READ);
@@ -297,6 +301,25 @@ static void lose(struct connection *connection)
     }
 }
 
+static bool is_copy(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_COPY_OUT || status == PGRES_COPY_IN || status == PGRES_COPY_BOTH;
+}
+
+/* Of the rows, the first one stays, unless there is an error after it. */
+static void keep(struct connection *connection, PGresult *result)
+{
+    bool has_row = connection->result && PQresultStatus(connection->result) == PGRES_SINGLE_TUPLE;
+    ExecStatusType status = PQresultStatus(result);
+    if (has_row && (status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK)) {
+        PQclear(result);
+        return;
+    }
+    PQclear(connection->result);
+    connection->result = result;
+}
+
 static void continue_query(struct connection *connection)
 {
     int unsent = PQflush(connection->pg);
@@ -308,11 +331,15 @@ static void continue_query(struct connection *connection)
     watch(connection, unsent ? EV_READ | EV_WRITE : EV_READ);
     while (!PQisBusy(connection->pg)) {
         PGresult *result = PQgetResult(connection->pg);
-        if (result) {
-            PQclear(connection->result);
-            connection->result = result;
-            continue;
+        bool copies = result && is_copy(result);
+        if (result)
+            keep(connection, result);
+        if (copies) {
+            fail_call(connection, "COPY is not a query");
+            return;
         }
+        if (result)
+            continue;
         result = connection->result;
         connection->result = NULL;
         if (PQstatus(connection->pg) == CONNECTION_BAD) {
