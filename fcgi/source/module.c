@@ -18,6 +18,7 @@
 #include <ev.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/later.h"
@@ -90,6 +91,13 @@ static void judge_time(struct module *module, const char *function, double since
 
 /* --- how calls end --- */
 
+/* RUNNING --> COMPLETED --> ABANDONED */
+static void call_set_state(struct module_call *call, enum module_call_state state)
+{
+    check(state == call->state + 1);
+    call->state = state;
+}
+
 static void call_free(struct module_call *call)
 {
     free(call->result);
@@ -157,7 +165,7 @@ static void on_completed(struct module_ticket *ticket, const struct workerless_r
     struct module_call *call = container_of(ticket, struct module_call, ticket);
     struct module *module = module_of(call);
     timeout_stop(&call->deadline);
-    call->state = MODULE_CALL_COMPLETED;
+    call_set_state(call, MODULE_CALL_COMPLETED);
     call->result = result ? module_result_copy(result, settings_of(module)->max_body)
                           : module_result_failed(problem);
     later_add(&module->completed, &call->later, on_later);
@@ -195,7 +203,7 @@ static void module_cancel(struct source_call *source_call)
                                                    .reason = "cancelled"};
     struct module_call *call = (struct module_call *)source_call;
     if (call->state == MODULE_CALL_COMPLETED) {
-        call->state = MODULE_CALL_ABANDONED;
+        call_set_state(call, MODULE_CALL_ABANDONED);
         call->done(call->caller, &cancelled);
         return;
     }

@@ -10,21 +10,22 @@
  * WORKERLESS_MODULE_HEAD, by which workerless sees what it was built for, and names the module's
  * functions. This header stands alone; it is C99, and C++ can use it as well.
  *
- *     check ... open --> start --> done          the module completes the call
- *                    \-> start --> cancel        workerless gives the call up
- *                     ... --> close
+ *     check ... open --> start --> done       the module completes a call
+ *                    '-> start --> cancel     workerless gives a call up
+ *                    '-> close
  *
  * A module is part of the process. workerless recognizes calls that are completed twice, too late,
- * never, or by another thread; it can do nothing about a crash, or a function that blocks.
+ * never, or by another thread; it can do nothing about a crash, or about a function that waits.
  *
- * Threads. There is one loop, of libev, in one thread (to use it, include ev.h and link with -lev), and all of the module's functions are called
- * there. They must return without waiting: for files, names, locks or answers they use watchers on
- * the loop. Of the functions of struct workerless_host, other threads may call only `now`. A module
- * that uses threads brings their results to the loop by an ev_async of its own.
+ * Threads. There is one loop, of libev, in one thread, and all of the module's functions are called
+ * there. They must return without waiting: for answers, timers or files they use watchers on the
+ * loop (include ev.h, and link with -lev). Of the functions of struct workerless_host, other threads
+ * may call only `now`. A module that uses threads brings their results to the loop by an ev_async of
+ * its own.
  *
- * Processes. The library is loaded when the config is read, also by `workerless check`, by commands
- * that ask the daemon, and by a supervisor, which later forks the processes that serve. So its constructors and `check` open
- * nothing and start no threads; `open` does.
+ * Processes. The library is loaded whenever the config is read: by each process that serves, and by
+ * the supervisor, which forks them later; by `workerless check`, and by commands that ask the daemon.
+ * So its constructors and `check` open nothing, and start no threads; `open` does.
  *
  * Memory. What a function gets belongs to the caller. It is valid until the function returns, unless
  * this header says otherwise. Texts have a length, and a NUL after it; they may contain NULs.
@@ -97,12 +98,12 @@ struct workerless_host {
     uint32_t abi;  /* WORKERLESS_ABI of workerless */
     uint32_t size; /* of this struct in workerless */
 
-    /* Completes the call with that id. The result is copied. Nothing of the module is called before
-     * this returns, so it may be called from everywhere, also within `start`.
+    /* Completes the call with that id. The result is copied. No function of the module is called
+     * before this returns, so it may be called anywhere, also within `start`.
      *
      * Each call is completed once, unless it is cancelled. Anything else does no harm, but it is
-     * logged and counted: the second completion of a call, the completion of a call that has been
-     * cancelled (if the module has a `cancel`), or one by another thread, which fails the call. */
+     * logged and counted: to complete a call again, after it was cancelled (if the module has a
+     * `cancel`) or after `close`; or in another thread, which makes the call fail. */
     void (*done)(uint64_t call, const struct workerless_result *result);
 
     /* Writes a line to the log, which names the source. `source` is the id of a struct
@@ -127,7 +128,7 @@ struct workerless_source {
     struct ev_loop *loop;
     const struct workerless_setting *settings;
     size_t setting_count;
-    size_t connections; /* that many calls run at a time, at most */
+    size_t connections; /* maximum number of calls at a time */
     double timeout;     /* seconds for each call */
 };
 
@@ -186,8 +187,8 @@ struct workerless_module {
     void (*start)(void *instance, struct workerless_call *call);
 
     /* Ends a call that has not been completed: it has reached its deadline, or nobody needs it any
-     * more. The call must not be completed. NULL: such a call goes on, and what `done` says of it
-     * later is ignored. */
+     * more. The module must not complete it. NULL: such calls go on, so that more than `connections`
+     * may be under way, and their results are ignored. */
     void (*cancel)(void *instance, struct workerless_call *call);
 
     /* Ends the work of a source. No call is running. Stops all watchers of the source, and frees
