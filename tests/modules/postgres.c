@@ -245,6 +245,8 @@ static const char *value_of(const struct parameter *parameter, const struct work
     return workerless_input(call, parameter->kind, parameter->name).data;
 }
 
+static void lose(struct connection *connection);
+
 static void send_query(struct connection *connection)
 {
     struct database *database = connection->database;
@@ -254,7 +256,7 @@ static void send_query(struct connection *connection)
     connection->state = QUERYING;
     if (!PQsendQueryParams(connection->pg, database->query, (int)database->parameter_count, NULL,
                            values, NULL, NULL, 0)) {
-        fail_call(connection, PQerrorMessage(connection->pg));
+        lose(connection);
         return;
     }
     PQsetSingleRowMode(connection->pg); /* so that a large table does not have to fit into memory */
@@ -284,6 +286,11 @@ static void continue_connecting(struct connection *connection)
     }
 }
 
+static bool has_row(const struct connection *connection)
+{
+    return connection->result && PQresultStatus(connection->result) == PGRES_SINGLE_TUPLE;
+}
+
 /* The server has closed the connection. A call on one that was idle may not even have reached it. */
 static void lose(struct connection *connection)
 {
@@ -291,7 +298,7 @@ static void lose(struct connection *connection)
     struct workerless_call *call = connection->call;
     if (!call) {
         connection_close(connection);
-    } else if (connection->is_new || connection->result) {
+    } else if (connection->is_new || has_row(connection)) {
         fail_call(connection, PQerrorMessage(connection->pg));
     } else {
         connection_close(connection);
@@ -310,9 +317,8 @@ static bool is_copy(const PGresult *result)
 /* Of the rows, the first one stays, unless there is an error after it. */
 static void keep(struct connection *connection, PGresult *result)
 {
-    bool has_row = connection->result && PQresultStatus(connection->result) == PGRES_SINGLE_TUPLE;
     ExecStatusType status = PQresultStatus(result);
-    if (has_row && (status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK)) {
+    if (has_row(connection) && (status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK)) {
         PQclear(result);
         return;
     }
@@ -340,13 +346,12 @@ static void continue_query(struct connection *connection)
         }
         if (result)
             continue;
-        result = connection->result;
-        connection->result = NULL;
         if (PQstatus(connection->pg) == CONNECTION_BAD) {
-            PQclear(result);
             lose(connection);
             return;
         }
+        result = connection->result;
+        connection->result = NULL;
         report(connection, result);
         PQclear(result);
         make_idle(connection);
