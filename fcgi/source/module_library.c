@@ -53,7 +53,9 @@ static const char *directory_problem(const char *path)
 static const char *places_problem(const char *path)
 {
     char *target = realpath(path, NULL);
-    const char *problem = target ? directory_problem(path) : strerror(errno);
+    if (!target)
+        return strerror(errno);
+    const char *problem = directory_problem(path);
     if (!problem)
         problem = directory_problem(target);
     free(target);
