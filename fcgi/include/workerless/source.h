@@ -174,7 +174,8 @@ struct workerless_module {
     const char *version; /* the same; may be NULL */
 
     /* Whether the settings of a source are right. Returns 0; or -1, and writes what is wrong. It is
-     * called when the config is checked, before `open`. NULL: any settings are. */
+     * called when the config is checked, before `open`. Reject here what can be rejected here:
+     * `workerless check` does not see what only `open` finds. NULL: any settings are right. */
     int (*check)(const struct workerless_setting *settings, size_t count, char *why, size_t size);
 
     /* Begins the work of a source. Returns what the other functions get as `instance`; or NULL, and
