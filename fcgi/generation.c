@@ -38,12 +38,13 @@ struct generation {
 
 /* --- sources --- */
 
-static struct shared_source *shared_new(struct ev_loop *loop, struct source_settings *settings)
+static struct shared_source *shared_new(const struct source_environment *environment,
+                                        struct source_settings *settings)
 {
     struct shared_source *shared = alloc_zeroed(sizeof *shared);
     if (!shared)
         return NULL;
-    if (!(shared->source = source_create(loop, settings))) {
+    if (!(shared->source = source_create(environment, settings))) {
         free(shared);
         return NULL;
     }
@@ -81,7 +82,7 @@ static bool get_sources(struct generation *generation)
         if (same)
             same->generations++;
         else
-            same = shared_new(generation->all->loop, conf->sources[i]);
+            same = shared_new(&generation->all->environment, conf->sources[i]);
         if (!same)
             return false;
         generation->shared[i] = same;
@@ -113,7 +114,7 @@ static void on_gone(struct users *users)
     if (ev_is_active(&all->reaper))
         return;
     ev_timer_set(&all->reaper, 0., 0.);
-    ev_timer_start(all->loop, &all->reaper);
+    ev_timer_start(all->environment.loop, &all->reaper);
 }
 
 static void on_reaper(struct ev_loop *loop, ev_timer *reaper, int events)
@@ -188,9 +189,10 @@ struct conf *generation_conf(const struct generation *generation)
 
 /* --- all --- */
 
-void generations_init(struct generations *all, struct ev_loop *loop, struct flights *flights)
+void generations_init(struct generations *all, const struct source_environment *environment,
+                      struct flights *flights)
 {
-    *all = (struct generations){.loop = loop, .flights = flights};
+    *all = (struct generations){.environment = *environment, .flights = flights};
     ev_timer_init(&all->reaper, on_reaper, 0., 0.);
     all->reaper.data = all;
 }
@@ -201,7 +203,7 @@ void generations_end(struct generations *all)
         check(all->list->users.count == (all->list == all->current));
         generation_free(all->list);
     }
-    if (all->loop)
-        ev_timer_stop(all->loop, &all->reaper);
+    if (all->environment.loop)
+        ev_timer_stop(all->environment.loop, &all->reaper);
     *all = (struct generations){0};
 }

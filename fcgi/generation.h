@@ -15,22 +15,25 @@
 
 #include <ev.h>
 
+#include "source/source.h"
+
 struct conf;
 struct flights;
 struct generation;
 
 /* All of a process. */
 struct generations {
-    struct ev_loop *loop;    /* borrowed */
+    struct source_environment environment;
     struct flights *flights; /* borrowed */
     struct generation *list; /* all, the latest first */
     struct generation *current;
     ev_timer reaper; /* active while there is one without users */
 };
 
-/* The loop and the flights must outlive what is made here; generations_end may be called before the
- * flights are freed, but not before they have all ended. */
-void generations_init(struct generations *all, struct ev_loop *loop, struct flights *flights);
+/* The environment is copied. Its loop and the flights must outlive what is made here;
+ * generations_end may be called before the flights are freed, but not before they have all ended. */
+void generations_init(struct generations *all, const struct source_environment *environment,
+                      struct flights *flights);
 
 /* Gets a config ready for use, with its sources. Takes it, also if this fails. Returns NULL when
  * out of memory, or if a source can't be created, which has been logged. */

@@ -175,7 +175,7 @@ static void swap_in(const struct reload *reload, struct conf *running, struct ge
     service_change(reload->service, conf->routes, conf->route_count, &conf->purge, &conf->status,
                    conf->max_stream);
     connections_limits_changed(reload->connections);
-    logs_configure(reload->generations->loop, conf);
+    logs_configure(reload->generations->environment.loop, conf);
     generation_begin(next);
 }
 

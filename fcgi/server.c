@@ -139,7 +139,11 @@ static bool server_build(struct server *server, struct conf *conf)
         conf_free(conf);
         return false;
     }
-    generations_init(&server->generations, loop, server->flights);
+    generations_init(&server->generations,
+                     &(struct source_environment){.loop = loop,
+                                                  .redis = cache_redis(server->cache),
+                                                  .value_start = cache_value_start(server->cache)},
+                     server->flights);
     if (!(first = generation_new(&server->generations, conf)))
         return false;
     generation_begin(first);

@@ -22,6 +22,7 @@
 #include "cache/inspect.h"
 #include "cache/lease.h"
 #include "cache/memory.h"
+#include "cache/names.h"
 #include "cache/purge.h"
 #include "cache/store.h"
 #include "cache/unstored.h"
@@ -602,6 +603,16 @@ void cache_on_changed(struct cache *cache, cache_changed_fn *changed, void *cont
 bool cache_is_shared(const struct cache *cache)
 {
     return cache->store != NULL;
+}
+
+struct redis_topology *cache_redis(const struct cache *cache)
+{
+    return cache->store ? store_topology(cache->store) : NULL;
+}
+
+const char *cache_value_start(const struct cache *cache)
+{
+    return cache->store ? store_names(cache->store)->value_start : NULL;
 }
 
 const char *cache_trouble(const struct cache *cache)

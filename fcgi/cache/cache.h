@@ -24,6 +24,7 @@ struct cache;
 struct entry;
 struct ev_loop;
 struct lease;
+struct redis_topology;
 
 struct inspection;
 struct unstored;
@@ -91,6 +92,12 @@ void cache_free(struct cache *cache);
 
 /* Whether a Redis is configured, available or not: then results are stored there, too. */
 bool cache_is_shared(const struct cache *cache);
+
+/* The servers of Redis, which live as long as the cache; NULL: none is configured. */
+struct redis_topology *cache_redis(const struct cache *cache);
+
+/* How the keys of values begin in Redis. It lives as long as the cache; NULL: there is no Redis. */
+const char *cache_value_start(const struct cache *cache);
 
 /* Why Redis can't be used now: a line with its newline, without secrets. NULL: it can be used, or
  * none is configured. Static. */

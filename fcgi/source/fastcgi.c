@@ -348,8 +348,10 @@ static void fastcgi_destroy(struct source *source)
     free(fastcgi);
 }
 
-static struct source *fastcgi_create(struct ev_loop *loop, const struct source_settings *common)
+static struct source *fastcgi_create(const struct source_environment *environment,
+                                     const struct source_settings *common)
 {
+    struct ev_loop *loop = environment->loop;
     const struct fastcgi_settings *settings = (const struct fastcgi_settings *)common;
     struct fastcgi *fastcgi = alloc_zeroed(sizeof *fastcgi);
     if (!fastcgi)

@@ -360,8 +360,10 @@ static void http_destroy(struct source *source)
     free(http);
 }
 
-static struct source *http_create(struct ev_loop *loop, const struct source_settings *common)
+static struct source *http_create(const struct source_environment *environment,
+                                  const struct source_settings *common)
 {
+    struct ev_loop *loop = environment->loop;
     const struct http_settings *settings = (const struct http_settings *)common;
     struct http *http = alloc_zeroed(sizeof *http);
     if (!http)

@@ -366,8 +366,10 @@ struct source *module_new(struct ev_loop *loop, const struct module_settings *se
     return NULL;
 }
 
-static struct source *module_create(struct ev_loop *loop, const struct source_settings *common)
+static struct source *module_create(const struct source_environment *environment,
+                                    const struct source_settings *common)
 {
+    struct ev_loop *loop = environment->loop;
     const struct module_settings *settings = (const struct module_settings *)common;
     char why[MODULE_WHY_ROOM];
     const struct module_library *library = module_library_load(settings->file, why);

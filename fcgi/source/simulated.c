@@ -55,13 +55,14 @@ static const char *simulated_check(const struct source_settings *settings, const
     return NULL;
 }
 
-static struct source *simulated_create(struct ev_loop *loop, const struct source_settings *settings)
+static struct source *simulated_create(const struct source_environment *environment,
+                                       const struct source_settings *settings)
 {
     struct simulated *simulated = alloc_zeroed(sizeof *simulated);
     if (!simulated)
         return NULL;
     simulated->source = (struct source){.type = settings->type, .settings = settings};
-    simulated->loop = loop;
+    simulated->loop = environment->loop;
     if (getrandom(simulated->random, sizeof simulated->random, GRND_NONBLOCK) < 0) {
         uint64_t now = (uint64_t)(clock_monotonic() * 1e9);
         memcpy(simulated->random, &now, sizeof simulated->random);

@@ -39,10 +39,11 @@ size_t source_descriptors(const struct source_settings *settings)
     return settings->type->descriptors ? settings->type->descriptors(settings) : 0;
 }
 
-struct source *source_create(struct ev_loop *loop, const struct source_settings *settings)
+struct source *source_create(const struct source_environment *environment,
+                             const struct source_settings *settings)
 {
-    struct source *source = settings->type->create(loop, settings);
-    if (source && !(source->guard = source_guard_new(loop, source))) {
+    struct source *source = settings->type->create(environment, settings);
+    if (source && !(source->guard = source_guard_new(environment->loop, source))) {
         settings->type->destroy(source);
         return NULL;
     }

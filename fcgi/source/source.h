@@ -17,6 +17,7 @@
 #include "source/rules.h"
 
 struct ev_loop;
+struct redis_topology;
 struct source_type;
 
 /* Limits on the calls of a source. All zero: there are none. */
@@ -37,6 +38,14 @@ struct source_settings {
     struct source_limits limits;
     uint64_t files; /* a digest of the files that its options name, by conf/; 0: there are none */
     size_t holders; /* configs and sources that have it: see conf_hold_settings */
+};
+
+/* What a source may use besides its settings. The loop outlives the source; the rest outlives its
+ * calls. */
+struct source_environment {
+    struct ev_loop *loop;
+    struct redis_topology *redis; /* the servers of Redis; NULL: none is configured */
+    const char *value_start;      /* how the keys of values begin there: "NAMESPACE:" */
 };
 
 /* What a source is asked for. Borrowed for the call; the source copies what it needs. */
@@ -140,7 +149,8 @@ struct source_type {
     size_t (*descriptors)(const struct source_settings *settings); /* NULL: it needs none */
     /* The time limit of a call in seconds, of which it may be queued; NULL: there is none. */
     double (*timeout)(const struct source_settings *settings);
-    struct source *(*create)(struct ev_loop *loop, const struct source_settings *settings);
+    struct source *(*create)(const struct source_environment *environment,
+                             const struct source_settings *settings);
     struct source_call *(*start)(struct source *source, const struct source_request *request,
                                  source_done_fn *done, void *caller);
     bool (*is_busy)(const struct source *source); /* NULL: it is, if `connections` calls run */
@@ -184,9 +194,10 @@ bool source_check_rules(const struct source_settings *settings, const struct sou
 /* The maximum number of descriptors that the source has open at a time. */
 size_t source_descriptors(const struct source_settings *settings);
 
-/* Returns a source that the caller owns; or NULL when out of memory, or if it can't be created for
- * another reason, which has been logged. */
-struct source *source_create(struct ev_loop *loop, const struct source_settings *settings);
+/* The environment is copied. Returns a source that the caller owns; or NULL when out of memory, or if
+ * it can't be created for another reason, which has been logged. */
+struct source *source_create(const struct source_environment *environment,
+                             const struct source_settings *settings);
 
 /* Starts the slow call. `done` is called exactly once, never before source_start has returned.
  * Returns NULL when out of memory; then `done` is never called. */

@@ -18,6 +18,7 @@
 #include "cache/inspect.h"
 #include "cache/lease.h"
 #include "cache/purge.h"
+#include "cache/names.h"
 #include "cache/store.h"
 #include "forked.h"
 
@@ -81,6 +82,20 @@ const char *store_trouble(const struct store *of)
 bool store_busy(const struct store *of)
 {
     return of->count > 0;
+}
+
+struct redis_topology *store_topology(const struct store *of)
+{
+    (void)of;
+    return NULL;
+}
+
+const struct names *store_names(const struct store *of)
+{
+    static struct names names;
+    (void)of;
+    names_init(&names, "worker");
+    return &names;
 }
 
 static struct command *command_add(enum command_kind kind, struct slice key,

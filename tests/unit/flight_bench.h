@@ -266,7 +266,8 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
         (struct simulated_settings){.settings.type = source_type_find("simulated"),
                                     .delay_max = 0.005};
     bench->sources[0] = &bench->hand.source;
-    bench->sources[1] = source_create(loop, &bench->simulated_settings.settings);
+    bench->sources[1] = source_create(&(struct source_environment){.loop = loop},
+                                      &bench->simulated_settings.settings);
     assert_non_null(bench->sources[1]);
     for (unsigned i = 0; i < RECIPES; i++)
         bench->recipes[i] = (struct recipe){.hold = 60,

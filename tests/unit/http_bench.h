@@ -106,7 +106,8 @@ static inline void open_source(struct fixture *fixture, const char *url, double 
         .timeout = timeout,
         .max_body = MAX_BODY,
     };
-    fixture->source = source_create(EV_DEFAULT, &fixture->settings.settings);
+    fixture->source = source_create(&(struct source_environment){.loop = EV_DEFAULT},
+                                    &fixture->settings.settings);
     assert_non_null(fixture->source);
 }
 

@@ -34,7 +34,7 @@ static int setup(void **state)
     assert_non_null(cache);
     flights = flights_new(loop, &few, cache);
     assert_non_null(flights);
-    generations_init(&all, loop, flights);
+    generations_init(&all, &(struct source_environment){.loop = loop}, flights);
     assert_int_equal(counter_values[COUNTER_CONFIGS], 0);
     return 0;
 }

@@ -18,9 +18,10 @@ static struct source_request latest; /* that the type was given */
 static char latest_text[100];
 static double type_timeout;
 
-static struct source *guarded_create(struct ev_loop *loop, const struct source_settings *settings)
+static struct source *guarded_create(const struct source_environment *environment,
+                                     const struct source_settings *settings)
 {
-    (void)loop;
+    (void)environment;
     hand = (struct hand_source){.source = {.type = settings->type, .settings = settings}};
     return &hand.source;
 }
@@ -73,7 +74,7 @@ static bool starting;
 static int open_source(struct source_limits limits)
 {
     settings = (struct source_settings){.type = &guarded_type, .name = "api", .limits = limits};
-    source = source_create(EV_DEFAULT, &settings);
+    source = source_create(&(struct source_environment){.loop = EV_DEFAULT}, &settings);
     assert_non_null(source);
     return 0;
 }
@@ -596,10 +597,10 @@ static void test_no_memory(void **state)
     }
 
     alloc_fail_after(0);
-    assert_null(source_create(EV_DEFAULT, &settings));
+    assert_null(source_create(&(struct source_environment){.loop = EV_DEFAULT}, &settings));
     settings.limits.breaker = (struct rate){5, 1};
     alloc_fail_after(1);
-    assert_null(source_create(EV_DEFAULT, &settings));
+    assert_null(source_create(&(struct source_environment){.loop = EV_DEFAULT}, &settings));
     alloc_fail_after(-1);
 }
 

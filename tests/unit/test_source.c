@@ -247,7 +247,8 @@ static struct simulated_settings delays(double delay_min, double delay_max)
 
 static struct source *simulated(const struct simulated_settings *settings)
 {
-    struct source *source = source_create(EV_DEFAULT, &settings->settings);
+    struct source *source =
+        source_create(&(struct source_environment){.loop = EV_DEFAULT}, &settings->settings);
     assert_non_null(source);
     return source;
 }
@@ -322,7 +323,8 @@ static void test_simulated_no_memory(void **state)
     struct simulated_settings settings = delays(0, 0);
     (void)state;
     alloc_fail_after(0);
-    struct source *source = source_create(EV_DEFAULT, &settings.settings);
+    struct source *source =
+        source_create(&(struct source_environment){.loop = EV_DEFAULT}, &settings.settings);
     alloc_fail_after(-1);
     assert_null(source);
     source_destroy(NULL);

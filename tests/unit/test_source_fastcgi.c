@@ -198,7 +198,8 @@ static void on_done(void *caller, const struct source_result *result)
 static void open_source(struct fixture *fixture)
 {
     source_destroy(fixture->source);
-    fixture->source = source_create(EV_DEFAULT, &fixture->settings.settings);
+    fixture->source = source_create(&(struct source_environment){.loop = EV_DEFAULT},
+                                    &fixture->settings.settings);
     assert_non_null(fixture->source);
 }
 

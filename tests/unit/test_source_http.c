@@ -390,7 +390,8 @@ static void test_no_memory(void **state)
     }
 
     alloc_fail_after(0);
-    struct source *source = source_create(EV_DEFAULT, &fixture->settings.settings);
+    struct source *source = source_create(&(struct source_environment){.loop = EV_DEFAULT},
+                                          &fixture->settings.settings);
     alloc_fail_after(-1);
     assert_null(source);
 }

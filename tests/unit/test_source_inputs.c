@@ -53,7 +53,8 @@ static void open_source(struct fixture *fixture, const char *url, const char *co
         .redirects = redirects,
         .redirect_count = redirects ? 1 : 0,
     };
-    fixture->source = source_create(EV_DEFAULT, &fixture->settings.settings);
+    fixture->source = source_create(&(struct source_environment){.loop = EV_DEFAULT},
+                                    &fixture->settings.settings);
     assert_non_null(fixture->source);
 }
 

@@ -67,10 +67,11 @@ static size_t fixed_descriptors(const struct source_settings *settings)
     return fixed(settings)->hands;
 }
 
-static struct source *fixed_create(struct ev_loop *loop, const struct source_settings *settings)
+static struct source *fixed_create(const struct source_environment *environment,
+                                   const struct source_settings *settings)
 {
     struct source *source = alloc_zeroed(sizeof *source);
-    (void)loop;
+    (void)environment;
     if (source)
         *source = (struct source){.type = settings->type, .settings = settings};
     return source;
@@ -277,7 +278,8 @@ static void test_calls(void **state)
     struct conf *conf = load_good(FIXED "text = '<b>' }\nfragment a { source = f }\n");
     char given[20] = "", cancelled[20] = "";
     (void)state;
-    struct source *source = source_create(EV_DEFAULT, conf->sources[0]);
+    struct source *source =
+        source_create(&(struct source_environment){.loop = EV_DEFAULT}, conf->sources[0]);
     assert_non_null(source);
     assert_false(source_is_busy(source));
     assert_non_null(
