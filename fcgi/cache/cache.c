@@ -481,6 +481,11 @@ bool cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const 
     return true;
 }
 
+const char *cache_lease_token(const struct lease *lease)
+{
+    return lease_token(lease);
+}
+
 void cache_release(struct cache *cache, struct lease *lease)
 {
     if (!lease)

@@ -178,6 +178,9 @@ bool cache_keep(struct cache *cache, struct slice key, struct lease *lease, stru
 bool cache_check(struct cache *cache, struct slice key, int64_t extra_ms, const struct lease *lease,
                  const struct entry *known, cache_answer_fn *answered, void *caller);
 
+/* The token of the lease, terminated. It lives as long as the lease. */
+const char *cache_lease_token(const struct lease *lease);
+
 /* Takes the lease and releases it: another process may generate the entry. NULL is allowed. */
 void cache_release(struct cache *cache, struct lease *lease);
 

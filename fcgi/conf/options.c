@@ -323,7 +323,7 @@ static const struct option fragment_options[] = {
      .help = "How long all processes remember that the source forbids sharing a result: meanwhile "
              "each request gets its own call immediately; 0: requests wait for one call to find "
              "out."},
-    {"share", OPTION_CHOICE, AT(struct route, recipe.solo_calls), .preset = "yes",
+    {"share", OPTION_CHOICE, AT(struct route, recipe.rules.solo_calls), .preset = "yes",
      .words = "yes no",
      .help = "Whether requests share the source's calls; no: each request that finds nothing in the "
              "cache gets its own call."},

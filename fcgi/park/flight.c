@@ -24,6 +24,13 @@ static void on_look_again(struct ev_loop *loop, ev_timer *timer, int events);
 
 /* --- waiting for another process --- */
 
+/* Gets the timer ready; a flight that has lost its lease needs it as well. */
+static void set_look_again(struct flight *flight, double seconds)
+{
+    ev_timer_init(&flight->look_again, on_look_again, seconds, 0.);
+    flight->look_again.data = flight;
+}
+
 /* Waits for another process, which has the lease. */
 static void flight_wait(struct flight *flight, const struct cache_answer *theirs)
 {
@@ -38,9 +45,7 @@ static void flight_wait(struct flight *flight, const struct cache_answer *theirs
     free(flight->holder);
     flight->holder =
         theirs->holder.len > 0 ? alloc_copy(theirs->holder.data, theirs->holder.len) : NULL;
-    ev_timer_init(&flight->look_again, on_look_again, theirs->wait_s < most ? theirs->wait_s : most,
-                  0.);
-    flight->look_again.data = flight;
+    set_look_again(flight, theirs->wait_s < most ? theirs->wait_s : most);
     ev_timer_start(loop, &flight->look_again);
 }
 
@@ -62,6 +67,7 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
         flight_forget_known(flight);
     switch (answer->outcome) {
     case CACHE_OURS:
+        set_look_again(flight, 0);
         flight_generate(flight, answer->lease);
         if (changed && flight->state == FLIGHT_GENERATING)
             flight_check(flight); /* the change may be newer than the answer */
@@ -153,7 +159,7 @@ static void on_looked_up(void *caller, const struct cache_answer *answer)
     if (answer->outcome == CACHE_FOUND && !flight_value_changed_since_asked(flight) &&
         flight_accept(flight, answer))
         return;
-    if (flight->fragment.recipe->solo_calls)
+    if (flight->fragment.recipe->rules.solo_calls)
         flight_land_partly(flight, AUDIENCE_NONE, SETTLED_DECLINED, NULL, flight->known);
     else
         flight_claim(flight);
@@ -162,7 +168,7 @@ static void on_looked_up(void *caller, const struct cache_answer *answer)
 /* Whether a call is the next step if the value is missing. Else the flight might end then. */
 static bool is_certain(const struct flight *flight)
 {
-    return !flight->optional && !flight->fragment.recipe->solo_calls && !flight->shared->draining;
+    return !flight->optional && !flight->fragment.recipe->rules.solo_calls && !flight->shared->draining;
 }
 
 static void flight_look_up(struct flight *flight)
@@ -200,7 +206,7 @@ void flight_changed(struct flight *flight, enum cache_change_kind kind)
     }
     flight->told.all++;
     flight->told.value += kind != CHANGED_LEASE;
-    if (kind == CHANGED_BY_PURGE && flight_has_begun(flight)) {
+    if (kind == CHANGED_BY_PURGE && flight_has_begun(flight) && !flight_needs_lease(flight)) {
         flight_detach(flight);
         return;
     }

@@ -13,11 +13,12 @@
  *                '--> SETTLED --> freed, when no answer of the cache is pending
  *
  * CLAIMING also leads to itself: when the claim found an unusable entry, or one that may have
- * changed. Any state before LANDED leads there when the flight is cancelled. The table shows what
- * an event does in each state (capitals: the next state; blank: it can't happen):
+ * changed. GENERATING leads to WAITING if the lease of a call that needs it was lost. Any state
+ * before LANDED leads there when the flight is cancelled. The table shows what an event does in each
+ * state (capitals: the next state; blank: it can't happen):
  *
  *                      LOOKING    CLAIMING     WAITING    GENERATING    FAILING
- *     found, usable    LANDED (9) LANDED (9)              LANDED        LANDED
+ *     found, usable    LANDED (9) LANDED (9)              LANDED (12)   LANDED
  *     found a marker   LANDED (8) LANDED (8)              LANDED (8)    LANDED (8)
  *     found, too old   CLAIMING*  CLAIMING (5,6)          stays         LANDED
  *     not there        CLAIMING*                          stays         LANDED
@@ -25,12 +26,12 @@
  *     lease is ours               GENERATING              stays (1)     LANDED (1)
  *     lease is theirs             WAITING (4)             stays (1)     LANDED (1)
  *     no Redis to ask  CLAIMING*  GENERATING (7)          stays         LANDED
- *     lease was lost                                      detached      detached
+ *     lease was lost                                      detached (13) detached
  *     key has changed  (2)        (2)          CLAIMING   asks (2)      (2)
  *     time to look                             CLAIMING
  *     source: result                                      LANDED (8)
  *     source: failure                                     LANDED (3)
- *     we purge it      (2)        (2)          CLAIMING   detached      detached
+ *     we purge it      (2)        (2)          CLAIMING   detached (13) detached
  *     last waiter left stays      stays        stays      stays         stays
  *     declined         LANDED     LANDED       LANDED
  *     draining         LANDED(10) LANDED (10)  LANDED (10)  stays (10)    stays
@@ -50,6 +51,10 @@
  *         WAITING and GENERATING its waiters are told immediately to ask another process
  *     (11) nothing is looked up: while many keys in a row had no value (cache_is_cold), or if
  *         there is no Redis, and nothing in memory
+ *     (12) if results of its source come by the cache, this is the one of its call
+ *     (13) if they do, and there is none: WAITING, to claim again immediately. After a purge of ours
+ *         the cache is asked first, as after any change. LANDED if the old entry is still fresh: an
+ *         early refresh has failed.
  *     *   LANDED on a route whose calls are not shared, and its waiters get solo flights
  *
  * A refresh knows the old entry, which is served meanwhile. On a route with stale_wait, requests
@@ -57,6 +62,10 @@
  * on. A flight that is purged after its source was called is detached: it is removed from the
  * table, and continues for its waiters. An optional one is declined if it would have to queue at
  * its source.
+ *
+ * Results of some sources come by the cache (source_type.via_cache): a worker writes the value and
+ * deletes the lease, which identifies the call. Only the one who has the newest lease can write, so
+ * a call whose lease was lost is cancelled, and the flight takes another lease, with another call.
  *
  * A result that its source forbids to share (RFC 9111 3, 5.2.2) is only for the request that it was
  * made for: the waiter that started the flight. If that one has left, nobody gets it. In Redis a

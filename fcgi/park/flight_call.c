@@ -178,6 +178,8 @@ static void on_source_done(void *caller, const struct source_result *result)
     flight->call = NULL;
     flight->timing.source = result->times;
     check(flight->state == FLIGHT_GENERATING || flight->state == FLIGHT_LANDED);
+    if (flight->starting_over)
+        return;
     USDT(call_ended, USDT_SLICE(flight->fragment.key), flight_source(flight)->settings->name,
          source_status_names[result->status]);
     if (flight->state == FLIGHT_LANDED) /* another process wrote the value: cancelled */
@@ -206,7 +208,12 @@ static void flight_call(struct flight *flight)
                                      .inputs = fragment->inputs,
                                      .rules = &fragment->recipe->rules,
                                      .lane = fragment->recipe->number,
+                                     .key = fragment->key,
+                                     .awaited = flight->waiters != NULL,
+                                     .lifetimes = outcome_lifetimes(flight_freshness(flight)),
                                      .wants_times = flight->timing.began > 0};
+    if (flight->lease)
+        request.lease = slice_of(cache_lease_token(flight->lease));
     trace_find(fragment->variables, &request.request_id, &request.traceparent);
     if (flight->offered) {
         struct entry_terms terms = entry_terms_of(flight->offered);
@@ -258,8 +265,62 @@ void flight_supersede(struct flight *flight)
 {
     if (flight->solo || flight->detached || !flight_has_begun(flight))
         return;
+    if (flight_needs_lease(flight)) {
+        source_cancel(flight->call); /* its waiters ask again, and get the new source */
+        return;
+    }
     flight_detach(flight);
     cache_release(flight->shared->cache, flight_take_lease(flight));
+}
+
+/* Nobody can complete the call without the lease. If the old entry is still fresh, this was an early
+ * refresh, which may have failed: then the flight lands with that entry. Else it waits as if another
+ * process had the lease, and claims it immediately. */
+static void flight_start_over(struct flight *flight)
+{
+    struct entry *old = flight_old_entry(flight);
+    if (old && !outcome_is_stale(old)) {
+        flight->settlement.stale = true;
+        flight_land(flight, SETTLED_ENTRY, entry_ref(old));
+        source_found(flight->call, SOURCE_FAILED);
+        return;
+    }
+    flight->starting_over = true;
+    source_cancel(flight->call);
+    flight->starting_over = false;
+    flight_forget_offered(flight);
+    cache_release(flight->shared->cache, flight_take_lease(flight));
+    flight_set_state(flight, FLIGHT_WAITING);
+    ev_timer_start(flight->shared->loop, &flight->look_again);
+}
+
+/* The flight has landed with the result of its call, which came by the cache. `failed`: that was to
+ * refresh the old entry, which stays. */
+static void flight_deliver(struct flight *flight, bool failed, bool replaced)
+{
+    static const struct {
+        enum settlement_kind kind;
+        enum source_status status;
+    } statuses[] = {{SETTLED_ENTRY, SOURCE_OK},
+                    {SETTLED_NOT_FOUND, SOURCE_NOT_FOUND},
+                    {SETTLED_TIMED_OUT, SOURCE_TIMED_OUT},
+                    {SETTLED_FAILED, SOURCE_FAILED}};
+    struct settlement *settlement = &flight->settlement;
+    enum source_status status = SOURCE_CANCELLED; /* a marker, of which our source has none */
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        if (statuses[i].kind == settlement->kind)
+            status = failed ? SOURCE_FAILED : statuses[i].status;
+    settlement->hit = settlement->stale_hit = false;
+    settlement->detail = FROM_SOURCE;
+    settlement->stored = !failed && status != SOURCE_CANCELLED;
+    settlement->stale = failed;
+    settlement->replaced = replaced && !failed;
+    if (status != SOURCE_OK && status != SOURCE_CANCELLED)
+        outcome_log_failure(flight->fragment.recipe->use->failures, &flight->fragment, status,
+                            "its job has failed; the worker knows why");
+    if (status == SOURCE_FAILED || status == SOURCE_TIMED_OUT)
+        counter_add(status == SOURCE_FAILED ? COUNTER_CALLS_FAILED : COUNTER_CALLS_TIMED_OUT, 1);
+    source_found(flight->call, status);
 }
 
 /* If another process has written the value while we generate it, we can stop. A value that has only
@@ -271,8 +332,13 @@ static void conclude_check(struct flight *flight, const struct cache_answer *ans
         flight_check(flight); /* the answer may be older than the change */
         return;
     }
+    bool replaces = flight->known && !flight_knows_marker(flight);
+    bool prolongs = replaces && answer->outcome == CACHE_FOUND &&
+                    flight->known->made_ms == answer->entry->made_ms;
     if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer)) {
-        if (flight->call)
+        if (flight_needs_lease(flight))
+            flight_deliver(flight, prolongs, replaces);
+        else if (flight->call)
             source_cancel(flight->call);
         else
             cache_release(flight->shared->cache, flight_take_lease(flight));
@@ -292,11 +358,14 @@ static void on_checked(void *caller, const struct cache_answer *answer)
     struct flight *flight = caller;
     if (!flight_answered(flight))
         return;
-    if (answer->lease_lost && !flight->detached) {
+    bool lost = answer->lease_lost && !flight->detached;
+    if (lost)
         USDT(lease_lost, USDT_SLICE(flight->fragment.key));
+    if (lost && !flight_needs_lease(flight))
         flight_detach(flight);
-    }
     conclude_check(flight, answer, answer->outcome == CACHE_NONE);
+    if (lost && flight_needs_lease(flight) && !flight->asking)
+        flight_start_over(flight);
 }
 
 /* It was started without a lease, when Redis could not be asked. If it gets one now, no other

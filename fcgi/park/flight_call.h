@@ -12,7 +12,7 @@ struct lease;
 void flight_go_solo(struct flight *flight);
 
 /* Its source does not count any more. If it has been called, the flight goes on for its waiters
- * only, and its lease is released. */
+ * only, and its lease is released; if it needs the lease, it is cancelled. */
 void flight_supersede(struct flight *flight);
 
 /* --- for flight.c --- */

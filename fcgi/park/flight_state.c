@@ -27,7 +27,7 @@ static const unsigned ways[] = {
     [FLIGHT_LOOKING] = TO(CLAIMING) | TO(LANDED),
     [FLIGHT_CLAIMING] = TO(CLAIMING) | TO(WAITING) | TO(GENERATING) | TO(LANDED),
     [FLIGHT_WAITING] = TO(CLAIMING) | TO(LANDED),
-    [FLIGHT_GENERATING] = TO(FAILING) | TO(LANDED),
+    [FLIGHT_GENERATING] = TO(WAITING) | TO(FAILING) | TO(LANDED),
     [FLIGHT_FAILING] = TO(LANDED),
     [FLIGHT_LANDED] = TO(SETTLED),
     [FLIGHT_SETTLED] = 0,
@@ -102,8 +102,9 @@ void flight_forget_offered(struct flight *flight)
 static bool waits_for_refresh(const struct flight *flight, const struct entry *entry)
 {
     const struct recipe *recipe = flight->fragment.recipe;
-    return recipe->stale_wait > 0 && flight->waiters && !flight->optional && !recipe->solo_calls &&
-           !flight_has_begun(flight) && outcome_is_stale(entry) && entry_can_hold(entry);
+    return recipe->stale_wait > 0 && flight->waiters && !flight->optional &&
+           !recipe->rules.solo_calls && !flight_has_begun(flight) && outcome_is_stale(entry) &&
+           entry_can_hold(entry);
 }
 
 bool flight_serves_stale(const struct flight *flight, struct settlement *settlement)

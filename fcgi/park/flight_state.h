@@ -16,11 +16,10 @@
 #include "park/rules.h"
 #include "park/timing.h"
 #include "park/waiter.h"
+#include "source/source.h"
 
 struct entry;
 struct lease;
-struct source;
-struct source_call;
 
 enum flight_state {
     FLIGHT_NEW,        /* just created */
@@ -78,7 +77,7 @@ struct flight {
     double started;                /* start of GENERATING, by clock_monotonic() */
     double born;                   /* by clock_monotonic_coarse() */
     struct timing timing;          /* where its time goes */
-    ev_timer look_again;           /* while WAITING */
+    ev_timer look_again;           /* active while WAITING */
     char *holder;                  /* owned: while WAITING, whose the lease is (see cache/holder.h);
                                       NULL: unknown */
     struct timeout stale_wait;     /* active while requests wait for the refresh of `known` */
@@ -89,13 +88,14 @@ struct flight {
     enum flight_state state;       /* set only by flight_set_state */
     unsigned rounds;               /* claims that found an unusable entry; see ROUNDS_MAX */
     bool stale_served;             /* stale_wait is over: the old entry is served meanwhile */
-    bool asking;       /* an answer of the cache is pending, so the flight can't be freed */
-    bool refresh_next; /* the entry is served, and another flight will refresh it */
-    bool listed;       /* in the table: requests for the key join it */
-    bool detached;     /* purged, or its source replaced, after that was called: its result is not
+    bool asking;        /* an answer of the cache is pending, so the flight can't be freed */
+    bool refresh_next;  /* the entry is served, and another flight will refresh it */
+    bool listed;        /* in the table: requests for the key join it */
+    bool detached;      /* purged, or its source replaced, after that was called: its result is not
                           stored */
-    bool solo;         /* for one waiter */
-    bool optional;     /* no requester waits for it, so it must not queue at the source */
+    bool solo;          /* for one waiter */
+    bool starting_over; /* its call is cancelled, and it will claim again */
+    bool optional;      /* no requester waits for it, so it must not queue at the source */
     char text[];
 };
 
@@ -177,6 +177,12 @@ static const struct cache_answer flight_nobody_asked = {.outcome = CACHE_ALONE};
 static inline struct source *flight_source(const struct flight *flight)
 {
     return flight->fragment.recipe->use->source;
+}
+
+/* Whether its call is one whose result comes by the cache, which needs the flight's lease. */
+static inline bool flight_needs_lease(const struct flight *flight)
+{
+    return flight->call && flight_source(flight)->type->via_cache;
 }
 
 /* Whether its source was called, and it has no settlement yet. */

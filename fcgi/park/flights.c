@@ -307,7 +307,7 @@ static bool waits_for_refresh(struct flights *flights, const struct fragment *fr
 {
     const struct flight *flight = flights_find(flights, fragment->key);
     return outcome_is_stale(entry) && !(flight && flight->stale_served) &&
-           !flights->shared.draining && !fragment->recipe->solo_calls &&
+           !flights->shared.draining && !fragment->recipe->rules.solo_calls &&
            flights->parking.parked < flights->limits.max_parked &&
            (flight || flights->count < flights->limits.max_flights);
 }
@@ -352,7 +352,7 @@ static bool needs_solo(struct flights *flights, const struct fragment *fragment,
     if (*known && outcome_usability(&recipe->freshness, *known) == UNCACHEABLE)
         return true;
     *known = flight ? flight_old_entry(flight) : NULL;
-    return recipe->solo_calls && flight && flight->state > FLIGHT_LOOKING &&
+    return recipe->rules.solo_calls && flight && flight->state > FLIGHT_LOOKING &&
            flight->state < FLIGHT_LANDED;
 }
 

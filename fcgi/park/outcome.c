@@ -11,6 +11,8 @@
 #include "cache/entry.h"
 #include "render/context.h"
 
+#define FOUND_MIN_MS 1000
+
 static const short statuses[] = {
     [SETTLED_ENTRY] = 200,     [SETTLED_NOT_FOUND] = 404,  [SETTLED_FAILED] = 502,
     [SETTLED_TIMED_OUT] = 504, [SETTLED_NOT_READY] = 202,  [SETTLED_SHUTDOWN] = 202,
@@ -137,6 +139,16 @@ static double random_share(void)
 enum usability outcome_usability(const struct freshness *terms, const struct entry *entry)
 {
     return freshness_judge(terms, entry, clock_fleet_ms(), terms->early ? random_share() : 1);
+}
+
+struct lifetimes outcome_lifetimes(const struct freshness *terms)
+{
+    int64_t fresh_ms = freshness_ttl_ms(terms, NULL, random_share());
+    if (fresh_ms < FOUND_MIN_MS)
+        fresh_ms = FOUND_MIN_MS;
+    return (struct lifetimes){.fresh = fresh_ms,
+                              .keep = fresh_ms + freshness_extra_ms(terms),
+                              .negative = (int64_t)(terms->negative * 1000)};
 }
 
 /* The terms that go into the entry. */

@@ -77,6 +77,10 @@ static inline bool outcome_is_shared(const struct source_result *result)
 /* freshness_judge for the current time and a random number. */
 enum usability outcome_usability(const struct freshness *terms, const struct entry *entry);
 
+/* How long a result and a failure are kept that come by the cache, written by others. It is at
+ * least a second, so that all who wait find it there. */
+struct lifetimes outcome_lifetimes(const struct freshness *terms);
+
 /* Whether its fresh time is over. */
 bool outcome_is_stale(const struct entry *entry);
 

@@ -21,7 +21,6 @@ struct recipe {
     double stale_wait;  /* seconds that requests wait for a refresh before they get the stale entry;
                             0: none waits for it */
     double uncacheable; /* seconds for which a marker is kept; 0: there is none */
-    bool solo_calls;    /* each request that finds nothing in the cache gets its own call */
     size_t max_negative; /* failures that one process caches in Redis at a time; at least 1 */
     struct freshness freshness;
     struct source_rules rules;

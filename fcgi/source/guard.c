@@ -41,7 +41,9 @@ struct guarded_call {
     source_done_fn *done;
     void *caller;
     enum guarded_state state;
-    bool trial;   /* of the breaker */
+    bool trial; /* of the breaker */
+    bool found; /* its result is in the cache, and it counts as ended with `as` */
+    enum source_status as;
     float waited; /* seconds in the queue, once it has left that */
 };
 
@@ -87,7 +89,7 @@ static bool has_place(const struct source_guard *guard)
 
 /* --- a copy of a request --- */
 
-#define REQUEST_SLICES 7
+#define REQUEST_SLICES 9
 
 static void request_slices(struct source_request *request, struct slice *slices[REQUEST_SLICES])
 {
@@ -98,6 +100,8 @@ static void request_slices(struct source_request *request, struct slice *slices[
     slices[4] = &request->last_modified;
     slices[5] = &request->request_id;
     slices[6] = &request->traceparent;
+    slices[7] = &request->key;
+    slices[8] = &request->lease;
 }
 
 /* Returns NULL when out of memory. */
@@ -158,6 +162,13 @@ static void log_change(struct source_guard *guard, enum breaker_state before, co
     }
 }
 
+/* What the call counts as. */
+static enum source_status status_of(const struct guarded_call *call,
+                                    const struct source_result *result)
+{
+    return call->found ? call->as : result->status;
+}
+
 static void tell_breaker(struct guarded_call *call, const struct source_result *result)
 {
     static const enum breaker_outcome outcomes[] = {
@@ -168,7 +179,7 @@ static void tell_breaker(struct guarded_call *call, const struct source_result *
     };
     struct source_guard *guard = guard_of(call);
     enum breaker_state before = guard->breaker.state;
-    enum breaker_outcome outcome = outcomes[result->status];
+    enum breaker_outcome outcome = outcomes[status_of(call, result)];
     double pause = outcome == BREAKER_FAILURE ? result->retry_after_s : 0;
     if (pause > limits_of(guard)->max_retry_after)
         pause = limits_of(guard)->max_retry_after;
@@ -183,7 +194,7 @@ static void call_end(struct guarded_call *call, const struct source_result *resu
 {
     if (call->trial)
         tell_breaker(call, result);
-    guard_of(call)->tally->ended[result->status]++;
+    guard_of(call)->tally->ended[status_of(call, result)]++;
     struct source_result timed = *result;
     timed.times.queued = call->waited;
     call->done(call->caller, &timed);
@@ -231,7 +242,7 @@ static void on_done(void *caller, const struct source_result *result)
     struct guarded_call *call = caller;
     struct source_guard *guard = guard_of(call);
     guard->running--;
-    if (result->status != SOURCE_CANCELLED)
+    if (status_of(call, result) != SOURCE_CANCELLED)
         histogram_add(&guard->tally->duration, clock_monotonic() - call->since);
     tell_breaker(call, result);
     if (guard->breaker.state == BREAKER_OPEN)
@@ -368,6 +379,14 @@ void source_guard_cancel(struct source_call *source_call)
         break;
     }
     call_end(call, &(struct source_result){.status = SOURCE_CANCELLED, .reason = "cancelled"});
+}
+
+void source_guard_found(struct source_call *source_call, enum source_status status)
+{
+    struct guarded_call *call = (struct guarded_call *)source_call;
+    call->found = call->state == GUARDED_RUNNING;
+    call->as = status;
+    source_guard_cancel(source_call);
 }
 
 /* --- what is due in the loop's next turn --- */

@@ -12,6 +12,8 @@
 struct source_rules {
     struct vary vary;
     bool is_private;         /* the key holds the user: results may be the user's own */
+    bool solo_calls;         /* each request that finds nothing in the cache gets its own call,
+                                without a lease */
     bool ignores_origin;     /* results are shared even if the source forbids it */
     bool any_type;           /* a result need not be HTML or text */
     const char *const *keep; /* header fields of the response that are kept with the result */

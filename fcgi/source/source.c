@@ -71,6 +71,14 @@ void source_cancel(struct source_call *call)
         call->source->type->cancel(call);
 }
 
+void source_found(struct source_call *call, enum source_status status)
+{
+    if (call->source->guard && call->source->type->via_cache)
+        source_guard_found(call, status);
+    else
+        source_cancel(call);
+}
+
 void source_destroy(struct source *source)
 {
     if (!source)

@@ -63,6 +63,14 @@ struct source_request {
     struct slice etag, last_modified;
     struct slice request_id, traceparent; /* of the client's request; empty: unknown */
     bool wants_times;                     /* somebody wants to know where the time goes */
+    /* For a type whose results come by the cache. */
+    struct slice key;        /* of the value, without the namespace */
+    struct slice lease;      /* the token of the lease that is held for the call; empty: none is */
+    bool awaited;            /* a request waits for it; else it only refreshes what is served */
+    struct lifetimes {       /* of its result, by the route; milliseconds */
+        int64_t fresh, keep; /* how long it is fresh, and how long it is kept; at least 1 s */
+        int64_t negative;    /* how long a failure is remembered; 0: not at all */
+    } lifetimes;
 };
 
 /* Who may get a result. */
@@ -131,12 +139,25 @@ struct source;
 struct source_call;
 struct source_guard;
 
+/* What waits for its results outside of this process, as it was a few seconds ago. It is that of the
+ * fleet: all processes see the same. */
+struct source_backlog {
+    bool known;                         /* else the rest says nothing */
+    int64_t as_of_ms;                   /* by clock_fleet_ms() */
+    uint64_t visitors, refreshes, dead; /* jobs that are not finished; and that were given up */
+    uint64_t workers;                   /* that were seen lately */
+    uint64_t oldest_ms;                 /* age of the oldest job that is not finished */
+};
+
 #define SOURCE_WHY_ROOM 300
 
 /* Members that may be NULL say what that means. The functions work as those of the same name
  * below. A type need not limit or queue its calls: guard.h does that for every type. */
 struct source_type {
-    const char *name;             /* in the config: type = "NAME" */
+    const char *name; /* in the config: type = "NAME" */
+    /* Results do not come by `done`: whoever makes them writes them into the cache, and needs the
+     * lease for that. So a Redis must be configured, and a call without its lease is of no use. */
+    bool via_cache;
     size_t settings_size;         /* size of the struct that begins with struct source_settings */
     const struct option *options; /* the type's own options; if two types have an option of the
                                      same name, both are lists or neither is */
@@ -154,6 +175,7 @@ struct source_type {
     struct source_call *(*start)(struct source *source, const struct source_request *request,
                                  source_done_fn *done, void *caller);
     bool (*is_busy)(const struct source *source); /* NULL: it is, if `connections` calls run */
+    const struct source_backlog *(*backlog)(const struct source *source); /* NULL: it has none */
     void (*cancel)(struct source_call *call);
     void (*destroy)(struct source *source);
 };
@@ -209,6 +231,10 @@ bool source_is_busy(const struct source *source);
 
 /* Ends the call now: `done` is called with SOURCE_CANCELLED before this returns. */
 void source_cancel(struct source_call *call);
+
+/* The result of the call has been found in the cache: ends it as source_cancel does. If results of
+ * the source come that way, it counts as a call that has ended with this status. */
+void source_found(struct source_call *call, enum source_status status);
 
 /* Call it when no call is pending, and not from within a `done`. NULL is allowed. */
 void source_destroy(struct source *source);

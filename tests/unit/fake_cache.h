@@ -252,6 +252,11 @@ bool cache_check(struct cache *of, struct slice key, int64_t extra_ms, const str
     return true;
 }
 
+const char *cache_lease_token(const struct lease *lease)
+{
+    return lease->key; /* it has no token */
+}
+
 void cache_release(struct cache *of, struct lease *lease)
 {
     (void)of;

@@ -282,7 +282,7 @@ static inline struct flight_bench *bench_new(struct flight_limits limits, struct
     bench->recipes[STALE_ERROR].freshness.stale_error = STALE_ERROR_S;
     bench->recipes[NEGATIVE].freshness.stale_error = STALE_ERROR_S;
     bench->recipes[NEGATIVE].freshness.negative = NEGATIVE_S;
-    bench->recipes[APART].solo_calls = true;
+    bench->recipes[APART].rules.solo_calls = true;
     bench->recipes[APART].freshness.stale = STALE_S;
     bench->recipes[APART].freshness.stale_error = STALE_ERROR_S;
     bench->recipes[APART].freshness.negative = NEGATIVE_S;

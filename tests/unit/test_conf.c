@@ -117,7 +117,7 @@ static void test_defaults(void **state)
     assert_true(freshness->negative == 0 && !freshness->early);
     assert_true(conf->routes[0].recipe.uncacheable == 120);
     assert_true(conf->routes[0].recipe.stale_wait == 0);
-    assert_false(conf->routes[0].recipe.solo_calls);
+    assert_false(conf->routes[0].recipe.rules.solo_calls);
     assert_false(conf->routes[0].stream);
     assert_int_equal(conf->routes[0].recipe.rules.vary.count, 0);
     assert_int_equal(conf->routes[0].vary.len, 0);
@@ -181,7 +181,7 @@ static void test_written_otherwise(void **state)
     assert_string_equal(conf->routes[1].pattern, "x#y/*");
     assert_string_equal(conf->routes[2].pattern, "*");
     assert_true(conf->routes[2].recipe.hold == 1.5);
-    assert_true(conf->routes[2].recipe.uncacheable == 0 && conf->routes[2].recipe.solo_calls);
+    assert_true(conf->routes[2].recipe.uncacheable == 0 && conf->routes[2].recipe.rules.solo_calls);
     assert_int_equal(conf->listen.count, 3);
     assert_string_equal(conf->listen.addresses[1], "tcp:[::1]:9000");
     assert_string_equal(conf->listen.addresses[2], "fd:0");
