@@ -608,6 +608,17 @@ static void build_fragment(struct builder *builder, struct place *place)
     warn_of_fragment(builder, place);
 }
 
+/* Results that come by the cache need one that others can write into. */
+static void check_redis(const struct builder *builder, const struct place *place)
+{
+    const char *redis = builder->conf->cache.redis.address;
+    char called[2 * QUOTE_ROOM];
+    if (place->type && place->type->via_cache && redis && !*redis)
+        problems_add(builder->problems, line_of(place, "type"),
+                     "%s: type = \"%s\" needs a Redis: set redis in the cache section",
+                     call(place, called), place->type->name);
+}
+
 /* If the document was not parsed to its end, only its values are checked: what is missing may be in
  * the rest. */
 static void build(struct builder *builder, int last_line)
@@ -629,6 +640,8 @@ static void build(struct builder *builder, int last_line)
         else if (place->section->kind == SECTION_FRAGMENT)
             build_fragment(builder, place);
     }
+    for (size_t i = 0; document->whole && i < document->section_count; i++)
+        check_redis(builder, &builder->places[i]);
     if (document->whole)
         rendering_complete(builder->conf, line_of(&builder->places[0], "templates"),
                            builder->problems);

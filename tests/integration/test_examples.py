@@ -18,8 +18,9 @@ def workerless(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def uncommented() -> str:
-    """The example with its default values in place."""
-    return re.sub(r"^( *)#(\w+ = )", r"\1\2", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
+    """The example with its default values, and its sections that are comments, in place."""
+    return re.sub(r"^( *)#(\w+ = |source \"|\}$)", r"\1\2", EXAMPLE.read_text("utf-8"),
+                  flags=re.MULTILINE)
 
 
 def test_loads_as_it_is():

@@ -18,6 +18,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define SIMULATED    "source \"s\" { type = \"simulated\" }\n"
 #define FASTCGI      "source s { type = fastcgi socket = 'unix:/s' script = '/srv/{name}'"
+#define REDIS        "cache { redis = \"unix:/run/redis.sock\" }\n"
 #define FRAGMENT     "fragment \"a\" { source = \"s\" }\n"
 
 /* The documented syntax. */

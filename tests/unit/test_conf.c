@@ -5,6 +5,7 @@
 #include "conf/options.h"
 #include "render/templates.h"
 #include "source/http_settings.h"
+#include "source/queue_settings.h"
 #include "source/simulated.h"
 #include "web/access_format.h"
 
@@ -53,6 +54,22 @@ static void test_sample(void **state)
     assert_int_equal(conf->routes[1].recipe.number, 1);
     assert_true(conf->routes[1].recipe.freshness.ttl == 60 && conf->routes[1].recipe.hold == 25);
     assert_true(slice_equal(conf->routes[1].fallback, SLICE("<p>Not now.</p>\n")));
+    conf_free(conf);
+}
+
+static void test_queue(void **state)
+{
+    struct conf *conf =
+        load_good("source s { type = queue visibility = 10s attempts = 5 queue = 7 }\n"
+                  "source t { type = queue jobs = 'slow-jobs' timeout = 30s }\n" REDIS FRAGMENT);
+    const struct queue_settings *first = (const struct queue_settings *)conf->sources[0];
+    const struct queue_settings *second = (const struct queue_settings *)conf->sources[1];
+    (void)state;
+    assert_string_equal(first->jobs, "jobs");
+    assert_true(first->timeout == 120 && first->visibility == 10 && first->attempts == 5);
+    assert_int_equal(first->settings.limits.queue, 7);
+    assert_string_equal(second->jobs, "slow-jobs");
+    assert_true(second->timeout == 30 && second->visibility == 30 && second->attempts == 3);
     conf_free(conf);
 }
 
@@ -475,12 +492,19 @@ static void test_print_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sample),          cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_templates),       cmocka_unit_test(test_written_otherwise),
-        cmocka_unit_test(test_freshness),       cmocka_unit_test(test_source_freshness),
-        cmocka_unit_test(test_environment),     cmocka_unit_test(test_files),
-        cmocka_unit_test(test_files_of_values), cmocka_unit_test(test_working_directory),
-        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_templates),
+        cmocka_unit_test(test_written_otherwise),
+        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_freshness),
+        cmocka_unit_test(test_source_freshness),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files_of_values),
+        cmocka_unit_test(test_working_directory),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_damage),
         cmocka_unit_test(test_print_options),
     };
     return cmocka_run_group_tests_name("conf", tests, make_directory, remove_directory);

@@ -277,7 +277,7 @@ static void test_bad_options(void **state)
          "2: delay is for sources of type simulated"},
         {"source s {\n timeout = 1s\n url = x\n connections = 0\n max_body = \"1MiB\"\n"
          " type = simulated }\n" FRAGMENT,
-         "2: timeout is for sources of type http, fastcgi or module\n"
+         "2: timeout is for sources of type http, fastcgi, queue or module\n"
          "3: url is for sources of type http\n"
          "5: max_body is for sources of type http, fastcgi or module"},
         {"source s { type = module\n file = none.so\n }\n" FRAGMENT,
@@ -290,6 +290,22 @@ static void test_bad_options(void **state)
          "1: *\n3: settings: write KEY = VALUE"},
         {"source s { type = module file = a.so\n settings = { 'a = b', 'a = c' } }\n" FRAGMENT,
          "2: source \"s\": two of its settings have the same key"},
+        {"source s {\n type = queue }\n" FRAGMENT,
+         "2: source \"s\": type = \"queue\" needs a Redis: set redis in the cache section"},
+        {REDIS "source s { type = queue\n jobs = 'a b' }\n" FRAGMENT,
+         "3: jobs = \"a b\": the name may have letters, digits, and - . _ ~"},
+        {REDIS "source s { type = queue\n jobs = '' }\n" FRAGMENT,
+         "3: jobs = \"\": the name must have 1 to 100 characters"},
+        {REDIS "source s { type = queue\n queue = 0 }\n" FRAGMENT,
+         "3: source \"s\": a source of type queue needs a queue of at least 1"},
+        {REDIS "source s { type = queue }\nfragment a { source = s share = no }\n",
+         "3: fragment \"a\" uses source \"s\", whose jobs are always shared: remove share = "
+         "\"no\""},
+        {REDIS
+         "source s { type = queue\n visibility = 1ms\n attempts = 0\n timeout = 0 }\n" FRAGMENT,
+         "3: visibility = \"1ms\": must be from 100ms to 1d\n"
+         "4: attempts = \"0\": must be from 1 to 1000\n"
+         "5: timeout = \"0\": must be from 1ms to 1d"},
     };
     (void)state;
     assert_bad(cases, COUNT(cases));
@@ -347,7 +363,7 @@ static void test_bad_sections(void **state)
         {FRAGMENT, "1: fragment \"a\": no source named \"s\" (there is none)"},
         {"source s {\n}\n" FRAGMENT, "1: source \"s\": type is missing"},
         {"source s {\n delay = 1s\n type = htpp\n}\n" FRAGMENT,
-         "3: type = \"htpp\": must be simulated, http, fastcgi or module"},
+         "3: type = \"htpp\": must be simulated, http, fastcgi, queue or module"},
         {"\nsource s {\n type = http\n}\n" FRAGMENT, "2: source \"s\": url is missing"},
         {"source s {\n type = http\n url = \"gopher://h/\"\n}\n" FRAGMENT, "3: source \"s\": *"},
         {"source \"\" { type = simulated }\nfragment a { source = \"\" }\n",
