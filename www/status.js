@@ -297,6 +297,16 @@ function breakerWords({ breaker, pause_seconds: pause }) {
   return pause > 0 ? `not called for ${duration(pause)}` : "the next call tries whether it works again";
 }
 
+// The jobs of a source that has some, and whether anybody works on them.
+function jobsNote({ jobs }) {
+  if (!jobs) return [];
+  const open = jobs.visitors + jobs.refreshes;
+  const idle = open > 0 && jobs.workers === 0;
+  const dead = jobs.dead > 0 ? `, ${number(jobs.dead)} given up` : "";
+  return [make("span", idle || dead ? "note failing" : "note",
+    `${number(open)} jobs, ${number(jobs.workers)} workers${dead}`)];
+}
+
 function drawSources(looks) {
   const shown = seconds => seconds === null ? "–" : duration(seconds);
   const breaker = source => {
@@ -305,7 +315,7 @@ function drawSources(looks) {
   };
   rows("sources", [...looks].sort((a, b) => (b.slow ?? -1) - (a.slow ?? -1)).map(
     ({ source, list, half, slow, calls: made, failed }) => [
-      header(source.name, ...breaker(source)),
+      header(source.name, ...breaker(source), ...jobsNote(source)),
       make("td", "", columns(list)),
       make("td", "number roomy", shown(half)), make("td", "number", shown(slow)),
       make("td", "number", number(made)),

@@ -29,5 +29,6 @@ struct source_view source_look(const struct source *source)
         source_guard_look(source->guard, &view);
     view.name = source->settings->name ? source->settings->name : "";
     view.type = source->type->name;
+    view.backlog = source->type->backlog ? source->type->backlog(source) : NULL;
     return view;
 }

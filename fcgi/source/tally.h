@@ -24,6 +24,7 @@ struct source_view {
     double pause_s;      /* while "open": how long yet */
     size_t running, queued;
     const struct source_tally *tally;
+    const struct source_backlog *backlog; /* NULL: its type has none */
 };
 
 /* Shorter names than those of the enum, for metrics; by enum source_status. */

@@ -337,6 +337,52 @@ static void write_queue_times(struct metrics *metrics, const char *name,
     histogram(metrics, &source->tally.queued, "source", name);
 }
 
+static void write_jobs(struct metrics *metrics, const char *name,
+                       const struct totals_source *source)
+{
+    const struct source_backlog *backlog = &source->now.backlog;
+    const struct {
+        const char *priority;
+        uint64_t count;
+    } rows[] = {{"visitors", backlog->visitors}, {"refreshes", backlog->refreshes}};
+    for (size_t i = 0; backlog->known && i < sizeof rows / sizeof rows[0]; i++) {
+        begin(metrics, "");
+        label(metrics, "source", name);
+        label(metrics, "priority", rows[i].priority);
+        end_count(metrics, rows[i].count);
+    }
+}
+
+static void write_dead_jobs(struct metrics *metrics, const char *name,
+                            const struct totals_source *source)
+{
+    if (!source->now.backlog.known)
+        return;
+    begin(metrics, "");
+    label(metrics, "source", name);
+    end_count(metrics, source->now.backlog.dead);
+}
+
+static void write_oldest_job(struct metrics *metrics, const char *name,
+                             const struct totals_source *source)
+{
+    if (!source->now.backlog.known)
+        return;
+    begin(metrics, "");
+    label(metrics, "source", name);
+    end_number(metrics, (double)source->now.backlog.oldest_ms / 1000);
+}
+
+static void write_job_workers(struct metrics *metrics, const char *name,
+                              const struct totals_source *source)
+{
+    if (!source->now.backlog.known)
+        return;
+    begin(metrics, "");
+    label(metrics, "source", name);
+    end_count(metrics, source->now.backlog.workers);
+}
+
 static void write_sources(struct metrics *metrics)
 {
     static const struct {
@@ -356,6 +402,14 @@ static void write_sources(struct metrics *metrics)
          "Duration of calls, without their time in the queue.", write_durations},
         {FAMILY_HISTOGRAM, "source_queue_duration_seconds",
          "How long calls were queued that ran after that.", write_queue_times},
+        {FAMILY_GAUGE, "source_jobs",
+         "Jobs of a source of type queue that are not finished, in Redis.", write_jobs},
+        {FAMILY_GAUGE, "source_jobs_dead", "Dead letters: jobs that were given up, in Redis.",
+         write_dead_jobs},
+        {FAMILY_GAUGE, "source_jobs_oldest_seconds",
+         "How long the oldest job that is not finished has been there.", write_oldest_job},
+        {FAMILY_GAUGE, "source_jobs_workers",
+         "Workers that were seen within the visibility of the source.", write_job_workers},
     };
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
         family(metrics, families[i].type, families[i].name, families[i].help);

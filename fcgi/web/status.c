@@ -193,6 +193,27 @@ static void text_source(struct report *report, const struct named_source *source
     report_text(report, "\n");
 }
 
+/* A table of those that have jobs. */
+static void text_jobs(struct report *report, const struct named_source *sources, size_t count)
+{
+    bool titled = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct source_backlog *backlog = &sources[i].sums.now.backlog;
+        char oldest[DURATION_ROOM];
+        if (!backlog->known)
+            continue;
+        if (!titled)
+            report_text(report, "\n%10s %10s %8s %8s %8s  %s\n", "visitors", "refreshes", "dead",
+                        "workers", "oldest", "jobs of source");
+        titled = true;
+        report_text(report, "%10" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8s  ",
+                    backlog->visitors, backlog->refreshes, backlog->dead, backlog->workers,
+                    duration(oldest, (double)backlog->oldest_ms / 1000));
+        report_plain(report, slice_of(sources[i].name));
+        report_text(report, "\n");
+    }
+}
+
 /* The slowest first. */
 static void text_sources(struct status *status)
 {
@@ -213,6 +234,7 @@ static void text_sources(struct status *status)
                 "source, the slowest first");
     for (size_t i = 0; i < count; i++)
         text_source(report, &sources[i]);
+    text_jobs(report, sources, count);
     free(sources);
 }
 
@@ -381,6 +403,19 @@ static void json_loop(struct status *status)
     report_text(report, "}");
 }
 
+static void json_jobs(struct report *report, const struct source_backlog *backlog)
+{
+    if (!backlog->known) {
+        report_text(report, ", \"jobs\": null");
+        return;
+    }
+    report_text(report,
+                ", \"jobs\": {\"visitors\": %" PRIu64 ", \"refreshes\": %" PRIu64
+                ", \"dead\": %" PRIu64 ", \"workers\": %" PRIu64 ", \"oldest_seconds\": %.3f}",
+                backlog->visitors, backlog->refreshes, backlog->dead, backlog->workers,
+                (double)backlog->oldest_ms / 1000);
+}
+
 static void json_sources(struct status *status)
 {
     struct report *report = &status->report;
@@ -401,6 +436,7 @@ static void json_sources(struct status *status)
                         source.tally.ended[k]);
         report_text(report, "}, ");
         json_histogram(report, &source.tally.duration);
+        json_jobs(report, &source.now.backlog);
         report_text(report, "}");
     }
     report_text(report, "]");

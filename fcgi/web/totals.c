@@ -44,6 +44,8 @@ static void publish_sources(const struct flights_view *flights)
         *now = (struct totals_source_now){.running = view.running, .queued = view.queued};
         now->breakers[breaker_number(view.breaker)] = 1;
         now->pause_s = view.pause_s;
+        if (view.backlog)
+            now->backlog = *view.backlog;
     }
 }
 
@@ -125,6 +127,9 @@ static void add_now(struct totals_source_now *sum, const struct totals_source_no
     add(sum->breakers, now->breakers, TOTALS_BREAKERS);
     if (now->pause_s > sum->pause_s)
         sum->pause_s = now->pause_s;
+    if (now->backlog.known &&
+        (!sum->backlog.known || now->backlog.as_of_ms > sum->backlog.as_of_ms))
+        sum->backlog = now->backlog;
 }
 
 /* "open", if one is open; else "trying", if one is; else "closed". */

@@ -32,6 +32,7 @@ struct totals_source_now {
     uint64_t running, queued;
     uint64_t breakers[TOTALS_BREAKERS]; /* processes whose breaker is in that state */
     double pause_s;                     /* the longest */
+    struct source_backlog backlog;      /* no sum, but the latest that any of them knows */
 };
 
 struct totals {

@@ -386,8 +386,11 @@ def named_metrics(path: Path) -> Set[str]:
 
 
 def test_each_metric_exists(daemon, redis):
-    server = daemon(redis=redis.url, extra="workers = 2\n")
+    server = daemon(redis=redis.url, extra='workers = 2\nsource "jobs" { type = "queue" }\n'
+                                           'fragment "job" { source = "jobs" }\n')
     ask(server.address, "/fragment/a")
+    wait_until(lambda: any(key[0] == "workerless_source_jobs" for key in
+                           metrics.read(server.address)), "the jobs to be counted")
     values = metrics.read(server.address)
     names = families({key[0] for key in values})
     documents = [*PAGES, README, TOP / "conf/prometheus-alerts.yml",

@@ -120,7 +120,11 @@ def test_labels_are_bounded(server, api):
 @pytest.mark.parametrize("file", ["prometheus-alerts.yml", "grafana-workerless.json"])
 def test_examples_use_what_there_is(daemon, redis, file):
     """Each metric, and each value of a label, that the alert rules and the dashboard ask for."""
-    values = metrics.read(daemon(redis=redis.url).address)
+    server = daemon(redis=redis.url, extra='source "jobs" { type = "queue" }\n'
+                                           'fragment "job" { source = "jobs" }\n')
+    wait_until(lambda: any(key[0] == "workerless_source_jobs" for key in
+                           metrics.read(server.address)), "the jobs to be counted")
+    values = metrics.read(server.address)
     text = (TOP / "conf" / file).read_text("utf-8").replace('\\"', '"')
     names = set(re.findall(r"workerless_\w+", text))
     assert len(names) > 5 and names <= {key[0] for key in values}
