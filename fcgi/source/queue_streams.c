@@ -405,11 +405,10 @@ struct queue_streams *queue_streams_new(const struct source_environment *environ
 
 void queue_streams_free(struct queue_streams *streams)
 {
-    struct queue_command *command, *next;
     if (!streams)
         return;
-    DL_FOREACH_SAFE(streams->commands, command, next)
-    {
+    while (streams->commands) {
+        struct queue_command *command = streams->commands;
         bool waits = timeout_active(&command->again);
         timeout_stop(&command->again);
         DL_DELETE(streams->commands, command);

@@ -109,6 +109,10 @@ class Jobs:
     def fail(self, job: Job, status: int = 502, reason: str = "broken") -> int:
         return self.eval("fail", job, job["id"], job["negative"], status, reason)
 
+    def bury(self, job: Job, reason: str = "broken", attempts: int = 3) -> int:
+        return self.run(job.stream, "EVAL", script("bury"), 2, job.stream, self.dead, job.entry,
+                        job.text, reason, attempts, self.name)
+
     def ack(self, job: Job) -> None:
         self.run(job.stream, "XACK", job.stream, GROUP, job.entry)
         self.run(job.stream, "XDEL", job.stream, job.entry)

@@ -17,7 +17,7 @@ from harness.cluster import Cluster, slot_of
 from harness.fcgi import Connection, ask, request
 from harness.fleet import cache_status, wait_armed
 from harness.jobs import Jobs, Worker
-from harness.servers import Redis, Workerless
+from harness.servers import TOP, Redis, Workerless
 from harness.wait import SLOWNESS, scaled, wait_until
 
 ROUTES = """
@@ -371,8 +371,7 @@ def test_a_dead_letter(serve, browser, jobs, redis, name):
     send(one, name)
     job = jobs.take()
     assert jobs.fail(job, 502, "boom") == 1
-    assert jobs.run(jobs.dead, "EVAL", queue.script("bury"), 2, job.stream, jobs.dead, job.entry,
-                    job.text, "boom", 3, "test") == 1
+    assert jobs.bury(job) == 1
     assert one.response(1).status == 502
     check_nothing_left(redis, jobs)
     assert redis.command("XLEN", jobs.dead) == 1
@@ -482,6 +481,43 @@ def test_an_acl_denies_the_streams(tmp, run, routes, name):
     jobs = Jobs(redis)
     assert ask(server.address, f"/fragment/slow/{name}").status == 202
     jobs.do("x")
+
+
+def permissions(before: str) -> List[str]:
+    """The words of an ACL that workerless-protocol(7) lists after this text."""
+    page = (TOP / "conf/man/workerless-protocol.7").read_text("utf-8")
+    found = page.partition(f"\n{before}\n")[2].partition("\n.Ed")[0].split()
+    assert found[:3] == [".Bd", "-literal", "-offset"], before
+    return found[4:]
+
+
+def test_the_permissions_are_enough(tmp, run, routes, name):
+    """Those that the page lists, for workerless and for a worker."""
+    redis = run(Redis(tmp, tcp=True, user="worker", password="x"))
+    redis.command("ACL", "SETUSER", "web", "on", ">x", "resetchannels",
+                  *permissions("A user of an ACL needs"),
+                  *permissions("With sources of type queue, it also needs"))
+    redis.command("ACL", "SETUSER", "worker", "-@all", "resetkeys", "resetchannels",
+                  *permissions("A worker that uses the scripts needs"))
+    server = run(Workerless(tmp, queue.cache(f"redis://web:x@127.0.0.1:{redis.address[1]}") +
+                            queue.source("timeout = 1s") + routes))
+    server.wait_log("redis: connected")
+    jobs = Jobs(redis)
+    with Connection(server.address) as one:
+        for number in range(1, 5):
+            send(one, f"{name}-{number}", number)
+        assert jobs.begin(jobs.do("x")) == 0
+        assert jobs.fail(jobs.take()) == 1
+        job = jobs.take()
+        assert jobs.bury(job) == 1
+        assert {one.response(number).status for number in range(1, 5)} == {200, 502, 504}
+    wait_until(lambda: backlog(server).get("dead") == 1, "the figures", timeout=30)
+    assert redis.command("EVAL", queue.script("take"), 2, jobs.visitors, jobs.refreshes, "me",
+                         1) == []
+    for words in (["MULTI"], ["XACK", jobs.visitors, queue.GROUP, job.entry],
+                  ["XDEL", jobs.visitors, job.entry], ["EXEC"]):
+        redis.command(*words)
+    assert "denie" not in server.log() and "permission" not in server.log()
 
 
 def test_a_purge(serve, browser, jobs, redis, name):
