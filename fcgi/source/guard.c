@@ -384,9 +384,13 @@ void source_guard_cancel(struct source_call *source_call)
 void source_guard_found(struct source_call *source_call, enum source_status status)
 {
     struct guarded_call *call = (struct guarded_call *)source_call;
-    call->found = call->state == GUARDED_RUNNING;
+    if (call->state != GUARDED_RUNNING) {
+        source_guard_cancel(source_call);
+        return;
+    }
+    call->found = true;
     call->as = status;
-    source_guard_cancel(source_call);
+    call->call.source->type->found(call->inner, status);
 }
 
 /* --- what is due in the loop's next turn --- */

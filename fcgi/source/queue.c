@@ -5,8 +5,8 @@
  *       '--> REFUSED, in the loop's next turn --------------------------------------> done()
  *
  * Nothing here waits for the result: Redis reports the change of the value, the flight finds it,
- * and ends the call. Whatever ends a call that is OPEN, its job is removed, unless the worker has
- * done so already.
+ * and ends the call. When a call that is OPEN ends, its job is removed, unless the worker has done so
+ * already; but if it has failed, it is left to the worker.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +153,15 @@ static void queue_cancel(struct source_call *source_call)
     struct queue_call *call = (struct queue_call *)source_call;
     leave_job(call);
     call_end(call, SOURCE_CANCELLED, "cancelled");
+}
+
+/* A job that has failed is left to its worker, which may want to put it aside. */
+static void queue_found(struct source_call *source_call, enum source_status status)
+{
+    struct queue_call *call = (struct queue_call *)source_call;
+    if (status == SOURCE_OK || call->state != CALL_OPEN)
+        leave_job(call);
+    call_end(call, SOURCE_CANCELLED, "the result was found");
 }
 
 /* --- how they begin --- */
@@ -377,5 +386,6 @@ const struct source_type source_type_queue = {
     .is_busy = queue_is_busy,
     .backlog = queue_backlog,
     .cancel = queue_cancel,
+    .found = queue_found,
     .destroy = queue_destroy,
 };

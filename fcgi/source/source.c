@@ -73,7 +73,7 @@ void source_cancel(struct source_call *call)
 
 void source_found(struct source_call *call, enum source_status status)
 {
-    if (call->source->guard && call->source->type->via_cache)
+    if (call->source->guard && call->source->type->found)
         source_guard_found(call, status);
     else
         source_cancel(call);

@@ -177,6 +177,8 @@ struct source_type {
     bool (*is_busy)(const struct source *source); /* NULL: it is, if `connections` calls run */
     const struct source_backlog *(*backlog)(const struct source *source); /* NULL: it has none */
     void (*cancel)(struct source_call *call);
+    /* The same, if results come by the cache and this one has been found; else NULL. */
+    void (*found)(struct source_call *call, enum source_status status);
     void (*destroy)(struct source *source);
 };
 
