@@ -229,6 +229,13 @@ static void flight_call(struct flight *flight)
         flight_fail(flight, SOURCE_FAILED, "the source could not be started: out of memory");
 }
 
+void flight_await(struct flight *flight)
+{
+    flight_limit_wait(flight);
+    if (flight->call)
+        source_await(flight->call);
+}
+
 void flight_generate(struct flight *flight, struct lease *lease)
 {
     if (flight_drained(flight) || flight_declined(flight)) {

@@ -15,6 +15,9 @@ void flight_go_solo(struct flight *flight);
  * only, and its lease is released; if it needs the lease, it is cancelled. */
 void flight_supersede(struct flight *flight);
 
+/* From now on a request waits for the flight. */
+void flight_await(struct flight *flight);
+
 /* --- for flight.c --- */
 
 /* A flight without waiters is not started while its source is busy; otherwise one client could fill

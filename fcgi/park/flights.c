@@ -406,7 +406,7 @@ static void flight_joined(struct flight *flight, struct waiter *waiter, bool wai
     if (first)
         flight_look(flight);
     else if (waits)
-        flight_limit_wait(flight); /* it may have been a refresh that nobody waited for */
+        flight_await(flight); /* it may have been a refresh that nobody waited for */
 }
 
 struct waiter *flights_join(struct flights *flights, const struct fragment *fragment,

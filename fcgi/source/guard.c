@@ -364,6 +364,16 @@ void source_guard_look(const struct source_guard *guard, struct source_view *vie
     view->tally = guard->tally;
 }
 
+void source_guard_await(struct source_call *source_call)
+{
+    struct guarded_call *call = (struct guarded_call *)source_call;
+    const struct source_type *type = call->call.source->type;
+    if (call->state == GUARDED_QUEUED)
+        call->request->request.awaited = true;
+    else if (call->state == GUARDED_RUNNING && type->await)
+        type->await(call->inner);
+}
+
 void source_guard_cancel(struct source_call *source_call)
 {
     struct guarded_call *call = (struct guarded_call *)source_call;

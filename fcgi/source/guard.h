@@ -27,11 +27,12 @@ struct source_guard *source_guard_new(struct ev_loop *loop, struct source *sourc
 /* Call it when no call is pending, and before the source is destroyed. NULL is allowed. */
 void source_guard_free(struct source_guard *guard);
 
-/* These work as source_start, source_is_busy, source_cancel and source_found. */
+/* These work as the functions of the same name in source.h. */
 struct source_call *source_guard_start(struct source_guard *guard,
                                        const struct source_request *request, source_done_fn *done,
                                        void *caller);
 bool source_guard_is_busy(const struct source_guard *guard);
+void source_guard_await(struct source_call *call);
 void source_guard_cancel(struct source_call *call);
 void source_guard_found(struct source_call *call, enum source_status status);
 

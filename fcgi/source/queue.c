@@ -1,8 +1,8 @@
 /* The queue source: a job for a worker, in any language, that writes the result into the cache.
  *
- *     start --> ADDING --in the stream--> OPEN --> found in the cache, deadline, cancel --> done()
- *       |          '--refused, no answer-----------------------------------------.
- *       '--> REFUSED, in the loop's next turn --------------------------------------> done()
+ *     start --> ADDING --in the stream--> OPEN <--> MOVING --found, deadline, cancel--> done()
+ *       |          '--refused, no answer------------------------------------------------> done()
+ *       '--> REFUSED, in the loop's next turn ------------------------------------------> done()
  *
  * Nothing here waits for the result: Redis reports the change of the value, the flight finds it,
  * and ends the call. When a call that is OPEN ends, its job is removed, unless the worker has done so
@@ -62,18 +62,20 @@ static const struct option options[] = {
 enum call_state {
     CALL_ADDING,  /* Redis is asked to add the job */
     CALL_OPEN,    /* the job is in the stream, or with a worker */
+    CALL_MOVING,  /* the same, and Redis is asked to move it to the other stream */
     CALL_REFUSED, /* it ends in the loop's next turn */
 };
 
 struct queue_call {
     struct source_call call;
     enum call_state state;
-    bool awaited;
+    bool awaited;                  /* its job is in the stream of those that are */
+    bool wanted;                   /* a request waits for it */
     enum source_status status;     /* while REFUSED */
     const char *problem;           /* likewise: why; static */
     struct timeout over;           /* in queue->deadlines; while REFUSED, in queue->refused */
-    struct queue_command *command; /* while ADDING */
-    char id[QUEUE_ID_MAX + 1];     /* while OPEN: of the job's entry in its stream */
+    struct queue_command *command; /* while ADDING or MOVING */
+    char id[QUEUE_ID_MAX + 1];     /* while OPEN or MOVING: of the job's entry in its stream */
     source_done_fn *done;
     void *caller;
 };
@@ -109,9 +111,9 @@ static const char *name_of(const struct queue *queue)
 /* Whoever has the job is told by its end: a worker looks whether it is obsolete. */
 static void leave_job(struct queue_call *call)
 {
-    if (call->state == CALL_ADDING)
+    if (call->state == CALL_ADDING || call->state == CALL_MOVING)
         queue_streams_abandon(call->command);
-    else if (call->state == CALL_OPEN)
+    if (call->state == CALL_OPEN || call->state == CALL_MOVING)
         queue_streams_remove(queue_of(call)->streams, call->awaited, call->id);
 }
 
@@ -159,12 +161,20 @@ static void queue_cancel(struct source_call *source_call)
 static void queue_found(struct source_call *source_call, enum source_status status)
 {
     struct queue_call *call = (struct queue_call *)source_call;
-    if (status == SOURCE_OK || call->state != CALL_OPEN)
+    if (status == SOURCE_OK || call->state == CALL_ADDING)
         leave_job(call);
+    else if (call->state == CALL_MOVING)
+        queue_streams_abandon(call->command);
     call_end(call, SOURCE_CANCELLED, "the result was found");
 }
 
 /* --- how they begin --- */
+
+static void set_id(struct queue_call *call, struct slice id)
+{
+    memcpy(call->id, id.data, id.len);
+    call->id[id.len] = '\0';
+}
 
 static void call_refuse(struct queue_call *call, enum source_status status, const char *problem)
 {
@@ -186,6 +196,34 @@ static void refuse_full(struct queue_call *call)
     call_end(call, SOURCE_BUSY, "too many jobs are not finished");
 }
 
+static void on_moved(void *caller, const struct queue_answer *answer)
+{
+    struct queue_call *call = caller;
+    call->command = NULL;
+    call->state = CALL_OPEN;
+    if (answer->outcome != QUEUE_DONE)
+        return; /* a worker has it, or Redis is away */
+    call->awaited = true;
+    set_id(call, answer->id);
+}
+
+/* Best effort: if the job can't be moved, it comes after others. */
+static void call_move(struct queue_call *call)
+{
+    call->command = queue_streams_move(queue_of(call)->streams, call->id, on_moved, call);
+    if (call->command)
+        call->state = CALL_MOVING;
+}
+
+static void queue_await(struct source_call *source_call)
+{
+    struct queue_call *call = (struct queue_call *)source_call;
+    bool moves = call->state == CALL_OPEN && !call->wanted;
+    call->wanted = true;
+    if (moves)
+        call_move(call);
+}
+
 static void on_added(void *caller, const struct queue_answer *answer)
 {
     struct queue_call *call = caller;
@@ -195,9 +233,12 @@ static void on_added(void *caller, const struct queue_answer *answer)
     switch (answer->outcome) {
     case QUEUE_DONE:
         call->state = CALL_OPEN;
-        memcpy(call->id, answer->id.data, answer->id.len);
+        set_id(call, answer->id);
+        if (call->wanted && !call->awaited)
+            call_move(call);
         break;
     case QUEUE_FULL:
+    case QUEUE_TAKEN: /* only if it is moved */
         refuse_full(call);
         break;
     case QUEUE_AWAY:
@@ -252,7 +293,7 @@ static struct source_call *queue_start(struct source *source, const struct sourc
     if (!call)
         return NULL;
     call->call.source = source;
-    call->awaited = request->awaited;
+    call->awaited = call->wanted = request->awaited;
     call->done = done;
     call->caller = caller;
     const char *problem = call_add(call, request, &status);
@@ -385,6 +426,7 @@ const struct source_type source_type_queue = {
     .start = queue_start,
     .is_busy = queue_is_busy,
     .backlog = queue_backlog,
+    .await = queue_await,
     .cancel = queue_cancel,
     .found = queue_found,
     .destroy = queue_destroy,

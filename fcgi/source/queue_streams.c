@@ -1,8 +1,8 @@
 /* A command is one script, sent as its text: a job costs Redis far more than hashing that.
  *
- *     add, remove, look --> sent --> answered
- *                             ^  |
- *                             '--' redirected, or a little later while a slot moves
+ *     add, move, remove, look --> sent --> answered
+ *                                   ^  |
+ *                                   '--' redirected, or a little later while a slot moves
  */
 #include "source/queue_streams.h"
 
@@ -32,7 +32,7 @@
 
 enum stream { VISITORS, REFRESHES, DEAD, STREAMS };
 
-enum command_kind { COMMAND_ADD, COMMAND_REMOVE, COMMAND_LOOK };
+enum command_kind { COMMAND_ADD, COMMAND_MOVE, COMMAND_REMOVE, COMMAND_LOOK };
 
 struct queue_streams {
     struct redis_topology *topology;
@@ -97,6 +97,18 @@ struct queue_command {
     "trim(KEYS[1]) trim(KEYS[2]) " \
     "if depth() >= tonumber(ARGV[2]) then return depth() end end " \
     "return redis.call('XADD', KEYS[1], '*', 'job', ARGV[1])"
+
+/* KEYS are the streams to move to and from, ARGV the id. Returns the new id, or 0. Within a string of
+ * JSON, quotes are escaped, so what is replaced can be nothing else. */
+#define MOVE \
+    "local from, id = KEYS[2], ARGV[1] " \
+    "local taken = redis.call('XPENDING', from, 'workers', id, id, 1) " \
+    "local found = redis.call('XRANGE', from, id, id)[1] " \
+    "if #taken > 0 or not found then return 0 end " \
+    "redis.call('XDEL', from, id) " \
+    "local job = string.gsub(found[2][2], '\"priority\": \"refreshes\"', " \
+    "'\"priority\": \"visitors\"', 1) " \
+    "return redis.call('XADD', KEYS[1], '*', 'job', job)"
 
 /* KEYS is the stream, ARGV the id. */
 #define REMOVE \
@@ -187,18 +199,19 @@ static void command_end(struct queue_command *command, const struct queue_answer
 {
     queue_answer_fn *answered = command->streams ? command->answered : NULL;
     void *caller = command->caller;
-    if (command->streams && !answered && command->kind == COMMAND_ADD && answer->id.len > 0)
+    if (command->streams && !answered && answer->id.len > 0)
         queue_streams_remove(command->streams, command->awaited, answer->id.data);
     command_free(command);
     if (answered)
         answered(caller, answer);
 }
 
+/* The reply is an id, or a number. */
 static void on_added(struct queue_command *command, const struct redisReply *reply)
 {
     struct queue_answer answer = {.outcome = QUEUE_DONE, .id = redis_reply_string(reply)};
     if (redis_reply_is_number(reply))
-        answer.outcome = QUEUE_FULL;
+        answer.outcome = command->kind == COMMAND_ADD ? QUEUE_FULL : QUEUE_TAKEN;
     else if (answer.id.len == 0 || answer.id.len > QUEUE_ID_MAX)
         answer = (struct queue_answer){.outcome = QUEUE_REFUSED, .error = "an invalid reply"};
     command_end(command, &answer);
@@ -269,7 +282,7 @@ static void on_reply(void *caller, struct redisReply *reply)
         return;
     else if (error)
         command_end(command, &(struct queue_answer){.outcome = QUEUE_REFUSED, .error = error});
-    else if (command->kind == COMMAND_ADD)
+    else if (command->kind == COMMAND_ADD || command->kind == COMMAND_MOVE)
         on_added(command, reply);
     else if (command->kind == COMMAND_LOOK)
         on_looked(command, reply);
@@ -291,6 +304,7 @@ static size_t keys_of(const struct queue_command *command, const char *keys[STRE
     size_t where = number_of(command->awaited);
     switch (command->kind) {
     case COMMAND_ADD:
+    case COMMAND_MOVE:
         keys[0] = names[where];
         keys[1] = names[where == VISITORS ? REFRESHES : VISITORS];
         return 2;
@@ -306,8 +320,10 @@ static size_t keys_of(const struct queue_command *command, const char *keys[STRE
 
 static bool command_send(struct queue_command *command)
 {
-    static const char *const scripts[] =
-        {[COMMAND_ADD] = ADD, [COMMAND_REMOVE] = REMOVE, [COMMAND_LOOK] = LOOK};
+    static const char *const scripts[] = {[COMMAND_ADD] = ADD,
+                                          [COMMAND_MOVE] = MOVE,
+                                          [COMMAND_REMOVE] = REMOVE,
+                                          [COMMAND_LOOK] = LOOK};
     static const char *const counts[] = {"0", "1", "2", "3"};
     static const char *asking[] = {"ASKING"};
     static const size_t asking_len[] = {6};
@@ -354,6 +370,28 @@ struct queue_command *queue_streams_add(struct queue_streams *streams, struct sl
     return command_start(command) ? command : NULL;
 }
 
+/* A command about one job. Returns NULL when out of memory. */
+static struct queue_command *about(struct queue_streams *streams, enum command_kind kind,
+                                   bool awaited, const char *id)
+{
+    struct slice text = {.data = id, .len = strnlen(id, QUEUE_ID_MAX)};
+    struct queue_command *command = command_new(streams, kind, awaited, text.len);
+    if (command)
+        add_copy(command, text);
+    return command;
+}
+
+struct queue_command *queue_streams_move(struct queue_streams *streams, const char *id,
+                                         queue_answer_fn *answered, void *caller)
+{
+    struct queue_command *command = about(streams, COMMAND_MOVE, true, id);
+    if (!command)
+        return NULL;
+    command->answered = answered;
+    command->caller = caller;
+    return command_start(command) ? command : NULL;
+}
+
 void queue_streams_abandon(struct queue_command *command)
 {
     command->answered = NULL;
@@ -361,12 +399,9 @@ void queue_streams_abandon(struct queue_command *command)
 
 void queue_streams_remove(struct queue_streams *streams, bool awaited, const char *id)
 {
-    struct slice text = {.data = id, .len = strnlen(id, QUEUE_ID_MAX)};
-    struct queue_command *command = command_new(streams, COMMAND_REMOVE, awaited, text.len);
-    if (!command)
-        return;
-    add_copy(command, text);
-    command_start(command);
+    struct queue_command *command = about(streams, COMMAND_REMOVE, awaited, id);
+    if (command)
+        command_start(command);
 }
 
 bool queue_streams_look(struct queue_streams *streams, int64_t seen_ms, queue_answer_fn *answered,

@@ -23,6 +23,7 @@ struct source_environment;
 enum queue_outcome {
     QUEUE_DONE,
     QUEUE_FULL,    /* the job was not added: there are too many */
+    QUEUE_TAKEN,   /* the job was not moved: a worker has it, or it is gone */
     QUEUE_AWAY,    /* Redis could not be asked, or did not answer in time */
     QUEUE_REFUSED, /* by an error of Redis */
 };
@@ -36,7 +37,7 @@ struct queue_depth {
 
 struct queue_answer { /* borrowed for the call */
     enum queue_outcome outcome;
-    struct slice id;          /* of the job that was added */
+    struct slice id;          /* of the job that was added or moved */
     const char *error;        /* REFUSED: what Redis says */
     struct queue_depth depth; /* of queue_streams_look */
 };
@@ -61,8 +62,13 @@ struct queue_command *queue_streams_add(struct queue_streams *streams, struct sl
                                         bool awaited, size_t most, queue_answer_fn *answered,
                                         void *caller);
 
+/* Moves a job that nobody waits for to those that somebody waits for, unless a worker has it. Returns
+ * as queue_streams_add. */
+struct queue_command *queue_streams_move(struct queue_streams *streams, const char *id,
+                                         queue_answer_fn *answered, void *caller);
+
 /* Nobody waits for that answer any more: `answered` is not called, and the job is removed if it is
- * added. */
+ * added or moved. */
 void queue_streams_abandon(struct queue_command *command);
 
 /* Removes a job, whether a worker has it or not. Best effort. */

@@ -63,6 +63,14 @@ bool source_is_busy(const struct source *source)
            (source->type->is_busy && source->type->is_busy(source));
 }
 
+void source_await(struct source_call *call)
+{
+    if (call->source->guard)
+        source_guard_await(call);
+    else if (call->source->type->await)
+        call->source->type->await(call);
+}
+
 void source_cancel(struct source_call *call)
 {
     if (call->source->guard)

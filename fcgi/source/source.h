@@ -176,6 +176,7 @@ struct source_type {
                                  source_done_fn *done, void *caller);
     bool (*is_busy)(const struct source *source); /* NULL: it is, if `connections` calls run */
     const struct source_backlog *(*backlog)(const struct source *source); /* NULL: it has none */
+    void (*await)(struct source_call *call); /* NULL: it makes no difference */
     void (*cancel)(struct source_call *call);
     /* The same, if results come by the cache and this one has been found; else NULL. */
     void (*found)(struct source_call *call, enum source_status status);
@@ -230,6 +231,9 @@ struct source_call *source_start(struct source *source, const struct source_requ
 
 /* Whether a call that is started now would be queued. */
 bool source_is_busy(const struct source *source);
+
+/* A request waits for the call now; it may have been started when none did. */
+void source_await(struct source_call *call);
 
 /* Ends the call now: `done` is called with SOURCE_CANCELLED before this returns. */
 void source_cancel(struct source_call *call);

@@ -34,8 +34,15 @@ max_connection_requests = 65535
 shutdown_timeout = "0s"
 source "api"   {{ type = "http"  url = "http://127.0.0.1:{port}/{{name}}" }}
 source "never" {{ type = "simulated"  delay = "10m" }}
+{more}
 fragment "made*" {{ source = "api"  ttl = "1h" }}
 fragment "park*" {{ source = "never"  ttl = "1h"  hold = "10m" }}
+"""
+
+
+JOBS = """
+source "jobs" { type = "queue"  queue = 100000  timeout = "10m" }
+fragment "job*" { source = "jobs"  ttl = "1h"  hold = "10m" }
 """
 
 
@@ -64,8 +71,8 @@ def measurements(tmp: Path, enter: Callable, count: int) -> List[Measurement]:
     """Starts all servers. `count`: of fragments in one round."""
     redis = enter(Redis(tmp))
     port = Port()
-    alone = enter(Workerless(tmp, CONFIG.format(redis="", port=port.number)))
-    pair = [enter(Workerless(tmp, CONFIG.format(redis=redis.url, port=port.number)))
+    alone = enter(Workerless(tmp, CONFIG.format(redis="", port=port.number, more="")))
+    pair = [enter(Workerless(tmp, CONFIG.format(redis=redis.url, port=port.number, more=JOBS)))
             for _ in range(2)]
     wait_armed(redis, 2)
     numbers = itertools.count()
@@ -90,6 +97,17 @@ def measurements(tmp: Path, enter: Callable, count: int) -> List[Measurement]:
                            f"{count} requests to find the lease taken")
         return parked.result
 
+    def of_jobs() -> Result:
+        """Requests that wait for jobs, whose results a worker writes."""
+        name = f"job-{next(numbers)}-"
+        with Parked(pair[0].address, name="latency", mode="written", n=count, i=INTERVAL_US,
+                    u=f"/fragment/{name}%", r=f"unix:{redis.address}",
+                    k=f"worker:{name}") as parked:
+            wait_until(lambda: redis.command("XLEN", "{worker:jobs}:visitors") == count,
+                       f"{count} jobs")
+        wait_until(lambda: redis.command("XLEN", "{worker:jobs}:visitors") == 0, "no jobs")
+        return parked.result
+
     added = (0.3, 2)
     return [
         Measurement(of_source(alone), [
@@ -102,6 +120,8 @@ def measurements(tmp: Path, enter: Callable, count: int) -> List[Measurement]:
             Times("parked at B: from before a client's SET", "waited_us", (1, None))]),
         Measurement(of_source(*pair), [
             Times("parked at B: from before A's source answers", "waited_at_b_us", (1, None))]),
+        Measurement(of_jobs, [
+            Times("waiting for a job: from before the worker's SET", "waited_us", (1, None))]),
     ]
 
 

@@ -219,6 +219,45 @@ def test_a_refresh(serve, jobs, redis, name):
     check_nothing_left(redis, jobs)
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_somebody_comes_to_wait_for_a_refresh(serve, browser, jobs, redis, name, taken):
+    """The old result is gone while its refresh is queued: the job moves to those of visitors, unless
+    a worker has it. However often that is asked for, there is one job."""
+    server = serve()
+    redis.command("SET", f"worker:stale/{name}", old_entry("<p>old</p>"), "PX", 60000)
+    ask(server.address, f"/fragment/stale/{name}")
+    jobs.wait_length(1, jobs.refreshes)
+    job = jobs.take(jobs.refreshes) if taken else None
+    redis.command("DEL", f"worker:stale/{name}")
+    one = browser(server)
+    wait_until(lambda: ask(server.address, f"/fragment/stale/{name}",
+                           headers={"PREFER": "wait=0"}).status == 202, "the old one to be gone")
+    for number in (1, 2):
+        send(one, f"stale/{name}", number)
+    one.sync()
+    if taken:
+        assert jobs.complete(job, "<p>new</p>") == 1
+        jobs.ack(job)
+    else:
+        job = jobs.do("<p>new</p>")
+        assert job["priority"] == "visitors" and job["id"]
+    assert {one.response(number).text for number in (1, 2)} == {"<p>new</p>"}
+    check_nothing_left(redis, jobs)
+    assert server.counter("calls_started") == 1
+
+
+def test_a_job_that_has_moved_is_removed(serve, browser, jobs, redis, name):
+    server = serve("timeout = 500ms")
+    redis.command("SET", f"worker:stale/{name}", old_entry("<p>old</p>"), "PX", 60000)
+    ask(server.address, f"/fragment/stale/{name}")
+    jobs.wait_length(1, jobs.refreshes)
+    redis.command("DEL", f"worker:stale/{name}")
+    one = browser(server)
+    send(one, f"stale/{name}")
+    assert one.response(1).status == 504
+    check_nothing_left(redis, jobs)
+
+
 def test_somebody_waits_for_a_refresh(serve, browser, jobs, redis, name):
     server = serve()
     redis.command("SET", f"worker:wait/{name}", old_entry("<p>old</p>"), "PX", 60000)

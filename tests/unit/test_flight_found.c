@@ -5,15 +5,25 @@
 #include "fake_cache.h"
 #include "park/flight.h"
 
+static unsigned awaited;
+
+static void note_await(struct source_call *call)
+{
+    assert_ptr_equal(call->source, &bench->hand.source);
+    awaited++;
+}
+
 static const struct source_type via_cache = {.via_cache = true,
                                              .start = hand_start,
                                              .is_busy = hand_is_busy,
+                                             .await = note_await,
                                              .cancel = hand_cancel};
 
 static int setup(void **state)
 {
     int status = fake_setup(state);
     bench->hand.source.type = &via_cache;
+    awaited = 0;
     return status;
 }
 
@@ -175,6 +185,27 @@ static void test_early_refresh_fails(void **state)
     assert_int_equal(cache.count, 0);
 }
 
+/* A refresh that nobody waited for, until the old entry was gone. */
+static void test_await(void **state)
+{
+    struct settlement how;
+    (void)state;
+    remember(entry_left("<p>old</p>", LEFT_STALE));
+    bench_serve(bench, STALE, "a", &how);
+    answer_outcome(CLAIM, "a", CACHE_OURS);
+    bench_serve(bench, STALE, "a", &how);
+    assert_int_equal(awaited, 0);
+    remember(NULL);
+    tell_changed("a", false);
+    join(STALE, "a");
+    assert_int_equal(awaited, 1);
+    answer(CHECK, "a", (struct cache_answer){.outcome = CACHE_NONE});
+    tell_changed("a", false);
+    answer_written(written(200, NULL), true);
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+}
+
 /* A stale one that nobody has renewed: the refresh goes on. */
 static void test_refresh_loses_lease(void **state)
 {
@@ -253,6 +284,7 @@ int main(void)
         found_test(test_refresh_fails),
         found_test(test_early_refresh_fails),
         found_test(test_refresh_loses_lease),
+        found_test(test_await),
         found_test(test_alone),
         found_test(test_drain),
         found_test(test_replaced),
