@@ -31,11 +31,12 @@ static struct source_call *guarded_start(struct source *source,
                                          void *caller)
 {
     latest = *request;
-    snprintf(latest_text, sizeof latest_text, "%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s",
+    snprintf(latest_text, sizeof latest_text, "%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s",
              SLICE_ARGS(request->name), SLICE_ARGS(request->rest),
              SLICE_ARGS(request->inputs.packed), SLICE_ARGS(request->etag),
              SLICE_ARGS(request->last_modified), SLICE_ARGS(request->request_id),
-             SLICE_ARGS(request->traceparent));
+             SLICE_ARGS(request->traceparent), SLICE_ARGS(request->key),
+             SLICE_ARGS(request->lease));
     return hand_start(source, request, done, caller);
 }
 
@@ -239,7 +240,7 @@ static void test_request_is_copied(void **state)
 {
     static const struct vary vary = {.count = 0}; /* the packed values are not read here */
     static const struct source_rules rules = {.is_private = true};
-    char text[] = "user/42PACKEDetagdateid01-02";
+    char text[] = "user/42PACKEDetagdateid01-02keytoken";
     struct seen running = {0}, queued = {0};
     (void)state;
     open_source((struct source_limits){.connections = 1, .queue = 1});
@@ -252,21 +253,25 @@ static void test_request_is_copied(void **state)
                                      .etag = {text + 13, 4},
                                      .last_modified = {text + 17, 4},
                                      .request_id = {text + 21, 2},
-                                     .traceparent = {text + 23, 5}};
+                                     .traceparent = {text + 23, 5},
+                                     .key = {text + 28, 3},
+                                     .lease = {text + 31, 5}};
     queued.call = source_start(source, &request, on_done, &queued);
     assert_non_null(queued.call);
     memset(text, '?', sizeof text);
     memset(&request, 0, sizeof request);
+    source_await(queued.call);
     double begin = clock_monotonic();
     while (clock_monotonic() - begin < 0.05)
         turn();
     hand_give(&hand, "a", "x");
     turn();
     assert_true(runs("user/42"));
-    assert_string_equal(latest_text, "user/42|42|PACKED|etag|date|id|01-02");
+    assert_string_equal(latest_text, "user/42|42|PACKED|etag|date|id|01-02|key|token");
     assert_ptr_equal(latest.inputs.vary, &vary);
     assert_ptr_equal(latest.rules, &rules);
     assert_int_equal(latest.lane, 3);
+    assert_true(latest.awaited); /* since a request has come to wait for it */
     assert_true(latest.waited >= 0.03 && latest.waited < 10);
     close_source();
 }
