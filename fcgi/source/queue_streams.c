@@ -116,21 +116,26 @@ struct queue_command {
     "return redis.call('XDEL', KEYS[1], ARGV[1])"
 
 /* KEYS are all streams, ARGV the milliseconds within which a worker was seen. Returns the numbers of
- * struct queue_depth. */
+ * struct queue_depth. Redis keeps the name of each worker that there ever was: those that were not
+ * seen for a hundred times as long, and have no job, are removed. */
 #define LOOK \
-    "local now, oldest, workers = redis.call('TIME'), 0, 0 " \
+    "local now, oldest = redis.call('TIME'), 0 " \
     "now = now[1] * 1000 + math.floor(now[2] / 1000) " \
     "for i = 1, 2 do " \
     "local first = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', 1)[1] " \
     "if first then " \
     "oldest = math.max(oldest, now - tonumber(string.match(first[1], '%d+'))) end end " \
-    "local found = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], 'workers') " \
+    "local function count(stream) " \
+    "local found, seen = redis.pcall('XINFO', 'CONSUMERS', stream, 'workers'), 0 " \
     "for _, consumer in ipairs(found.err and {} or found) do " \
-    "for i = 1, #consumer, 2 do " \
-    "if consumer[i] == 'idle' and consumer[i + 1] < tonumber(ARGV[1]) then " \
-    "workers = workers + 1 end end end " \
+    "local c = {} " \
+    "for i = 1, #consumer, 2 do c[consumer[i]] = consumer[i + 1] end " \
+    "if c.idle < tonumber(ARGV[1]) then seen = seen + 1 " \
+    "elseif c.pending == 0 and c.idle > 100 * ARGV[1] then " \
+    "redis.call('XGROUP', 'DELCONSUMER', stream, 'workers', c.name) end end " \
+    "return seen end " \
     "return {redis.call('XLEN', KEYS[1]), redis.call('XLEN', KEYS[2]), " \
-    "redis.call('XLEN', KEYS[3]), workers, oldest}"
+    "redis.call('XLEN', KEYS[3]), math.max(count(KEYS[1]), count(KEYS[2])), oldest}"
 
 /* clang-format on */
 

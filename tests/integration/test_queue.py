@@ -755,6 +755,24 @@ def test_figures(serve, browser, jobs, redis, name):
     wait_until(lambda: not backlog(servers[1]), "nothing to be known")
 
 
+def test_workers_that_are_gone(serve, browser, jobs, redis, name):
+    """Their names do not pile up, but one that has a job is kept."""
+    server = serve("visibility = 100ms")
+    one = browser(server)
+    send(one, name)
+    job = jobs.take()
+    for number in range(50):
+        redis.command("XGROUP", "CREATECONSUMER", jobs.visitors, queue.GROUP, number)
+
+    def names() -> List[bytes]:
+        return [row[1] for row in redis.command("XINFO", "CONSUMERS", jobs.visitors, queue.GROUP)]
+
+    assert len(names()) == 51
+    wait_until(lambda: names() == [jobs.name.encode()], "their names to be removed", timeout=40)
+    assert jobs.complete(job, "x") == 1
+    assert one.response(1).text == "x"
+
+
 def test_somebody_who_does_not_wait(serve, jobs, name):
     """`Prefer: wait=0` adds jobs, but fills only half of the queue."""
     server = serve("queue = 8")
