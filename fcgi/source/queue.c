@@ -88,7 +88,7 @@ struct queue {
     struct timeout_queue deadlines, refused;
     ev_timer look;
     struct source_backlog backlog;
-    struct log_limit full, refusals;
+    struct log_limit full;
 };
 
 static const struct queue_settings *settings_of(const struct source_settings *settings)
@@ -108,7 +108,7 @@ static const char *name_of(const struct queue *queue)
 
 /* --- how calls end --- */
 
-/* Whoever has the job is told by its end: a worker looks whether it is obsolete. */
+/* A worker that has the job already notices that it is obsolete. */
 static void leave_job(struct queue_call *call)
 {
     if (call->state == CALL_ADDING || call->state == CALL_MOVING)
@@ -189,9 +189,8 @@ static void refuse_full(struct queue_call *call)
     struct queue *queue = queue_of(call);
     size_t most = queue->source.settings->limits.queue;
     log_limited(&queue->full, LOG_LEVEL_WARNING, "source",
-                "source \"%.100s\": too many jobs are not finished (queue = %zu), so requests get "
-                "a "
-                "stale result or 503: start more workers",
+                "source \"%.100s\": %zu jobs are not finished (option queue), so further requests "
+                "get a stale result or 503: start more workers",
                 name_of(queue), most);
     call_end(call, SOURCE_BUSY, "too many jobs are not finished");
 }
@@ -227,7 +226,6 @@ static void queue_await(struct source_call *source_call)
 static void on_added(void *caller, const struct queue_answer *answer)
 {
     struct queue_call *call = caller;
-    struct queue *queue = queue_of(call);
     char problem[300];
     call->command = NULL;
     switch (answer->outcome) {
@@ -238,7 +236,7 @@ static void on_added(void *caller, const struct queue_answer *answer)
             call_move(call);
         break;
     case QUEUE_FULL:
-    case QUEUE_TAKEN: /* only if it is moved */
+    case QUEUE_TAKEN: /* not of this command */
         refuse_full(call);
         break;
     case QUEUE_AWAY:
@@ -246,8 +244,6 @@ static void on_added(void *caller, const struct queue_answer *answer)
         break;
     case QUEUE_REFUSED:
         snprintf(problem, sizeof problem, "Redis refuses the job: %s", answer->error);
-        log_limited(&queue->refusals, LOG_LEVEL_WARNING, "source", "source \"%.100s\": %s",
-                    name_of(queue), problem);
         call_end(call, SOURCE_FAILED, problem);
         break;
     }
@@ -385,7 +381,6 @@ static void queue_destroy(struct source *source)
     timeout_queue_stop(&queue->refused);
     queue_streams_free(queue->streams);
     log_limit_end(&queue->full);
-    log_limit_end(&queue->refusals);
     free(queue);
 }
 

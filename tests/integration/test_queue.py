@@ -330,7 +330,7 @@ def test_too_many_jobs(serve, browser, jobs, redis, name):
     assert ask(server.address, f"/fragment/stale/{name}").text == "<p>old</p>"
     server.wait_counter("calls_refused", 2)
     assert jobs.lengths() == [3, 0]
-    server.wait_log("too many jobs are not finished")
+    server.wait_log("3 jobs are not finished")
     jobs.complete(taken, "x")
     jobs.ack(taken)
     assert one.response(1).text == "x"
