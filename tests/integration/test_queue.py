@@ -1,5 +1,5 @@
-"""Sources of type queue: jobs in Redis, workers that write the results, and what happens when either
-side dies, is late, or is overwhelmed."""
+"""Sources of type queue: jobs in Redis, workers that write the results, and what happens when one
+of them dies, is late, or is overwhelmed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ fragment "slow/*" { source = "jobs" ttl = "60s" hold = "10ms" }
 fragment "stale/*" { source = "jobs" ttl = "1s" stale = "60s" }
 fragment "wait/*" { source = "jobs" ttl = "1s" stale = "60s" stale_wait = "60s" }
 fragment "negative/*" { source = "jobs" ttl = "60s" negative = "60s" fallback = "FALLBACK" }
+fragment "endless/*" { source = "jobs" ttl = "60s" fallback = "FALLBACK" vary = {"query:delay"} }
 fragment "inputs/*" { source = "jobs" ttl = "60s"
-                      vary = {"query:city", "cookie:session", "header:x-currency", "language:en,de", "host"} }
+                      vary = {"query:city", "cookie:session", "header:x-currency",
+                              "language:en,de", "host"} }
 fragment "*" { source = "jobs" ttl = "60s" fallback = "FALLBACK" stream = "yes" }
 """
 FALLBACK = "<p>Not now.</p>"
@@ -60,6 +62,24 @@ def jobs(redis) -> Jobs:
 def browser(run) -> Callable[..., Connection]:
     """browser(server) is a connection."""
     return lambda server: run(Connection(server.address))
+
+
+class Script(Server):
+    """A program in Python that runs until it is stopped."""
+
+    def __init__(self, tmp, path, *arguments: str, **environment: str) -> None:
+        super().__init__(tmp)
+        self.line = [sys.executable, str(path), *arguments]
+        self.environment = environment
+
+    def command_line(self) -> List[str]:
+        return self.line
+
+    def ready(self) -> bool:
+        return self.running
+
+    def check_end(self, status: int) -> None:
+        assert status in (0, -signal.SIGTERM), self.log()
 
 
 def send(connection: Connection, name: str, number: int = 1, **options) -> None:
@@ -108,23 +128,6 @@ def test_the_worker_of_the_readme(serve, tmp, run, redis, name):
     script.write_text(text.replace("Redis(", f"Redis(unix_socket_path='{redis.address}', "))
     run(Script(tmp, script))
     assert ask(serve().address, f"/fragment/{name}").text == f"<p>{name}</p>"
-
-
-class Script(Server):
-    """A program in Python that runs until it is stopped."""
-
-    def __init__(self, tmp, path) -> None:
-        super().__init__(tmp)
-        self.path = path
-
-    def command_line(self) -> List[str]:
-        return [sys.executable, str(self.path)]
-
-    def ready(self) -> bool:
-        return self.running
-
-    def check_end(self, status: int) -> None:
-        assert status in (0, -signal.SIGTERM), self.log()
 
 
 def test_what_a_job_says(serve, browser, jobs, name):
@@ -221,8 +224,8 @@ def test_a_refresh(serve, jobs, redis, name):
 
 @pytest.mark.parametrize("taken", [False, True])
 def test_somebody_comes_to_wait_for_a_refresh(serve, browser, jobs, redis, name, taken):
-    """The old result is gone while its refresh is queued: the job moves to those of visitors, unless
-    a worker has it. However often that is asked for, there is one job."""
+    """The old result is gone while its refresh is queued: the job moves to those of visitors,
+    unless a worker has it. However many requests come, there is one job."""
     server = serve()
     redis.command("SET", f"worker:stale/{name}", old_entry("<p>old</p>"), "PX", 60000)
     ask(server.address, f"/fragment/stale/{name}")
@@ -447,6 +450,37 @@ def test_a_dead_letter(serve, browser, jobs, redis, name):
     assert jobs.bury(job) == 1  # it is still there
     check_nothing_left(redis, jobs)
     assert redis.command("XLEN", jobs.dead) == 1
+
+
+def test_a_job_that_kills_its_workers(serve, browser, tmp, run, jobs, redis, name):
+    """It is given to `attempts` workers, and put aside by the next one."""
+    pytest.importorskip("redis")
+    server = serve("visibility = 300ms attempts = 2")
+
+    def start() -> Script:
+        return run(Script(tmp, queue.SCRIPTS / "worker.py", "worker:jobs", "300",
+                          REDIS_URL=f"unix://{redis.address}"))
+
+    def tries() -> int:
+        found = redis.command("XPENDING", jobs.visitors, queue.GROUP, "-", "+", 1)
+        return found[0][3] if found else 0
+
+    one = browser(server)
+    worker = start()
+    send(one, f"endless/{name}", query="delay=600")
+    wait_until(lambda: "{worker:jobs}:visitors" in redis.keys(), "the stream")
+    for number in (1, 2):
+        wait_until(lambda count=number: tries() == count, "the job to be taken")
+        worker.kill()
+        worker = start()
+    response = one.response(1)
+    assert (response.status, response.text) == (502, FALLBACK)
+    wait_until(lambda: redis.command("XLEN", jobs.dead) == 1, "the dead letter")
+    letter = redis.command("XRANGE", jobs.dead, "-", "+")[0][1]
+    fields = dict(zip(letter[::2], letter[1::2]))
+    assert json.loads(fields[b"job"])["name"] == f"endless/{name}"
+    assert fields[b"attempts"] == b"2" and fields[b"reason"]
+    check_nothing_left(redis, jobs)
 
 
 # Deaths and losses.
@@ -779,8 +813,8 @@ def test_somebody_who_does_not_wait(serve, jobs, name):
     for number in range(4):
         ask(server.address, f"/fragment/{name}-{number}", headers={"PREFER": "wait=0"})
     jobs.wait_length(4)
-    wait_until(lambda: backlog(server).get("visitors", 0) + backlog(server).get("refreshes", 0) == 4,
-               "the jobs to be known")
+    wait_until(lambda: sum(backlog(server).get(priority, 0) for priority in
+                           ("visitors", "refreshes")) == 4, "the jobs to be known")
     assert ask(server.address, f"/fragment/{name}-x", headers={"PREFER": "wait=0"}).status == 202
     ask(server.address, f"/fragment/slow/{name}")
     jobs.wait_length(5)
