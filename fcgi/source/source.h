@@ -48,6 +48,12 @@ struct source_environment {
     const char *value_start;      /* how the keys of values begin there: "NAMESPACE:" */
 };
 
+/* How long a result is good that comes by the cache, by its route; milliseconds. */
+struct lifetimes {
+    int64_t fresh, keep; /* how long it is fresh, and how long it is kept; at least a second */
+    int64_t negative;    /* how long a failure is remembered; 0: not at all */
+};
+
 /* What a source is asked for. Borrowed for the call; the source copies what it needs. */
 struct source_request {
     struct slice name;    /* of the fragment */
@@ -64,13 +70,10 @@ struct source_request {
     struct slice request_id, traceparent; /* of the client's request; empty: unknown */
     bool wants_times;                     /* somebody wants to know where the time goes */
     /* For a type whose results come by the cache. */
-    struct slice key;        /* of the value, without the namespace */
-    struct slice lease;      /* the token of the lease that is held for the call; empty: none is */
-    bool awaited;            /* a request waits for it; else it only refreshes what is served */
-    struct lifetimes {       /* of its result, by the route; milliseconds */
-        int64_t fresh, keep; /* how long it is fresh, and how long it is kept; at least 1 s */
-        int64_t negative;    /* how long a failure is remembered; 0: not at all */
-    } lifetimes;
+    struct slice key;   /* of the value, without the namespace */
+    struct slice lease; /* the token of the lease that is held for the call; empty: none is */
+    bool awaited;       /* a request waits for it; else it only refreshes what is served */
+    struct lifetimes lifetimes;
 };
 
 /* Who may get a result. */
