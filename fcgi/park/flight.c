@@ -12,8 +12,8 @@
 #include "park/rules.h"
 #include "source/source.h"
 
-/* A flight that waits for another process looks again after at most this many seconds, even if no
- * change was reported. */
+/* A flight that waits for another process, or for somebody to write the result of its call, looks
+ * again after at most this many seconds, even if no change was reported. */
 #define LOOK_AGAIN_S 3.0
 
 /* An unusable value that can't be removed (on a read-only replica, for example) is claimed at most
@@ -24,18 +24,17 @@ static void on_look_again(struct ev_loop *loop, ev_timer *timer, int events);
 
 /* --- waiting for another process --- */
 
-/* Gets the timer ready; a flight that has lost its lease needs it as well. */
-static void set_look_again(struct flight *flight, double seconds)
+/* Looks again in so many seconds, or earlier, at random. */
+static void look_again_within(struct flight *flight, double seconds)
 {
-    ev_timer_init(&flight->look_again, on_look_again, seconds, 0.);
-    flight->look_again.data = flight;
+    double most = LOOK_AGAIN_S * (0.5 + drand48() / 2);
+    ev_timer_set(&flight->look_again, seconds < most ? seconds : most, 0.);
+    ev_timer_start(flight->shared->loop, &flight->look_again);
 }
 
 /* Waits for another process, which has the lease. */
 static void flight_wait(struct flight *flight, const struct cache_answer *theirs)
 {
-    struct ev_loop *loop = flight->shared->loop;
-    double most = LOOK_AGAIN_S * (0.5 + drand48() / 2);
     check(!flight->asking);
     if (flight_drained(flight))
         return;
@@ -45,8 +44,7 @@ static void flight_wait(struct flight *flight, const struct cache_answer *theirs
     free(flight->holder);
     flight->holder =
         theirs->holder.len > 0 ? alloc_copy(theirs->holder.data, theirs->holder.len) : NULL;
-    set_look_again(flight, theirs->wait_s < most ? theirs->wait_s : most);
-    ev_timer_start(loop, &flight->look_again);
+    look_again_within(flight, theirs->wait_s);
 }
 
 /* The claim found an unusable entry. */
@@ -62,13 +60,16 @@ static void conclude_claim(struct flight *flight, const struct cache_answer *ans
 {
     bool changed = flight_changed_since_asked(flight);
     bool value_changed = flight_value_changed_since_asked(flight);
+    ev_init(&flight->look_again, on_look_again);
+    flight->look_again.data = flight;
     flight->known_as_of = flight->asked.value;
     if (answer->known_gone)
         flight_forget_known(flight);
     switch (answer->outcome) {
     case CACHE_OURS:
-        set_look_again(flight, 0);
         flight_generate(flight, answer->lease);
+        if (flight_needs_lease(flight))
+            look_again_within(flight, LOOK_AGAIN_S);
         if (changed && flight->state == FLIGHT_GENERATING)
             flight_check(flight); /* the change may be newer than the answer */
         break;
@@ -144,8 +145,15 @@ void flight_claim(struct flight *flight)
 
 static void on_look_again(struct ev_loop *loop, ev_timer *timer, int events)
 {
+    struct flight *flight = timer->data;
     (void)loop, (void)events;
-    flight_claim(timer->data);
+    if (flight->state == FLIGHT_WAITING) {
+        flight_claim(flight);
+        return;
+    }
+    if (!flight->asking)
+        flight_check(flight);
+    look_again_within(flight, LOOK_AGAIN_S);
 }
 
 /* --- looking --- */

@@ -28,7 +28,7 @@
  *     no Redis to ask  CLAIMING*  GENERATING (7)          stays         LANDED
  *     lease was lost                                      detached (13) detached
  *     key has changed  (2)        (2)          CLAIMING   asks (2)      (2)
- *     time to look                             CLAIMING
+ *     time to look                             CLAIMING   asks (12)
  *     source: result                                      LANDED (8)
  *     source: failure                                     LANDED (3)
  *     we purge it      (2)        (2)          CLAIMING   detached (13) detached
@@ -51,7 +51,7 @@
  *         WAITING and GENERATING its waiters are told immediately to ask another process
  *     (11) nothing is looked up: while many keys in a row had no value (cache_is_cold), or if
  *         there is no Redis, and nothing in memory
- *     (12) if results of its source come by the cache, this is the one of its call
+ *     (12) if results of its source come by the cache; and what is found is the one of its call
  *     (13) if they do, and there is none: WAITING, to claim again immediately. After a purge of ours
  *         the cache is asked first, as after any change. LANDED if the old entry is still fresh: an
  *         early refresh has failed.

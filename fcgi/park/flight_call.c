@@ -298,6 +298,7 @@ static void flight_start_over(struct flight *flight)
     flight_forget_offered(flight);
     cache_release(flight->shared->cache, flight_take_lease(flight));
     flight_set_state(flight, FLIGHT_WAITING);
+    ev_timer_set(&flight->look_again, 0., 0.);
     ev_timer_start(flight->shared->loop, &flight->look_again);
 }
 

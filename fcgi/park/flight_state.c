@@ -63,7 +63,7 @@ void flight_set_state(struct flight *flight, enum flight_state state)
     log_debug("flight", "fragment \"%.*s\": %s -> %s", SLICE_ARGS(flight->fragment.name),
               flight_state_names[flight->state], flight_state_names[state]);
     flight->settlement.timing = flight_timing(flight);
-    if (flight->state == FLIGHT_WAITING)
+    if (flight->state == FLIGHT_WAITING || flight->state == FLIGHT_GENERATING)
         ev_timer_stop(shared->loop, &flight->look_again);
     if (state == FLIGHT_LANDED) {
         timeout_stop(&flight->stale_wait);

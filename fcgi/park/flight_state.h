@@ -77,7 +77,8 @@ struct flight {
     double started;                /* start of GENERATING, by clock_monotonic() */
     double born;                   /* by clock_monotonic_coarse() */
     struct timing timing;          /* where its time goes */
-    ev_timer look_again;           /* active while WAITING */
+    ev_timer look_again;           /* active while WAITING; and while GENERATING, if the result of
+                                      its call comes by the cache */
     char *holder;                  /* owned: while WAITING, whose the lease is (see cache/holder.h);
                                       NULL: unknown */
     struct timeout stale_wait;     /* active while requests wait for the refresh of `known` */

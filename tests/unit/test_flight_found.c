@@ -221,6 +221,24 @@ static void test_refresh_loses_lease(void **state)
     assert_int_equal(bench->hand.started, 2);
 }
 
+/* Even if nobody reports that the result is there. */
+static void test_look_again(void **state)
+{
+    (void)state;
+    join_generating(BY_HAND, "a");
+    for (unsigned asked = 1; asked <= 2; asked++) {
+        double began = clock_monotonic();
+        while (cache.asked[CHECK] < asked)
+            ev_run(bench->loop, EVRUN_ONCE);
+        assert_in_range((int)((clock_monotonic() - began) * 10), 10, 200);
+        if (asked == 1)
+            answer_outcome(CHECK, "a", CACHE_NONE);
+    }
+    answer_written(written(200, NULL), true);
+    bench_turn(bench);
+    check_settled(0, SETTLED_ENTRY, "<p>x</p>");
+}
+
 /* The source refuses a call without a lease. */
 static void test_alone(void **state)
 {
@@ -285,6 +303,7 @@ int main(void)
         found_test(test_early_refresh_fails),
         found_test(test_refresh_loses_lease),
         found_test(test_await),
+        found_test(test_look_again),
         found_test(test_alone),
         found_test(test_drain),
         found_test(test_replaced),
