@@ -398,17 +398,18 @@ def priority(bench: Bench) -> None:
     busy = bench.job("busy", delay=0.5)
     bench.worker()
     busy.wait_taken()
-    refreshes = [bench.job(f"r{i}", delay=0.05, priority="refreshes").key for i in range(3)]
-    visitors = [bench.job(f"v{i}", delay=0.05).key for i in range(3)]
+    refreshes = [bench.job(f"r{i}", delay=0.05, priority="refreshes") for i in range(3)]
+    visitors = [bench.job(f"v{i}", delay=0.05) for i in range(3)]
 
     def some_refresh_is_made() -> bool:
-        values = bench.db.mget(refreshes + visitors)
+        values = bench.db.mget([job.key for job in refreshes + visitors])
         made = any(values[:3])
         check(not made or all(values[3:]), "a refresh was made before a visitor's job")
         return made
 
     bench.wait(some_refresh_is_made, "no refresh was made")
-    bench.wait(lambda: all(bench.db.mget(refreshes)), "not all refreshes were made")
+    for job in [busy, *refreshes, *visitors]:
+        job.wait_result()
 
 
 @rule
@@ -464,7 +465,9 @@ def unreadable(bench: Bench) -> None:
     bench.worker()
     jobs = [bench.job("future", version=2), bench.job("no-json", text="{"),
             bench.job("no-object", text="[1]"), bench.job("no-text", text=""),
-            bench.job("no-key", text='{"version": 1, "id": "1", "attempts": 3}')]
+            bench.job("no-key", text='{"version": 1, "id": "1", "attempts": 3}'),
+            bench.job("no-times", text='{"version": 1, "id": "1", "key": "k", "lease": "l"}'),
+            bench.job("lines", text='{\n"version":\n2}')]
     for job in jobs:
         job.wait_gone()
         bench.letter(job)

@@ -4,8 +4,8 @@
 -- KEYS: visitors, refreshes   the streams {...}:visitors and {...}:refreshes
 -- ARGV: worker                a name that no other worker has
 --       visibility            milliseconds without a heartbeat after which a worker is given up
--- Returns {stream, entry, job, tries}: the stream, the entry's id, its field "job", and how many
--- workers have taken it, this one included. Or nothing, if there is no job.
+-- Returns {stream, entry, tries, job}: the stream, the entry's id, how many workers have taken it,
+-- this one included, and its field "job". Or nothing, if there is no job.
 --
 -- If there is none, wait for one: XREADGROUP GROUP workers WORKER COUNT 1 BLOCK 1000
 -- STREAMS VISITORS REFRESHES > >. That finds new jobs only, so come back here every now and then.
@@ -37,7 +37,7 @@ local function take_late(stream)
         local late = first_late(stream)
         if not late then return nil end
         local entry = redis.call('XCLAIM', stream, 'workers', worker, 0, late[1])[1]
-        if entry then return {stream, entry[1], job_of(entry[2]), late[4] + 1} end
+        if entry then return {stream, entry[1], late[4] + 1, job_of(entry[2])} end
         redis.call('XACK', stream, 'workers', late[1])
     end
 end
@@ -47,7 +47,7 @@ local function take_new(stream)
         stream, '>')
     if not streams then return nil end
     local entry = streams[1][2][1]
-    return {stream, entry[1], job_of(entry[2]), 1}
+    return {stream, entry[1], 1, job_of(entry[2])}
 end
 
 for _, stream in ipairs(KEYS) do

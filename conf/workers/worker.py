@@ -13,9 +13,9 @@ def make(job):
         raise ValueError(job["inputs"]["query:error"])
     return f"<p>result for {html.escape(job['name'])}</p>"
 
-VISITORS, REFRESHES, DEAD = (f"{{{sys.argv[1]}}}:{end}" for end in "visitors refreshes dead".split())
-VISIBILITY = int(sys.argv[2]) if len(sys.argv) > 2 else 30000
-ME = f"{socket.gethostname()}-{os.getpid()}"
+STREAMS = {f"{{{sys.argv[1]}}}:{end}": ">" for end in ("visitors", "refreshes")}
+DEAD = f"{{{sys.argv[1]}}}:dead"
+VISIBILITY, ME = int((*sys.argv, 30000)[2]), f"{socket.gethostname()}-{os.getpid()}"
 db = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True, encoding_errors="replace",
                     retry=retry.Retry(backoff.ExponentialBackoff(2, 0.1), 8), retry_on_error=[Lost])
 take, begin, complete, fail, bury = (
@@ -23,37 +23,37 @@ take, begin, complete, fail, bury = (
     for name in ("take", "begin", "complete", "fail", "bury"))
 pool, stopping = ThreadPoolExecutor(1), threading.Event()
 
-def run(stream, entry, text, tries):
+def run(stream, entry, tries, text):
     """Runs a job, unless nobody wants its result any more, and removes it from its stream."""
     try:
         job = json.loads(text)
-        keys, token, known = [job["lease"], job["key"]], job["id"], job["version"] == 1
-    except (KeyError, TypeError, ValueError):
-        known = False
-    if not known:
+        assert job["version"] == 1
+        keys, late = [job["lease"], job["key"]], tries > job["attempts"]
+        token, deadline, fresh, keep, negative = (
+            job[name] for name in ("id", "deadline", "fresh", "keep", "negative"))
+    except (AssertionError, KeyError, TypeError, ValueError):
         return bury([stream, DEAD], [entry, text, "not a job of version 1", tries - 1, ME])
-    if tries > job["attempts"]:
-        fail(keys, [token, job["negative"], 502, "its workers died"])
+    if late:
+        fail(keys, [token, negative, 502, "its workers died"])
         return bury([stream, DEAD], [entry, text, "its workers died", tries - 1, ME])
-    if begin(keys, [token, job["deadline"]]):
+    if begin(keys, [token, deadline]):
         making = pool.submit(make, job)
         while not wait([making], VISIBILITY / 3000).done:
             db.xclaim(stream, "workers", ME, 0, [entry], justid=True)  # the heartbeat
         if making.exception():
-            fail(keys, [token, job["negative"], 502, str(making.exception())])
+            fail(keys, [token, negative, 502, str(making.exception())])
         else:
-            complete(keys, [token, job["fresh"], job["keep"], "", making.result()])
+            complete(keys, [token, fresh, keep, "", making.result()])
     return db.pipeline().xack(stream, "workers", entry).xdel(stream, entry).execute()
 
 signal.signal(signal.SIGTERM, lambda *_: stopping.set())
 while not stopping.is_set():
     try:
-        if late_or_new := take([VISITORS, REFRESHES], [ME, VISIBILITY]):
-            run(*late_or_new)
-            continue
-        new = db.xreadgroup("workers", ME, {VISITORS: ">", REFRESHES: ">"}, count=1, block=1000)
-        for stream_name, [(entry_id, fields)] in new:
-            run(stream_name, entry_id, fields.get("job", ""), 1)
+        if taken := take([*STREAMS], [ME, VISIBILITY]):
+            run(*taken)
+        else:
+            for name, [(number, fields)] in db.xreadgroup("workers", ME, STREAMS, 1, 1000):
+                run(name, number, 1, fields.get("job", ""))
     except RedisError as problem:
         print(f"{ME}: {problem}", file=sys.stderr)
         stopping.wait(1)
