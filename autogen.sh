@@ -38,13 +38,17 @@ python3-pytest
 python3-selenium
 python3-prometheus-client
 php-fpm
-php-cli
+python3-redis
+python3-jsonschema
 chromium|chromium-browser
 chromium-driver|chromium-chromedriver
 firefox-esr
 webkit2gtk-driver
 xvfb
 haproxy
+php-cli
+php-redis
+jq
 openssl
 spawn-fcgi
 libfcgi-bin
@@ -103,7 +107,8 @@ missing_needs()
     test $purpose != test || command -v npm >/dev/null || echo npm
 }
 
-# The libraries that the tests in a browser use, as package-lock.json has them. Once they are there,
+# The libraries that the tests in a browser use, and one that a worker uses, as package-lock.json has
+# them. Once they are there,
 # no network is needed.
 install_libraries()
 {

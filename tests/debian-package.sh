@@ -172,7 +172,7 @@ install_package()
     done
     for file in /usr/share/workerless/www/index.html /usr/lib/sysusers.d/workerless.conf \
         /etc/logrotate.d/workerless /usr/share/doc/workerless/copyright \
-        /usr/share/workerless/conf/nginx.conf; do
+        /usr/share/workerless/conf/nginx.conf /usr/share/workerless/workers/worker.py; do
         check "$file" is 'root:root 644' owner_and_mode "$file"
     done
     check 'the binary' is 'root:root 755' owner_and_mode /usr/bin/workerless

@@ -1,11 +1,11 @@
--- Moves a job to the dead letters: one that nobody could finish, or nobody can read. If all who wait
--- should hear of it, call fail.lua before.
+-- Moves a job to the dead letters, because nobody could finish it or nobody can read it. Call
+-- fail.lua before, so that those who wait hear of it.
 --
 -- KEYS: stream, dead   where the job is, and where the dead letters are: {...}:dead
 -- ARGV: entry          id of the job's entry in the stream
 --       job            its field "job", as it is
 --       reason         why nobody could finish it
---       attempts       how many workers have tried
+--       attempts       how many workers have tried before
 --       worker         who gives up
 -- Returns 1: moved. 0: the entry is not pending any more; somebody else was faster.
 --

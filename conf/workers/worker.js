@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-// Runs jobs of workerless: REDIS_URL=redis://127.0.0.1:6379 worker.js worker:jobs [VISIBILITY_MS]
+// Runs jobs of workerless: REDIS_URL=redis://localhost node worker.js worker:jobs [VISIBILITY]
 // Start as many as you like: the job of one that dies is run again by another. Needs npm's redis.
 const { readFileSync } = require('node:fs');
 const { hostname } = require('node:os');

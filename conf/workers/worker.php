@@ -1,5 +1,5 @@
-#!/usr/bin/env php
-<?php // Runs jobs of workerless: REDIS_URL=redis://localhost worker.php worker:jobs [VISIBILITY_MS]
+<?php
+// Runs jobs of workerless: REDIS_URL=redis://localhost php worker.php worker:jobs [VISIBILITY]
 // Start as many as you like: the job of one that dies is run again by another. Needs phpredis.
 
 function make(array $job): string { // Replace this. It returns the HTML; an exception is a failure.

@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Runs jobs of workerless: REDIS_URL=redis://127.0.0.1:6379 worker.py worker:jobs [VISIBILITY_MS]
+"""Runs jobs of workerless: REDIS_URL=redis://localhost python3 worker.py worker:jobs [VISIBILITY]
 Start as many as you like: the job of one that dies is run again by another. Needs redis-py."""
 import html, json, os, signal, socket, sys, threading, time  # pylint: disable=multiple-imports
 from concurrent.futures import ThreadPoolExecutor, wait

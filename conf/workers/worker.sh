@@ -1,5 +1,4 @@
-#!/bin/bash
-# Runs jobs of workerless: REDIS_URL=redis://127.0.0.1:6379 worker.sh worker:jobs [VISIBILITY_MS]
+# Runs jobs of workerless: REDIS_URL=redis://localhost bash worker.sh worker:jobs [VISIBILITY]
 # Start as many as you like: the job of one that dies is run again by another. Needs jq, and
 # redis-cli of Redis 7 or newer. A password is better kept in REDISCLI_AUTH than in the URL.
 
