@@ -68,6 +68,17 @@ class Server:
             [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
              "--appendonly", "no", "--dir", self.directory],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        end = time.monotonic() + 20
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > end:
+                sys.exit("conformance.py: redis-server does not start")
+            time.sleep(0.01)
+
+    def answers(self) -> bool:
+        try:
+            return redis.Redis.from_url(self.url).ping()
+        except redis.ConnectionError:
+            return False
 
     def kill(self) -> None:
         if self.process:
@@ -152,7 +163,6 @@ class Bench:
         self.visibility = options.visibility
         self.workers: List[Worker] = []  # those that must be running
         self.started: List[Worker] = []
-        self.wait_redis()
         self.make_groups()
 
     def make_groups(self) -> None:
@@ -187,16 +197,6 @@ class Bench:
         """Milliseconds, by the clock of Redis."""
         seconds, micros = self.db.time()
         return seconds * 1000 + micros // 1000
-
-    def wait_redis(self) -> None:
-        """Until Redis answers."""
-        def answers() -> bool:
-            try:
-                return self.db.ping()
-            except redis.ConnectionError:
-                return False
-
-        self.wait(answers, "Redis does not answer")
 
     def job(self, name: str, *, text: Optional[str] = None, delay: float = 0, error: str = "",
             lease: Optional[str] = None, **fields) -> Job:
@@ -536,7 +536,6 @@ def restarted(bench: Bench) -> None:
     bench.server.kill()
     time.sleep(1)
     bench.server.start()
-    bench.wait_redis()
     bench.make_groups()
     bench.job("after").wait_result()
 
