@@ -13,18 +13,15 @@ from typing import Dict, List
 import jsonschema
 import pytest
 
-from browser.libraries import library
 from harness.cluster import SLOTS, Node, slot_of
-from harness.servers import TOP, Redis, RedisError, need
+from harness.exampleworkers import EXAMPLES, WORKERS, example_command, example_environment
+from harness.servers import Redis, RedisError, need
 from harness.wait import DEADLINE, SLOWNESS, wait_until
 
-WORKERS = TOP / "conf/workers"
 LINES_MAX = 59
 COLUMNS_MAX = 100
-INTERPRETERS = {"py": sys.executable, "js": "node", "php": "php", "sh": "bash"}
 SYNTAX_CHECKS = {"py": [sys.executable, "-m", "py_compile"], "js": ["node", "--check"],
                  "php": ["php", "-l"], "sh": ["bash", "-n"]}
-EXAMPLES = sorted(INTERPRETERS)
 
 
 def short(value) -> str:
@@ -32,19 +29,13 @@ def short(value) -> str:
     return repr(value)[:20]
 
 
-def environment() -> Dict[str, str]:
-    """In which Node finds its packages."""
-    packages = library("redis/package.json").parent.parent
-    return {**os.environ, "NODE_PATH": str(packages), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
 def conformance(kind: str, place: Path = WORKERS, *options: str) -> List[str]:
     """Runs the conformance test on a worker; returns its lines, the last one without a sum."""
     done = subprocess.run(
         [sys.executable, str(WORKERS / "conformance.py"), *options, "--",
-         need(INTERPRETERS[kind]), str(place / f"worker.{kind}")],
+         *example_command(kind, place)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env=environment(), timeout=15 * DEADLINE * SLOWNESS, check=False)
+        env={**os.environ, **example_environment()}, timeout=15 * DEADLINE * SLOWNESS, check=False)
     lines = done.stdout.splitlines()
     assert lines and lines[-1].endswith(" not"), done.stdout
     assert (done.returncode == 0) == lines[-1].endswith(" 0 not"), done.stdout
@@ -113,7 +104,8 @@ FLAWS = [
     ("another version", 'assert job["version"] == 1', 'assert job["version"]'),
     ("SIGTERM lets", "lambda *_: stopping.set()", "lambda *_: os._exit(0)"),
     ("idle worker", "lambda *_: stopping.set()", "lambda *_: None"),
-    ("restart of Redis", "except RedisError as problem:", "except ZeroDivisionError as problem:"),
+    ("restart of Redis", "retry_on_error=[Lost])",
+     "retry_on_error=[])\nRedisError = ZeroDivisionError"),
     ("many jobs", '.xdel(stream, entry).execute()', ".execute()"),
 ]
 
