@@ -34,10 +34,11 @@ class Example(Server):
 
     name = "example"
 
-    def __init__(self, tmp: Union[str, Path], redis: Redis, kind: str, visibility_ms: int) -> None:
+    def __init__(self, tmp: Union[str, Path], redis: Union[Redis, str], kind: str,
+                 visibility_ms: int) -> None:
         super().__init__(tmp)
-        self.environment = {**os.environ, **example_environment(),
-                            "REDIS_URL": f"unix://{redis.address}"}
+        url = redis if isinstance(redis, str) else f"unix://{redis.address}"
+        self.environment = {**os.environ, **example_environment(), "REDIS_URL": url}
         self.line = [*example_command(kind), "worker:jobs", str(visibility_ms)]
 
     def command_line(self) -> List[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from harness import jobs as queue
 from harness.exampleworkers import EXAMPLES, Example
 from harness.fcgi import Connection, ask, request
 from harness.jobs import Jobs
-from harness.servers import Workerless
+from harness.servers import TOP, Redis, Workerless
 from harness.wait import wait_until
 
 ROUTES = """
@@ -24,12 +25,11 @@ VISIBILITY_MS = 1000
 
 @pytest.fixture
 def serve(tmp, run, redis):
-    """serve() starts a daemon."""
+    """serve() starts a daemon; serve(another Redis) does so, too."""
     (tmp / "fallback.html").write_text(FALLBACK, "utf-8")
-    routes = ROUTES.replace("FALLBACK", str(tmp / "fallback.html"))
-    text = queue.cache(redis) + \
-        queue.source(f'visibility = "{VISIBILITY_MS}ms" attempts = 2') + routes
-    return lambda: run(Workerless(tmp, text))
+    text = queue.source(f'visibility = "{VISIBILITY_MS}ms" attempts = 2') + \
+        ROUTES.replace("FALLBACK", str(tmp / "fallback.html"))
+    return lambda where=redis: run(Workerless(tmp, queue.cache(where) + text))
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -100,6 +100,28 @@ def test_a_job_that_kills_workers(serve, tmp, redis, run, name, kind):
     assert response.status == 502 and response.text == FALLBACK
     wait_until(lambda: jobs.length(jobs.dead) == 1, "a dead letter")
     jobs.wait_empty()
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_the_permissions_are_enough(serve, tmp, run, name, kind):
+    """Those that workerless-protocol(7) lists for workers."""
+    redis = run(Redis(tmp, tcp=True))
+    page = (TOP / "conf/man/workerless-protocol.7").read_text("utf-8")
+    words = re.search(r"A worker that uses the scripts needs\n.*\n([^.]+)", page).group(1).split()
+    redis.command("ACL", "SETUSER", "worker", "on", ">secret", "-@all", "resetkeys",
+                  "resetchannels", *words)
+    redis.command("ACL", "LOG", "RESET")
+    server = serve(redis)
+    url = f"redis://worker:secret@127.0.0.1:{redis.address[1]}"
+    run(Example(tmp, url, kind, VISIBILITY_MS))
+    assert ask(server.address, f"/fragment/{name}", query="delay=1").status == 200
+    assert ask(server.address, f"/fragment/{name}", query="error=sorry").status == 502
+    jobs = Jobs(redis)
+    redis.command("XADD", jobs.visitors, "*", "job", "{}")
+    wait_until(lambda: jobs.length(jobs.dead) == 1, "a dead letter")
+    jobs.wait_empty()
+    denied = [entry[entry.index(b"object") + 1] for entry in redis.command("ACL", "LOG")]
+    assert not set(denied) - {b"client|setinfo", b"hello", b"command", b"command|docs"}
 
 
 def test_a_failed_refresh_keeps_the_result(serve, tmp, run, redis, name):
