@@ -27,7 +27,6 @@ fragment "slow/*" { source = "jobs" ttl = "60s" hold = "10ms" }
 fragment "stale/*" { source = "jobs" ttl = "1s" stale = "60s" }
 fragment "wait/*" { source = "jobs" ttl = "1s" stale = "60s" stale_wait = "60s" }
 fragment "negative/*" { source = "jobs" ttl = "60s" negative = "60s" fallback = "FALLBACK" }
-fragment "endless/*" { source = "jobs" ttl = "60s" fallback = "FALLBACK" vary = {"query:delay"} }
 fragment "inputs/*" { source = "jobs" ttl = "60s"
                       vary = {"query:city", "cookie:session", "header:x-currency",
                               "language:en,de", "host"} }
@@ -67,13 +66,12 @@ def browser(run) -> Callable[..., Connection]:
 class Script(Server):
     """A program in Python that runs until it is stopped."""
 
-    def __init__(self, tmp, path, *arguments: str, **environment: str) -> None:
+    def __init__(self, tmp, path) -> None:
         super().__init__(tmp)
-        self.line = [sys.executable, str(path), *arguments]
-        self.environment = environment
+        self.path = path
 
     def command_line(self) -> List[str]:
-        return self.line
+        return [sys.executable, str(self.path)]
 
     def ready(self) -> bool:
         return self.running
@@ -450,37 +448,6 @@ def test_a_dead_letter(serve, browser, jobs, redis, name):
     assert jobs.bury(job) == 1  # it is still there
     check_nothing_left(redis, jobs)
     assert redis.command("XLEN", jobs.dead) == 1
-
-
-def test_a_job_that_kills_its_workers(serve, browser, tmp, run, jobs, redis, name):
-    """It is given to `attempts` workers, and put aside by the next one."""
-    pytest.importorskip("redis")
-    server = serve("visibility = 300ms attempts = 2")
-
-    def start() -> Script:
-        return run(Script(tmp, queue.SCRIPTS / "worker.py", "worker:jobs", "300",
-                          REDIS_URL=f"unix://{redis.address}"))
-
-    def tries() -> int:
-        found = redis.command("XPENDING", jobs.visitors, queue.GROUP, "-", "+", 1)
-        return found[0][3] if found else 0
-
-    one = browser(server)
-    worker = start()
-    send(one, f"endless/{name}", query="delay=600")
-    wait_until(lambda: "{worker:jobs}:visitors" in redis.keys(), "the stream")
-    for number in (1, 2):
-        wait_until(lambda count=number: tries() == count, "the job to be taken")
-        worker.kill()
-        worker = start()
-    response = one.response(1)
-    assert (response.status, response.text) == (502, FALLBACK)
-    wait_until(lambda: redis.command("XLEN", jobs.dead) == 1, "the dead letter")
-    letter = redis.command("XRANGE", jobs.dead, "-", "+")[0][1]
-    fields = dict(zip(letter[::2], letter[1::2]))
-    assert json.loads(fields[b"job"])["name"] == f"endless/{name}"
-    assert fields[b"attempts"] == b"2" and fields[b"reason"]
-    check_nothing_left(redis, jobs)
 
 
 # Deaths and losses.
