@@ -1,6 +1,7 @@
 # Runs jobs of workerless: REDIS_URL=redis://localhost bash worker.sh worker:jobs [VISIBILITY]
 # Start as many as you like: the job of one that dies is run again by another. Needs jq, and
 # redis-cli of Redis 7 or newer. A password is better kept in REDISCLI_AUTH than in the URL.
+# Under systemd, KillMode=mixed lets a job end when the service is stopped.
 
 make() { # Replace this. It prints the HTML; or it fails, and what it has printed is the reason.
     local job
