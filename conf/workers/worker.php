@@ -32,7 +32,7 @@ function run(string $stream, string $entry, int $try, string $raw) {
             exit(fwrite($output, $problem->getMessage()) ? 1 : 2);
         }
         while (!pcntl_waitpid($child, $status, WNOHANG))
-            if (pcntl_sigtimedwait([SIGCHLD], $_, intdiv($limit, 3000), $limit % 3000 * 333333) < 0)
+            pcntl_sigtimedwait([SIGCHLD], $_, intdiv($limit, 3000), $limit % 3000 * 333333) > 0 ||
                 $redis->rawCommand('XCLAIM', $stream, 'workers', $me, '0', $entry, 'JUSTID');
         $made = rewind($output) ? stream_get_contents($output) : '';
         if ($status) $fail($made);
@@ -45,7 +45,7 @@ function run(string $stream, string $entry, int $try, string $raw) {
 [$redis, $streams] = [new Redis(), ["$jobs:visitors" => '>', "$jobs:refreshes" => '>']];
 $url = parse_url(str_replace('unix://', 'unix:', getenv('REDIS_URL')));
 pcntl_sigprocmask(SIG_BLOCK, [SIGTERM, SIGCHLD]); // They wait until we look for them.
-while (pcntl_sigtimedwait([SIGTERM], $_) < 0) try {
+while (pcntl_sigtimedwait([SIGTERM], $_, 0, 1) <= 0) try {
     if (!$redis->isConnected()) {
         $redis->connect(...array_filter([$url['host'] ?? $url['path'], $url['port'] ?? 0]));
         if (isset($url['pass'])) $redis->auth([$url['user'] ?: 'default', urldecode($url['pass'])]);
