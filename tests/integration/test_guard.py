@@ -90,27 +90,27 @@ def test_queue_timeout(guarded, api):
     with Connection(server.address) as connection:
         send(connection, "a", "b")
         assert_busy(connection.response(2))
-        assert api.calls() == 1
         api.release_all()
         assert connection.response(1).status == 200
+    assert api.calls() == 1
     server.wait_log('source "api": no connection was free within queue_timeout = 0.1s '
                     "(connections = 1)")
 
 
 def test_the_timeout_includes_the_queue(guarded, api):
     """A call that has queued for most of its time has only the rest of it."""
-    server = guarded('connections = 1', timeout="1s")
+    server = guarded('connections = 1', timeout="2s")
     api.hold("a", "b")
     with Connection(server.address) as connection:
         begin = time.monotonic()
         send(connection, "a", "b")
         api.wait_calls("a", 1)
-        time.sleep(0.5)  # half of it has passed, whatever happens
+        time.sleep(1.2)  # more than half of it has passed, whatever happens
         api.release("a")
         assert connection.response(1).status == 200
         assert connection.response(2).status == 504
         took = time.monotonic() - begin
-    assert 1 <= took < 1.45, took
+    assert 2 <= took < 3.2, took
 
 
 def test_simulated_queues_too(daemon):

@@ -447,7 +447,7 @@ def test_password_and_database(tmp, run, daemon, login, tcp):
     who = f"{login.get('user', '')}:{quote(login['password'], safe='')}"
     server = daemon(redis=f"redis://{who}@127.0.0.1:{redis.address[1]}/3" if tcp else
                     f"unix://{who}@{redis.address}?db=3")
-    server.wait_log(USED)
+    wait_until(lambda: BACK in server.log() or USED in server.log(), "Redis to be found")
     with Connection(server.address) as connection:
         assert connection.request("/fragment/a").status == 200
         wait_until(lambda: redis.keys(db=3) == ["worker:a"], "the value in its database")
