@@ -321,24 +321,24 @@ def texts(bench: Bench) -> None:
 def obsolete(bench: Bench) -> None:
     """an obsolete job is acknowledged, not run"""
     bench.worker()
-    jobs = [bench.job("purged", delay=2, lease=""),
-            bench.job("replaced", delay=2, lease="another-job host 1"),
-            bench.job("longer", delay=2, lease="0" * 32 + "1 host 1", id="0" * 32)]
+    jobs = [bench.job("purged", delay=10, lease=""),
+            bench.job("replaced", delay=10, lease="another-job host 1"),
+            bench.job("longer", delay=10, lease="0" * 32 + "1 host 1", id="0" * 32)]
     begun = time.monotonic()
     for job in jobs:
         job.wait_gone()
         check(job.value() is None, f"{job.name}: a value was written")
-    check(time.monotonic() - begun < 2, "it was run")
+    check(time.monotonic() - begun < 10, "it was run")
 
 
 @rule
 def expired(bench: Bench) -> None:
     """a job past its deadline is acknowledged, not run"""
-    job = bench.job("expired", delay=2, deadline=bench.now() - 1)
+    job = bench.job("expired", delay=10, deadline=bench.now() - 1)
     begun = time.monotonic()
     bench.worker()
     job.wait_gone()
-    check(time.monotonic() - begun < 2, "it was run")
+    check(time.monotonic() - begun < 10, "it was run")
     check(job.value() is None, "a value was written")
 
 

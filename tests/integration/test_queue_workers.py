@@ -32,8 +32,8 @@ def short(value) -> str:
 def conformance(kind: str, place: Path = WORKERS, *options: str) -> List[str]:
     """Runs the conformance test on a worker; returns its lines, the last one without a sum."""
     done = subprocess.run(
-        [sys.executable, str(WORKERS / "conformance.py"), *options, "--",
-         *example_command(kind, place)],
+        [sys.executable, str(WORKERS / "conformance.py"), "--visibility",
+         str(int(1000 * SLOWNESS)), *options, "--", *example_command(kind, place)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, **example_environment()}, timeout=15 * DEADLINE * SLOWNESS, check=False)
     lines = done.stdout.splitlines()
