@@ -471,6 +471,8 @@ def unreadable(bench: Bench) -> None:
             bench.job("no-object", text="[1]"), bench.job("no-text", text=""),
             bench.job("no-key", text='{"version": 1, "id": "1", "attempts": 3}'),
             bench.job("no-times", text='{"version": 1, "id": "1", "key": "k", "lease": "l"}'),
+            bench.job("no-lease", text='{"version": 1, "id": "1", "key": "k", "deadline": 1, '
+                      '"fresh": 1, "keep": 1, "negative": 1, "attempts": 1}'),
             bench.job("lines", text='{\n"version":\n2}')]
     for job in jobs:
         job.wait_gone()

@@ -26,14 +26,15 @@ async function run(stream, entry, tries, text) { // It also removes the job from
   const { version, lease, key, id, deadline, fresh, keep, negative, attempts } = job ?? {};
   const giveUp = (why) => bury([stream, dead], entry, text, why, tries - 1, me);
   const failed = (why) => fail([lease, key], id, negative, 502, why);
-  if (version !== 1 || ![deadline, fresh, keep, negative, attempts].every(Number.isFinite))
+  if (version !== 1 || !(lease && key && id) ||
+      ![deadline, fresh, keep, negative, attempts].every(Number.isFinite))
     return giveUp('not a job of version 1');
   if (tries > attempts)
     return failed('its workers died').then(() => giveUp('its workers died'));
   if (await begin([lease, key], id, deadline)) { // Somebody still wants the result.
     const beat = () => db.xClaimJustId(stream, 'workers', me, 0, entry).catch(console.error);
     const beats = setInterval(beat, visibility / 3);
-    const [html, why] = await make(job).then((html) => [html], (error) => [null, error.message]);
+    const [html, why] = await make(job).then((html) => [html], (error) => [null, String(error)]);
     clearInterval(beats);
     await (why === undefined ? complete([lease, key], id, fresh, keep, '', html) : failed(why));
   }
