@@ -602,6 +602,7 @@ static void build_fragment(struct builder *builder, struct place *place)
         route->fallback = fallback_read(builder->problems, fallback->line, fallback->text);
     build_vary(builder, place);
     build_rendering(builder, place);
+    route->recipe.rules.has_template = route->template && *route->template;
     if (wrong)
         return;
     check_use(builder, place);

@@ -362,10 +362,12 @@ static bool queue_check_rules(const struct source_settings *settings,
                               const struct source_rules *rules, char why[SOURCE_WHY_ROOM])
 {
     (void)settings;
-    if (!rules->solo_calls)
-        return true;
-    snprintf(why, SOURCE_WHY_ROOM, "whose jobs are always shared: remove share = \"no\"");
-    return false;
+    if (rules->solo_calls)
+        snprintf(why, SOURCE_WHY_ROOM, "whose jobs are always shared: remove share = \"no\"");
+    else if (rules->has_template)
+        snprintf(why, SOURCE_WHY_ROOM,
+                 "whose workers write the fragment as it is sent: remove template");
+    return !rules->solo_calls && !rules->has_template;
 }
 
 static double queue_timeout(const struct source_settings *settings)

@@ -16,6 +16,7 @@ struct source_rules {
                                 without a lease */
     bool ignores_origin;     /* results are shared even if the source forbids it */
     bool any_type;           /* a result need not be HTML or text */
+    bool has_template;       /* a template makes HTML of the result */
     const char *const *keep; /* header fields of the response that are kept with the result */
     size_t keep_count;
 };

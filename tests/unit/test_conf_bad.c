@@ -301,6 +301,12 @@ static void test_bad_options(void **state)
         {REDIS "source s { type = queue }\nfragment a { source = s share = no }\n",
          "3: fragment \"a\" uses source \"s\", whose jobs are always shared: remove share = "
          "\"no\""},
+        {REDIS "source s { type = queue }\nfragment a {\n source = s\n template = 'a.html' }\n",
+         "3: fragment \"a\" uses source \"s\", whose workers write the fragment as it is sent: "
+         "remove "
+         "template\n"
+         "5: fragment \"a\" has a template, but the directory of templates is not named: add "
+         "templates = \"DIRECTORY\" at the top level"},
         {REDIS
          "source s { type = queue\n visibility = 1ms\n attempts = 0\n timeout = 0 }\n" FRAGMENT,
          "3: visibility = \"1ms\": must be from 100ms to 1d\n"
