@@ -153,7 +153,9 @@ bool render_fragment(const struct render_rule *rule, struct slice name, struct c
     }
     if (!text_is_html(type) && !text_is_text(type)) {
         snprintf(why, RENDER_WHY_ROOM,
-                 "the result is neither HTML nor text; render = \"raw\" passes any type");
+                 "the result has the type %.*s, which is neither HTML nor text (render = \"raw\" "
+                 "passes any type)",
+                 (int)(type.len < 100 ? type.len : 100), type.data);
         return false;
     }
     if (!rule->template && text_is_html(type))

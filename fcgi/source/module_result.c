@@ -6,7 +6,6 @@
 
 #include "base/alloc.h"
 #include "base/byte.h"
-#include "render/text.h"
 
 /* A terminated text of at most `max` bytes; one that is longer has max + 1 here. */
 static struct slice text_of(const char *text, size_t max)
@@ -35,9 +34,6 @@ static bool body_problem(const struct workerless_result *given, struct slice typ
                  given->body_len, max_body);
     else if (type.len > MODULE_TYPE_MAX || has_control(type))
         snprintf(why, MODULE_REASON_ROOM, "the module gave a type that is not a media type");
-    else if (!text_is_text(type))
-        snprintf(why, MODULE_REASON_ROOM,
-                 "the module gave the type %.*s, which is neither HTML nor text", SLICE_ARGS(type));
     else
         return false;
     return true;

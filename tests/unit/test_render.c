@@ -122,7 +122,8 @@ static void test_failures(void **state)
         {"x", SLICE_INIT(JSON), SLICE_INIT("\"text\""),
          "the JSON of the source is neither an object nor a list"},
         {"x", SLICE_INIT("image/png"), SLICE_INIT("x"),
-         "the result is neither HTML nor text; render = \"raw\" passes any type"},
+         "the result has the type image/png, which is neither HTML nor text (render = \"raw\" "
+         "passes any type)"},
         {"a\n {{city}}", SLICE_INIT(JSON), SLICE_INIT("{\"city\": [1]}"),
          "t:2:2: \"city\" is a list here, not a text"},
         {"{{>again}}", SLICE_INIT(JSON), SLICE_INIT("{}"), "again:1:1: more than 256 "},

@@ -157,7 +157,7 @@ static void test_results(void **state)
         {{.type = "text/html", .body = "a", .body_len = 1}, SOURCE_OK, "text/html", ""},
         {{.type = "", .body = "a", .body_len = 1}, SOURCE_OK, "", ""},
         {{.type = "application/json"}, SOURCE_OK, "application/json", ""},
-        {{.type = "image/png"}, SOURCE_FAILED, "", "neither HTML nor text"},
+        {{.type = "image/png"}, SOURCE_OK, "image/png", ""},
         {{.type = "text/html\n"}, SOURCE_FAILED, "", "not a media type"},
         {{.type = "text/" FIVE_HUNDRED}, SOURCE_FAILED, "", "not a media type"},
         {{.cache_control = "max-age=1"}, SOURCE_OK, "text/plain", ""},

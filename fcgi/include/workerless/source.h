@@ -71,8 +71,9 @@ enum workerless_status {
 struct workerless_result {
     enum workerless_status status;
 
-    /* The media type of the body, such as "text/html; charset=utf-8". HTML is used as it is, any
-     * other text is escaped. NULL: text/plain. At most 200 bytes. */
+    /* The media type of the body, such as "text/html; charset=utf-8". Unless the fragment has other
+     * rules, HTML is used as it is, any other text is escaped, and all else is a failure. NULL:
+     * text/plain. At most 200 bytes. */
     const char *type;
 
     const char *body; /* may be NULL if there are no bytes */
