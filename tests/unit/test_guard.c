@@ -1,140 +1,8 @@
-/* source/guard, by the functions of source/source: calls to a source by hand, on a real loop. */
-#include "source/source.h"
-
-#include <stdio.h>
-#include <ev.h>
-
-#include "base/alloc.h"
-#include "base/clock.h"
-#include "flight_bench.h"
-#include "source/tally.h"
-#include "unit.h"
+/* source/guard: the queue, the breaker, and anything in any order. */
+#include "guard_bench.h"
 
 #define COOLDOWN_S 0.03
 #define MANY       12
-
-static struct hand_source hand;
-static struct source_request latest; /* that the type was given */
-static char latest_text[100];
-static double type_timeout;
-
-static struct source *guarded_create(const struct source_environment *environment,
-                                     const struct source_settings *settings)
-{
-    (void)environment;
-    hand = (struct hand_source){.source = {.type = settings->type, .settings = settings}};
-    return &hand.source;
-}
-
-static struct source_call *guarded_start(struct source *source,
-                                         const struct source_request *request, source_done_fn *done,
-                                         void *caller)
-{
-    latest = *request;
-    snprintf(latest_text, sizeof latest_text, "%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s",
-             SLICE_ARGS(request->name), SLICE_ARGS(request->rest),
-             SLICE_ARGS(request->inputs.packed), SLICE_ARGS(request->etag),
-             SLICE_ARGS(request->last_modified), SLICE_ARGS(request->request_id),
-             SLICE_ARGS(request->traceparent), SLICE_ARGS(request->key),
-             SLICE_ARGS(request->lease));
-    return hand_start(source, request, done, caller);
-}
-
-static double guarded_timeout(const struct source_settings *settings)
-{
-    (void)settings;
-    return type_timeout;
-}
-
-static void guarded_destroy(struct source *source)
-{
-    (void)source;
-    assert_null(hand.calls);
-}
-
-static const struct source_type guarded_type = {.name = "by hand",
-                                                .create = guarded_create,
-                                                .start = guarded_start,
-                                                .timeout = guarded_timeout,
-                                                .cancel = hand_cancel,
-                                                .destroy = guarded_destroy};
-
-struct seen { /* the result of one call */
-    struct source_call *call;
-    unsigned count;
-    enum source_status status;
-    unsigned retry_after_s;
-    char reason[200];
-    struct seen *cancels, *starts; /* what is done inside of its `done` */
-};
-
-static struct source_settings settings;
-static struct source *source;
-static bool starting;
-
-static int open_source(struct source_limits limits)
-{
-    settings = (struct source_settings){.type = &guarded_type, .name = "api", .limits = limits};
-    source = source_create(&(struct source_environment){.loop = EV_DEFAULT}, &settings);
-    assert_non_null(source);
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    type_timeout = 0;
-    return 0;
-}
-
-/* Handles what is due now, without waiting. */
-static void turn(void)
-{
-    for (int i = 0; i < 10; i++)
-        ev_run(EV_DEFAULT, EVRUN_NOWAIT);
-}
-
-static void close_source(void)
-{
-    do {
-        while (hand.calls)
-            hand_fail(&hand, hand.calls->name, SOURCE_FAILED);
-        turn(); /* what was queued is started or refused */
-    } while (hand.calls);
-    source_destroy(source);
-    ev_run(EV_DEFAULT, 0); /* ends, since nothing is left to wait for */
-}
-
-static void start(struct seen *seen, const char *name, unsigned lane);
-
-static void on_done(void *caller, const struct source_result *result)
-{
-    struct seen *seen = caller;
-    assert_false(starting);
-    assert_non_null(seen->call);
-    seen->call = NULL;
-    seen->count++;
-    seen->status = result->status;
-    seen->retry_after_s = result->retry_after_s;
-    snprintf(seen->reason, sizeof seen->reason, "%s", result->reason ? result->reason : "");
-    if (seen->cancels && seen->cancels->call)
-        source_cancel(seen->cancels->call);
-    if (seen->starts)
-        start(seen->starts, "inside", 0);
-}
-
-static void start(struct seen *seen, const char *name, unsigned lane)
-{
-    char copy[64];
-    snprintf(copy, sizeof copy, "%s", name);
-    starting = true;
-    seen->call =
-        source_start(source, &(struct source_request){.name = slice_of(copy), .lane = lane},
-                     on_done, seen);
-    starting = false;
-    assert_non_null(seen->call);
-    memset(copy, '?', sizeof copy);
-}
 
 static bool runs(const char *name)
 {
@@ -736,48 +604,6 @@ static void test_anything(void **state)
         assert_row(i, i == SOURCE_NOT_MODIFIED || statuses[i] > 0);
 }
 
-/* Every call that was started has ended once, in one way; only those that ran took time. */
-static void test_tally(void **state)
-{
-    static const uint64_t ended[SOURCE_STATUSES] =
-        {[SOURCE_OK] = 1, [SOURCE_FAILED] = 1, [SOURCE_BUSY] = 1, [SOURCE_CANCELLED] = 2};
-    struct seen seen[5] = {0};
-    (void)state;
-    open_source((struct source_limits){.connections = 1, .queue = 2});
-    for (size_t i = 0; i < 4; i++)
-        start(&seen[i], (const char *[]){"a", "b", "c", "refused"}[i], 0);
-    struct source_view view = source_look(source);
-    assert_true(view.running == 1 && view.queued == 2 && view.tally->started == 4);
-    assert_true(strcmp(view.name, "api") == 0 && strcmp(view.breaker, "closed") == 0);
-    source_cancel(seen[2].call); /* while it is queued */
-    hand_give(&hand, "a", "x");
-    turn();
-    hand_fail(&hand, "b", SOURCE_FAILED);
-    start(&seen[4], "d", 0);
-    source_cancel(seen[4].call); /* while it runs */
-    view = source_look(source);
-    assert_true(view.running == 0 && view.tally->started == 5);
-    for (size_t i = 0; i < SOURCE_STATUSES; i++)
-        assert_row(i, view.tally->ended[i] == ended[i]);
-    assert_int_equal(histogram_count(&view.tally->duration), 2);
-    assert_int_equal(histogram_count(&view.tally->queued), 1); /* b */
-    close_source();
-}
-
-/* An open breaker says how long it stays so. */
-static void test_view_of_breaker(void **state)
-{
-    struct seen seen = {0};
-    (void)state;
-    open_source(
-        (struct source_limits){.breaker = {.count = 1, .seconds = 1}, .breaker_cooldown = 60});
-    start(&seen, "a", 0);
-    hand_fail(&hand, "a", SOURCE_FAILED);
-    assert_string_equal(source_look(source).breaker, "open");
-    assert_true(source_look(source).pause_s > 50 && source_look(source).pause_s <= 75);
-    close_source();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -791,8 +617,6 @@ int main(void)
         TEST(test_inside_done),
         TEST(test_breaker),
         TEST(test_outcomes),
-        TEST(test_tally),
-        TEST(test_view_of_breaker),
         TEST(test_breaker_empties_the_queue),
         TEST(test_trial_without_outcome),
         TEST(test_pauses),
