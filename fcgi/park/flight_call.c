@@ -2,6 +2,7 @@
  * meanwhile. */
 #include "park/flight_call.h"
 
+#include <stdio.h>
 #include <utlist.h>
 
 #include "base/check.h"
@@ -16,6 +17,8 @@
 #include "source/source.h"
 #include "source/tally.h"
 #include "source/trace.h"
+
+#define JOB_REASON_MAX 200 /* bytes that are logged of what a worker says */
 
 static void flight_call(struct flight *flight);
 
@@ -302,9 +305,23 @@ static void flight_start_over(struct flight *flight)
     ev_timer_start(flight->shared->loop, &flight->look_again);
 }
 
+/* A worker may have left its reason in the place of the body. */
+static void log_failed_job(struct flight *flight, enum source_status status,
+                           const struct entry *found)
+{
+    char reason[JOB_REASON_MAX + 64];
+    struct slice why = found->status == 200 ? (struct slice){0} : found->body;
+    if (why.len > JOB_REASON_MAX)
+        why.len = JOB_REASON_MAX;
+    snprintf(reason, sizeof reason, "its job has failed%s%.*s", why.len > 0 ? ": " : "",
+             SLICE_ARGS(why));
+    outcome_log_failure(flight->fragment.recipe->use->failures, &flight->fragment, status, reason);
+}
+
 /* The flight has landed with the result of its call, which came by the cache. `failed`: that was to
  * refresh the old entry, which stays. */
-static void flight_deliver(struct flight *flight, bool failed, bool replaced)
+static void flight_deliver(struct flight *flight, const struct entry *found, bool failed,
+                           bool replaced)
 {
     static const struct {
         enum settlement_kind kind;
@@ -324,8 +341,7 @@ static void flight_deliver(struct flight *flight, bool failed, bool replaced)
     settlement->stale = failed;
     settlement->replaced = replaced && !failed;
     if (status != SOURCE_OK && status != SOURCE_CANCELLED)
-        outcome_log_failure(flight->fragment.recipe->use->failures, &flight->fragment, status,
-                            "its job has failed; the worker knows why");
+        log_failed_job(flight, status, found);
     if (status == SOURCE_FAILED || status == SOURCE_TIMED_OUT)
         counter_add(status == SOURCE_FAILED ? COUNTER_CALLS_FAILED : COUNTER_CALLS_TIMED_OUT, 1);
     source_found(flight->call, status);
@@ -345,7 +361,7 @@ static void conclude_check(struct flight *flight, const struct cache_answer *ans
                     flight->known->made_ms == answer->entry->made_ms;
     if (answer->outcome == CACHE_FOUND && flight_accept(flight, answer)) {
         if (flight_needs_lease(flight))
-            flight_deliver(flight, prolongs, replaces);
+            flight_deliver(flight, answer->entry, prolongs, replaces);
         else if (flight->call)
             source_cancel(flight->call);
         else

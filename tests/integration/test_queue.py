@@ -382,7 +382,7 @@ def test_a_job_fails(serve, browser, jobs, redis, name, status):
         send(connection, f"negative/{name}")
         connection.sync()
     job = jobs.take()
-    assert jobs.fail(job, status) == 1
+    assert jobs.fail(job, status, reason="out of paper") == 1
     jobs.ack(job)
     for connection in connections:
         response = connection.response(1)
@@ -393,6 +393,8 @@ def test_a_job_fails(serve, browser, jobs, redis, name, status):
         assert ask(server.address, f"/fragment/negative/{name}").status == status
     assert jobs.look() is None
     assert sum(server.counter("calls_started") for server in servers) == 1
+    if status != 404:
+        assert "its job has failed: out of paper" in "".join(server.log() for server in servers)
     results = metric(servers, "source_calls_total")
     word = {502: "failed", 504: "timed_out", 404: "not_found"}[status]
     assert results[word] == 1 and sum(results.values()) == 1
