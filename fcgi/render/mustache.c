@@ -1,16 +1,12 @@
-/* Templates: what they own, their places and messages. Compiling is in mustache_parse.c, rendering in
- * mustache_render.c. */
+/* What all files of templates use: places, messages, names of partials. Compiling begins in
+ * mustache_compile.c, rendering in mustache_render.c. */
 #include "render/mustache.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "base/alloc.h"
 #include "base/escape.h"
 #include "render/mustache_nodes.h"
-
-#define BYTE_ORDER_MARK SLICE("\xEF\xBB\xBF")
 
 struct mustache_place mustache_place_of(const struct mustache *template, size_t at)
 {
@@ -46,46 +42,6 @@ void mustache_describe(const struct mustache_error *error, char *out, size_t siz
 {
     snprintf(out, size, "%s:%zu:%zu: %s", error->place.file, error->place.line, error->place.column,
              error->why);
-}
-
-struct mustache *mustache_compile(const char *file, struct slice text, struct mustache_error *error)
-{
-    *error = (struct mustache_error){.place = {.file = file, .line = 1, .column = 1}};
-    if (text.len > MUSTACHE_TEMPLATE_MAX) {
-        snprintf(error->why, sizeof error->why, "the template is longer than %d bytes",
-                 MUSTACHE_TEMPLATE_MAX);
-        return NULL;
-    }
-    if (slice_starts(text, BYTE_ORDER_MARK))
-        text = slice_from(text, BYTE_ORDER_MARK.len);
-
-    struct mustache *template = alloc_zeroed(sizeof *template);
-    char *copy = alloc_copy(text.data, text.len), *name = alloc_copy(file, strlen(file));
-    bool ok = template && copy && name;
-    if (!ok)
-        snprintf(error->why, sizeof error->why, "out of memory");
-    if (template)
-        *template = (struct mustache){.file = name, .text = {.data = copy, .len = text.len}};
-    if (ok && mustache_parse(template, error))
-        return template;
-    error->place.file = file;
-    if (template) {
-        mustache_free(template);
-    } else {
-        free(copy);
-        free(name);
-    }
-    return NULL;
-}
-
-void mustache_free(struct mustache *template)
-{
-    if (!template)
-        return;
-    free(template->file);
-    free((char *)(uintptr_t) template->text.data);
-    free(template->nodes);
-    free(template);
 }
 
 bool mustache_next_partial(const struct mustache *template, size_t *at, struct slice *name)
