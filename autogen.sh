@@ -31,14 +31,16 @@ nginx
 lighttpd
 redis-server
 redis-tools
+php-fpm
+libpq-dev
+postgresql
+python3-redis
 '
 test_packages='
 libcmocka-dev
 python3-pytest
 python3-selenium
 python3-prometheus-client
-php-fpm
-python3-redis
 python3-jsonschema
 chromium|chromium-browser
 chromium-driver|chromium-chromedriver
@@ -54,8 +56,6 @@ spawn-fcgi
 libfcgi-bin
 systemtap-sdt-dev
 faketime
-libpq-dev
-postgresql
 valgrind
 gcovr
 clang

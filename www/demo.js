@@ -5,7 +5,7 @@ const AXIS_MS = 3000; // the least that the timeline spans: as long as the slowe
 const ROW = 48; // the height of a fragment in the timeline
 const BAR = 14;
 const FRAME_MS = 500; // between two pictures for those who want less motion
-const KEPT = "workerless-timeline";
+const KEPT = `workerless-timeline ${location.pathname}`;
 
 const WORDS = {
   parked: "parked…",
@@ -19,7 +19,8 @@ const figure = document.querySelector(".timeline");
 const svg = figure.querySelector("svg");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-// Fragment name -> { kind, asked, ended, made, again }, in milliseconds since the page was begun:
+// Fragment name -> { kind, asked, ended, made, again }, in the order of the page, and in milliseconds
+// since it was begun:
 // `made` is how long its source had worked, `again` when the browser asked once more.
 const stories = new Map();
 
@@ -30,8 +31,9 @@ function kindOf(response) {
   return /;\s*collapsed\b/.test(status) ? "joined" : "made";
 }
 
+// 0 if that is unknown, as with what a worker has made.
 function sourceTime(response) {
-  return Number(/\bsource;dur=([\d.]+)/.exec(response?.headers.get("Server-Timing"))?.[1] ?? NaN);
+  return Number(/\bsource;dur=([\d.]+)/.exec(response?.headers.get("Server-Timing"))?.[1] ?? 0);
 }
 
 function duration(ms) {
@@ -116,8 +118,8 @@ function summary(all) {
   if (all.every(story => story.kind === "hit"))
     return `All loaded after ${duration(took)}, from the cache.` +
       (made ? ` The slowest took ${duration(made)} to make.` : "");
-  const rest = Math.max(...all.map(
-    story => story.kind === "made" ? story.ended - story.asked - story.made : 0));
+  const rest = Math.max(...all.map(({ kind, asked, ended, made: dur }) =>
+    kind === "made" && dur ? ended - asked - dur : 0));
   return `All loaded after ${duration(took)}.` +
     (rest > 0 ? ` That is at most ${duration(rest)} more than the sources took.` : "");
 }
@@ -152,7 +154,7 @@ function draw() {
     shape(svg, "text", "tick", { x: x(at), y: height + 18, "text-anchor": anchor },
       at ? `${at / 1000} s` : "0");
   }
-  [...stories].sort().forEach(([name, story], row) => {
+  [...stories].forEach(([name, story], row) => {
     const y = row * ROW + 32, ghost = ghosts.get(name), { kind, asked, ended = now, again } = story;
     shape(svg, "text", "name", { x: 0, y: y - 14 }, name);
     shape(svg, "text", `told ${kind}`, { x: width, y: y - 14, "text-anchor": "end" },

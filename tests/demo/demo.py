@@ -1,12 +1,13 @@
 """The demo: `make demo` starts everything in front of and behind workerless, on this host only.
 
-    browser --> nginx or lighttpd --> workerless --> slow HTTP API
+    browser --> nginx or lighttpd --> workerless --> slow HTTP API, php-fpm, PostgreSQL
                                           |
-                                        Redis
+                                        Redis <----> background workers
 
 It runs until Ctrl-C or SIGTERM and leaves no process and no file behind. The environment says:
 
     WORKERLESS   the daemon's binary
+    MODULE       the shared object of tests/modules/postgres.c; none by default
     FRONT        nginx (as by default) or lighttpd
     PORT         where the page is served: 8080, or 0 for any that is free
 """
@@ -27,6 +28,7 @@ from typing import List
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import sources  # noqa: E402
 from harness import fronts, shop  # noqa: E402
 from harness.servers import Redis, Server, SlowApi, Workerless  # noqa: E402
 from harness.slowapi import Answer, Call  # noqa: E402
@@ -38,6 +40,7 @@ RECHECK = 0.2  # seconds between looks at whether all still run
 WHAT_TO_SEE = """
   {url}/
 
+  - {url}/sources.html has fragments by a template, PHP, PostgreSQL and a worker.
   - {url}/status.html shows what workerless does meanwhile.
   - {url}/shop.html has fragments that depend on a query, a language, a cookie and a header.
   - The page is there at once. Its three cards fill in as their results come, in any order.
@@ -47,7 +50,7 @@ WHAT_TO_SEE = """
   - Look at what is cached:
         redis-cli -s {redis} get worker:b
 
-  All but a are made by a slow HTTP API. Each of its calls is shown below. (a is simulated inside workerless.) Ctrl-C ends all of it.
+  Each call of the slow HTTP API is shown below. Ctrl-C ends all of it.
 """
 
 
@@ -74,7 +77,7 @@ class DemoApi(shop.ShopApi):
         return None, None
 
     def make(self, call: Call) -> Answer:
-        answer = super().make(call)
+        answer = sources.departures() if call.path == "/departures" else super().make(call)
         answer.delay = random.uniform(0, SLOWEST)
         return answer
 
@@ -100,7 +103,7 @@ def config(redis: Redis, api: SlowApi) -> str:
     }) + shop.config(api)
 
 
-def start_front(tmp: str, name: str, port: int, socket_path: str) -> fronts.FrontServer:
+def make_front(tmp: str, name: str, port: int, socket_path: str) -> fronts.FrontServer:
     try:
         return FRONTS[name](tmp, socket_path, port=port)
     except OSError as error:
@@ -130,12 +133,17 @@ def run(stop: Stop) -> None:
         os.chmod(tmp, 0o711)  # a front server's workers may be another user's
         redis = Redis(tmp)
         api = DemoApi()
-        servers: List[Server] = [redis]
-        stack.enter_context(redis)
         stack.enter_context(api)
-        servers.append(stack.enter_context(Workerless(tmp, config(redis, api))))
-        front = start_front(tmp, name, port, servers[-1].socket_path)
-        servers.append(stack.enter_context(front))
+        behind = sources.Sources(tmp, redis, api)
+        daemon = Workerless(tmp, config(redis, api) + behind.config)
+        front = make_front(tmp, name, port, daemon.socket_path)
+        for card, packages in behind.missing.items():
+            print(f"demo: {card} of /sources.html will show an error: apt-get install {packages}",
+                  file=sys.stderr)
+        servers: List[Server] = [redis, *behind.servers, daemon, front]
+        for server in servers:
+            stack.enter_context(server)
+        behind.fill()
         if stop.wanted:
             return
         print(WHAT_TO_SEE.format(url=front.url, redis=redis.address), flush=True)

@@ -15,9 +15,9 @@ BUILD = Path(os.environ.get("TOP_BUILDDIR", TOP))
 FLAGS = ["-std=gnu99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-g", "-shared", "-fPIC"]
 
 
-def output_of(*command: str, **options) -> str:
+def output_of(*command: str, seconds: float = DEADLINE, **options) -> str:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=DEADLINE * SLOWNESS,
+                          stderr=subprocess.STDOUT, text=True, timeout=seconds * SLOWNESS,
                           check=False, **options)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
     return done.stdout

@@ -265,9 +265,9 @@ class Relay:
 def check_page(front: FrontServer) -> None:
     """The skeleton and its files, as a browser needs them, with the policy under which they
     work."""
-    for path, kind in (("/", "text/html"), ("/page-fragment.js", "javascript"),
-                       ("/demo.js", "javascript"), ("/style.css", "text/css"),
-                       ("/favicon.svg", "image/svg+xml")):
+    for path, kind in (("/", "text/html"), ("/sources.html", "text/html"),
+                       ("/page-fragment.js", "javascript"), ("/demo.js", "javascript"),
+                       ("/style.css", "text/css"), ("/favicon.svg", "image/svg+xml")):
         reply = get(front.address, path)
         assert reply.status == 200, path
         assert kind in reply.headers["content-type"], path

@@ -16,9 +16,14 @@ from .process import Address, Port, Server, accepts, connect, gone
 from .wait import wait_until
 
 
+def installed() -> List[str]:
+    """The programs; Debian has the version in their names."""
+    return glob.glob("/usr/sbin/php-fpm*")
+
+
 def php_fpm() -> str:
-    """The newest one; Debian has the version in its name."""
-    found = glob.glob("/usr/sbin/php-fpm*")
+    """The newest one."""
+    found = installed()
     assert found, "php-fpm is not installed (Debian package php-fpm)"
     return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path)])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -15,6 +16,16 @@ from .servers import need
 from .wait import DEADLINE, SLOWNESS, wait_until
 
 
+def installed() -> bool:
+    """Whether there are libpq's files for development and the server."""
+    config = shutil.which("pg_config")
+    return bool(config) and (_programs(config) / "initdb").exists()
+
+
+def _programs(config: str) -> Path:
+    return Path(output_of(config, "--bindir").strip())
+
+
 class Postgres(Server):
     """Keeps its data below its directory. Since it refuses to run as root, then it is nobody's.
 
@@ -22,19 +33,24 @@ class Postgres(Server):
 
     name = "postgres"
     stop_signal = signal.SIGINT  # does not wait for clients
+    orphan_signal = signal.SIGQUIT  # it ends its children
 
     def __init__(self, tmp: Union[str, Path]) -> None:
         super().__init__(tmp)
-        self.programs = Path(output_of(need("pg_config"), "--bindir").strip())
+        self.programs = _programs(need("pg_config"))
         self._user: List[str] = []
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             os.chown(self.dir, nobody.pw_uid, nobody.pw_gid)
             self._user = [need("setpriv"), f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}",
-                          "--clear-groups"]
-        output_of(*self._user, str(self.programs / "initdb"), "-D", str(self.dir / "data"),
-                  "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
-                  cwd=self.dir)
+                          "--clear-groups", "--pdeathsig=keep"]
+
+    def spawn(self) -> None:
+        if not (self.dir / "data").exists():
+            output_of(*self._user, str(self.programs / "initdb"), "-D", str(self.dir / "data"),
+                      "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+                      cwd=self.dir, seconds=3 * DEADLINE)
+        super().spawn()
 
     @property
     def connect(self) -> str:

@@ -167,7 +167,7 @@ class Dependencies:
 
 
 BUILD = {"gcc", "make", "autoconf", "pkg-config", "libev-dev", "libhiredis-dev"}
-RUN = {"python3", "nginx", "redis-server"}
+RUN = {"python3", "nginx", "redis-server", "php-fpm", "postgresql", "python3-redis"}
 TEST = {"python3-pytest", "chromium", "valgrind", "clang", "wrk", "debootstrap"}
 
 

@@ -8,68 +8,23 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
-from typing import List
 
 import pytest
 
+from harness.demo import Demo
 from harness.httpc import get, get_many
 from harness.process import gone
-from harness.servers import TOP, workerless_binary
 from harness.wait import DEADLINE, SLOWNESS, wait_until
 
+pytestmark = pytest.mark.seconds(180)  # PostgreSQL makes its files each time
 
-class Demo:
-    """tests/demo/demo.py as a process. Its servers' files are all below `dir`."""
-
-    def __init__(self, tmp: Path, **environment: str) -> None:
-        self.dir = tmp
-        self._output = tmp / "output"
-        with open(self._output, "wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, str(TOP / "tests/demo/demo.py")], stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True,
-                env={**os.environ, "TMPDIR": str(tmp), "WORKERLESS": workerless_binary(),
-                     "PYTHONDONTWRITEBYTECODE": "1", **environment})
-
-    def __enter__(self) -> "Demo":
-        return self
-
-    def __exit__(self, *_error) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def output(self) -> str:
-        return self._output.read_text("utf-8")
-
-    def address(self):
-        """Where the page is, once it is there."""
-        def shown():
-            assert self.process.poll() is None, self.output()
-            return re.search(r"http://127\.0\.0\.1:(\d+)/", self.output())
-
-        return "127.0.0.1", int(wait_until(shown, "the demo to name its URL").group(1))
-
-    def end(self, number: int) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(DEADLINE * SLOWNESS)
-
-    def processes(self) -> List[int]:
-        """Everything that runs below its directory, whatever its parent is now."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdecimal() and os.readlink(entry / "cwd").startswith(
-                        f"{self.dir}/workerless-demo"):
-                    found.append(int(entry.name))
-            except (FileNotFoundError, PermissionError, ProcessLookupError):
-                pass
-        return found
-
-    def check_nothing_left(self) -> None:
-        assert [path.name for path in self.dir.iterdir()] == ["output"]
+MADE_BY = {
+    "departures": r"Lisboa.*Made by template <code>departures.html</code> from the JSON of process",
+    "moon": r"% lit.*Made by PHP \d+\.\d+\.\d+\S* in php-fpm, process \d+",
+    "books": r"Marcel Proust: \d+ waiting.*Made by PostgreSQL \d+\.\d+, process \d+",
+    "report": r"lines of C.*Made by Python \d+\.\d+\.\d+\S*, worker process \d+",
+}
 
 
 @pytest.mark.parametrize("front", ["nginx", "lighttpd"])
@@ -97,7 +52,7 @@ def test_shows_fragments_and_leaves_nothing(tmp, run, front, number):
     demo = run(Demo(tmp, FRONT=front, PORT="0"))
     address = demo.address()
     processes = demo.processes()
-    assert len(processes) >= 3  # redis, workerless, the front server
+    assert len(processes) >= 8  # workerless, the front server, and what is behind them
     assert b"<page-fragment" in get(address, "/").body
 
     paths = [f"/fragment/{name}" for name in "abc"] * 10  # as ten tabs would
@@ -119,6 +74,37 @@ def test_shows_fragments_and_leaves_nothing(tmp, run, front, number):
     assert demo.end(number) == 0, demo.output()
     wait_until(lambda: all(gone(pid) for pid in processes), "all processes to end")
     demo.check_nothing_left()
+
+
+def check_sources(demo: Demo, absent: str) -> None:
+    """What the page of any slow thing shows: each card says what has made it."""
+    address = demo.address()
+    assert b'<page-fragment name="moon"' in get(address, "/sources.html").body
+    paths = [f"/fragment/{name}" for name in MADE_BY]
+    for name, reply in zip(MADE_BY, get_many(address, paths)):
+        if name in absent.split():
+            assert reply.status == 502 and "apt-get install" in reply.text, (name, reply.text)
+        else:
+            assert reply.status == 200, (name, reply.text, demo.output())
+            assert re.search(MADE_BY[name], reply.text, re.DOTALL), (name, reply.text)
+            assert "hit" in get(address, f"/fragment/{name}").headers["cache-status"]
+
+
+@pytest.mark.parametrize("front", ["nginx", "lighttpd"])
+def test_shows_any_slow_thing(tmp, run, front):
+    demo = run(Demo(tmp, FRONT=front, PORT="0"))
+    check_sources(demo, "")
+    processes = demo.processes()
+    assert demo.end(signal.SIGTERM) == 0, demo.output()
+    wait_until(lambda: all(gone(pid) for pid in processes), "all processes to end")
+    demo.check_nothing_left()
+
+
+def test_without_libpq(tmp, run):
+    """The card whose programs are not installed says what to install; so does the demo."""
+    demo = run(Demo(tmp, PORT="0", MODULE=""))
+    check_sources(demo, "books")
+    assert "demo: books of /sources.html will show an error: apt-get install" in demo.output()
 
 
 def test_port_in_use(tmp, run):
