@@ -114,14 +114,14 @@ function summary(all) {
     return `Failed: ${failed.join(", ")}. ` +
       (failed.length < all.length ? "The others were not affected." : "");
   const took = Math.max(...all.map(story => story.ended - story.asked));
-  const made = Math.max(...all.map(story => story.made));
+  const known = all.every(story => story.made), made = Math.max(...all.map(story => story.made));
   if (all.every(story => story.kind === "hit"))
     return `All loaded after ${duration(took)}, from the cache.` +
-      (made ? ` The slowest took ${duration(made)} to make.` : "");
-  const rest = Math.max(...all.map(({ kind, asked, ended, made: dur }) =>
-    kind === "made" && dur ? ended - asked - dur : 0));
+      (known ? ` The slowest took ${duration(made)} to make.` : "");
+  const rest = Math.max(...all.map(
+    story => story.kind === "made" ? story.ended - story.asked - story.made : 0));
   return `All loaded after ${duration(took)}.` +
-    (rest > 0 ? ` That is at most ${duration(rest)} more than the sources took.` : "");
+    (known && rest > 0 ? ` That is at most ${duration(rest)} more than the sources took.` : "");
 }
 
 function shape(parent, tag, className, attributes, text = "") {

@@ -8,7 +8,7 @@ from harness.demo import Demo
 from test_accessibility import check
 from test_page import BAR, badge, summary
 
-SAYS = {"departures": "Made by template departures.html", "moon": "in php-fpm, process",
+SAYS = {"departures": "Made by departures.html", "moon": "in php-fpm, process",
         "books": "Made by PostgreSQL", "report": "worker process"}
 
 

@@ -138,8 +138,8 @@ def run(stop: Stop) -> None:
         daemon = Workerless(tmp, config(redis, api) + behind.config)
         front = make_front(tmp, name, port, daemon.socket_path)
         for card, packages in behind.missing.items():
-            print(f"demo: {card} of /sources.html will show an error: apt-get install {packages}",
-                  file=sys.stderr)
+            print(f"demo: on sources.html, {card} will fail: it needs apt-get install {packages},"
+                  " and ./configure", file=sys.stderr)
         servers: List[Server] = [redis, *behind.servers, daemon, front]
         for server in servers:
             stack.enter_context(server)

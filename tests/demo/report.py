@@ -21,6 +21,6 @@ def make(_job):
         f'<tr><th scope="row">{html.escape(room)}</th><td><meter max="{largest[0][1]}"'
         f' value="{lines}" aria-label="{lines} lines"></meter></td><td>{lines:,}</td></tr>'
         for room, lines in largest)
-    return (f"<table><caption>{sum(rooms.values()):,} lines of C are workerless</caption>"
+    return (f"<table><caption>workerless has {sum(rooms.values()):,} lines of C</caption>"
             f'<tbody>{rows}</tbody></table><p class="by">Made by Python'
             f" {platform.python_version()}, worker process {os.getpid()}</p>")

@@ -21,7 +21,7 @@ SAYS = {
     "a": r"result for a",
     "b": r"result for b",
     "c": r"result for c",
-    "departures": r"Made by template departures.html from the JSON of process \d+",
+    "departures": r"Made by departures.html from JSON of process \d+",
     "moon": r"Made by PHP \S+ in php-fpm, process \d+",
     "books": r"Made by PostgreSQL \S+, process \d+",
     "report": r"Made by Python \S+, worker process \d+",

@@ -49,6 +49,7 @@ fragment "departures" {
     source   = "station"
     template = "departures.html"
     required = {"station", "trains"}
+    fallback = "$fallbacks/departures.html"
 }
 """, "moon": """
 source "scripts" {
@@ -145,7 +146,7 @@ def missing() -> Dict[str, str]:
     if not php.installed():
         found["moon"] = "php-fpm"
     if not postgres.installed() or not os.environ.get("MODULE"):
-        found["books"] = "libpq-dev postgresql, then ./configure"
+        found["books"] = "libpq-dev postgresql"
     if not importlib.util.find_spec("redis"):
         found["report"] = "python3-redis"
     return found
@@ -162,9 +163,11 @@ class Sources:
                         "module": os.environ.get("MODULE", "")}
         for card in CONFIG:
             packages = self.missing.get(card)
-            why = f"It takes <code>apt-get install {packages}</code>" if packages else \
-                "What makes this does not answer"
-            Path(tmp, f"{card}.html").write_text(f"<p>{why}.</p>\n", "utf-8")
+            why = "What makes this does not answer."
+            if packages:
+                why = f"To see this, run <code>apt-get install {packages}</code>, and then" \
+                    " <code>./configure &amp;&amp; make demo</code>."
+            Path(tmp, f"{card}.html").write_text(f"<p>{why}</p>\n", "utf-8")
         if "moon" not in self.missing:
             fpm = php.PhpFpm(tmp, {})
             self._values["php"] = str(fpm.address)
