@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from harness.build import Kit
 from harness.servers import TOP, workerless_binary, wrapper_command
 
 EXAMPLE = TOP / "conf/workerless.conf"
@@ -30,7 +31,8 @@ def test_loads_as_it_is():
 
 def test_loads_with_all_options(tmp):
     path = Path(tmp) / "workerless.conf"
-    path.write_text(uncommented(), "utf-8")
+    module = Kit(Path(tmp)).module("postgres", libraries="libpq")
+    path.write_text(uncommented().replace('"postgres.so"', f'"{module}"'), "utf-8")
     (Path(tmp) / "unavailable.html").write_text("<p>Not now.</p>", "utf-8")
     done = workerless("-t", "-c", str(path))
     assert done.returncode == 0, done.stdout
