@@ -1,4 +1,4 @@
-/* workerless render: what a template makes of JSON, for its author and for tests. */
+/* workerless render: shows the author of a template, and tests, what it makes of JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +17,13 @@
 #define OUTPUT_MAX ((size_t)64 << 20) /* bytes of the result */
 #define STEPS_MAX  ((size_t)100 << 20)
 
-/* No file of a directory has this name. */
+/* The name of the template in its set, which no file of a directory has. */
 #define MAIN SLICE("/")
 
 struct job {
     const char *directory; /* of partials */
     struct templates *set;
-    bool failed; /* which has been reported */
+    bool failed; /* the failure has been reported */
 };
 
 static void complain(struct job *job, const char *text)
@@ -82,13 +82,13 @@ static struct json_t *read_json(struct job *job)
         }
     }
     if (ferror(stdin)) {
-        complain(job, "stdin: it can't be read");
+        complain(job, "stdin: can't be read");
         goto out;
     }
     render_json_start();
     json = render_json_read(buffer_slice(&text), why);
     if (!json) {
-        snprintf(message, sizeof message, "stdin: it %s", why);
+        snprintf(message, sizeof message, "stdin: the JSON %s", why);
         complain(job, message);
     }
 out:
@@ -114,7 +114,7 @@ static void render(struct job *job, const struct mustache *template, const struc
         mustache_describe(&error, message, sizeof message);
         complain(job, message);
     } else if (fwrite(out.data, 1, out.len, stdout) < out.len || fflush(stdout) != 0) {
-        complain(job, "workerless: stdout can't be written");
+        complain(job, "workerless: can't write to stdout");
     }
     buffer_free(&out);
 }

@@ -1,5 +1,4 @@
-/* A fallback goes wherever a result of its route would have gone, so it has to end where it began,
- * as they do. */
+/* Reads fallbacks. A fallback takes the place of a result, so it has to be balanced as well. */
 #include "conf/fallback.h"
 
 #include <stdlib.h>
@@ -22,8 +21,8 @@ static void check_balance(struct problems *problems, int line, const char *calle
     } else if (found.in_place.flaw != BALANCE_NO_FLAW) {
         balance_phrase(phrase, sizeof phrase, &found.in_place);
         problems_warn(problems, line,
-                      "fallback = %s: %s has %s: that would break the rest of a page in which it "
-                      "stands outside of a <template>, as with SSI",
+                      "fallback = %s: %s has %s: that would break the rest of a page that has it "
+                      "outside of a <template>, as with SSI",
                       called, path, phrase);
     }
 }

@@ -6,9 +6,9 @@
 
 struct problems;
 
-/* Reads the file that the option of that line names. Returns HTML whose data the caller frees; it
- * is NULL if the file can't be read, which is reported. So is HTML that would do harm to a page: it
- * is an error if it would even within a template. */
+/* Reads the file that the option in that line names. Returns HTML whose data the caller frees; the
+ * data is NULL if the file can't be read, which is reported. Unbalanced HTML is reported, too: as an
+ * error if it would do harm even within a template, otherwise as a warning. */
 struct slice fallback_read(struct problems *problems, int line, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-/* Templates are compiled here, into the config. */
+/* Compiles the templates that routes name, into the config. */
 #include "conf/rendering.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@ void rendering_check_directory(const struct conf *conf, int line, struct problem
                      strerror(error ? error : ENOTDIR));
 }
 
-/* Finds the template in the directory. */
+/* Compiles the route's template, which the rule borrows. */
 static void load(struct conf *conf, const struct route *route, int line, struct render_rule *rule,
                  struct problems *problems)
 {
@@ -58,7 +58,7 @@ void rendering_build(struct conf *conf, struct route *route, const char *called,
                      called);
     else if (!conf->templates || !*conf->templates)
         problems_add(problems, lines->template,
-                     "%s has a template, but the directory of templates is not named: add "
+                     "%s has a template, but the option templates is not set: add "
                      "templates = \"DIRECTORY\" at the top level",
                      called);
     else

@@ -1,4 +1,4 @@
-/* Finds the file of a name, and keeps within the directory. */
+/* Finds the files of templates by their names, and never leaves their directory. */
 #include "conf/template_files.h"
 
 #include <dirent.h>
@@ -54,7 +54,7 @@ static enum template_found compile(struct templates *set, struct slice name, con
 enum template_found template_files_add(const struct template_files *files, struct templates *set,
                                        struct slice name, char why[TEMPLATE_WHY_ROOM])
 {
-    char path[PATH_MAX], whole[TEMPLATE_NAME_MAX + TEMPLATE_ENDING_MAX + 1];
+    char path[PATH_MAX], file_name[TEMPLATE_NAME_MAX + TEMPLATE_ENDING_MAX + 1];
     if (!template_name_is_safe(name)) {
         snprintf(why, TEMPLATE_WHY_ROOM,
                  "the name of a template is a path within its directory, of which no part begins "
@@ -67,11 +67,11 @@ enum template_found template_files_add(const struct template_files *files, struc
         const char *wrong = "the path is too long";
         char *text = NULL;
         size_t len;
-        snprintf(whole, sizeof whole, "%.*s%s", SLICE_ARGS(name), template_endings[i].data);
-        if (snprintf(path, sizeof path, "%s/%s", files->directory, whole) < (int)sizeof path)
+        snprintf(file_name, sizeof file_name, "%.*s%s", SLICE_ARGS(name), template_endings[i].data);
+        if (snprintf(path, sizeof path, "%s/%s", files->directory, file_name) < (int)sizeof path)
             text = read_within(files->directory, path, &len, &wrong);
         if (text)
-            return compile(set, slice_of(whole), path, text, len, why);
+            return compile(set, slice_of(file_name), path, text, len, why);
         if (wrong) {
             snprintf(why, TEMPLATE_WHY_ROOM, "%.800s: %s", path, wrong);
             return TEMPLATE_UNREADABLE;
@@ -82,7 +82,7 @@ enum template_found template_files_add(const struct template_files *files, struc
     return TEMPLATE_MISSING;
 }
 
-/* Reports that something is wrong with a name that stands there. */
+/* Reports a problem with the name of a template, at the place where another template names it. */
 static void report_at(const struct template_files *files, const struct mustache_place *place,
                       enum template_found found, const char *why)
 {
@@ -91,7 +91,8 @@ static void report_at(const struct template_files *files, const struct mustache_
     files->report(files->arg, found, text);
 }
 
-/* Adds the names that stand in the templates. Returns false if that can't go on, which is reported. */
+/* Adds the templates that other templates name, and those that they name. Returns false if it has to
+ * give up, which has been reported. */
 static bool add_named(const struct template_files *files, struct templates *set)
 {
     struct mustache_place place;

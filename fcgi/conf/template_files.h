@@ -26,16 +26,16 @@ struct template_files {
     void *arg; /* of report */
 };
 
-/* Adds the template of that name to the set, unless it is there. Only files in the directory or below
- * it are read, wherever symbolic links lead. If it is not added, `why` says why; if it is invalid, that
- * begins with its file, line and column. */
+/* Adds the template of that name to the set, unless the set has it. Only files in the directory or
+ * below it are read, wherever symbolic links lead. If the template is not added, `why` says why; if it
+ * is invalid, `why` begins with its file, line and column. */
 #define TEMPLATE_WHY_ROOM 1000
 enum template_found template_files_add(const struct template_files *files, struct templates *set,
                                        struct slice name, char why[TEMPLATE_WHY_ROOM]);
 
-/* Adds what the templates of the set name, and what that names. If a name is dynamic, so that it is
- * known only while rendering, all files of the directory that end in .html or .mustache, or have no ending, are added.
- * Problems are reported. */
+/* Adds the templates that those of the set name, and those that they name. If a name is dynamic, so
+ * that it is known only while rendering, adds all files of the directory that end in .html or .mustache
+ * or have no ending. Problems are reported. */
 void template_files_complete(const struct template_files *files, struct templates *set);
 
 #endif

@@ -1,5 +1,15 @@
 /* One flight while its source generates the fragment: the call, its result, and what changes
- * meanwhile. */
+ * meanwhile.
+ *
+ *     flight_generate() --> flight_call() --> the source --> on_source_done() --> conclude_call()
+ *                                ^                              |                  stores the entry
+ *                                '--- flight_not_modified() <---'                  and lands; or
+ *                                     (304 for another version)                    flight_fail()
+ *
+ * Meanwhile another process may write the value or purge the key, or the lease may be lost:
+ * flight_check() --> on_checked(). For a source whose results come by the cache, that is how the
+ * result arrives: flight_deliver().
+ */
 #include "park/flight_call.h"
 
 #include <stdio.h>
@@ -24,7 +34,7 @@ static void flight_call(struct flight *flight);
 
 /* --- failing --- */
 
-/* The source failed: lands with the old entry or the failure. */
+/* The source has failed: lands with the old entry, or with the failure. */
 static void flight_fall_back(struct flight *flight)
 {
     const struct freshness *terms = flight_freshness(flight);
@@ -75,8 +85,8 @@ static void log_terms(struct flight *flight, const struct source_terms *terms)
         outcome_log_terms(&flight->fragment.recipe->use->terms_log, &flight->fragment, terms);
 }
 
-/* Whoever has made a result checks it, so that its flaws are logged there. What Redis has is checked
- * only where somebody needs to know. */
+/* The process that has made a result also checks whether it is balanced, and logs its flaws. Entries
+ * from Redis are checked only when a template is to contain them. */
 static struct entry *make_entry(struct flight *flight, const struct source_result *result,
                                 const struct entry *same_body, char reason[RENDER_WHY_ROOM])
 {
@@ -114,6 +124,16 @@ static void flight_end_uncacheable(struct flight *flight, const struct source_re
     entry_unref(marker);
 }
 
+/* Why the entry of a successful call is not stored, for `explain`. */
+static const char *why_unstored(const struct flight *flight, const struct entry *entry)
+{
+    if (flight->detached)
+        return "it was purged while it was made";
+    if (!outcome_is_stored(flight_freshness(flight), entry))
+        return "it may not be kept: its ttl is 0";
+    return "it is larger than max_value or the memory cache, or there was no memory for it";
+}
+
 /* The call has ended. `same_body` is an older entry with the body of its result, or NULL. */
 static void conclude_call(struct flight *flight, const struct source_result *result,
                           struct entry *same_body)
@@ -145,13 +165,7 @@ static void conclude_call(struct flight *flight, const struct source_result *res
     else
         cache_release(flight->shared->cache, flight_take_lease(flight));
     if (!flight->settlement.stored)
-        flight_note_unstored(flight,
-                             flight->detached ? "it was purged while it was made"
-                             : outcome_is_stored(terms, entry)
-                                 ? "it is larger than max_value or than memory, or there was no "
-                                   "memory for it"
-                                 : "it may not be kept: its ttl is 0",
-                             NULL);
+        flight_note_unstored(flight, why_unstored(flight, entry), NULL);
     flight->settlement.replaced = flight->known && !flight_knows_marker(flight);
     flight_land(flight, SETTLED_ENTRY, entry);
 }
@@ -283,9 +297,9 @@ void flight_supersede(struct flight *flight)
     cache_release(flight->shared->cache, flight_take_lease(flight));
 }
 
-/* Nobody can complete the call without the lease. If the old entry is still fresh, this was an early
- * refresh, which may have failed: then the flight lands with that entry. Else it waits as if another
- * process had the lease, and claims it immediately. */
+/* The lease is gone, without which nobody can complete the call. If the old entry is still fresh, this
+ * was an early refresh, which may have failed: the flight lands with that entry. Otherwise it waits
+ * as if another process had the lease, and claims it immediately. */
 static void flight_start_over(struct flight *flight)
 {
     struct entry *old = flight_old_entry(flight);
@@ -318,8 +332,8 @@ static void log_failed_job(struct flight *flight, enum source_status status,
     outcome_log_failure(flight->fragment.recipe->use->failures, &flight->fragment, status, reason);
 }
 
-/* The flight has landed with the result of its call, which came by the cache. `failed`: that was to
- * refresh the old entry, which stays. */
+/* The flight has landed with a result that a worker has written into the cache: ends its call.
+ * `failed`: the worker could not refresh the old entry, which stays. */
 static void flight_deliver(struct flight *flight, const struct entry *found, bool failed,
                            bool replaced)
 {
@@ -347,8 +361,8 @@ static void flight_deliver(struct flight *flight, const struct entry *found, boo
     source_found(flight->call, status);
 }
 
-/* If another process has written the value while we generate it, we can stop. A value that has only
- * expired or was removed is no reason to. */
+/* If another process has written the value while we generate it, we can stop. If the value has only
+ * expired or been removed, we go on. */
 static void conclude_check(struct flight *flight, const struct cache_answer *answer,
                            bool known_gone)
 {
@@ -392,8 +406,8 @@ static void on_checked(void *caller, const struct cache_answer *answer)
         flight_start_over(flight);
 }
 
-/* It was started without a lease, when Redis could not be asked. If it gets one now, no other
- * process starts, and the result replaces the known entry. */
+/* The call was started without a lease, since Redis could not be asked. If the flight gets the lease
+ * now, no other process starts a call, and the result replaces the known entry. */
 static void on_claimed_late(void *caller, const struct cache_answer *answer)
 {
     struct flight *flight = caller;

@@ -26,8 +26,7 @@ struct json_t *render_json_read(struct slice text, char why[RENDER_JSON_WHY_ROOM
     }
     char said[JSON_ERROR_TEXT_LENGTH]; /* it may quote the text */
     escape_plain(said, sizeof said, slice_of(error.text), JSON_ERROR_TEXT_LENGTH);
-    snprintf(why, RENDER_JSON_WHY_ROOM, "is not valid JSON in line %d: %.*s", error.line, 150,
-             said);
+    snprintf(why, RENDER_JSON_WHY_ROOM, "is invalid in line %d: %.*s", error.line, 150, said);
     return NULL;
 }
 

@@ -109,8 +109,7 @@ static bool open_element(struct parser *parser, const struct mustache_tag *tag, 
 {
     if (parser->depth == MUSTACHE_NESTED_MAX) {
         mustache_fail(parser->error, parser->template, tag->from,
-                      "more than %d sections, parents and blocks are in each other",
-                      MUSTACHE_NESTED_MAX);
+                      "more than %d sections, parents and blocks are nested", MUSTACHE_NESTED_MAX);
         return false;
     }
     parser->open[parser->depth++] = (struct element){.tag = *tag, .node = node};
@@ -247,7 +246,7 @@ static bool do_close(struct parser *parser, const struct mustache_tag *tag, cons
     struct element *element = innermost(parser);
     if (!element) {
         mustache_fail(parser->error, parser->template, tag->from,
-                      "%s has nothing to close: nothing is open here", tag_text(room, tag));
+                      "%s closes nothing: nothing is open here", tag_text(room, tag));
         return false;
     }
     if (!close_matches(&element->tag, tag)) {

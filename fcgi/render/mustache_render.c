@@ -252,7 +252,7 @@ static bool enter(struct rendering *rendering, struct scope *inner, const struct
     if (inner->depth <= MUSTACHE_DEPTH_MAX)
         return render_nodes(rendering, inner, from, to);
     mustache_fail(rendering->error, scope->template, node->place,
-                  "more than %d sections, partials, parents and blocks are in each other: does a "
+                  "more than %d sections, partials, parents and blocks are nested: does a "
                   "template include itself without end?",
                   MUSTACHE_DEPTH_MAX);
     return false;

@@ -1,4 +1,4 @@
-/* Chooses by the type of the result, and reads its JSON. */
+/* Makes a fragment of a result: as it is, by a template, or as escaped text. */
 #include "render/render.h"
 
 #include <stdio.h>
@@ -94,8 +94,8 @@ static bool apply_json(const struct render_rule *rule, struct context *context,
     return apply(rule, context, html, why);
 }
 
-static bool read_json(const struct render_rule *rule, struct context *context, struct slice body,
-                      struct buffer *html, char why[RENDER_WHY_ROOM])
+static bool apply_json_text(const struct render_rule *rule, struct context *context,
+                            struct slice body, struct buffer *html, char why[RENDER_WHY_ROOM])
 {
     char wrong[RENDER_JSON_WHY_ROOM];
     if (body.len > rule->json_max) {
@@ -116,7 +116,7 @@ static bool use_template(const struct render_rule *rule, struct context *context
                          struct slice body, struct buffer *html, char why[RENDER_WHY_ROOM])
 {
     if (text_is_json(type))
-        return read_json(rule, context, body, html, why);
+        return apply_json_text(rule, context, body, html, why);
     if (rule->required_count > 0) {
         snprintf(why, RENDER_WHY_ROOM,
                  "the source has not sent JSON, but the fragment requires \"%.200s\" of it",

@@ -5,9 +5,9 @@
  *     while (templates_next_unknown(set, &name, &place))
  *         add it, or say that it is missing
  *
- * After that, all partials and parents that stand in the templates are known. Names that are found
- * only while rendering (dynamic ones) are looked up in the set as well; what it does not have is left
- * out of the result.
+ * After that, all partials and parents that the templates name are known. Dynamic names, which are
+ * found only while rendering, are looked up in the set as well; a template that the set does not have
+ * is left out of the result.
  *
  * A name stands for the template of that name or, if there is none, of that name with .html or
  * .mustache at its end. */
@@ -51,8 +51,8 @@ const struct mustache *templates_add(struct templates *set, struct slice name, c
  * when out of memory, if there are too many or if the name is too long: then it can't go on. */
 bool templates_add_missing(struct templates *set, struct slice name);
 
-/* A name in the templates that is not known, and where it stands. Returns false if there is
- * none. The name is borrowed from the template that has it. */
+/* Finds a name in the templates that is not known yet, and the place where it stands. Returns false if
+ * there is none. The name is borrowed from the template that has it. */
 bool templates_next_unknown(struct templates *set, struct slice *name,
                             struct mustache_place *place);
 

@@ -9,8 +9,8 @@
  *        | retry v |
  *        '---> PAUSED --> deadline, cancel, refusal --> done()
  *
- * A call has a connection to itself while it runs. The server does not hear of a call that is
- * cancelled, or too late: its connection is closed.
+ * A call has a connection to itself while it runs. If the call is cancelled or takes too long, its
+ * connection is closed, and the server is not told in any other way.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -232,8 +232,8 @@ static void on_complaint(void *context, struct slice line)
                 call_reason(call, room, " says"), SLICE_ARGS(line));
 }
 
-/* The request has ended. Protocol statuses that nothing explains are failures, and so is an exit
- * status: what a program has written before it failed is not its result. */
+/* The server has ended the request. Any protocol status but FCGI_REQUEST_COMPLETE is a failure, and
+ * so is an exit status: what a program has written before it failed is not its result. */
 static void call_conclude(struct fastcgi_call *call)
 {
     static const char *const names[] = {
@@ -255,7 +255,7 @@ static void call_conclude(struct fastcgi_call *call)
     }
 }
 
-/* Any step but FASTCGI_MORE. */
+/* Ends the attempt after any step but FASTCGI_MORE. */
 static void call_stop(struct fastcgi_call *call, enum fastcgi_step step, struct slice rest)
 {
     const struct fastcgi_settings *settings = settings_of(call->call.source);
@@ -310,8 +310,8 @@ static bool on_received(void *user, struct slice bytes)
     return false;
 }
 
-/* A server may close a connection just as it is used again: one of php-fpm's children has ended, or
- * all of them. That is no failure. The other idle connections are probably closed as well. */
+/* A server may close an idle connection just as we use it again, such as when children of php-fpm
+ * end. That is no failure. The other idle connections are probably closed as well. */
 static bool call_was_dropped(const struct fastcgi_call *call, enum fastcgi_end end)
 {
     return end == FASTCGI_CLOSED && !call->dropped && !call->answer.has_begun &&
@@ -358,7 +358,7 @@ static struct source *fastcgi_create(const struct source_environment *environmen
         return NULL;
     fastcgi->source = (struct source){.type = common->type, .settings = common};
     fastcgi->loop = loop;
-    if (getrandom(&fastcgi->random, sizeof fastcgi->random, GRND_NONBLOCK) < 0) /* early */
+    if (getrandom(&fastcgi->random, sizeof fastcgi->random, GRND_NONBLOCK) < 0) /* early in boot */
         fastcgi->random = (uint64_t)clock_boot_us();
     timeout_queue_init(&fastcgi->deadlines, loop, settings->timeout, on_deadline, fastcgi);
     fastcgi_conns_init(&fastcgi->conns, loop, settings, &conn_events);

@@ -93,7 +93,7 @@ static enum fastcgi_step take_line(struct fastcgi_answer *answer, struct slice l
     if (text.len == 0)
         return end_head(answer);
     if (!is_field(answer, text))
-        return bad(answer, "answered with something that is not a header field");
+        return bad(answer, "answered with a line that is not a header field");
     answer->head.is_begun = true; /* there is no status line */
     if (http_head_add(&answer->head, line))
         return FASTCGI_MORE;

@@ -232,8 +232,9 @@ static void receive(struct fastcgi_conn *conn)
         if (len < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (len <= 0) {
-            snprintf(why, sizeof why, "did not answer completely: the connection was %s",
-                     len == 0 || errno == ECONNRESET ? "closed" : strerror(errno));
+            snprintf(why, sizeof why, "did not answer completely: %s",
+                     len == 0 || errno == ECONNRESET ? "the connection was closed"
+                                                     : strerror(errno));
             end(conn, FASTCGI_CLOSED, why);
             return;
         }

@@ -26,20 +26,20 @@
 struct fastcgi_conn;
 
 enum fastcgi_end {
-    FASTCGI_UNREACHABLE, /* there was no connection */
-    FASTCGI_UNANSWERED,  /* there was none within connect_timeout */
+    FASTCGI_UNREACHABLE, /* no connection could be made */
+    FASTCGI_UNANSWERED,  /* no connection was made within connect_timeout */
     FASTCGI_CLOSED,      /* the server has closed it, or it broke */
 };
 
 /* Called from the loop, never from the functions below. */
 struct fastcgi_conn_events {
-    /* It can be used now. */
+    /* The connection can be used now. */
     void (*opened)(void *user);
     /* More bytes of the response; valid during the call. Returns false if the connection has been
      * closed or kept meanwhile. */
     bool (*received)(void *user, struct slice bytes);
-    /* It has ended. `why` completes a sentence that begins with the script. The connection is to be
-     * closed. */
+    /* The connection has ended, and is to be closed by the callee. `why` completes a sentence that
+     * begins with the script. */
     void (*ended)(void *user, enum fastcgi_end end, const char *why);
 };
 
@@ -63,7 +63,7 @@ void fastcgi_conns_init(struct fastcgi_conns *conns, struct ev_loop *loop,
 /* Call it when no connection is taken. Closes the idle ones. */
 void fastcgi_conns_end(struct fastcgi_conns *conns);
 
-/* Closes all idle connections: the server has gone, or another one is there. */
+/* Closes all idle connections, since the server has probably closed them, too. */
 void fastcgi_conns_drop_idle(struct fastcgi_conns *conns);
 
 /* Takes an idle connection or makes a new one, and sends `bytes` on it, which are borrowed until it

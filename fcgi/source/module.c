@@ -1,6 +1,6 @@
 /* The module source: calls are made by a library that the config names. This file has the source and
- * its calls; module_library.c loads, module_host.c is what modules call, module_result.c checks
- * what they say.
+ * its calls; module_library.c loads modules, module_host.c has the functions that modules call, and
+ * module_result.c checks their results.
  *
  *     start --> RUNNING --done by the module--> COMPLETED --later--> done()
  *                  |                                |
@@ -8,8 +8,8 @@
  *                          |
  *                          '--> cancel of the module --> done()
  *
- * The module may complete a call anywhere, also within its `start`. So its result is copied, and
- * taken up later, when none of its functions is on the stack. */
+ * The module may complete a call at any time, even within its `start`. So the result is copied, and
+ * reported later, when no function of the module is on the stack. */
 #include "source/module.h"
 
 #include <stdio.h>
@@ -31,12 +31,12 @@
 #include "source/terms.h"
 
 #define REASON_ROOM (MODULE_REASON_ROOM + 200)
-#define BLOCKED_S   0.1 /* a function of a module that takes as long is logged */
+#define BLOCKED_S   0.1 /* a function of a module that takes this long is logged */
 
 enum module_call_state {
     MODULE_CALL_RUNNING,
-    MODULE_CALL_COMPLETED, /* it is in the queue of what is to be done later */
-    MODULE_CALL_ABANDONED, /* the same, but its `done` has been called */
+    MODULE_CALL_COMPLETED, /* by the module; it is queued, and its `done` is called later */
+    MODULE_CALL_ABANDONED, /* it is still queued, but its `done` has been called */
 };
 
 struct module_call {
@@ -50,7 +50,7 @@ struct module_call {
     void *caller;
     const struct source_rules *rules; /* of the route, which belong to the config; or NULL */
     bool authorized, has_user;        /* see terms.h */
-    struct workerless_call shared;    /* what the module sees, as is all that follows */
+    struct workerless_call shared;    /* what the module sees, as well as all that follows */
     struct workerless_input inputs[];
 };
 
@@ -212,9 +212,9 @@ static void module_cancel(struct source_call *source_call)
     call_free(call);
 }
 
-/* --- how they begin --- */
+/* --- how calls begin --- */
 
-/* Copies the text to *at, behind which *at is left. */
+/* Copies the text to *at, and moves *at behind the copy. */
 static struct workerless_text keep(char **at, struct slice text)
 {
     struct workerless_text kept = {.data = *at, .len = text.len};
@@ -319,7 +319,7 @@ static void module_destroy(struct source *source)
     free(module);
 }
 
-/* Returns false if the module does not want to, which is logged. */
+/* Returns false if the module refuses, which is logged. */
 static bool module_open(struct module *module)
 {
     const struct workerless_module *functions = &module->functions;

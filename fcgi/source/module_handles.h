@@ -1,9 +1,9 @@
-/* Numbers that stand for our objects outside of the process's own code. A number is never used
- * again, so one that is kept too long does no harm: it leads to nothing. For some time it is even
- * known what it stood for, and how that ended.
+/* Handles: numbers that stand for our objects in the code of modules. No handle is used twice, so one
+ * that a module keeps for too long does no harm: it leads to nothing. For some time we remember what
+ * it stood for, and how that ended, for the log.
  *
- * A number is the index of a slot, and how often the slot has been used. The slot that has been free
- * for the longest time is used next. */
+ * A handle consists of the index of a slot and of how often that slot has been used. The slot that has
+ * been free for the longest time is used next. */
 #ifndef WORKERLESS_SOURCE_MODULE_HANDLES_H
 #define WORKERLESS_SOURCE_MODULE_HANDLES_H
 
@@ -12,8 +12,8 @@
 
 #include "base/slice.h"
 
-#define HANDLES_REMEMBERED 64 /* ended handles that are remembered at least */
-#define HANDLE_NAME_ROOM   80 /* of a name; a longer one is cut */
+#define HANDLES_REMEMBERED 64 /* the minimum of ended handles that are remembered */
+#define HANDLE_NAME_ROOM   80 /* of a name; a longer one is truncated */
 
 enum handle_kind { HANDLE_OF_SOURCE, HANDLE_OF_CALL };
 

@@ -1,5 +1,5 @@
-/* What modules call: the functions of struct workerless_host. They accept any handle, also one of a
- * call that has ended or of a source that is closed, and notice if another thread calls them.
+/* The functions that modules call: those of struct workerless_host. They accept any handle, even that
+ * of a call that has ended or of a source that is closed, and notice if another thread calls them.
  *
  *     module --> done --> handle --> ticket --> complete of its port
  *                           '--> ended, unknown: logged and counted
@@ -27,8 +27,9 @@ struct module_ticket {
     uint64_t id;
 };
 
-/* The module has completed the call, whose ticket has ended. `result` is borrowed; NULL: another
- * thread has done it, or there is none, as `problem` says. The module must not be called now. */
+/* The module has completed the call, whose ticket has ended. `result` is borrowed; if it is NULL,
+ * `problem` says why: another thread has completed the call, or there is no result. The callee must
+ * not call the module. */
 typedef void module_complete_fn(struct module_ticket *ticket,
                                 const struct workerless_result *result, const char *problem);
 

@@ -122,8 +122,8 @@ static bool sizes_fit(const char *exported, char why[MODULE_PROBLEM_ROOM])
         if (theirs >= sizes[i].least && theirs <= sizes[i].ours)
             continue;
         snprintf(why, MODULE_PROBLEM_ROOM,
-                 "its %s has %u bytes, and that of this program (workerless %s) has %zu: build it "
-                 "again with the header of this program",
+                 "its %s has %u bytes, but that of workerless %s has %zu: build it again with the "
+                 "header of this version",
                  sizes[i].of, theirs, VERSION, sizes[i].ours);
         return false;
     }
@@ -143,8 +143,8 @@ bool module_library_judge(const void *exported, size_t size, struct workerless_m
     memcpy(&abi, exported, sizeof abi);
     if (abi != WORKERLESS_ABI) {
         snprintf(why, MODULE_PROBLEM_ROOM,
-                 "it is built for version %u of the interface (WORKERLESS_ABI), and this program "
-                 "(workerless %s) has version %u: build it again",
+                 "it was built for version %u of the interface (WORKERLESS_ABI), but workerless %s "
+                 "has version %u: build it again",
                  abi, VERSION, WORKERLESS_ABI);
         return false;
     }

@@ -2,7 +2,7 @@
  * fits this program (see workerless/source.h).
  *
  * A library is loaded once in the life of the process, and stays loaded: its code may be on the
- * stack, or in the callbacks of other libraries. So a file that has changed takes a restart. */
+ * stack, or in the callbacks of other libraries. So a changed file is used only after a restart. */
 #ifndef WORKERLESS_SOURCE_MODULE_LIBRARY_H
 #define WORKERLESS_SOURCE_MODULE_LIBRARY_H
 

@@ -1,4 +1,4 @@
-/* A copy of what a module says about a call. Nothing of it is trusted to be valid. */
+/* A copy of the result that a module gives for a call. Everything in it is checked. */
 #ifndef WORKERLESS_SOURCE_MODULE_RESULT_H
 #define WORKERLESS_SOURCE_MODULE_RESULT_H
 
@@ -21,8 +21,8 @@ struct module_result {
     char text[];                     /* what the slices point into */
 };
 
-/* Returns what the caller frees. A result that is not valid becomes a failure with a reason. NULL:
- * out of memory. */
+/* Returns a copy that the caller frees; an invalid result becomes a failure with a reason. Returns
+ * NULL when out of memory. */
 struct module_result *module_result_copy(const struct workerless_result *given, size_t max_body);
 
 /* The same for a call that can't be completed. */

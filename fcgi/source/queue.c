@@ -1,12 +1,12 @@
-/* The queue source: a job for a worker, in any language, that writes the result into the cache.
+/* The queue source: each call is a job for a worker, which writes the result into the cache.
  *
  *     start --> ADDING --in the stream--> OPEN <--> MOVING --found, deadline, cancel--> done()
  *       |          '--refused, no answer------------------------------------------------> done()
  *       '--> REFUSED, in the loop's next turn ------------------------------------------> done()
  *
- * Nothing here waits for the result: Redis reports the change of the value, the flight finds it,
- * and ends the call. When a call that is OPEN ends, its job is removed, unless the worker has done so
- * already; but if it has failed, it is left to the worker.
+ * Nothing here waits for the result: Redis reports the change of the value, and the flight finds the
+ * value and ends the call. When a call that is OPEN ends, its job is removed from the stream, unless
+ * the worker has removed it already. A job that has failed is left to the worker.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,10 +69,10 @@ enum call_state {
 struct queue_call {
     struct source_call call;
     enum call_state state;
-    bool awaited;                  /* its job is in the stream of those that are */
+    bool awaited;                  /* its job is in the stream of visitors */
     bool wanted;                   /* a request waits for it */
     enum source_status status;     /* while REFUSED */
-    const char *problem;           /* likewise: why; static */
+    const char *problem;           /* while REFUSED: why; a static string */
     struct timeout over;           /* in queue->deadlines; while REFUSED, in queue->refused */
     struct queue_command *command; /* while ADDING or MOVING */
     char id[QUEUE_ID_MAX + 1];     /* while OPEN or MOVING: of the job's entry in its stream */
@@ -157,7 +157,7 @@ static void queue_cancel(struct source_call *source_call)
     call_end(call, SOURCE_CANCELLED, "cancelled");
 }
 
-/* A job that has failed is left to its worker, which may want to put it aside. */
+/* A job that has failed is left to its worker, which may move it to the dead letters. */
 static void queue_found(struct source_call *source_call, enum source_status status)
 {
     struct queue_call *call = (struct queue_call *)source_call;
@@ -168,7 +168,7 @@ static void queue_found(struct source_call *source_call, enum source_status stat
     call_end(call, SOURCE_CANCELLED, "the result was found");
 }
 
-/* --- how they begin --- */
+/* --- how calls begin --- */
 
 static void set_id(struct queue_call *call, struct slice id)
 {
@@ -206,7 +206,7 @@ static void on_moved(void *caller, const struct queue_answer *answer)
     set_id(call, answer->id);
 }
 
-/* Best effort: if the job can't be moved, it comes after others. */
+/* Moves the job to the stream of visitors. Best effort: if that fails, the job is done later. */
 static void call_move(struct queue_call *call)
 {
     call->command = queue_streams_move(queue_of(call)->streams, call->id, on_moved, call);
@@ -249,7 +249,7 @@ static void on_added(void *caller, const struct queue_answer *answer)
     }
 }
 
-/* Sends the job. Returns NULL, or why it can't; *status is set then. */
+/* Sends the job. Returns NULL; or why the job can't be sent, with *status set. */
 static const char *call_add(struct queue_call *call, const struct source_request *request,
                             enum source_status *status)
 {
@@ -341,7 +341,7 @@ static const struct source_backlog *queue_backlog(const struct source *source)
     return &((const struct queue *)source)->backlog;
 }
 
-/* Whoever does not wait for a result must not fill the queue. */
+/* Half of the queue is kept for requests that wait. */
 static bool queue_is_busy(const struct source *source)
 {
     const struct source_backlog *backlog = queue_backlog(source);

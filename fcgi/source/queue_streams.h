@@ -1,9 +1,9 @@
-/* The streams of one queue source in Redis: adds jobs, removes them, and looks how many there are.
+/* The streams of one queue source in Redis: adds jobs, moves, removes and counts them.
  *
- * The streams of the jobs J are {NAMESPACE:J}:visitors, for jobs that a request waits for,
- * {NAMESPACE:J}:refreshes, and {NAMESPACE:J}:dead, for those that no worker could do. The hash tag
- * puts them into one slot of a Cluster, so a script can use all of them. Each function sends one
- * script, follows redirections, and never blocks.
+ * If the option `jobs` is J, the streams are {NAMESPACE:J}:visitors, for jobs that requests wait for,
+ * {NAMESPACE:J}:refreshes, for the others, and {NAMESPACE:J}:dead, for jobs that were given up. The
+ * hash tag puts them into one slot of a Cluster, so a script can use all of them. Each function sends
+ * one script, follows redirections, and never blocks.
  */
 #ifndef WORKERLESS_SOURCE_QUEUE_STREAMS_H
 #define WORKERLESS_SOURCE_QUEUE_STREAMS_H
@@ -50,32 +50,32 @@ typedef void queue_answer_fn(void *caller, const struct queue_answer *answer);
 struct queue_streams *queue_streams_new(const struct source_environment *environment,
                                         const char *jobs);
 
-/* Commands that were sent go their way; nobody is told of their answers. NULL is allowed. */
+/* Commands that were sent are not taken back, but nobody gets their answers. NULL is allowed. */
 void queue_streams_free(struct queue_streams *streams);
 
-/* Adds the job, which is copied, unless there are `most` that are not finished: a job that somebody
- * waits for counts only those; one that nobody waits for counts all. Entries that workers have
- * acknowledged but not deleted make room. Creates the streams, and the group of workers, if they
- * are missing. Returns what queue_streams_abandon takes, which is valid until the answer; or NULL
- * if the command can't be sent: then `answered` is not called. */
+/* Adds the job, which is copied, unless `most` jobs are unfinished: those of visitors for an awaited
+ * job, those of both streams for a refresh. To make room, entries are trimmed that workers have
+ * acknowledged but not deleted. Creates the streams and the group of workers if they are missing.
+ * Returns what queue_streams_abandon takes, which is valid until the answer; or NULL if the command
+ * can't be sent: then `answered` is not called. */
 struct queue_command *queue_streams_add(struct queue_streams *streams, struct slice job,
                                         bool awaited, size_t most, queue_answer_fn *answered,
                                         void *caller);
 
-/* Moves a job that nobody waits for to those that somebody waits for, unless a worker has it. Returns
- * as queue_streams_add. */
+/* Moves a refresh to the stream of visitors, unless a worker has the job. Returns the same as
+ * queue_streams_add. */
 struct queue_command *queue_streams_move(struct queue_streams *streams, const char *id,
                                          queue_answer_fn *answered, void *caller);
 
-/* Nobody waits for that answer any more: `answered` is not called, and the job is removed if it is
- * added or moved. */
+/* Nobody wants the answer any more: `answered` is not called, and once the job has been added or moved,
+ * it is removed. */
 void queue_streams_abandon(struct queue_command *command);
 
 /* Removes a job, whether a worker has it or not. Best effort. */
 void queue_streams_remove(struct queue_streams *streams, bool awaited, const char *id);
 
-/* Counts. Workers count if they were seen within `seen_ms`. Returns false if the command can't be
- * sent; then `answered` is not called. */
+/* Counts the jobs, and the workers that were seen within `seen_ms`. Returns false if the command can't
+ * be sent; then `answered` is not called. */
 bool queue_streams_look(struct queue_streams *streams, int64_t seen_ms, queue_answer_fn *answered,
                         void *caller);
 

@@ -108,10 +108,10 @@ def test_where_modules_are(kit, tmp):
 
 
 @pytest.mark.parametrize("flaw, said", [
-    ("WRONG_ABI", "is built for version 2 of the interface (WORKERLESS_ABI), and this program "
-                  "(workerless 0.1.0) has version 1: build it again"),
-    ("WRONG_SIZE", "its struct workerless_call has 112 bytes, and that of this program (workerless "
-                   "0.1.0) has 104: build it again"),
+    ("WRONG_ABI", "it was built for version 2 of the interface (WORKERLESS_ABI), but workerless "
+                  "0.1.0 has version 1: build it again"),
+    ("WRONG_SIZE", "its struct workerless_call has 112 bytes, but that of workerless 0.1.0 has 104: "
+                   "build it again"),
     ("SHORT_SYMBOL", "its workerless_module has only 16 bytes"),
     ("NO_SYMBOL", "it does not export workerless_module"),
     ("NO_START", "its workerless_module has no start"),

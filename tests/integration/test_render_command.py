@@ -117,9 +117,9 @@ def test_a_missing_partial(write):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("", "stdin: it is not valid JSON in line 1: "),
-    ('{"a":\n}', "stdin: it is not valid JSON in line 2: "),
-    ("[" * 3000, "stdin: it is not valid JSON in line 1: "),
+    ("", "stdin: the JSON is invalid in line 1: "),
+    ('{"a":\n}', "stdin: the JSON is invalid in line 2: "),
+    ("[" * 3000, "stdin: the JSON is invalid in line 1: "),
     ('"' + "x" * (16 << 20) + '"', "stdin: more than 16 MiB"),
 ], ids=["empty", "broken", "deep", "long"])
 def test_bad_json(write, text, message):
@@ -141,4 +141,4 @@ def test_a_full_disk(write):
     with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(command_line("render", str(write("x", {}))), input="{}", stdout=full,
                               stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == FAILED and "stdout can't be written" in done.stderr
+    assert done.returncode == FAILED and "can't write to stdout" in done.stderr

@@ -305,7 +305,7 @@ static void test_bad_options(void **state)
          "3: fragment \"a\" uses source \"s\", whose workers write the fragment as it is sent: "
          "remove "
          "template\n"
-         "5: fragment \"a\" has a template, but the directory of templates is not named: add "
+         "5: fragment \"a\" has a template, but the option templates is not set: add "
          "templates = \"DIRECTORY\" at the top level"},
         {REDIS
          "source s { type = queue\n visibility = 1ms\n attempts = 0\n timeout = 0 }\n" FRAGMENT,
@@ -438,7 +438,7 @@ static void test_bad_templates(void **state)
 {
     static const struct bad cases[] = {
         {SIMULATED "fragment a {\n source = s\n template = \"card.html\"\n}\n",
-         "4: fragment \"a\" has a template, but the directory of templates is not named: add "
+         "4: fragment \"a\" has a template, but the option templates is not set: add "
          "templates = \"DIRECTORY\" at the top level"},
         {TEMPLATES "fragment a { source = s\n template = card.html render = raw }\n",
          "4: fragment \"a\" has a template, but render = \"raw\" uses none: remove one of them"},

@@ -75,8 +75,7 @@ static void test_warnings(void **state)
          "visitor gets them (origin = \"ignore\")"},
         {SIMULATED "fragment a {\n source = s\n fallback = \"cut.html\"\n}\n",
          "4: warning: fallback = \"cut.html\": DIR/cut.html has an unclosed <p> that begins at "
-         "line "
-         "1, column 12: that would break the rest of a page in which it stands outside of a "
+         "line 1, column 12: that would break the rest of a page that has it outside of a "
          "<template>, as with SSI"},
         {SIMULATED
          "fragment \"fragments/*\" { source = s }\nfragment \"fragment\" { source = s }\n",

@@ -112,7 +112,7 @@ static void test_compile(void **state)
         {"nothing is open",
          NULL,
          "{{#a}}{{/a}}{{/a}}",
-         "page.html:1:13: {{/a}} has nothing to close: nothing is open here",
+         "page.html:1:13: {{/a}} closes nothing: nothing is open here",
          {0}},
         {"a section in a parent",
          NULL,
@@ -191,25 +191,25 @@ static void test_data(void **state)
         {"a partial without end",
          NULL,
          "{{>p}}",
-         "p:1:2: more than 256 sections, partials, parents and blocks are in each other: does a "
+         "p:1:2: more than 256 sections, partials, parents and blocks are nested: does a "
          "template include itself without end?",
          {"p", "x{{>p}}"}},
         {"a parent without end",
          NULL,
          "{{<p}}{{/p}}",
-         "p:1:7: more than 256 sections, partials, parents and blocks are in each other: does a "
+         "p:1:7: more than 256 sections, partials, parents and blocks are nested: does a "
          "template include itself without end?",
          {"p", "{{$b}}{{<p}}{{/p}}{{/b}}"}},
         {"more and more indentation",
          NULL,
          " {{>p}}\n",
-         "p:2:2: more than 256 sections, partials, parents and blocks are in each other: does a "
+         "p:2:2: more than 256 sections, partials, parents and blocks are nested: does a "
          "template include itself without end?",
          {"p", "x\n {{>p}}\n"}},
         {"a partial that doubles",
          NULL,
          "{{>p}}",
-         "q:1:7: more than 256 sections, partials, parents and blocks are in each other: does a "
+         "q:1:7: more than 256 sections, partials, parents and blocks are nested: does a "
          "template include itself without end?",
          {"p", "{{#.}}{{>q}}{{>q}}{{/.}}", "q", "{{#.}}{{>p}}{{>p}}{{/.}}"}},
     };
@@ -302,8 +302,7 @@ static void test_sizes(void **state)
         assert_row(count, (template != NULL) == (count <= MUSTACHE_NESTED_MAX));
         if (!template) {
             assert_int_equal(error.place.column, MUSTACHE_NESTED_MAX * 6 + 1);
-            assert_string_equal(error.why,
-                                "more than 64 sections, parents and blocks are in each other");
+            assert_string_equal(error.why, "more than 64 sections, parents and blocks are nested");
         }
         mustache_free(template);
         free(text);

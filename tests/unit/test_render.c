@@ -113,10 +113,8 @@ static void test_failures(void **state)
         struct slice type, body;
         const char *why; /* NULL: it succeeds */
     } cases[] = {
-        {"x", SLICE_INIT(JSON), SLICE_INIT("{"),
-         "the JSON of the source is not valid JSON in line 1: "},
-        {"x", SLICE_INIT(JSON), SLICE_INIT(""),
-         "the JSON of the source is not valid JSON in line 1: "},
+        {"x", SLICE_INIT(JSON), SLICE_INIT("{"), "the JSON of the source is invalid in line 1: "},
+        {"x", SLICE_INIT(JSON), SLICE_INIT(""), "the JSON of the source is invalid in line 1: "},
         {"x", SLICE_INIT(JSON), SLICE_INIT("null"),
          "the JSON of the source is neither an object nor a list"},
         {"x", SLICE_INIT(JSON), SLICE_INIT("\"text\""),
