@@ -10,7 +10,7 @@
 
 local id, deadline = ARGV[1], tonumber(ARGV[2])
 
--- The key may hold anything; no more of it is read than decides.
+-- The key may hold anything, so only as much of it is read as is needed.
 local lease = redis.pcall('GETRANGE', KEYS[1], 0, #id)
 if type(lease) == 'table' then
     if not string.find(lease.err, 'WRONGTYPE', 1, true) then return lease end

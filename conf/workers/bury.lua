@@ -1,5 +1,5 @@
 -- Moves a job to the dead letters, because nobody could finish it or nobody can read it. Call
--- fail.lua before, so that those who wait hear of it.
+-- fail.lua first, so that the requests that wait for it are answered.
 --
 -- KEYS: stream, dead   where the job is, and where the dead letters are: {...}:dead
 -- ARGV: entry          id of the job's entry in the stream

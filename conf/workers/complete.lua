@@ -14,7 +14,7 @@ if not fresh or not keep then
     return redis.error_reply('ERR fresh and keep must be numbers')
 end
 
--- The key may hold anything; no more of it is read than decides.
+-- The key may hold anything, so only as much of it is read as is needed.
 local lease = redis.pcall('GETRANGE', KEYS[1], 0, #id)
 if type(lease) == 'table' then
     if not string.find(lease.err, 'WRONGTYPE', 1, true) then return lease end

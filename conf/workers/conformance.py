@@ -1,15 +1,16 @@
-"""Checks whether a worker keeps the rules for queues, which workerless-protocol(7) states.
+"""Checks whether a worker follows the rules for jobs, which workerless-protocol(7) states.
 
     python3 conformance.py -- ./my-worker its arguments
 
 It runs that command, with two arguments added: the name of the jobs, such as worker:jobs, and the
 visibility in milliseconds. The variable REDIS_URL tells the worker where its Redis is; that is a
 private redis-server, unless --redis names another one. One line is printed for each rule, and the
-exit status is 0 if the worker keeps all of them.
+exit status is 0 if the worker follows all of them.
 
-For this test a job has to be made like this: wait as many seconds as the input query:delay says, if
-it is there. Then, if there is an input query:error, fail with that as the reason. Otherwise the
-result is HTML that contains "result for " and the name of the job, escaped.
+For this test, the worker has to do its jobs like this. First it waits for as many seconds as the
+input query:delay says, if the job has it. Then, if the job has an input query:error, the job fails,
+with that as the reason. Otherwise the result is HTML that contains "result for " and the job's name,
+escaped.
 
 Needs redis-py (Debian package python3-redis) and, without --redis, redis-server.
 """

@@ -1,4 +1,5 @@
--- Says that a job has failed. All who wait get the older result if there is one, or the fallback.
+-- Reports that a job has failed. All who wait get the older result if there is one; if not, the
+-- fallback.
 --
 -- KEYS: lease, value   of the job
 -- ARGV: id             of the job
@@ -13,7 +14,7 @@
 local id, negative, status, reason = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] or ''
 if not negative then return redis.error_reply('ERR negative must be a number') end
 
--- A key may hold anything; no more of it is read than decides.
+-- A key may hold anything, so only as much of it is read as is needed.
 local function beginning(key, last)
     local text = redis.pcall('GETRANGE', key, 0, last)
     if type(text) ~= 'table' then return text end

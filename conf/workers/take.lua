@@ -1,5 +1,5 @@
--- Takes the next job: of a worker that has been silent for too long, or a new one; first of those
--- for which somebody waits. It makes the streams and their group if they are missing.
+-- Takes the next job: that of a worker that has been silent for too long, or a new one; jobs that
+-- requests wait for come first. Creates the streams and their group if they are missing.
 --
 -- KEYS: visitors, refreshes   the streams {...}:visitors and {...}:refreshes
 -- ARGV: worker                a name that no other worker has

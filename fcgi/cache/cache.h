@@ -147,7 +147,7 @@ bool cache_claim(struct cache *cache, struct slice key, int64_t extra_ms, const 
 bool cache_claim_missing(struct cache *cache, struct slice key, int64_t extra_ms,
                          cache_answer_fn *answered, void *caller);
 
-/* Whether a lookup would hardly find an entry: many keys in a row had none. */
+/* Whether a lookup would probably find no entry: many keys in a row had none. */
 bool cache_is_cold(const struct cache *cache, struct slice key);
 
 /* Stores the entry until `until_ms`, by clock_fleet_ms(). Redis keeps it `compare_ms` longer, so

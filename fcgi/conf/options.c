@@ -163,21 +163,20 @@ static const struct option top_options[] = {
      .min = "1", .max = "1000", .reloadable = true,
      .help = "Maximum number of fragments in one /fragments request; more are rejected with 400."},
     {"templates", OPTION_PATH, AT(struct conf, templates), .preset = "", .reloadable = true,
-     .help = "Directory of the templates of fragments and of their partials; the path is relative to "
-             "this file. \"\": there are no templates."},
+     .help = "Directory that has the templates of fragments and their partials; the path is relative "
+             "to this file. \"\": there are no templates."},
     {"max_json", OPTION_SIZE, AT(struct conf, max_json), .preset = "256KiB",
      .min = "1KiB", .max = "16MiB", .reloadable = true,
-     .help = "Maximum size of the JSON that a template is rendered with; a larger result fails. "
-             "Reading it takes up to 80 times as much memory for a moment, and up to 20ms for "
-             "256KiB."},
+     .help = "Maximum size of JSON for a template; with more, the source has failed. Parsing takes up "
+             "to 80 times as much memory for a moment, and up to 20ms for 256KiB."},
     {"max_rendered", OPTION_SIZE, AT(struct conf, max_rendered), .preset = "8MiB",
      .min = "1KiB", .max = "64MiB", .reloadable = true,
-     .help = "Maximum size of the HTML that is made of a template, or of plain text; a larger "
-             "result fails."},
+     .help = "Maximum size of the HTML that is rendered from a template or from plain text; with "
+             "more, the source has failed."},
     {"max_render_steps", OPTION_COUNT, AT(struct conf, max_render_steps), .preset = "250000",
      .min = "100", .max = "100000000", .reloadable = true,
      .help = "Maximum number of steps of one rendering: tags, texts between them, elements of lists "
-             "and lookups of names; a result that needs more fails. 250000 take up to 30ms."},
+             "and lookups of names; with more, the source has failed. 250000 take up to 30ms."},
     {"heartbeat", OPTION_DURATION, AT(struct conf, connections.heartbeat),
      .preset = "15s", .min = "10ms", .max = "1d", .reloadable = true,
      .help = "An idle stream sends a comment after half to all of this time, so that no proxy "
@@ -247,7 +246,8 @@ static const struct option source_options[] = {
     {"type", OPTION_TYPE, .required = true, .help = "How the source generates fragments."},
     {"queue", OPTION_COUNT, AT(struct source_settings, limits.queue), .preset = "10000",
      .min = "0", .max = "10000000",
-     .help = "Maximum number of queued calls; over it, requests get a stale result or 503."},
+     .help = "Maximum number of queued calls, or of unfinished jobs of a source of type queue; over "
+             "it, requests get a stale result or 503."},
     {"queue_timeout", OPTION_DURATION, AT(struct source_settings, limits.queue_timeout),
      .preset = "0", .min = "0", .max = "1d",
      .help = "How long a call may be queued before its requests get a stale result or 503; 0: as "
@@ -353,8 +353,8 @@ static const struct option fragment_options[] = {
              "responses get Cache-Control: private. /fragments serves it only with stream = "
              "\"yes\"."},
     {"template", OPTION_STRING, AT(struct route, template), .preset = "", .check = check_template,
-     .help = "Mustache template that makes the HTML of JSON, text or HTML: a file in the directory "
-             "templates, with or without its .html or .mustache."},
+     .help = "Mustache template that turns the source's result into the fragment: a file in the "
+             "directory templates, with or without its .html or .mustache."},
     {"required", OPTION_LIST, AT(struct route, recipe.rendering.required), .check = check_required,
      .help = "Names (a.b for b in a) that the JSON for the template must have; if one is missing or "
              "null, the source has failed."},

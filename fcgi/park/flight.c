@@ -113,7 +113,7 @@ static void on_claimed(void *caller, const struct cache_answer *answer)
         cache_release(cache, answer->lease);
 }
 
-/* Sends the claim. `missing`: there is hardly an entry. */
+/* Sends the claim. `missing`: there is probably no entry. */
 static bool send_claim(struct flight *flight, bool missing)
 {
     struct cache *cache = flight->shared->cache;
@@ -176,7 +176,8 @@ static void on_looked_up(void *caller, const struct cache_answer *answer)
 /* Whether a call is the next step if the value is missing. Else the flight might end then. */
 static bool is_certain(const struct flight *flight)
 {
-    return !flight->optional && !flight->fragment.recipe->rules.solo_calls && !flight->shared->draining;
+    return !flight->optional && !flight->fragment.recipe->rules.solo_calls &&
+           !flight->shared->draining;
 }
 
 static void flight_look_up(struct flight *flight)

@@ -96,7 +96,7 @@
 #include "park/flight_call.h"
 #include "park/flight_state.h"
 
-/* Asks the cache for the value, or if that is hardly there, for the lease at once. */
+/* Asks the cache for the value; or for the lease at once, if there is probably no value. */
 void flight_look(struct flight *flight);
 
 /* Asks for the lease instead, if the value is known to be missing or to be `known`. */

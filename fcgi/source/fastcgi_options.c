@@ -34,14 +34,15 @@ const struct option fastcgi_options[FASTCGI_OPTIONS] = {
     {"params", OPTION_LIST, OPTION_AT(struct fastcgi_settings, params),
      .check = fastcgi_param_check, .secret = true,
      .help =
-         "Variables of each request, as NAME=VALUE, in addition to those of CGI. They are never "
+         "Further variables of each request, as NAME=VALUE, besides those of CGI. They are never "
          "logged."},
     {"timeout", OPTION_DURATION, OPTION_AT(struct fastcgi_settings, timeout), .preset = "10s",
      .min = "1ms", .max = "1d",
      .help = "Time limit for a complete call; over it, requests get 504."},
     {"connect_timeout", OPTION_DURATION, OPTION_AT(struct fastcgi_settings, connect_timeout),
      .preset = "3s", .min = "1ms", .max = "1d",
-     .help = "Time limit for the connection of a call, also while the server's backlog is full."},
+     .help = "How long a call may wait for its connection, for example while the server's backlog "
+             "is full; over it, requests get 504."},
     {"retries", OPTION_COUNT, OPTION_AT(struct fastcgi_settings, retries), .preset = "0",
      .min = "0", .max = "5",
      .help = "How often a call is retried within its timeout if it gets no connection, a 502, 503 "
@@ -51,12 +52,12 @@ const struct option fastcgi_options[FASTCGI_OPTIONS] = {
      .help = "Maximum size of a response body; for larger ones, requests get 502."},
     {"connections", OPTION_COUNT, OPTION_AT(struct fastcgi_settings, settings.limits.connections),
      .preset = "5", .min = "1", .max = "65535",
-     .help = "Maximum number of concurrent calls; more are queued. Not more than the server has "
-             "processes (pm.max_children of php-fpm)."},
+     .help = "Maximum number of concurrent calls; more are queued. Set it to at most the number of "
+             "the server's processes (pm.max_children of php-fpm)."},
     {"keep_connections", OPTION_COUNT, OPTION_AT(struct fastcgi_settings, keep_connections),
      .preset = "0", .min = "0", .max = "65535",
-     .help = "Maximum number of idle connections that are kept. Each occupies a process of php-fpm "
-             "also while it is idle."},
+     .help = "Maximum number of idle connections that are kept open. Each occupies a process of "
+             "php-fpm."},
 };
 
 _Static_assert(offsetof(struct fastcgi_settings, param_count) ==

@@ -14,10 +14,10 @@
 const struct option module_options[MODULE_OPTIONS] = {
     {"file", OPTION_PATH, OPTION_AT(struct module_settings, file), .required = true,
      .directory = MODULE_DIRECTORY,
-     .help =
-         "The module: a shared object. A relative path begins in the directory that "
-         "`pkg-config --variable=moduledir workerless` prints. If the file changes, its new code "
-         "takes a restart."},
+     .help = "The module: a shared object. A relative path begins in the directory that "
+             "`pkg-config --variable=moduledir workerless` prints. If the file changes, the new "
+             "code is "
+             "used after a restart."},
     {"settings", OPTION_LIST, OPTION_AT(struct module_settings, pairs), .check = module_pair_check,
      .secret = true,
      .help = "What the module is told, as KEY = VALUE; its documentation lists the "

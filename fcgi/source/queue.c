@@ -48,14 +48,15 @@ static const struct option options[] = {
     {"timeout", OPTION_DURATION, OPTION_AT(struct queue_settings, timeout), .preset = "2m",
      .min = "1ms", .max = "1d",
      .help = "Time limit for a job, from the request to its result; over it, requests get 504, and "
-             "no worker begins it."},
+             "no worker begins the job."},
     {"visibility", OPTION_DURATION, OPTION_AT(struct queue_settings, visibility), .preset = "30s",
      .min = "100ms", .max = "1d",
-     .help = "A worker that says nothing about its job for this time counts as dead, and another "
-             "one gets the job."},
+     .help =
+         "A worker that does not report for this time that it is still working on its job counts "
+         "as dead, and another one gets the job."},
     {"attempts", OPTION_COUNT, OPTION_AT(struct queue_settings, attempts), .preset = "3",
      .min = "1", .max = "1000",
-     .help = "How often a job is given to a worker before it is put aside, into the stream "
+     .help = "How often a job is given to a worker before it is moved to the stream "
              "{NAMESPACE:JOBS}:dead."},
 };
 

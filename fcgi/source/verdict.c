@@ -20,8 +20,8 @@ static void judge_content(const struct verdict_response *response, struct source
     struct slice type = http_head_find(response->head, SLICE("Content-Type"));
     if (!text_is_text(type) && !response->any_type) {
         snprintf(why, VERDICT_WHY_ROOM,
-                 "answered with %.100s, which is neither HTML nor text (render = \"raw\" passes any "
-                 "type)",
+                 "answered with %.100s, which is neither HTML nor text (render = \"raw\" passes "
+                 "any type)",
                  type.data);
         return;
     }
