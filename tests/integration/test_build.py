@@ -209,7 +209,9 @@ def test_lock_file():
     own = packages.pop("")
     assert own["dependencies"] == json.loads((place / "package.json").read_text())["dependencies"]
     for name, version in own["dependencies"].items():
-        assert packages[f"node_modules/{name}"]["version"] == version
+        package = packages[f"node_modules/{name}"]
+        aliased = f"npm:{package['name']}@" if "name" in package else ""
+        assert aliased + package["version"] == version
     assert all(package["integrity"].startswith("sha512-") for package in packages.values())
 
 
