@@ -79,6 +79,29 @@ const char *fastcgi_script_check(const char *template)
     return NULL;
 }
 
+/* Behind the last dot of the path's last segment; empty if it has none. */
+static struct slice ending_of(struct slice path)
+{
+    size_t at = path.len;
+    while (at > 0 && path.data[at - 1] != '.' && path.data[at - 1] != '/')
+        at--;
+    return slice_from(path, at > 0 && path.data[at - 1] == '.' ? at - 1 : path.len);
+}
+
+/* Whether a directory behind the root has the same ending as the script. PHP runs the file of that
+ * name, if there is one, and takes the rest of the path for its PATH_INFO. */
+static bool has_script_within(const char *template, struct slice path)
+{
+    struct slice ending = ending_of(path);
+    path = slice_from(path, fastcgi_script_root(template).len + 1);
+    for (size_t i = 0; i < path.len && ending.len > 0; i++) {
+        struct slice before = {.data = path.data, .len = i};
+        if (path.data[i] == '/' && slice_equal_nocase(ending_of(before), ending))
+            return true;
+    }
+    return false;
+}
+
 char *fastcgi_script_expand(const char *template, const struct source_request *request,
                             const char **refusal)
 {
@@ -96,6 +119,8 @@ char *fastcgi_script_expand(const char *template, const struct source_request *r
         *refusal = "the path of the script would have a control character";
     else if (ok && has_dot_segment(buffer_slice(&path)))
         *refusal = "a value of the request would make \".\" or \"..\" a part of the path";
+    else if (ok && has_script_within(template, buffer_slice(&path)))
+        *refusal = "a value of the request would make a script a directory";
     else if (ok && buffer_append(&path, "", 1, SIZE_MAX))
         return path.data;
     buffer_free(&path);

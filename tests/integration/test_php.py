@@ -100,6 +100,19 @@ def test_responses(daemon, php):
     assert fragment(server, "no-such-script").status == 404
 
 
+def test_a_script_is_no_directory(daemon, php):
+    """PHP takes what is behind a script for its PATH_INFO, and so runs one that does not fit the
+    template."""
+    backend = php({"a.open": "echo 'open';", "closed": "echo 'closed';",
+                   "d.php/a.open": "echo 'in';"})
+    server = daemon(php_config(backend, script=f"{backend.app}/{{name}}.open.php"))
+    assert "open" in fragment(server, "a").text
+    for name in ("closed.php/x", "closed.PHP/x", "closed.php/x/y", "d.php/a"):
+        response = fragment(server, name)
+        assert response.status == 502 and "closed" not in response.text, name
+    assert "would make a script a directory" in server.log()
+
+
 def test_terms(daemon, php):
     """As with http: the response decides how long it is fresh, and who gets it."""
     backend = php({"fresh": "header('Cache-Control: max-age=33'); echo hrtime(true);",
