@@ -34,7 +34,8 @@ struct fastcgi_conn {
     void *user; /* NULL while it is idle */
     enum conn_state state;
     bool is_reused;
-    int fd; /* or -1 */
+    bool has_sent; /* some of the request that it carries */
+    int fd;        /* or -1 */
     ev_io io;
     ev_timer timer;       /* WAITING, FAILED */
     struct timeout limit; /* until it is OPEN */
@@ -217,8 +218,10 @@ static void send_rest(struct fastcgi_conn *conn)
     ssize_t sent = send(conn->fd, conn->unsent.data, conn->unsent.len, MSG_NOSIGNAL);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (sent >= 0)
+    if (sent >= 0) {
         conn->unsent = slice_from(conn->unsent, (size_t)sent);
+        conn->has_sent = true;
+    }
     if (sent < 0 || conn->unsent.len == 0)
         watch(conn, EV_READ);
 }
@@ -273,6 +276,10 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
         return;
     }
     check(conn->state == CONN_OPEN);
+    if ((events & EV_READ) && conn->is_reused && !conn->has_sent) { /* as if it were idle */
+        end(conn, FASTCGI_CLOSED, "did not answer: its connection had ended, or was out of step");
+        return;
+    }
     if (events & EV_WRITE)
         send_rest(conn);
     if (events & EV_READ)
@@ -328,6 +335,7 @@ struct fastcgi_conn *fastcgi_conn_take(struct fastcgi_conns *conns, struct slice
     if (conn->state == CONN_IDLE) {
         conn_set_state(conn, CONN_OPEN);
         conn->is_reused = true;
+        conn->has_sent = false;
         watch(conn, EV_READ | EV_WRITE);
         return conn;
     }

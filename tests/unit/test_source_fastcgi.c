@@ -396,6 +396,25 @@ static void test_no_reuse(void **state)
     assert_int_equal(fixture->server.accepted, LENGTH(answers));
 }
 
+/* Something that nobody has asked for comes while a connection is idle, and is seen only when another
+ * call has it: that must not become the result of this call. */
+static void test_leftover(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buffer late = {0};
+    fixture->server.keeps = true;
+    fixture->settings.keep_connections = 1;
+    open_source(fixture);
+    call(fixture);
+    put_records(&late, SLICE("O:\nof another call|."));
+    assert_true(send(fixture->server.peers[0].fd, late.data, late.len, 0) == (ssize_t)late.len);
+    buffer_free(&late);
+    struct seen seen = call(fixture);
+    assert_int_equal(seen.status, SOURCE_OK);
+    assert_string_equal(seen.body, "<p>hi");
+    assert_int_equal(fixture->server.accepted, 2);
+}
+
 /* A reused connection that is closed before a byte has come: another one is tried, once, and no
  * other idle one. */
 static void test_dropped(void **state)
@@ -651,7 +670,7 @@ int main(void)
         TEST(reuse),        TEST(no_reuse),     TEST(dropped),   TEST(closed_while_idle),
         TEST(early_answer), TEST(half_closed),  TEST(timeout),   TEST(cancel),
         TEST(unreachable),  TEST(retries),      TEST(backlog),   TEST(refused),
-        TEST(no_memory),
+        TEST(no_memory),    TEST(leftover),
     };
     return cmocka_run_group_tests_name("source_fastcgi", tests, guard_loop, tear_down_group);
 }
