@@ -232,6 +232,13 @@ static void on_complaint(void *context, struct slice line)
                 call_reason(call, room, " says"), SLICE_ARGS(line));
 }
 
+/* The status of the response is known, and its body, if that matters. */
+static void call_take(struct fastcgi_call *call)
+{
+    if (!verdict_may_pass(call->answer.status) || !call_retry(call))
+        call_judge(call);
+}
+
 /* The server has ended the request. Any protocol status but FCGI_REQUEST_COMPLETE is a failure, and
  * so is an exit status: what a program has written before it failed is not its result. */
 static void call_conclude(struct fastcgi_call *call)
@@ -250,8 +257,8 @@ static void call_conclude(struct fastcgi_call *call)
             call_fail(call, SOURCE_FAILED, " ended with %s", names[end.protocol_status]);
     } else if (end.app_status != 0 && call->answer.status < 400) {
         call_fail(call, SOURCE_FAILED, " ended with the exit status %u", end.app_status);
-    } else if (!verdict_may_pass(call->answer.status) || !call_retry(call)) {
-        call_judge(call);
+    } else {
+        call_take(call);
     }
 }
 
@@ -271,7 +278,7 @@ static void call_stop(struct fastcgi_call *call, enum fastcgi_step step, struct 
         call_conclude(call);
         break;
     case FASTCGI_IGNORED:
-        call_judge(call);
+        call_take(call);
         break;
     case FASTCGI_TOO_LARGE:
         call_fail(call, SOURCE_FAILED, " answered with more than max_body = %zu bytes",

@@ -576,6 +576,29 @@ static void test_retries(void **state)
     assert_int_equal(call(fixture).times.attempts, 1); /* that would not pass */
 }
 
+/* How long the page is that comes with a status does not matter. */
+static void test_retry_of_large_page(void **state)
+{
+    struct fixture *fixture = *state;
+    struct buffer text = {0};
+    ev_timer later;
+    unit_append(&text, "O:Status: 503\n\n", strlen("O:Status: 503\n\n"));
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned j = 0; j < 40000; j++)
+            unit_append(&text, "x", 1);
+        unit_append(&text, "|O:", 3);
+    }
+    unit_append(&text, "|.", 2);
+    fixture->server.answer = buffer_slice(&text);
+    fixture->settings.retries = 5;
+    ev_timer_init(&later, on_later, 0.02, 0.);
+    later.data = &fixture->server;
+    ev_timer_start(EV_DEFAULT, &later);
+    struct seen seen = call(fixture);
+    buffer_free(&text);
+    assert_true(seen.status == SOURCE_OK && seen.times.attempts >= 2);
+}
+
 /* Connections that nobody accepts fill the backlog. Returns how many there are. */
 static size_t fill_backlog(const char *path, int fds[PEERS])
 {
@@ -666,11 +689,25 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-        TEST(results),      TEST(cut_anywhere), TEST(too_large), TEST(closes),
-        TEST(reuse),        TEST(no_reuse),     TEST(dropped),   TEST(closed_while_idle),
-        TEST(early_answer), TEST(half_closed),  TEST(timeout),   TEST(cancel),
-        TEST(unreachable),  TEST(retries),      TEST(backlog),   TEST(refused),
-        TEST(no_memory),    TEST(leftover),
+        TEST(results),
+        TEST(cut_anywhere),
+        TEST(too_large),
+        TEST(closes),
+        TEST(reuse),
+        TEST(no_reuse),
+        TEST(dropped),
+        TEST(closed_while_idle),
+        TEST(early_answer),
+        TEST(half_closed),
+        TEST(timeout),
+        TEST(cancel),
+        TEST(unreachable),
+        TEST(retries),
+        TEST(backlog),
+        TEST(refused),
+        TEST(no_memory),
+        TEST(leftover),
+        TEST(retry_of_large_page),
     };
     return cmocka_run_group_tests_name("source_fastcgi", tests, guard_loop, tear_down_group);
 }
