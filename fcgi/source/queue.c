@@ -346,8 +346,8 @@ static const struct source_backlog *queue_backlog(const struct source *source)
 static bool queue_is_busy(const struct source *source)
 {
     const struct source_backlog *backlog = queue_backlog(source);
-    return backlog->known &&
-           backlog->visitors + backlog->refreshes >= source->settings->limits.queue / 2;
+    size_t half = (source->settings->limits.queue + 1) / 2; /* not 0 */
+    return backlog->known && backlog->visitors + backlog->refreshes >= half;
 }
 
 /* --- the source --- */

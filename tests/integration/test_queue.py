@@ -788,3 +788,11 @@ def test_somebody_who_does_not_wait(serve, jobs, name):
     ask(server.address, f"/fragment/slow/{name}")
     jobs.wait_length(5)
     assert jobs.length() == 5
+
+
+def test_somebody_who_does_not_wait_for_the_only_job(serve, jobs, name):
+    """A queue with room for one job is not busy while it is empty."""
+    server = serve("queue = 1")
+    wait_until(lambda: backlog(server), "the jobs to be known")
+    ask(server.address, f"/fragment/{name}", headers={"PREFER": "wait=0"})
+    jobs.wait_length(1)
