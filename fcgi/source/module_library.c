@@ -31,6 +31,12 @@ static struct module_library *loaded;
 
 /* --- the file --- */
 
+/* Whoever owns a file or a directory can change it, and would have root's rights then. */
+static bool is_foreign(const struct stat *status)
+{
+    return geteuid() == 0 && status->st_uid != 0;
+}
+
 /* Whoever may write to the directory can put another file there, unless it is one like /tmp. */
 static const char *directory_problem(const char *path)
 {
@@ -46,6 +52,9 @@ static const char *directory_problem(const char *path)
         return strerror(errno);
     if ((status.st_mode & S_IWOTH) && !(status.st_mode & S_ISVTX))
         return "every user of this host may change its directory; remove that by chmod o-w";
+    if (is_foreign(&status))
+        return "its directory belongs to another user, who would get root's rights; give it to "
+               "root";
     return NULL;
 }
 
@@ -75,6 +84,8 @@ static const char *file_problem(const char *path, struct stat *status)
         problem = "not a regular file";
     else if (status->st_mode & S_IWOTH)
         problem = "every user of this host may change it; remove that by chmod o-w";
+    else if (is_foreign(status))
+        problem = "it belongs to another user, who would get root's rights; give it to root";
     else
         problem = places_problem(path);
     close(fd);

@@ -142,6 +142,20 @@ def test_a_file_that_can_not_be_one(hello, tmp):
     assert check(tmp, config(tmp / "link.so")) == ""
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_loads_only_what_is_roots(hello, tmp):
+    """Else its owner would have root's rights."""
+    os.chown(shutil.copy(hello, tmp / "theirs.so"), 65534, 65534)
+    (tmp / "place").mkdir()
+    shutil.copy(hello, tmp / "place/hello.so")
+    os.chown(tmp / "place", 65534, 65534)
+    (tmp / "link.so").symlink_to(tmp / "place/hello.so")
+    for name, said in (("theirs.so", "it belongs to another user"),
+                       ("place/hello.so", "its directory belongs to another user"),
+                       ("link.so", "its directory belongs to another user")):
+        assert said in check(tmp, config(tmp / name)), name
+
+
 def test_settings(misbehaving, hello, tmp):
     """What they look like is checked here, what they mean by the module."""
     for settings, said in ((["check = bad"], "the module misbehaving rejects the settings: the check is bad "
