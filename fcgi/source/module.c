@@ -346,6 +346,7 @@ struct source *module_new(struct ev_loop *loop, const struct module_settings *se
     module->functions = *functions;
     module->port.source = slice_of(common->name);
     module->port.result_size = functions->result_size;
+    module->port.is_untold = !functions->cancel;
     module->port.complete = on_completed;
     timeout_queue_init(&module->deadlines, loop, settings->timeout, on_deadline, module);
     later_queue_init(&module->completed, loop);

@@ -7,7 +7,7 @@
 #include "base/check.h"
 
 #define FIRST_SLOTS 256
-#define MOST_SLOTS  ((size_t)1 << 31)
+#define MOST_SLOTS  ((size_t)HANDLE_SPARE_BIT)
 #define NO_SLOT     SIZE_MAX
 
 struct handle_slot {
@@ -75,6 +75,13 @@ uint64_t handles_add(struct handles *handles, enum handle_kind kind, void *objec
     return (uint64_t)slot->uses << 32 | index;
 }
 
+/* Whether the slot has been used for a later handle. */
+static bool is_forgotten(const struct handles *handles, uint64_t handle)
+{
+    size_t index = (size_t)(handle & UINT32_MAX);
+    return index < handles->count && handle >> 32 > 0 && handle >> 32 < handles->slots[index].uses;
+}
+
 /* Returns NULL if the slot does not remember that handle. */
 static struct handle_slot *slot_of(const struct handles *handles, uint64_t handle)
 {
@@ -103,7 +110,10 @@ struct handle_view handles_look(const struct handles *handles, uint64_t handle)
 {
     const struct handle_slot *slot = slot_of(handles, handle);
     if (!slot)
-        return (struct handle_view){.state = HANDLE_UNKNOWN, .source = "", .fragment = ""};
+        return (struct handle_view){.state = is_forgotten(handles, handle) ? HANDLE_FORGOTTEN
+                                                                           : HANDLE_UNKNOWN,
+                                    .source = "",
+                                    .fragment = ""};
     return (struct handle_view){.state = slot->state,
                                 .kind = slot->kind,
                                 .source = slot->source,

@@ -18,7 +18,8 @@
 enum handle_kind { HANDLE_OF_SOURCE, HANDLE_OF_CALL };
 
 enum handle_state {
-    HANDLE_UNKNOWN, /* there was never such a handle, or it has ended long ago */
+    HANDLE_UNKNOWN,   /* there was never such a handle */
+    HANDLE_FORGOTTEN, /* it has ended long ago */
     HANDLE_LIVE,
     HANDLE_COMPLETED,
     HANDLE_TIMED_OUT,
@@ -26,6 +27,9 @@ enum handle_state {
     HANDLE_ABANDONED, /* timed out or cancelled, which nobody outside was told */
     HANDLE_CLOSED,
 };
+
+/* A bit that is 0 in all handles, so that whoever passes them on can use it. */
+#define HANDLE_SPARE_BIT (UINT64_C(1) << 31)
 
 struct handle_slot;
 

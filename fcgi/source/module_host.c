@@ -13,6 +13,7 @@
 #include "base/counters.h"
 
 #define LINE_ROOM  800
+#define UNTOLD     HANDLE_SPARE_BIT /* in the id of a call: its module is not told that it has ended */
 #define NOTES_MOST 64 /* further calls by other threads are not noted; their calls time out */
 
 enum fault {
@@ -65,12 +66,19 @@ static void log_fault(enum fault fault, const struct handle_view *view)
                 has_source ? "\"" : "", texts[fault]);
 }
 
-/* A call was completed that is not live. */
-static void judge_stale(uint64_t handle)
+static uint64_t handle_of(uint64_t call)
 {
-    struct handle_view view = handles_look(&handles, handle);
+    return call & ~UNTOLD;
+}
+
+/* A call was completed that is not live. */
+static void judge_stale(uint64_t call)
+{
+    struct handle_view view = handles_look(&handles, handle_of(call));
     bool is_call = view.kind == HANDLE_OF_CALL;
-    if (is_call && view.state == HANDLE_ABANDONED)
+    if ((is_call && view.state == HANDLE_ABANDONED) ||
+        ((call & UNTOLD) &&
+         view.state == HANDLE_FORGOTTEN)) /* how it ended is not known any more */
         return;
     if (is_call && view.state == HANDLE_COMPLETED)
         log_fault(FAULT_TWICE, &view);
@@ -101,7 +109,7 @@ static bool is_stray(enum handle_kind kind, uint64_t handle)
 static void complete(struct module_ticket *ticket, const struct workerless_result *result,
                      const char *problem)
 {
-    handles_end(&handles, ticket->id, HANDLE_COMPLETED);
+    handles_end(&handles, handle_of(ticket->id), HANDLE_COMPLETED);
     ticket->port->complete(ticket, result, problem);
 }
 
@@ -133,9 +141,9 @@ static void on_async(struct ev_loop *loop, ev_async *watcher, int events)
 static void host_done(uint64_t call, const struct workerless_result *given)
 {
     struct workerless_result result = {0};
-    if (is_stray(HANDLE_OF_CALL, call))
+    if (is_stray(HANDLE_OF_CALL, handle_of(call)))
         return;
-    struct module_ticket *ticket = handles_find(&handles, HANDLE_OF_CALL, call);
+    struct module_ticket *ticket = handles_find(&handles, HANDLE_OF_CALL, handle_of(call));
     if (!ticket) {
         judge_stale(call);
         return;
@@ -236,12 +244,13 @@ void module_port_close(struct module_port *port, struct ev_loop *loop)
 bool module_ticket_open(struct module_ticket *ticket, struct module_port *port,
                         struct slice fragment)
 {
+    uint64_t handle = handles_add(&handles, HANDLE_OF_CALL, ticket, port->source, fragment);
     ticket->port = port;
-    ticket->id = handles_add(&handles, HANDLE_OF_CALL, ticket, port->source, fragment);
-    return ticket->id != 0;
+    ticket->id = handle | (port->is_untold ? UNTOLD : 0);
+    return handle != 0;
 }
 
 void module_ticket_end(struct module_ticket *ticket, enum handle_state how)
 {
-    handles_end(&handles, ticket->id, how);
+    handles_end(&handles, handle_of(ticket->id), how);
 }

@@ -24,7 +24,7 @@ struct module_port;
 /* A call that a module can complete; embedded in the call. */
 struct module_ticket {
     struct module_port *port;
-    uint64_t id;
+    uint64_t id; /* for the module */
 };
 
 /* The module has completed the call, whose ticket has ended. `result` is borrowed; if it is NULL,
@@ -38,6 +38,7 @@ struct module_port {
     uint64_t id;
     struct slice source; /* its name */
     size_t result_size;  /* of struct workerless_result in the module */
+    bool is_untold;      /* the module is not told that a call has ended: it has no cancel */
     module_complete_fn *complete;
     struct log_limit lines[MODULE_LEVELS]; /* of the module's own messages */
 };

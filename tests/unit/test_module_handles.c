@@ -49,7 +49,7 @@ static void test_no_handle_is_used_again(void **state)
         for (size_t other = i % 97; other < i; other += 97)
             assert_row(i, seen[other] != seen[i]);
     }
-    assert_true(handles_look(&handles, seen[0]).state == HANDLE_UNKNOWN);
+    assert_true(handles_look(&handles, seen[0]).state == HANDLE_FORGOTTEN);
     handles_free(&handles);
 }
 

@@ -6,6 +6,7 @@
 #include <ev.h>
 
 #include "base/alloc.h"
+#include "base/counters.h"
 #include "requests.h"
 #include "source/module_library.h"
 #include "source/module_result.h"
@@ -225,6 +226,11 @@ static struct source *open_module(struct module_settings *settings, double timeo
     return source;
 }
 
+static uint64_t faults(void)
+{
+    return counter_values[COUNTER_MODULE_FAULTS];
+}
+
 /* Calls the type itself, without a guard. */
 static struct source_call *start(struct source *source, struct seen *seen)
 {
@@ -296,6 +302,32 @@ static void test_cancelled_calls(void **state)
     assert_true(seen.count == 1 && seen.status == SOURCE_CANCELLED && theirs.cancelled == 1);
     source_destroy(source); /* while that is still in the queue */
     assert_int_equal(theirs.closed, 1);
+}
+
+/* Whatever has happened since, a module without a cancel may complete such a call. */
+static void test_cancelled_calls_of_modules_without_cancel(void **state)
+{
+    struct workerless_module careless = good;
+    struct module_settings settings;
+    struct seen seen;
+    (void)state;
+    careless.cancel = NULL;
+    source_destroy(open_module(&settings, 30)); /* for the settings */
+    struct source *source = module_new(EV_DEFAULT, &settings, &careless);
+    source_cancel(start(source, &seen));
+    uint64_t before = faults(), cancelled = theirs.last;
+    theirs.result = &hello;
+    for (int i = 0; i < 1000; i++) {
+        start(source, &seen);
+        run();
+        assert_int_equal(seen.status, SOURCE_OK);
+    }
+    theirs.source->host->done(cancelled, &hello);
+    assert_int_equal(faults(), before);
+    theirs.source->host->done(theirs.last, &hello); /* twice */
+    theirs.source->host->done(UINT64_MAX, &hello);
+    assert_int_equal(faults(), before + 2);
+    source_destroy(source);
 }
 
 static bool has_ended(const struct seen *seen)
@@ -386,10 +418,15 @@ static void test_without_memory(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_modules_that_fit), cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_results),          cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_cancelled_calls),  cmocka_unit_test(test_calls_that_time_out),
-        cmocka_unit_test(test_what_a_call_has),  cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_modules_that_fit),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_cancelled_calls),
+        cmocka_unit_test(test_calls_that_time_out),
+        cmocka_unit_test(test_cancelled_calls_of_modules_without_cancel),
+        cmocka_unit_test(test_what_a_call_has),
+        cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
