@@ -98,17 +98,19 @@ struct queue_command {
     "if depth() >= tonumber(ARGV[2]) then return depth() end end " \
     "return redis.call('XADD', KEYS[1], '*', 'job', ARGV[1])"
 
-/* KEYS are the streams to move to and from, ARGV the id. Returns the new id, or 0. Within a string of
- * JSON, quotes are escaped, so what is replaced can be nothing else. */
+/* KEYS are the streams to move to and from, ARGV the id. Returns the new id, or 0. What may fail comes
+ * first, so that the job is not lost. Within a string of JSON, quotes are escaped, so what is replaced
+ * can be nothing else. */
 #define MOVE \
     "local from, id = KEYS[2], ARGV[1] " \
     "local taken = redis.call('XPENDING', from, 'workers', id, id, 1) " \
     "local found = redis.call('XRANGE', from, id, id)[1] " \
     "if #taken > 0 or not found then return 0 end " \
-    "redis.call('XDEL', from, id) " \
     "local job = string.gsub(found[2][2], '\"priority\": \"refreshes\"', " \
     "'\"priority\": \"visitors\"', 1) " \
-    "return redis.call('XADD', KEYS[1], '*', 'job', job)"
+    "local moved = redis.call('XADD', KEYS[1], '*', 'job', job) " \
+    "redis.call('XDEL', from, id) " \
+    "return moved"
 
 /* KEYS is the stream, ARGV the id. */
 #define REMOVE \

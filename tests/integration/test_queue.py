@@ -247,6 +247,26 @@ def test_somebody_comes_to_wait_for_a_refresh(serve, browser, jobs, redis, name,
     assert server.counter("calls_started") == 1
 
 
+def test_a_job_that_can_not_be_moved(serve, browser, jobs, redis, name):
+    """It stays where it is."""
+    server = serve()
+    redis.command("SET", f"worker:stale/{name}", old_entry("<p>old</p>"), "PX", 60000)
+    ask(server.address, f"/fragment/stale/{name}")
+    jobs.wait_length(1, jobs.refreshes)
+    redis.command("DEL", f"worker:stale/{name}", jobs.visitors)
+    redis.command("SET", jobs.visitors, "no stream")
+    wait_until(lambda: ask(server.address, f"/fragment/stale/{name}",
+                           headers={"PREFER": "wait=0"}).status == 202, "the old one to be gone")
+    one = browser(server)
+    send(one, f"stale/{name}")
+    wait_until(lambda: b"WRONGTYPE" in redis.command("INFO", "errorstats"), "the error")
+    redis.command("DEL", jobs.visitors)
+    assert jobs.length(jobs.refreshes) == 1
+    jobs.complete(job := jobs.take(jobs.refreshes), "<p>new</p>")
+    assert one.response(1).text == "<p>new</p>"
+    jobs.ack(job)
+
+
 def test_a_job_that_has_moved_is_removed(serve, browser, jobs, redis, name):
     server = serve("timeout = 500ms")
     redis.command("SET", f"worker:stale/{name}", old_entry("<p>old</p>"), "PX", 60000)
