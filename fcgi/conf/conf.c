@@ -463,11 +463,12 @@ static void check_reached(const struct builder *builder, const struct place *pla
     }
 }
 
-/* Checks whether the route fits its source, and warns if every name gets the same result, although
- * that may be intended: one page that says "not yet" for a part of a site. */
+/* Checks whether the route fits its source, notes what follows from that, and warns if every name
+ * gets the same result, although that may be intended: one page that says "not yet" for a part of a
+ * site. */
 static void check_use(const struct builder *builder, const struct place *place)
 {
-    const struct route *route = place->target;
+    struct route *route = place->target;
     const struct value *value = given(place, "source");
     const struct place *found = value ? find_title(builder, SECTION_SOURCE, value->text) : NULL;
     bool has_star = strchr(place->section->title, '*') != NULL;
@@ -476,6 +477,7 @@ static void check_use(const struct builder *builder, const struct place *place)
     char where[PLACE_ROOM];
     if (!found || !found->type)
         return;
+    route->recipe.freshness.always_shared = found->type->via_cache;
     problem_quote(pattern, place->section->title);
     problem_quote(source, value->text);
     if (!source_check_rules(found->target, &route->recipe.rules, why))

@@ -21,7 +21,7 @@ enum usability freshness_judge(const struct freshness *terms, const struct entry
     int64_t stale_ms = now_ms - entry->fresh_until_ms;
     bool failure = entry->status >= 400;
     if (entry_is_marker(entry))
-        return stale_ms < 0 ? UNCACHEABLE : UNUSABLE;
+        return stale_ms < 0 && !terms->always_shared ? UNCACHEABLE : UNUSABLE;
     if (stale_ms < 0)
         return terms->early && !failure && refresh_early(entry, now_ms, random) ? USABLE_REFRESH
                                                                                 : USABLE;

@@ -296,6 +296,20 @@ def old_entry(body: str) -> str:
         f"type=text/html\n{body}"
 
 
+def test_a_marker_of_another_source(serve, browser, jobs, redis, name):
+    """Its source had results that may not be shared; those of jobs always are."""
+    server = serve()
+    now = int(time.time() * 1000)
+    redis.command("SET", f"worker:{name}", f"workerless/1 made={now} fresh={now + 60000} cost=0 "
+                  "status=uncacheable type=text/plain\nprivate", "PX", 60000)
+    one = browser(server)
+    send(one, name)
+    jobs.do("<p>new</p>")
+    assert one.response(1).text == "<p>new</p>"
+    assert ask(server.address, f"/fragment/{name}").text == "<p>new</p>"
+    check_nothing_left(redis, jobs)
+
+
 def test_a_stream(serve, jobs, name):
     """Fragments of a stream wait for jobs like any others."""
     server = serve()

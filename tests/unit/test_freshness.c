@@ -331,13 +331,16 @@ static void test_extra(void **state)
 static void test_marker(void **state)
 {
     static const struct freshness terms[] =
-        {{.ttl = 60}, {.ttl = 60, .stale = 10, .stale_error = 30, .negative = 5, .early = true}};
+        {{.ttl = 60},
+         {.ttl = 60, .always_shared = true},
+         {.ttl = 60, .stale = 10, .stale_error = 30, .negative = 5, .early = true}};
     static const int64_t lefts[] = {60000, 1, 0, -1, -10000};
     (void)state;
     for (size_t i = 0; i < LENGTH(terms) * LENGTH(lefts); i++) {
         int64_t left_ms = lefts[i / LENGTH(terms)];
         struct entry *marker = entry_of_uncacheable(SLICE("x"), NOW_MS - 60000, 60000 + left_ms);
-        check(i, &terms[i % LENGTH(terms)], marker, 1e-9, left_ms > 0 ? UNCACHEABLE : UNUSABLE);
+        bool counts = left_ms > 0 && !terms[i % LENGTH(terms)].always_shared;
+        check(i, &terms[i % LENGTH(terms)], marker, 1e-9, counts ? UNCACHEABLE : UNUSABLE);
         entry_unref(marker);
     }
 }
