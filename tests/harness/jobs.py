@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
+from .fcgi import ask
 from .process import Server
-from .servers import TOP, Redis, RedisError, python_command
+from .servers import TOP, Redis, RedisError, Workerless, python_command
 from .wait import wait_until
 
 SCRIPTS = TOP / "conf/workers"
@@ -19,6 +21,22 @@ GROUP = "workers"
 def script(name: str) -> str:
     """The text of a script that workers run."""
     return (SCRIPTS / f"{name}.lua").read_text("utf-8")
+
+
+def permissions(before: str) -> List[str]:
+    """The words of an ACL that workerless-protocol(7) lists after this text."""
+    page = (TOP / "conf/man/workerless-protocol.7").read_text("utf-8")
+    found = page.partition(f"\n{before}\n")[2].partition("\n.Ed")[0].split()
+    assert found[:3] == [".Bd", "-literal", "-offset"], before
+    return found[4:]
+
+
+def backlog(server: Workerless) -> Dict[str, float]:
+    """The jobs that the metrics show, by priority; and the other gauges."""
+    text = ask(server.address, "/workerless/metrics").text
+    found = dict(re.findall(r'^workerless_source_jobs\{.*priority="(\w+)"\} (\S+)', text, re.M))
+    found.update(re.findall(r'^workerless_source_jobs_(\w+)\{.*\} (\S+)', text, re.M))
+    return {name: float(value) for name, value in found.items()}
 
 
 def cache(redis: Union[Redis, str], more: str = "") -> str:

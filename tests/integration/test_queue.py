@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import time
-from typing import Callable, Dict, List
+from typing import Callable, List
 
 import pytest
 
@@ -17,7 +17,7 @@ from harness import workers
 from harness.cluster import Cluster, slot_of
 from harness.fcgi import Connection, ask, request
 from harness.fleet import cache_status, wait_armed
-from harness.jobs import Jobs, Worker
+from harness.jobs import Jobs, Worker, backlog
 from harness.process import Server
 from harness.servers import TOP, Redis, Workerless
 from harness.wait import SLOWNESS, scaled, wait_until
@@ -578,57 +578,6 @@ def test_redis_hangs(serve, browser, jobs, redis, name):
     jobs.wait_empty()
 
 
-def test_an_acl_denies_the_streams(tmp, run, routes, name):
-    redis = run(Redis(tmp, tcp=True))
-    redis.command("ACL", "SETUSER", "web", "on", ">x", "~*", "&*", "+@all", "-xadd")
-    server = run(Workerless(tmp, queue.cache(f"redis://web:x@127.0.0.1:{redis.address[1]}") +
-                            queue.source() + routes))
-    server.wait_log("redis: connected")
-    assert ask(server.address, f"/fragment/{name}").status == 502
-    server.wait_log('source "jobs": Redis refuses the job')
-    redis.command("ACL", "SETUSER", "web", "+xadd")
-    jobs = Jobs(redis)
-    assert ask(server.address, f"/fragment/slow/{name}").status == 202
-    jobs.do("x")
-
-
-def permissions(before: str) -> List[str]:
-    """The words of an ACL that workerless-protocol(7) lists after this text."""
-    page = (TOP / "conf/man/workerless-protocol.7").read_text("utf-8")
-    found = page.partition(f"\n{before}\n")[2].partition("\n.Ed")[0].split()
-    assert found[:3] == [".Bd", "-literal", "-offset"], before
-    return found[4:]
-
-
-def test_the_permissions_are_enough(tmp, run, routes, name):
-    """Those that the page lists, for workerless and for a worker."""
-    redis = run(Redis(tmp, tcp=True, user="worker", password="x"))
-    redis.command("ACL", "SETUSER", "web", "on", ">x", "resetchannels",
-                  *permissions("A user of an ACL needs"),
-                  *permissions("With sources of type queue, it also needs"))
-    redis.command("ACL", "SETUSER", "worker", "-@all", "resetkeys", "resetchannels",
-                  *permissions("A worker that uses the scripts needs"))
-    server = run(Workerless(tmp, queue.cache(f"redis://web:x@127.0.0.1:{redis.address[1]}") +
-                            queue.source("timeout = 1s") + routes))
-    server.wait_log("redis: connected")
-    jobs = Jobs(redis)
-    with Connection(server.address) as one:
-        for number in range(1, 5):
-            send(one, f"{name}-{number}", number)
-        assert jobs.begin(jobs.do("x")) == 0
-        for _ in range(2):
-            job = jobs.take()
-            assert jobs.fail(job) == 1 and jobs.bury(job) == 1
-        assert {one.response(number).status for number in range(1, 5)} == {200, 502, 504}
-    wait_until(lambda: backlog(server).get("dead") == 2, "the figures", timeout=30)
-    assert redis.command("EVAL", queue.script("take"), 2, jobs.visitors, jobs.refreshes, "me",
-                         1) == []
-    for words in (["MULTI"], ["XACK", jobs.visitors, queue.GROUP, job.entry],
-                  ["XDEL", jobs.visitors, job.entry], ["EXEC"]):
-        redis.command(*words)
-    assert "denie" not in server.log() and "permission" not in server.log()
-
-
 def test_a_purge(serve, browser, jobs, redis, name):
     """Who waits gets a result that was begun after the purge."""
     server = serve()
@@ -757,14 +706,6 @@ def test_cluster(tmp, run, routes, name):
         jobs.do("z")
         assert one.response(3).text == "z"
         jobs.wait_empty()
-
-
-def backlog(server: Workerless) -> Dict[str, float]:
-    """The jobs that the metrics show, by priority; and the other gauges."""
-    text = ask(server.address, "/workerless/metrics").text
-    found = dict(re.findall(r'^workerless_source_jobs\{.*priority="(\w+)"\} (\S+)', text, re.M))
-    found.update(re.findall(r'^workerless_source_jobs_(\w+)\{.*\} (\S+)', text, re.M))
-    return {name: float(value) for name, value in found.items()}
 
 
 def test_figures(serve, browser, jobs, redis, name):

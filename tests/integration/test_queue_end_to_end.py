@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 import pytest
@@ -11,7 +10,7 @@ from harness import jobs as queue
 from harness.exampleworkers import EXAMPLES, Example
 from harness.fcgi import Connection, ask, request
 from harness.jobs import Jobs
-from harness.servers import TOP, Redis, Workerless
+from harness.servers import Redis, Workerless
 from harness.wait import wait_until
 
 ROUTES = """
@@ -106,8 +105,7 @@ def test_a_job_that_kills_workers(serve, tmp, redis, run, name, kind):
 def test_the_permissions_are_enough(serve, tmp, run, name, kind):
     """Those that workerless-protocol(7) lists for workers."""
     redis = run(Redis(tmp, tcp=True))
-    page = (TOP / "conf/man/workerless-protocol.7").read_text("utf-8")
-    words = re.search(r"A worker that uses the scripts needs\n.*\n([^.]+)", page).group(1).split()
+    words = queue.permissions("A worker that uses the scripts needs")
     redis.command("ACL", "SETUSER", "worker", "on", ">secret", "-@all", "resetkeys",
                   "resetchannels", *words)
     redis.command("ACL", "LOG", "RESET")
