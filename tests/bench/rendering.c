@@ -36,10 +36,11 @@ static struct slice read_file(const char *path)
 static const struct mustache *add(const char *name, const char *path)
 {
     struct mustache_error error;
-    const struct mustache *added =
-        templates_add(set, slice_of(name), path, read_file(path), &error);
+    struct slice bytes = read_file(path);
+    const struct mustache *added = templates_add(set, slice_of(name), path, bytes, &error);
     if (!added)
         fail(error.why);
+    free((char *)(uintptr_t)bytes.data);
     return added;
 }
 
@@ -106,5 +107,9 @@ int main(int argc, char **argv)
     struct buffer out = render(json);
     fwrite(out.data, 1, out.len, stderr);
     printf("{\"both\": %.0f, \"render\": %.0f}\n", measure(seconds, NULL), measure(seconds, json));
+    buffer_free(&out);
+    render_json_free(json);
+    templates_free(set);
+    free((char *)(uintptr_t)text.data);
     return 0;
 }
