@@ -17,9 +17,9 @@ struct freshness {
     double stale_error; /* how long after the ttl (not after stale) if the refresh fails */
     double negative;    /* how long a failure is cached; 0: not at all */
     bool early;         /* refresh at a random time before the end of the ttl (XFetch) */
-    bool
-        always_shared; /* its source does not say whether a result may be shared, so that markers of
-                           an earlier source do not count */
+    /* The source does not say whether a result may be shared, so markers of an earlier source do not
+     * count. */
+    bool always_shared;
 
     /* Which of the times in the source's response count. All false and 0: none. */
     bool ttl_by_source;      /* its lifetime counts; `ttl` is for results without one */
