@@ -595,6 +595,8 @@ def parse_arguments():
 
 def main() -> int:
     options = parse_arguments()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))  # and stop what we have started
     with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
         server = None if options.redis else Server(directory)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from harness.cluster import SLOTS, Node, slot_of
 from harness.exampleworkers import EXAMPLES, WORKERS, example_command, example_environment
+from harness.process import accepts
 from harness.servers import Redis, RedisError, need
 from harness.wait import DEADLINE, SLOWNESS, wait_until
 
@@ -79,7 +81,24 @@ def test_finds_its_redis(tmp, run, kind, where):
     assert lines[-1] == "1 rules kept, 0 not", "\n".join(lines)
 
 
-# The conformance test. Each of these workers lacks something.
+# The conformance test.
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_ends_what_it_has_started(tmp, number):
+    found = tmp / "found"
+    worker = f"echo $$ $REDIS_URL >{found}.new && mv {found}.new {found} && exec sleep 600"
+    line = [sys.executable, str(WORKERS / "conformance.py"), "--", "sh", "-c", worker]
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        wait_until(found.exists, "the worker to start")
+        process.send_signal(number)
+        assert process.wait(DEADLINE * SLOWNESS) != 0
+    pid, url = found.read_text("utf-8").split()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the worker to be gone")
+    assert not accepts(("127.0.0.1", int(url.rpartition(":")[2])))
+
+
+# Each of these workers lacks something.
 
 FLAWS = [
     ("stored before", 'complete(keys, [token, fresh, keep, "", making.result()])',
