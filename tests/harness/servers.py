@@ -57,6 +57,11 @@ def need(program: str) -> str:
     return path
 
 
+def is_sanitized() -> bool:
+    """Whether the daemon was built with AddressSanitizer."""
+    return b"__asan_init" in Path(workerless_binary()).read_bytes()
+
+
 def sanitizer_environment() -> Dict[str, str]:
     """Makes every report end the process with a failure."""
     return {
@@ -182,7 +187,7 @@ class Workerless(Server):
     def memory_is_telling(self) -> bool:
         """Whether the size of its memory means something: sanitizers and valgrind keep what was
         freed."""
-        return not self.wrapper and b"__asan_init" not in Path(workerless_binary()).read_bytes()
+        return not self.wrapper and not is_sanitized()
 
     def descriptors(self) -> int:
         """How many descriptors it has open."""

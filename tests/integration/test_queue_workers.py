@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, List
 
@@ -17,9 +18,13 @@ import pytest
 from harness.cluster import SLOTS, Node, slot_of
 from harness.exampleworkers import EXAMPLES, WORKERS, example_command, example_environment
 from harness.process import accepts
-from harness.servers import Redis, RedisError, need
+from harness.servers import Redis, RedisError, is_sanitized, need, wrapper_command
 from harness.wait import DEADLINE, SLOWNESS, wait_until
 
+pytestmark = pytest.mark.skipif(bool(wrapper_command()) or is_sanitized(),
+                                reason="not about the daemon")
+
+AT_A_TIME = 4  # runs of the conformance test, which mostly wait
 LINES_MAX = 59
 COLUMNS_MAX = 100
 SYNTAX_CHECKS = {"py": [sys.executable, "-m", "py_compile"], "js": ["node", "--check"],
@@ -129,15 +134,26 @@ FLAWS = [
 ]
 
 
-@pytest.mark.parametrize("rule, part, instead", FLAWS, ids=short)
-def test_notices(tmp, rule, part, instead):
+def run_flawed(tmp: Path, rule: str, part: str, instead: str) -> List[str]:
     text = (WORKERS / "worker.py").read_text("utf-8")
     assert text.count(part) == 1
     for path in WORKERS.glob("*.lua"):
         (tmp / path.name).write_bytes(path.read_bytes())
     (tmp / "worker.py").write_text(text.replace(part, instead), "utf-8")
-    lines = conformance("py", tmp, "--patience", "2", "-k", rule)
-    assert lines[0].startswith("FAILED") and lines[-1] == "0 rules kept, 1 not", "\n".join(lines)
+    return conformance("py", tmp, "--patience", "2", "-k", rule)
+
+
+@pytest.mark.seconds(300)
+def test_notices(tmp):
+    def run(number: int) -> List[str]:
+        place = tmp / str(number)
+        place.mkdir()
+        return run_flawed(place, *FLAWS[number])
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        for flaw, lines in zip(FLAWS, pool.map(run, range(len(FLAWS)))):
+            assert lines[0].startswith("FAILED"), (flaw, lines)
+            assert lines[-1] == "0 rules kept, 1 not", (flaw, lines)
 
 
 def test_a_plain_set_is_allowed(tmp):
