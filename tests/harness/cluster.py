@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import itertools
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple, Union
@@ -16,6 +17,7 @@ from .wait import wait_until
 SLOTS = 16384
 NODE_TIMEOUT_MS = 1000  # about how long a node is silent before it is considered down
 MOVE_TIMEOUT_MS = 5000  # for keys that are moved
+INTRODUCTION_SECONDS = 3 * NODE_TIMEOUT_MS / 1000
 
 _numbers = itertools.count()
 
@@ -170,13 +172,28 @@ class Cluster:
             node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             if number < 3:
                 node.command("CLUSTER", "ADDSLOTSRANGE", ends[number], ends[number + 1] - 1)
-            for other in self.nodes[:number]:
-                node.command("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus_port)
-        wait_until(self._acquainted, "all nodes to know each other")
+        self._introduce()
         if len(self.nodes) > 3:
             self.nodes[3].command("CLUSTER", "REPLICATE", self.nodes[0].id)
             wait_until(self.nodes[3].in_sync, "the replica to be in sync")
         self.wait_settled()
+
+    def _introduce(self) -> None:
+        """A node gives up an introduction that takes too long, so it is repeated."""
+        introduced = float("-inf")
+
+        def acquainted() -> bool:
+            nonlocal introduced
+            if self._acquainted():
+                return True
+            if time.monotonic() > introduced + INTRODUCTION_SECONDS:
+                introduced = time.monotonic()
+                for number, node in enumerate(self.nodes):
+                    for other in self.nodes[:number]:
+                        node.command("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus_port)
+            return False
+
+        wait_until(acquainted, "all nodes to know each other")
 
     def _acquainted(self) -> bool:
         """Whether all nodes know each other, and none is considered down or new."""
