@@ -118,7 +118,8 @@ def test_reinstall_and_uninstall(tmp, installed):
 def test_group(tmp):
     """Without DESTDIR, and as root, the config is made readable for the service's group."""
     where = [f"{name}={tmp}/{name}"
-             for name in ("sysconfdir", "pkgdatadir", "sysusersdir", "bashcompletiondir")]
+             for name in ("sysconfdir", "pkgdatadir", "moduledir", "sysusersdir",
+                          "bashcompletiondir")]
     binary = shutil.copy(workerless_binary(), tmp / "workerless")
     config = tmp / "sysconfdir/workerless/workerless.conf"
     said = make("install-data-local", "service_group=daemon", *where)
