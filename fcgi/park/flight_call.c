@@ -324,7 +324,9 @@ static void log_failed_job(struct flight *flight, enum source_status status,
                            const struct entry *found)
 {
     char reason[JOB_REASON_MAX + 64];
-    struct slice why = found->status == 200 ? (struct slice){0} : found->body;
+    struct slice why = found->body;
+    if (found->status == 200) /* the old result */
+        why.len = 0;
     if (why.len > JOB_REASON_MAX)
         why.len = JOB_REASON_MAX;
     snprintf(reason, sizeof reason, "its job has failed%s%.*s", why.len > 0 ? ": " : "",
