@@ -126,8 +126,8 @@ FLAWS = [
     ("another version", 'assert job["version"] == 1', 'assert job["version"]'),
     ("SIGTERM lets", "lambda *_: stopping.set()", "lambda *_: os._exit(0)"),
     ("idle worker", "lambda *_: stopping.set()", "lambda *_: None"),
-    ("restart of Redis", "retry_on_error=[Lost])",
-     "retry_on_error=[])\nRedisError = ZeroDivisionError"),
+    ("restart of Redis", "retry.Retry(backoff.ExponentialBackoff(2, 0.1), 8), retry_on_error=[Lost])",
+     "retry.Retry(backoff.NoBackoff(), 0), retry_on_error=[])\nRedisError = ZeroDivisionError"),
     ("many jobs", '.xdel(stream, entry).execute()', ".execute()"),
 ]
 
