@@ -83,19 +83,19 @@ class Flight extends AbortController {
 }
 
 // take() gets each piece of the text, first "" with the head, until it returns true. Network errors
-// and silence are responses with the status 0.
+// and silence have the status 0.
 async function request(url, Accept, { signal, timeout, priority }, take) {
-  const silence = new AbortController();
+  const stop = new AbortController();
+  signal.onabort = () => stop.abort();
   let timer;
   const listen = () => {
     clearTimeout(timer);
-    timer = later(() => silence.abort(), timeout * SECOND || Infinity);
+    timer = later(() => stop.abort(), timeout * SECOND || Infinity);
   };
   try {
     listen();
     const response = await fetch(url, {
-      headers: { Accept }, cache: "no-cache", priority,
-      signal: AbortSignal.any([signal, silence.signal]),
+      headers: { Accept }, cache: "no-cache", priority, signal: stop.signal,
     });
     const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
     let piece = { value: "" };
