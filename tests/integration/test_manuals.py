@@ -361,7 +361,7 @@ def limits_table() -> List[Tuple[str, str, List[str]]]:
     found = re.findall(r"^(\w+)\t(\S+)\tT\{\n(?:.*\n)*?T\}\tT\{\n(.*)\nT\}$", text,
                        re.MULTILINE)
     assert len(found) > 25, found
-    return [(name, default, names.replace("\\%", "").split(", "))
+    return [(name, default, re.sub(r"\\[%:]", "", names).split(", "))
             for name, default, names in found]
 
 
