@@ -15,7 +15,15 @@ IT = "document.querySelector('page-fragment')"
 LOADED = ["loadstart", "fragment:beforeswap", "fragment:swap", "load", "loadend"]
 
 
-@pytest.fixture(scope="module", params=[Firefox, WebKit], ids=["firefox", "webkit"])
+def has_steady_webkit() -> bool:
+    """The MiniBrowser of Debian 13 hangs now and then when it is driven."""
+    return not Path("/etc/debian_version").read_text("ascii").startswith("13")
+
+
+@pytest.fixture(scope="module", params=[
+    pytest.param(Firefox, id="firefox"),
+    pytest.param(WebKit, id="webkit", marks=pytest.mark.skipif(
+        not has_steady_webkit(), reason="this MiniBrowser hangs now and then"))])
 def started(request):
     """Each starts slowly, so it is one for all tests."""
     with tempfile.TemporaryDirectory(prefix="wl-") as tmp, request.param(Path(tmp)) as browser:
