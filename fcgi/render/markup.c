@@ -65,8 +65,8 @@ static size_t skip_space(struct slice text, size_t at)
 }
 
 /* The value after "=" (13.2.5.35 to 13.2.5.39). Returns the place after it; MARKUP_NONE, with the
- * tag's quote, if its quote is open where the text ends. */
-static size_t take_value(struct slice text, size_t at, struct markup_tag *tag, struct slice *value)
+ * place of its quote in value->data, if that is open where the text ends. */
+static size_t take_value(struct slice text, size_t at, struct slice *value)
 {
     at = skip_space(text, at);
     if (at == text.len)
@@ -74,10 +74,8 @@ static size_t take_value(struct slice text, size_t at, struct markup_tag *tag, s
     char quote = text.data[at];
     if (quote == '"' || quote == '\'') {
         size_t after = markup_after(text, at + 1, quote);
-        if (after == MARKUP_NONE)
-            tag->quote = at;
-        else
-            *value = part(text, at + 1, after - 1);
+        *value =
+            part(text, after == MARKUP_NONE ? at : at + 1, after == MARKUP_NONE ? at : after - 1);
         return after;
     }
     size_t begin = at;
@@ -87,19 +85,16 @@ static size_t take_value(struct slice text, size_t at, struct markup_tag *tag, s
     return at;
 }
 
-/* One attribute, at a byte that is neither a space nor "/" nor ">" (13.2.5.32 to 13.2.5.34). A "="
- * there is the first byte of its name. */
-static size_t take_attribute(struct slice text, size_t at, struct markup_tag *tag)
+/* A "=" at `from` is the first byte of the name (13.2.5.32 to 13.2.5.34). */
+size_t markup_attribute(struct slice text, size_t from, struct slice *name, struct slice *value)
 {
-    size_t begin = at++;
+    size_t at = from + 1;
     while (at < text.len && !ends_name(text.data[at]) && text.data[at] != '=')
         at++;
-    struct slice name = part(text, begin, at), value = {0};
+    *name = part(text, from, at);
+    *value = SLICE("");
     size_t equals = skip_space(text, at);
-    if (equals < text.len && text.data[equals] == '=')
-        at = take_value(text, equals + 1, tag, &value);
-    note_attribute(tag, name, value);
-    return at;
+    return equals < text.len && text.data[equals] == '=' ? take_value(text, equals + 1, value) : at;
 }
 
 /* 13.2.5.6 to 13.2.5.8, and 13.2.5.32 to 13.2.5.40. */
@@ -121,7 +116,11 @@ struct markup_tag markup_tag(struct slice text, size_t from)
             at++;
             continue;
         }
-        at = take_attribute(text, at, &tag);
+        struct slice name, value;
+        at = markup_attribute(text, at, &name, &value);
+        if (at == MARKUP_NONE)
+            tag.quote = (size_t)(value.data - text.data);
+        note_attribute(&tag, name, value);
     }
     return tag;
 }

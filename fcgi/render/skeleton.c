@@ -1,0 +1,354 @@
+/* One walk over the text: marks are noted, and everything that hides marks is skipped. */
+#include "render/skeleton.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/byte.h"
+#include "base/escape.h"
+#include "base/put.h"
+#include "render/balance.h"
+#include "render/elements.h"
+#include "render/markup.h"
+
+#define SHOWN_NAME 60 /* bytes of a name in a phrase */
+
+struct walk {
+    struct slice text;
+    size_t at;           /* the bytes before it are done */
+    size_t templates;    /* those that are open */
+    size_t body_end;     /* the "<" of the last </body> or </html>; MARKUP_NONE: there is none */
+    bool in_placeholder; /* the last one has no end yet */
+    bool has_base;       /* links are relative to something else */
+    struct skeleton *skeleton;
+    struct skeleton_problem *problem;
+};
+
+/* Says so, with the name in between. Returns false, which ends the walk. */
+static bool fail(struct walk *walk, size_t place, const char *before, struct slice name,
+                 const char *after)
+{
+    struct skeleton_problem *problem = walk->problem;
+    char shown[SHOWN_NAME * ESCAPED_LEN + 1];
+    escape_plain(shown, sizeof shown, name, SHOWN_NAME);
+    markup_position(walk->text, place, &problem->line, &problem->column);
+    snprintf(problem->phrase, sizeof problem->phrase, "%s%s%s", before, shown, after);
+    return false;
+}
+
+static bool fail_memory(struct walk *walk)
+{
+    *walk->problem = (struct skeleton_problem){.phrase = "out of memory"};
+    return false;
+}
+
+/* Takes the next attribute of a tag, or of a mark, from its text without what ends it. */
+static bool next_attribute(struct slice text, size_t *at, struct slice *name, struct slice *value)
+{
+    while (*at < text.len && (markup_is_space(text.data[*at]) || text.data[*at] == '/'))
+        ++*at;
+    if (*at >= text.len)
+        return false;
+    *at = markup_attribute(text, *at, name, value);
+    return *at != MARKUP_NONE;
+}
+
+/* --- placeholders --- */
+
+static struct placeholder *last(const struct walk *walk)
+{
+    return &walk->skeleton->list[walk->skeleton->count - 1];
+}
+
+static bool has_name(const struct skeleton *skeleton, struct slice name)
+{
+    for (size_t i = 0; i < skeleton->count; i++)
+        if (slice_equal(skeleton->list[i].name, name))
+            return true;
+    return false;
+}
+
+static bool add_placeholder(struct walk *walk, struct placeholder placeholder)
+{
+    struct skeleton *skeleton = walk->skeleton;
+    size_t count = skeleton->count;
+    if ((count & (count - 1)) == 0) { /* it is full: 1, 2, 4, ... */
+        struct placeholder *list =
+            alloc_resized(skeleton->list, (count ? 2 * count : 1) * sizeof *list);
+        if (!list)
+            return fail_memory(walk);
+        skeleton->list = list;
+    }
+    skeleton->list[skeleton->count++] = placeholder;
+    return true;
+}
+
+/* The name in a mark, from its text without "<?" and ">". Browsers want quotes. */
+static struct slice name_of(struct slice mark)
+{
+    struct slice name, value;
+    for (size_t at = 0; next_attribute(mark, &at, &name, &value);)
+        if (slice_equal(name, SLICE("name")))
+            return value.data > mark.data && byte_is_one_of(value.data[-1], "\"'") ? value
+                                                                                   : SLICE("");
+    return SLICE("");
+}
+
+/* <?start> or <?marker>, which begins at `begin`. */
+static bool begin_placeholder(struct walk *walk, size_t begin, size_t end, struct slice rest,
+                              bool is_start)
+{
+    struct slice name = name_of(rest);
+    if (walk->in_placeholder)
+        return fail(walk, begin, "the placeholder \"", last(walk)->name,
+                    "\" has another one in it");
+    if (name.len == 0)
+        return fail(walk, begin, "a placeholder needs a name", name,
+                    " in quotes: <?start name=\"NAME\">");
+    if (walk->skeleton->count == SKELETON_MAX)
+        return fail(walk, begin, "there are too many placeholders before \"", name, "\"");
+    if (memchr(name.data, '&', name.len))
+        return fail(walk, begin, "the name of the placeholder \"", name, "\" must not have a &");
+    if (has_name(walk->skeleton, name))
+        return fail(walk, begin, "the placeholder \"", name, "\" is there twice");
+    walk->in_placeholder = is_start;
+    return add_placeholder(walk, (struct placeholder){.name = name, .begin = begin, .end = end});
+}
+
+/* What is between the marks is replaced, so it must end where it began. */
+static bool end_placeholder(struct walk *walk, size_t begin, size_t end)
+{
+    struct placeholder *placeholder = last(walk);
+    struct slice content = {.data = walk->text.data + placeholder->end,
+                            .len = begin - placeholder->end};
+    struct balance found = balance_check(content);
+    if (found.in_place.flaw != BALANCE_NO_FLAW) {
+        char phrase[BALANCE_PHRASE_MAX + sizeof "\" has "];
+        memcpy(phrase, "\" has ", sizeof "\" has ");
+        found.in_place.offset += placeholder->end;
+        markup_position(walk->text, found.in_place.offset, &found.in_place.line,
+                        &found.in_place.column);
+        balance_phrase(phrase + strlen(phrase), BALANCE_PHRASE_MAX, &found.in_place);
+        return fail(walk, placeholder->begin, "the placeholder \"", placeholder->name, phrase);
+    }
+    placeholder->end = end;
+    walk->in_placeholder = false;
+    return true;
+}
+
+/* At "<?", which ends at the next ">", as a comment does in browsers that do not know marks. */
+static bool take_instruction(struct walk *walk)
+{
+    size_t begin = walk->at, end = markup_after(walk->text, begin, '>'), len = 0;
+    walk->at = end;
+    if (end == MARKUP_NONE || walk->templates > 0)
+        return true;
+    struct slice mark = {.data = walk->text.data + begin + 2, .len = end - begin - 3};
+    if (mark.len > 0 && mark.data[mark.len - 1] == '?')
+        mark.len--;
+    while (len < mark.len && !markup_is_space(mark.data[len]))
+        len++;
+    struct slice target = {.data = mark.data, .len = len};
+    if (slice_equal(target, SLICE("start")) || slice_equal(target, SLICE("marker")))
+        return begin_placeholder(walk, begin, end, slice_from(mark, len), target.data[0] == 's');
+    if (slice_equal(target, SLICE("end")) && walk->in_placeholder)
+        return end_placeholder(walk, begin, end);
+    return true;
+}
+
+/* --- links --- */
+
+/* What stands in a header field as it is. */
+static bool is_plain(struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (value.data[i] <= ' ' || value.data[i] > '~' || byte_is_one_of(value.data[i], "&<>\"\\"))
+            return false;
+    return true;
+}
+
+static bool is_early(struct slice rel)
+{
+    return slice_equal_nocase(rel, SLICE("preload")) ||
+           slice_equal_nocase(rel, SLICE("modulepreload")) ||
+           slice_equal_nocase(rel, SLICE("preconnect"));
+}
+
+/* The attributes of a <link> that a Link header repeats (RFC 8288, WHATWG HTML 4.2.4). */
+static const struct slice parameters[] = {
+    SLICE_INIT("rel"),         SLICE_INIT("as"),
+    SLICE_INIT("type"),        SLICE_INIT("media"),
+    SLICE_INIT("crossorigin"), SLICE_INIT("integrity"),
+    SLICE_INIT("imagesizes"),  SLICE_INIT("fetchpriority"),
+};
+#define PARAMETERS (sizeof parameters / sizeof *parameters)
+
+static size_t parameter_of(struct slice name)
+{
+    size_t i = 0;
+    while (i < PARAMETERS && !slice_equal_nocase(name, parameters[i]))
+        i++;
+    return i;
+}
+
+/* Repeats a <link>, from its text without "<link" and ">", as a header field. One that a header
+ * can't have as it is, and one for which there is no room, is left to the page itself. */
+static bool take_link(struct walk *walk, struct slice tag)
+{
+    struct slice name, value, href = {0}, given[PARAMETERS] = {{0}};
+    size_t len = SLICE("Link: <>\r\n").len;
+    for (size_t at = 0; next_attribute(tag, &at, &name, &value);) {
+        size_t i = parameter_of(name);
+        if (slice_equal_nocase(name, SLICE("href")) && !href.data)
+            href = value;
+        else if (i < PARAMETERS && !given[i].data)
+            given[i] = value;
+        else if (slice_equal_nocase(name, SLICE("imagesrcset")))
+            return true;
+    }
+    if (href.len == 0 || !is_plain(href) || !given[0].data || !is_early(given[0]))
+        return true;
+    len += href.len;
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (given[i].data && !is_plain(given[i]))
+            return true;
+        len += given[i].data ? parameters[i].len + given[i].len + SLICE("; =\"\"").len : 0;
+    }
+
+    struct slice *links = &walk->skeleton->links;
+    if (len > SKELETON_LINKS_MAX - links->len)
+        return true;
+    char *grown = alloc_resized((char *)links->data, links->len + len);
+    if (!grown)
+        return fail_memory(walk);
+    char *at = put(grown + links->len, SLICE("Link: <"));
+    at = put(put(at, href), SLICE(">"));
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (!given[i].data)
+            continue;
+        at = put(put(at, SLICE("; ")), parameters[i]);
+        if (given[i].len > 0)
+            at = put(put(put(at, SLICE("=\"")), given[i]), SLICE("\""));
+    }
+    at = put(at, SLICE("\r\n"));
+    *links = (struct slice){.data = grown, .len = (size_t)(at - grown)};
+    return true;
+}
+
+/* --- the walk --- */
+
+/* Where the text that the start tag begins ends, before its end tag. */
+static size_t end_of_text(struct slice text, size_t from, struct slice name, unsigned traits)
+{
+    if (traits & ELEMENT_PLAINTEXT)
+        return MARKUP_NONE;
+    return traits & ELEMENT_SCRIPT ? markup_script_end(text, from)
+                                   : markup_raw_end(text, from, name);
+}
+
+static bool take_start_tag(struct walk *walk, const struct markup_tag *tag)
+{
+    unsigned traits = element_traits(tag->name);
+    struct slice attributes = {.data = tag->name.data + tag->name.len};
+    attributes.len = (size_t)(walk->text.data + tag->end - 1 - attributes.data);
+    if (traits & ELEMENT_TEMPLATE)
+        walk->templates++;
+    else if (traits & (ELEMENT_RAW | ELEMENT_SCRIPT | ELEMENT_PLAINTEXT | ELEMENT_NOSCRIPT))
+        walk->at = end_of_text(walk->text, tag->end, tag->name, traits);
+    else if (slice_equal_nocase(tag->name, SLICE("base")))
+        walk->has_base = true;
+    else if (slice_equal_nocase(tag->name, SLICE("link")) && walk->templates == 0)
+        return take_link(walk, attributes);
+    return true;
+}
+
+/* At "<" or "</" before a letter. */
+static bool take_tag(struct walk *walk)
+{
+    size_t begin = walk->at;
+    struct markup_tag tag = markup_tag(walk->text, begin);
+    walk->at = tag.end;
+    if (tag.end == MARKUP_NONE)
+        return true;
+    if (walk->text.data[begin + 1] != '/')
+        return take_start_tag(walk, &tag);
+    if (element_traits(tag.name) & ELEMENT_TEMPLATE)
+        walk->templates -= walk->templates > 0;
+    else if (slice_equal_nocase(tag.name, SLICE("body")) ||
+             (slice_equal_nocase(tag.name, SLICE("html")) && walk->body_end == MARKUP_NONE))
+        walk->body_end = begin;
+    return true;
+}
+
+/* At a "<". */
+static bool take_markup(struct walk *walk)
+{
+    struct slice rest = slice_from(walk->text, walk->at);
+    size_t name = rest.len > 1 && rest.data[1] == '/' ? 2 : 1;
+    if (slice_starts(rest, SLICE("<!--")))
+        walk->at = markup_comment_end(walk->text, walk->at + 4);
+    else if (slice_starts(rest, SLICE("<?")))
+        return take_instruction(walk);
+    else if (rest.len > name && byte_is_letter(rest.data[name]))
+        return take_tag(walk);
+    else if (slice_starts(rest, SLICE("<!")) || (name == 2 && rest.len > 2))
+        walk->at = markup_after(walk->text, walk->at, '>');
+    else
+        walk->at++;
+    return true;
+}
+
+static bool walk_text(struct walk *walk)
+{
+    for (;;) {
+        size_t after =
+            walk->at == MARKUP_NONE ? MARKUP_NONE : markup_after(walk->text, walk->at, '<');
+        if (after == MARKUP_NONE)
+            break;
+        walk->at = after - 1;
+        if (!take_markup(walk))
+            return false;
+    }
+    if (walk->in_placeholder)
+        return fail(walk, last(walk)->begin, "the placeholder \"", last(walk)->name,
+                    "\" has no <?end>");
+    return true;
+}
+
+/* What comes late goes before </body>, but never before a placeholder that it is for. */
+static size_t find_tail(const struct walk *walk)
+{
+    size_t tail = walk->body_end == MARKUP_NONE ? walk->text.len : walk->body_end;
+    size_t end = walk->skeleton->count > 0 ? last(walk)->end : 0;
+    return tail > end ? tail : end;
+}
+
+struct skeleton *skeleton_read(struct slice text, struct skeleton_problem *problem)
+{
+    struct walk walk = {.text = text, .body_end = MARKUP_NONE, .problem = problem};
+    walk.skeleton = alloc_zeroed(sizeof *walk.skeleton);
+    if (!walk.skeleton) {
+        fail_memory(&walk);
+        return NULL;
+    }
+    if (!walk_text(&walk)) {
+        skeleton_free(walk.skeleton);
+        return NULL;
+    }
+    if (walk.has_base)
+        walk.skeleton->links.len = 0;
+    walk.skeleton->tail = find_tail(&walk);
+    walk.skeleton->text = text;
+    return walk.skeleton;
+}
+
+void skeleton_free(struct skeleton *skeleton)
+{
+    if (!skeleton)
+        return;
+    free((char *)skeleton->text.data);
+    free((char *)skeleton->links.data);
+    free(skeleton->list);
+    free(skeleton);
+}
