@@ -143,6 +143,8 @@ static bool generation_fill(struct generation *generation)
         generation->recipes[i] = &conf->routes[i].recipe;
         generation->recipes[i]->users = &generation->users;
     }
+    for (size_t i = 0; i < conf->page_count; i++)
+        conf->pages[i].users = &generation->users;
     generation->rules = flights_rules(generation->all->flights, generation->sources,
                                       generation->recipes, conf->route_count);
     return generation->rules != NULL;

@@ -166,14 +166,14 @@ static bool move_log(const struct conf *running, const struct conf *next)
 static void swap_in(const struct reload *reload, struct conf *running, struct generation *next)
 {
     struct conf *conf = generation_conf(next);
+    struct site site = conf_site(conf);
     conf_keep_fixed(running, conf);
     reload_set_limits(conf, reload->limits, reload->drain);
     reload->cache_settings->memory_bytes = conf->cache.memory_bytes;
     reload->cache_settings->lease = conf->cache.lease;
     cache_settings_changed(reload->cache);
     flights_set_limits(reload->flights, &conf->flights);
-    service_change(reload->service, conf->routes, conf->route_count, &conf->purge, &conf->status,
-                   conf->max_stream);
+    service_change(reload->service, &site);
     connections_limits_changed(reload->connections);
     logs_configure(reload->generations->environment.loop, conf);
     generation_begin(next);

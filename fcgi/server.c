@@ -131,6 +131,7 @@ static void on_accepting(void *context, bool accepting)
 static bool server_build(struct server *server, struct conf *conf)
 {
     struct ev_loop *loop = server->loop;
+    struct site site = conf_site(conf);
     struct generation *first;
     server->cache_settings = conf->cache;
     srand48((long)(clock_fleet_ms() ^ getpid())); /* processes must not retry in step */
@@ -147,8 +148,7 @@ static bool server_build(struct server *server, struct conf *conf)
     if (!(first = generation_new(&server->generations, conf)))
         return false;
     generation_begin(first);
-    if (!(server->service = service_new(conf->routes, conf->route_count, &conf->purge,
-                                        &conf->status, conf->max_stream, server->flights)) ||
+    if (!(server->service = service_new(&site, server->flights)) ||
         !(server->connections = connections_new(loop, &server->limits, server->service)))
         return false;
     server->drain.service = server->service;

@@ -7,6 +7,7 @@
 #include "conf/option_value.h"
 #include "conf/options.h"
 #include "conf/problems.h"
+#include "render/skeleton.h"
 
 #define LISTED_MAX 10 /* names of one kind of change */
 
@@ -145,6 +146,42 @@ static void write_routes(const struct conf *running, const struct conf *next, FI
         fputs("the order of the fragments has changed\n", out);
 }
 
+/* --- pages --- */
+
+static const struct page *find_page(const struct conf *conf, const char *path)
+{
+    for (size_t i = 0; i < conf->page_count; i++)
+        if (strcmp(conf->pages[i].path, path) == 0)
+            return &conf->pages[i];
+    return NULL;
+}
+
+static bool same_page(const struct page *a, const struct page *b)
+{
+    return options_equal(SECTION_PAGE, NULL, a, b) &&
+           slice_equal(a->skeleton->text, b->skeleton->text);
+}
+
+static void write_pages(const struct conf *running, const struct conf *next, FILE *out)
+{
+    struct list added = {out, "pages added", 0}, removed = {out, "pages removed", 0};
+    struct list changed = {out, "pages changed", 0};
+    for (size_t i = 0; i < next->page_count; i++)
+        if (!find_page(running, next->pages[i].path))
+            list_name(&added, next->pages[i].path, true);
+    list_end(&added);
+    for (size_t i = 0; i < running->page_count; i++)
+        if (!find_page(next, running->pages[i].path))
+            list_name(&removed, running->pages[i].path, true);
+    list_end(&removed);
+    for (size_t i = 0; i < next->page_count; i++) {
+        const struct page *before = find_page(running, next->pages[i].path);
+        if (before && !same_page(before, &next->pages[i]))
+            list_name(&changed, next->pages[i].path, true);
+    }
+    list_end(&changed);
+}
+
 /* --- the top level and the cache section, whose options are in struct conf --- */
 
 static bool is_in_conf(const struct option_row *row)
@@ -188,6 +225,7 @@ void conf_write_changes(const struct conf *running, const struct conf *next, FIL
     struct list options = {out, "options changed", 0};
     write_routes(running, next, out);
     write_sources(running, next, out);
+    write_pages(running, next, out);
     for (size_t i = 0, count = options_count(); i < count; i++) {
         struct option_row row = option_row(i);
         if (differs(&row, running, next) && option_is_reloadable(&row))

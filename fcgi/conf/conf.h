@@ -14,6 +14,7 @@
 #include "web/access_log.h"
 #include "web/client_list.h"
 #include "web/route.h"
+#include "web/site.h"
 #include "wire/connection.h"
 #include "wire/sockets.h"
 
@@ -39,11 +40,14 @@ struct conf {
     size_t source_count;
     struct route *routes; /* in the file's order; recipe.source indexes sources */
     size_t route_count;
+    struct page *pages; /* likewise */
+    size_t page_count;
+    double page_hold;               /* seconds; of pages that have none of their own */
     const char *templates;          /* owned: the directory of templates; "": there is none */
     struct templates *template_set; /* NULL: no template is used */
     size_t max_rendered, max_json;  /* bytes */
     size_t max_render_steps;
-    size_t max_stream;       /* maximum number of fragments in a stream */
+    size_t max_stream;       /* maximum number of fragments in a stream or page */
     size_t max_unfinished;   /* limit of BUDGET_UNFINISHED, in bytes */
     size_t max_unsent;       /* limit of BUDGET_UNSENT, in bytes */
     size_t max_inputs;       /* limit of BUDGET_INPUTS, in bytes */
@@ -62,6 +66,9 @@ struct conf {
  * "FILE:LINE: MESSAGE", a warning as "FILE:LINE: warning: MESSAGE". Returns a config
  * that the caller owns, or NULL if there was an error. */
 struct conf *conf_load(const char *file, FILE *errors);
+
+/* What it says of requests; borrowed from it. */
+struct site conf_site(const struct conf *conf);
 
 /* The path of the file of the log, and of the access log; NULL: there is none. Valid as long as the config. */
 const char *conf_log_file(const struct conf *conf);

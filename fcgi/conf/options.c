@@ -61,6 +61,10 @@ static const char *check_required(const char *text)
 
 #define AT OPTION_AT
 
+#define PAGE_HOLD_HELP                                                                             \
+    "How long a browser that can't replace placeholders by itself waits at one whose fragment is " \
+    "not ready; after that, and with 0, the page goes on and the fragment comes last."
+
 /* clang-format off */
 static const struct option top_options[] = {
     {"include", OPTION_INCLUDE, .reloadable = true,
@@ -162,6 +166,8 @@ static const struct option top_options[] = {
     {"max_stream", OPTION_COUNT, AT(struct conf, max_stream), .preset = "64",
      .min = "1", .max = "1000", .reloadable = true,
      .help = "Maximum number of fragments in one /fragments request; more are rejected with 400."},
+    {"page_hold", OPTION_DURATION, AT(struct conf, page_hold), .preset = "2s", .min = "0",
+     .max = "60s", .reloadable = true, .help = PAGE_HOLD_HELP},
     {"templates", OPTION_PATH, AT(struct conf, templates), .preset = "", .reloadable = true,
      .help = "Directory that has the templates of fragments and their partials; the path is relative "
              "to this file. \"\": there are no templates."},
@@ -365,6 +371,14 @@ static const struct option fragment_options[] = {
     {"fallback", OPTION_FILE,
      .help = "HTML file to serve when the source fails; the path is relative to this file."},
 };
+
+static const struct option page_options[] = {
+    {"file", OPTION_PATH, AT(struct page, file), .required = true,
+     .help = "The skeleton: HTML with a placeholder <?start name=\"NAME\">Loading...<?end> for each "
+             "fragment; the path is relative to this file. It is read at start and reload."},
+    {"page_hold", OPTION_DURATION, AT(struct page, hold), .min = "0", .max = "60s",
+     .help = PAGE_HOLD_HELP " If it is not set: that of the top level."},
+};
 /* clang-format on */
 
 _Static_assert(offsetof(struct source_rules, keep_count) ==
@@ -395,6 +409,7 @@ static const struct {
     {"source", "in a source section", "source \"NAME\" {", ROWS(source_options)},
     {"fragment", "in a fragment section", "fragment \"NAME\" or \"BEGINNING*\" {",
      ROWS(fragment_options)},
+    {"page", "in a page section", "page \"/PATH\" or \"/BEGINNING*\" {", ROWS(page_options)},
 };
 
 const char *section_place(enum option_section section)
@@ -442,8 +457,7 @@ size_t option_find(enum option_section section, const struct source_type *type, 
 
 bool option_is_reloadable(const struct option_row *row)
 {
-    return row->section == SECTION_SOURCE || row->section == SECTION_FRAGMENT ||
-           row->option->reloadable;
+    return row->section >= SECTION_SOURCE || row->option->reloadable;
 }
 
 void options_free(enum option_section section, const struct source_type *type, void *target)

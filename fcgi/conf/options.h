@@ -11,8 +11,8 @@
 
 struct source_type;
 
-enum option_section { SECTION_TOP, SECTION_CACHE, SECTION_SOURCE, SECTION_FRAGMENT };
-#define SECTION_KINDS 4
+enum option_section { SECTION_TOP, SECTION_CACHE, SECTION_SOURCE, SECTION_FRAGMENT, SECTION_PAGE };
+#define SECTION_KINDS 5
 
 /* A row, and the sections that may have the option. */
 struct option_row {
@@ -31,8 +31,8 @@ struct option_row option_row(size_t number);
 size_t option_find(enum option_section section, const struct source_type *type, const char *name);
 
 /* Whether a reload applies a new value of the option; else the old one stays until a restart. The
- * rows of the top level and of the cache section say so. A source and a fragment are replaced as a
- * whole, so all of their options are reloadable. */
+ * rows of the top level and of the cache section say so. A source, a fragment and a page are replaced as
+ * a whole, so all of their options are reloadable. */
 bool option_is_reloadable(const struct option_row *row);
 
 /* Frees what the options of the section own in `target`; also those of the type, if it is not

@@ -43,7 +43,7 @@ static struct reader *reader;
 
 static enum option_section kind_of(const cfg_t *cfg)
 {
-    static const char *const names[SECTION_KINDS] = {"root", "cache", "source", "fragment"};
+    static const char *const names[SECTION_KINDS] = {"root", "cache", "source", "fragment", "page"};
     size_t kind = SECTION_KINDS - 1;
     while (kind > SECTION_TOP && strcmp(cfg->name, names[kind]) != 0)
         kind--;
@@ -228,7 +228,7 @@ static size_t opts_room(void)
 static void describe(cfg_opt_t *opts[SECTION_KINDS])
 {
     size_t count[SECTION_KINDS] = {0};
-    for (size_t i = SECTION_SOURCE; i <= SECTION_FRAGMENT; i++)
+    for (size_t i = SECTION_SOURCE; i < SECTION_KINDS; i++)
         opts[i][count[i]++] = (cfg_opt_t)CFG_PTR_CB("", "x", CFGF_NONE, on_section, NULL);
     for (size_t i = 0, rows = options_count(); i < rows; i++) {
         struct option_row row = option_row(i);
@@ -247,7 +247,8 @@ static void describe(cfg_opt_t *opts[SECTION_KINDS])
     cfg_opt_t *top = &opts[SECTION_TOP][count[SECTION_TOP]];
     *top++ = (cfg_opt_t)CFG_SEC("cache", opts[SECTION_CACHE], CFGF_NONE);
     *top++ = (cfg_opt_t)CFG_SEC("source", opts[SECTION_SOURCE], CFGF_MULTI | CFGF_TITLE);
-    *top = (cfg_opt_t)CFG_SEC("fragment", opts[SECTION_FRAGMENT], CFGF_MULTI | CFGF_TITLE);
+    *top++ = (cfg_opt_t)CFG_SEC("fragment", opts[SECTION_FRAGMENT], CFGF_MULTI | CFGF_TITLE);
+    *top = (cfg_opt_t)CFG_SEC("page", opts[SECTION_PAGE], CFGF_MULTI | CFGF_TITLE);
 }
 
 /* Whether the text was parsed to its end. */

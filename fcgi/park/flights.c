@@ -261,6 +261,11 @@ struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *li
     return flights;
 }
 
+struct ev_loop *flights_loop(const struct flights *flights)
+{
+    return flights->shared.loop;
+}
+
 struct rules *flights_rules(struct flights *flights, struct source *const *sources,
                             struct recipe *const *recipes, size_t recipe_count)
 {

@@ -48,6 +48,8 @@ enum join_refusal {
 struct flights *flights_new(struct ev_loop *loop, const struct flight_limits *limits,
                             struct cache *cache);
 
+struct ev_loop *flights_loop(const struct flights *flights);
+
 /* As rules_new, for the recipes of fragments that these flights are asked for. */
 struct rules *flights_rules(struct flights *flights, struct source *const *sources,
                             struct recipe *const *recipes, size_t recipe_count);

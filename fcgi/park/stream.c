@@ -25,7 +25,7 @@ struct part {
     const struct recipe *recipe; /* counted; NULL: no route */
     uint16_t index;              /* of this part */
     uint16_t next;               /* of those that are ready */
-    bool waiting;
+    bool waiting, taken;
     union {
         struct waiter waiter;
         struct {
@@ -40,7 +40,7 @@ struct stream {
     struct flights *flights;
     stream_ready_fn *ready; /* may be NULL */
     void *context;
-    struct stream_part taken; /* the last one that stream_next returned */
+    struct stream_part taken; /* the last one that was returned */
     char *names;              /* where the next name goes; after the parts */
     bool to_templates;        /* entries have to be balanced */
     size_t size;              /* bytes of this block, as counted in BUDGET_UNSENT */
@@ -191,20 +191,61 @@ void stream_add(struct stream *stream, const struct fragment *fragment)
         part_ready(stream, part, &(struct settlement){.kind = SETTLED_REFUSED});
 }
 
-const struct stream_part *stream_next(struct stream *stream)
+static struct stream_part describe(const struct part *part)
+{
+    return (struct stream_part){part->name, part->recipe, part->ready.kind, part->ready.outcome,
+                                part->ready.entry};
+}
+
+/* Removes the part from the list of those that are ready. */
+static void unlink_ready(struct stream *stream, const struct part *part)
+{
+    uint16_t *link = &stream->first, before = NONE;
+    while (*link != part->index) {
+        before = *link;
+        link = &stream->parts[before].next;
+    }
+    *link = part->next;
+    if (stream->last == part->index)
+        stream->last = before;
+}
+
+static const struct stream_part *take(struct stream *stream, struct part *part)
+{
+    unlink_ready(stream, part);
+    stream->taken = describe(part);
+    part->ready.entry = NULL; /* it is held in `taken` now */
+    part->taken = true;
+    return &stream->taken;
+}
+
+static void drop_taken(struct stream *stream)
 {
     entry_let_go(stream->taken.entry);
     stream->taken.entry = NULL;
-    if (stream->first == NONE)
-        return NULL;
-    struct part *part = &stream->parts[stream->first];
-    stream->taken = (struct stream_part){part->name, part->recipe, part->ready.kind,
-                                         part->ready.outcome, part->ready.entry};
-    part->ready.entry = NULL;
-    stream->first = part->next;
-    if (stream->first == NONE)
-        stream->last = NONE;
-    return &stream->taken;
+}
+
+const struct stream_part *stream_next(struct stream *stream)
+{
+    drop_taken(stream);
+    return stream->first == NONE ? NULL : take(stream, &stream->parts[stream->first]);
+}
+
+bool stream_peek(const struct stream *stream, size_t index, struct stream_part *part)
+{
+    check(index < stream->count);
+    const struct part *of = &stream->parts[index];
+    bool is_ready = !of->waiting && !of->taken;
+    if (is_ready)
+        *part = describe(of);
+    return is_ready;
+}
+
+const struct stream_part *stream_take(struct stream *stream, size_t index)
+{
+    struct stream_part part;
+    drop_taken(stream);
+    return stream_peek(stream, index, &part) ? take(stream, &stream->parts[index]) : NULL;
 }
 
 bool stream_is_ready(const struct stream *stream)
@@ -241,7 +282,7 @@ void stream_free(struct stream *stream)
         if (part->recipe)
             users_drop(part->recipe->users);
     }
-    entry_let_go(stream->taken.entry);
+    drop_taken(stream);
     budget_sub(BUDGET_UNSENT, stream->size);
     free(stream);
 }

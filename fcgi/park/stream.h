@@ -28,7 +28,7 @@ struct stream_part {
     const struct recipe *recipe; /* NULL: no route matches, or it does not allow streams */
     enum settlement_kind kind;
     enum route_outcome outcome; /* as counted; of no meaning without a recipe */
-    struct entry *entry;        /* for SETTLED_ENTRY; borrowed until the next call of stream_next */
+    struct entry *entry;        /* for SETTLED_ENTRY; borrowed until another part is returned */
 };
 
 /* Whether BUDGET_UNSENT has room for such a stream; if not, this is logged. Call it before
@@ -56,8 +56,14 @@ void stream_to_templates(struct stream *stream);
  * it, or its route does not allow streams. The fragment is copied. */
 void stream_add(struct stream *stream, const struct fragment *fragment);
 
-/* Returns the next one that is ready, or NULL. Valid until the next call. */
+/* Returns the next one that is ready, or NULL. Valid until the next call of this or stream_take. */
 const struct stream_part *stream_next(struct stream *stream);
+
+/* The fragment that was added as number `index`, from 0, whether or not it is its turn: stream_peek
+ * describes it, and stream_take returns it as stream_next does. They return false, and NULL, while it
+ * waits and after it was returned. */
+bool stream_peek(const struct stream *stream, size_t index, struct stream_part *part);
+const struct stream_part *stream_take(struct stream *stream, size_t index);
 
 bool stream_is_ready(const struct stream *stream); /* stream_next would return one */
 bool stream_is_over(const struct stream *stream);  /* none is ready, and none waits */

@@ -19,18 +19,13 @@
 #include "web/method.h"
 #include "web/request.h"
 #include "web/route.h"
-
-struct client_list;
+#include "web/site.h"
 
 /* A longer path is malformed. */
 #define ENDPOINT_PATH_MAX (sizeof("/workerless/explain/") + ROUTE_NAME_MAX)
 
 struct service {
-    const struct route *routes;
-    size_t route_count;
-    const struct client_list *purge;  /* who may purge */
-    const struct client_list *status; /* who may read reports */
-    size_t max_stream;                /* maximum number of fragments in a stream */
+    struct site site;
     struct flights *flights;
     double started; /* when the process began, by clock_monotonic() */
     bool draining;

@@ -2,6 +2,9 @@
  * So nothing has to be assembled, and writing can stop at any byte. */
 #include "web/event.h"
 
+/* It stays in the page when the template has gone, so that scripts see that a fragment failed. */
+#define FAILED_MARK "<!--failed-->"
+
 enum step {
     STEP_DONE,
     STEP_START,
@@ -109,7 +112,7 @@ static enum step next_of_templates(struct event *event, size_t room)
         event->chunk = take_escaped(&event->name, room);
         return event->name.len > 0 ? STEP_NAME : STEP_KIND;
     case STEP_KIND:
-        event->chunk = event->failed ? SLICE("\" data-failed>") : SLICE("\">");
+        event->chunk = event->failed ? SLICE("\" data-failed>" FAILED_MARK) : SLICE("\">");
         return STEP_BODY;
     case STEP_BODY:
         event->chunk = event->body;
@@ -120,14 +123,34 @@ static enum step next_of_templates(struct event *event, size_t room)
     }
 }
 
+static enum step next_in_place(struct event *event)
+{
+    if (event->step == STEP_START) {
+        event->chunk = event->failed ? SLICE(FAILED_MARK) : SLICE("");
+        return STEP_BODY;
+    }
+    event->chunk = event->body;
+    return STEP_DONE;
+}
+
+static enum step next_of(struct event *event, size_t room)
+{
+    switch ((enum event_form)event->form) {
+    case EVENT_STREAM:
+        return next_of_stream(event, room);
+    case EVENT_TEMPLATES:
+        return next_of_templates(event, room);
+    default:
+        return next_in_place(event);
+    }
+}
+
 size_t event_write(struct event *event, char *out, size_t room)
 {
     size_t len = 0;
     while (len < room && event_unfinished(event)) {
         if (event->chunk.len == 0)
-            event->step =
-                (unsigned char)(event->form == EVENT_STREAM ? next_of_stream(event, room - len)
-                                                            : next_of_templates(event, room - len));
+            event->step = (unsigned char)next_of(event, room - len);
         len += slice_move(&event->chunk, out + len, room - len);
     }
     return len;
@@ -140,7 +163,9 @@ bool event_unfinished(const struct event *event)
 
 struct slice event_heartbeat(enum event_form form)
 {
-    return form == EVENT_STREAM ? SLICE(":\n\n") : SLICE("\n");
+    return form == EVENT_STREAM      ? SLICE(":\n\n")
+           : form == EVENT_TEMPLATES ? SLICE("\n")
+                                     : SLICE("<!---->");
 }
 
 struct slice event_cut(enum event_form form)

@@ -1,8 +1,9 @@
 /* One fragment in a streamed response, written in pieces. Pure.
  *
- * It is either a server-sent event (HTML Standard 9.2), whose name is the fragment's (followed by
- * ":error" if the fragment failed) and whose data is the HTML; or a template for the element of
- * that name, <template for="NAME">HTML</template>.
+ * It is a server-sent event (HTML Standard 9.2), whose name is the fragment's (followed by ":error" if
+ * the fragment failed) and whose data is the HTML; or a template for the placeholder of that name,
+ * <template for="NAME">HTML</template>; or only the HTML, which stands in the place of the
+ * placeholder. In a page, the HTML of a fragment that failed begins with <!--failed-->.
  */
 #ifndef WORKERLESS_WEB_EVENT_H
 #define WORKERLESS_WEB_EVENT_H
@@ -12,7 +13,7 @@
 
 #include "base/slice.h"
 
-enum event_form { EVENT_STREAM, EVENT_TEMPLATES };
+enum event_form { EVENT_STREAM, EVENT_TEMPLATES, EVENT_IN_PLACE };
 
 struct event {          /* all zero: nothing to write */
     struct slice chunk; /* copied next */

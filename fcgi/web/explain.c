@@ -377,7 +377,8 @@ static int find_subject(const struct visit *visit, struct subject *subject, char
     size_t rest_at;
     if (visit->path_too_long || !route_name_valid(subject->name))
         return 400;
-    subject->route = route_find(service->routes, service->route_count, subject->name, &rest_at);
+    subject->route =
+        route_find(service->site.routes, service->site.route_count, subject->name, &rest_at);
     if (!subject->route)
         return 404;
     const struct vary *vary = &subject->route->recipe.rules.vary;

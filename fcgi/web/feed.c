@@ -1,28 +1,36 @@
 /* Writes the fragments one after the other as they get ready, heartbeats in between, and the
- * end. */
+ * end. Of a page, the skeleton comes first. */
 #include "web/feed.h"
 
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/put.h"
+#include "base/users.h"
 #include "cache/entry.h"
 #include "park/flights.h"
 #include "park/outcome.h"
 #include "park/stream.h"
 #include "web/access_log.h"
+#include "web/assembly.h"
 #include "web/route.h"
+#include "web/site.h"
 
 struct feed {
     struct stream *stream;
     const struct route *routes;
     struct response head;
     enum event_form form;
+    const struct page *page;            /* counts us as a user; NULL: it is no page */
+    struct assembly *assembly;          /* of the page */
     const struct access_record *access; /* borrowed; NULL: there is none */
     struct event event;                 /* being written */
     struct slice tail;                  /* literal bytes being written */
+    bool assembling;                    /* the skeleton is not written up to its tail yet */
     bool beat;                          /* a heartbeat is due */
     bool ended;                         /* the end has been written, or is in tail */
     bool cut;          /* the process drains: the client has to request the rest again */
+    bool complete;     /* a page had all of its fragments when it began */
     struct slice vary; /* in `text` */
     char text[];
 };
@@ -30,7 +38,9 @@ struct feed {
 struct response feed_response(enum event_form form)
 {
     struct response response = response_of_status(200);
-    response.type = form == EVENT_STREAM ? BODY_EVENTS : BODY_TEMPLATES;
+    response.type = form == EVENT_STREAM      ? BODY_EVENTS
+                    : form == EVENT_TEMPLATES ? BODY_TEMPLATES
+                                              : BODY_PAGE;
     return response;
 }
 
@@ -52,6 +62,85 @@ struct feed *feed_new(struct stream *stream, const struct route *routes, enum ev
     return feed;
 }
 
+/* --- a page --- */
+
+/* A line of a kept field, if browsers load something early because of it. */
+static bool is_early_link(struct slice line)
+{
+    return slice_starts(line, SLICE("link: ")) && (memmem(line.data, line.len, "preload", 7) ||
+                                                   memmem(line.data, line.len, "preconnect", 10));
+}
+
+/* Adds the links of a fragment, which are header fields that are kept with it, as far as there is
+ * room. */
+static void add_links(struct slice *links, char room[FEED_LINKS_MAX], struct slice kept)
+{
+    while (kept.len > 0) {
+        const char *end = memchr(kept.data, '\n', kept.len);
+        struct slice line = {.data = kept.data, .len = (size_t)(end - kept.data)};
+        kept = slice_from(kept, line.len + 1);
+        if (!is_early_link(line) || line.len + 2 > FEED_LINKS_MAX - links->len)
+            continue;
+        char *at = put(put(room + links->len, line), SLICE("\r\n"));
+        *links = (struct slice){.data = room, .len = (size_t)(at - room)};
+    }
+}
+
+/* A cache may keep a page that began with all of its fragments, for as long as each of them. */
+static size_t write_page_head(const struct feed *feed, int64_t now_ms, char *out)
+{
+    const struct skeleton *skeleton = feed->page->skeleton;
+    struct page_head head = {.vary = feed->vary, .own_links = skeleton->links};
+    int64_t fresh_s = feed->complete ? INT64_MAX : 0;
+    char room[FEED_LINKS_MAX];
+    struct stream_part part;
+    for (size_t i = 0; i < skeleton->count; i++) {
+        if (!stream_peek(feed->stream, i, &part) || part.kind != SETTLED_ENTRY)
+            continue;
+        int64_t part_s = response_fresh_s(part.entry, &part.recipe->freshness, now_ms);
+        fresh_s = part_s < fresh_s ? part_s : fresh_s;
+        head.is_private |= part.recipe->rules.is_private;
+        add_links(&head.links, room, entry_kept(part.entry));
+    }
+    head.fresh_s = fresh_s;
+    return response_page_head(&head, out);
+}
+
+static bool is_complete(const struct stream *stream, size_t count)
+{
+    struct stream_part part;
+    for (size_t i = 0; i < count; i++)
+        if (!stream_peek(stream, i, &part) || part.kind != SETTLED_ENTRY)
+            return false;
+    return count > 0;
+}
+
+struct feed *feed_new_page(struct stream *stream, const struct route *routes,
+                           const struct page *page, double hold, struct slice vary,
+                           struct ev_loop *loop)
+{
+    struct feed *feed = feed_new(stream, routes, EVENT_TEMPLATES, vary);
+    if (!feed)
+        return NULL;
+    feed->assembly = assembly_new(page->skeleton, stream, loop, hold);
+    if (!feed->assembly) {
+        free(feed);
+        return NULL;
+    }
+    feed->assembling = true;
+    feed->beat = false; /* the skeleton is there */
+    feed->complete = is_complete(stream, page->skeleton->count);
+    feed->page = page;
+    users_add(page->users);
+    return feed;
+}
+
+size_t feed_write_head(const struct feed *feed, int64_t now_ms, char *out)
+{
+    return feed->page ? write_page_head(feed, now_ms, out)
+                      : response_head(&feed->head, now_ms, out);
+}
+
 const struct response *feed_head(const struct feed *feed)
 {
     return &feed->head;
@@ -60,6 +149,8 @@ const struct response *feed_head(const struct feed *feed)
 void feed_on_ready(struct feed *feed, stream_ready_fn *ready, void *context)
 {
     stream_on_ready(feed->stream, ready, context);
+    if (feed->page)
+        assembly_on_ready(feed->assembly, ready, context);
 }
 
 void feed_log(struct feed *feed, const struct access_record *record)
@@ -88,6 +179,8 @@ static bool is_writing(const struct feed *feed)
 
 static void log_part(const struct feed *feed, const struct stream_part *part)
 {
+    if (!feed->access)
+        return;
     struct access_part about = {
         .name = part->name,
         .status = part->entry ? part->entry->status : outcome_status(part->kind),
@@ -104,7 +197,7 @@ static void log_part(const struct feed *feed, const struct stream_part *part)
 static const struct stream_part *take_part(struct feed *feed)
 {
     const struct stream_part *part = stream_next(feed->stream);
-    if (part && feed->access)
+    if (part)
         log_part(feed, part);
     return part;
 }
@@ -119,20 +212,51 @@ static const struct stream_part *next_part(struct feed *feed)
     return part;
 }
 
+/* The end, which for a page is that of its skeleton. */
+static struct slice end_of(const struct feed *feed)
+{
+    if (feed->page)
+        return assembly_tail(feed->assembly);
+    return feed->cut ? event_cut(feed->form) : event_end(feed->form);
+}
+
+/* The next piece of the skeleton. Returns false at its end, or if it waits for a fragment. */
+static bool advance_skeleton(struct feed *feed)
+{
+    const struct stream_part *part;
+    switch (assembly_next(feed->assembly, &feed->tail, &part)) {
+    case ASSEMBLY_TEXT:
+        break;
+    case ASSEMBLY_PART:
+        log_part(feed, part);
+        event_begin(&feed->event, EVENT_IN_PLACE, part->name, part->kind != SETTLED_ENTRY,
+                    body_of(feed, part));
+        break;
+    case ASSEMBLY_WAITS:
+        return false;
+    case ASSEMBLY_DONE:
+        feed->assembling = false;
+        return false;
+    }
+    return true;
+}
+
 /* Starts with the next thing to write, and releases what was written. Returns false if nothing is
  * ready. */
 static bool feed_advance(struct feed *feed)
 {
-    const struct stream_part *part = next_part(feed);
+    if (feed->assembling && advance_skeleton(feed))
+        return true;
+    const struct stream_part *part = feed->assembling ? NULL : next_part(feed);
     if (part) {
         event_begin(&feed->event, feed->form, part->name, part->kind != SETTLED_ENTRY,
                     body_of(feed, part));
         feed->beat = false;
-    } else if (stream_is_over(feed->stream) && !feed->ended) {
-        feed->tail = feed->cut ? event_cut(feed->form) : event_end(feed->form);
+    } else if (!feed->assembling && stream_is_over(feed->stream) && !feed->ended) {
+        feed->tail = end_of(feed);
         feed->ended = true;
     } else if (feed->beat && !feed->ended) {
-        feed->tail = event_heartbeat(feed->form);
+        feed->tail = event_heartbeat(feed->page ? EVENT_IN_PLACE : feed->form);
         feed->beat = false;
     }
     return is_writing(feed);
@@ -152,6 +276,8 @@ size_t feed_write(struct feed *feed, char *out, size_t room)
 
 bool feed_is_ready(const struct feed *feed)
 {
+    if (feed->assembling)
+        return is_writing(feed) || feed->beat || assembly_is_ready(feed->assembly);
     return is_writing(feed) || stream_is_ready(feed->stream) ||
            (!feed->ended && (feed->beat || stream_is_over(feed->stream)));
 }
@@ -171,5 +297,8 @@ void feed_free(struct feed *feed)
     if (!feed)
         return;
     stream_free(feed->stream);
+    assembly_free(feed->assembly);
+    if (feed->page)
+        users_drop(feed->page->users);
     free(feed);
 }

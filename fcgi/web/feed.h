@@ -1,6 +1,7 @@
 /* The body of a streamed response: turns fragments into bytes as they get ready.
  *
  *     flight --settled--> stream --> event --> feed_write --> STDOUT records
+ *         a page's skeleton --> assembly --'
  */
 #ifndef WORKERLESS_WEB_FEED_H
 #define WORKERLESS_WEB_FEED_H
@@ -9,11 +10,13 @@
 #include <stddef.h>
 
 #include "park/stream.h"
+#include "render/skeleton.h"
 #include "web/event.h"
 #include "web/response.h"
 
 struct access_record;
 struct feed;
+struct page;
 struct route;
 
 /* Takes the stream, to which fragments may still be added. `routes` are borrowed; a recipe's number
@@ -23,6 +26,12 @@ struct route;
 struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form,
                       struct slice vary);
 
+/* The same for a page, whose skeleton comes first; the fragments have been added. What is not ready when
+ * its placeholder is reached comes as a template. `hold` is in seconds: see web/assembly.h. */
+struct feed *feed_new_page(struct stream *stream, const struct route *routes,
+                           const struct page *page, double hold, struct slice vary,
+                           struct ev_loop *loop);
+
 /* From now on each fragment gets a line in the access log, when it is taken to be written. The record
  * is that of the request; it is borrowed, and NULL is allowed. */
 void feed_log(struct feed *feed, const struct access_record *record);
@@ -31,6 +40,12 @@ void feed_log(struct feed *feed, const struct access_record *record);
  * that of a feed, valid as long as the feed. */
 struct response feed_response(enum event_form form);
 const struct response *feed_head(const struct feed *feed);
+
+/* Writes that head, which for a page has more fields, to `out`, which has room for FEED_HEAD_MAX bytes.
+ * `now_ms` is clock_fleet_ms(). Returns the length. */
+#define FEED_LINKS_MAX 1024 /* bytes of Link headers of the fragments */
+#define FEED_HEAD_MAX  (RESPONSE_HEAD_MAX + SKELETON_LINKS_MAX + FEED_LINKS_MAX)
+size_t feed_write_head(const struct feed *feed, int64_t now_ms, char *out);
 
 /* Sets the callback for when a fragment becomes ready. */
 void feed_on_ready(struct feed *feed, stream_ready_fn *ready, void *context);

@@ -29,7 +29,7 @@ static int find_route(const struct service *service, const struct visit *visit,
     size_t rest_at;
     if (!route_name_valid(name))
         return 400;
-    *route = route_find(service->routes, service->route_count, name, &rest_at);
+    *route = route_find(service->site.routes, service->site.route_count, name, &rest_at);
     if (!*route)
         return 404;
     *fragment = (struct fragment){.recipe = &(*route)->recipe,

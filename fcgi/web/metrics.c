@@ -175,8 +175,8 @@ static void write_routes(struct metrics *metrics)
     const struct service *service = metrics->service;
     family(metrics, FAMILY_COUNTER, "requests",
            "Requests for fragments, and fragments of streams, by route and outcome.");
-    for (size_t i = 0; i < service->route_count; i++) {
-        const struct route *route = &service->routes[i];
+    for (size_t i = 0; i < service->site.route_count; i++) {
+        const struct route *route = &service->site.routes[i];
         struct route_tally tally = totals_of_route(route->pattern);
         for (size_t outcome = 0; route->recipe.tally && outcome < ROUTE_OUTCOMES; outcome++) {
             begin(metrics, "_total");

@@ -63,7 +63,8 @@ static int set_key(const struct service *service, const struct visit *visit, boo
     if (what->is_prefix)
         return 0;
     size_t rest_at;
-    const struct route *route = route_find(service->routes, service->route_count, name, &rest_at);
+    const struct route *route =
+        route_find(service->site.routes, service->site.route_count, name, &rest_at);
     if (!route || route->recipe.rules.vary.count == 0)
         return 0;
     if (visit->request->query.len > 0)
@@ -89,7 +90,7 @@ enum answer_kind purge_start(struct service *service, const struct visit *visit,
     struct cache_purge what;
     enum join_refusal refusal;
     bool exact, readable = read_header(visit->request->purge, &what.soft, &exact);
-    bool allowed = client_list_has(service->purge, visit->request->remote_addr);
+    bool allowed = client_list_has(service->site.purge, visit->request->remote_addr);
     int error = allowed ? set_key(service, visit, exact, key, &what) : 403;
     if (error)
         return endpoint_fail(service, visit, error, answer);

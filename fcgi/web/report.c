@@ -120,7 +120,7 @@ void report_plain(struct report *report, struct slice value)
 
 bool report_is_open(const struct service *service, const struct visit *visit)
 {
-    return client_list_has(service->status, visit->request->remote_addr);
+    return client_list_has(service->site.status, visit->request->remote_addr);
 }
 
 enum answer_kind report_answer(struct service *service, const struct visit *visit,

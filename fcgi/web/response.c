@@ -249,10 +249,15 @@ static char *put_uncacheable(char *at, const struct response *response)
     return put_timing(at, response->entry);
 }
 
-/* Whether it has events or templates depends on the Accept header, and its fragments depend on
+/* Without it nginx buffers a stream. */
+#define UNBUFFERED SLICE("X-Accel-Buffering: no\r\n")
+
+/* Whether a stream has events or templates depends on the Accept header, and its fragments depend on
  * their inputs. */
 static char *put_stream_vary(char *at, const struct response *response)
 {
+    if (response->type == BODY_PAGE)
+        return at;
     at = put(at, SLICE("Vary: Accept"));
     if (response->vary && response->vary->len > 0)
         at = put(put(at, SLICE(", ")), *response->vary);
@@ -266,14 +271,16 @@ static char *put_type(char *at, const struct response *response)
         [BODY_PLAIN] = SLICE_INIT("text/plain; charset=utf-8"),
         [BODY_EVENTS] = SLICE_INIT("text/event-stream"),
         [BODY_TEMPLATES] = SLICE_INIT("text/html; charset=utf-8"),
+        [BODY_PAGE] = SLICE_INIT("text/html; charset=utf-8"),
     };
     at = put(at, SLICE("Content-Type: "));
     at = put(at, response->entry ? response->entry->type : types[response->type]);
     if (response->entry && !response->entry->is_html)
         at = put(at, SLICE("\r\nX-Content-Type-Options: nosniff"));
-    if (response->type >= BODY_EVENTS) /* without it nginx buffers the stream */
-        return put_stream_vary(put(at, SLICE("\r\nX-Accel-Buffering: no\r\n")), response);
-    at = put(at, SLICE("\r\nContent-Length: "));
+    at = put(at, SLICE("\r\n"));
+    if (response->type >= BODY_EVENTS)
+        return put_stream_vary(put(at, UNBUFFERED), response);
+    at = put(at, SLICE("Content-Length: "));
     at = put_number(at, (int64_t)full_body(response).len);
     return put(at, SLICE("\r\n"));
 }
@@ -335,6 +342,33 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
     if (response->entry && response->entry->kept_len > 0 && !response->no_store)
         at = put_kept(at, entry_kept(response->entry));
     return (size_t)(put(at, SLICE("\r\n")) - out);
+}
+
+size_t response_page_head(const struct page_head *head, char *out)
+{
+    static const struct response page = {.status = 200, .type = BODY_PAGE};
+    char *at = put_type(put(out, status_find(200)->line), &page);
+    if (head->vary.len > 0)
+        at = put(put(put(at, SLICE("Vary: ")), head->vary), SLICE("\r\n"));
+    at = put(at, SLICE("Cache-Control: "));
+    if (head->fresh_s > 0) {
+        at = put(at, head->is_private ? SLICE("private, max-age=") : SLICE("max-age="));
+        at = put_number(at, head->fresh_s);
+    } else {
+        at = put(at, SLICE("no-store"));
+    }
+    at = put(put(put(at, SLICE("\r\n")), head->own_links), head->links);
+    return (size_t)(put(at, SLICE("\r\n")) - out);
+}
+
+int64_t response_fresh_s(const struct entry *entry, const struct freshness *terms, int64_t now_ms)
+{
+    int64_t left_s = seconds(entry->fresh_until_ms - now_ms);
+    if (terms->browser_ttl_is_set)
+        return (int64_t)terms->browser_ttl;
+    if (entry->clients_no_store)
+        return 0;
+    return entry->has_clients && entry->clients_s < left_s ? entry->clients_s : left_s;
 }
 
 void response_release(struct response *response)

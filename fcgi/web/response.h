@@ -29,8 +29,9 @@ enum response_origin {
     ORIGIN_STALE, /* this is a stale entry, or has replaced one */
 };
 
-/* The type of a body without an entry. The last two are streamed, so their length is unknown. */
-enum response_type { BODY_HTML, BODY_PLAIN, BODY_EVENTS, BODY_TEMPLATES };
+/* The type of a body without an entry. From BODY_EVENTS on they are streamed, so their length is
+ * unknown. */
+enum response_type { BODY_HTML, BODY_PLAIN, BODY_EVENTS, BODY_TEMPLATES, BODY_PAGE };
 
 #define RESPONSE_NO_HEADER (-1) /* in place of a header's number */
 
@@ -92,6 +93,20 @@ static inline size_t response_head_max(const struct response *response)
 /* Writes the head, with its final empty line, to `out`, which has room for response_head_max bytes.
  * `now_ms` is clock_fleet_ms(). Returns the length. */
 size_t response_head(const struct response *response, int64_t now_ms, char *out);
+
+/* What the head of a whole page says. */
+struct page_head {
+    struct slice vary;             /* names for the Vary header; empty: none */
+    struct slice own_links, links; /* lines of Link headers, each with its CR LF */
+    int64_t fresh_s;               /* for so many seconds caches may keep it; 0: they may not */
+    bool is_private;               /* it is for one user only */
+};
+
+/* The same for a page. `out` has room for RESPONSE_HEAD_MAX bytes and the links. */
+size_t response_page_head(const struct page_head *head, char *out);
+
+/* For how many seconds clients may use a response with the entry, on these terms. */
+int64_t response_fresh_s(const struct entry *entry, const struct freshness *terms, int64_t now_ms);
 
 /* Releases the entry and the config. May be called twice. */
 void response_release(struct response *response);

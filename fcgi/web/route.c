@@ -37,7 +37,7 @@ bool route_name_valid(struct slice name)
     return segments_valid(name);
 }
 
-static bool matches(const char *pattern, struct slice name, size_t *rest_at)
+bool route_matches(const char *pattern, struct slice name, size_t *rest_at)
 {
     for (size_t i = 0;; i++) {
         *rest_at = i;
@@ -54,7 +54,7 @@ const struct route *route_find(const struct route *routes, size_t count, struct 
                                size_t *rest_at)
 {
     for (size_t i = 0; i < count; i++)
-        if (matches(routes[i].pattern, name, rest_at))
+        if (route_matches(routes[i].pattern, name, rest_at))
             return &routes[i];
     return NULL;
 }

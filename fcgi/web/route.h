@@ -28,6 +28,10 @@ struct route {
  * characters. No segment may be "", "." or "..", since names become part of upstream URLs. */
 bool route_name_valid(struct slice name);
 
+/* Whether the pattern matches: it is the text, or the beginning of it and '*'. Sets *rest_at as
+ * route_find does. */
+bool route_matches(const char *pattern, struct slice text, size_t *rest_at);
+
 /* The first route whose pattern matches, or NULL. Sets *rest_at to the place in the name where the
  * '*' of the pattern has matched; to the end of the name if it has none. */
 const struct route *route_find(const struct route *routes, size_t count, struct slice name,

@@ -26,6 +26,7 @@
 #include "web/fragments.h"
 #include "web/health.h"
 #include "web/metrics.h"
+#include "web/page.h"
 #include "web/purge.h"
 #include "web/status.h"
 
@@ -52,42 +53,38 @@ static const struct endpoint purge_endpoint = {
     BELOW(""), METHOD_PURGE, NULL, purge_start, purge_finish,
 };
 
+/* For the paths of pages. */
+static const struct endpoint page_endpoint = {BELOW(""), READS, NULL, page_start, NULL};
+
 bool service_reserve(struct service *service, size_t route_count)
 {
-    size_t most = route_count > service->route_count ? route_count : service->route_count;
+    size_t most = route_count > service->site.route_count ? route_count : service->site.route_count;
     bool *hinted = alloc_resized(service->hinted, (most + 1) * sizeof *hinted);
     if (hinted)
         service->hinted = hinted;
     return hinted != NULL;
 }
 
-void service_change(struct service *service, const struct route *routes, size_t route_count,
-                    const struct client_list *purge, const struct client_list *status,
-                    size_t max_stream)
+void service_change(struct service *service, const struct site *site)
 {
-    service->routes = routes;
-    service->route_count = route_count;
-    service->purge = purge;
-    service->status = status;
-    service->max_stream = max_stream;
+    service->site = *site;
     service->streams_vary = false;
-    memset(service->hinted, 0, route_count * sizeof *service->hinted);
-    for (size_t i = 0; i < route_count; i++)
-        service->streams_vary |= routes[i].stream && routes[i].recipe.rules.vary.count > 0;
+    memset(service->hinted, 0, site->route_count * sizeof *service->hinted);
+    for (size_t i = 0; i < site->route_count; i++)
+        service->streams_vary |=
+            site->routes[i].stream && site->routes[i].recipe.rules.vary.count > 0;
 }
 
-struct service *service_new(const struct route *routes, size_t route_count,
-                            const struct client_list *purge, const struct client_list *status,
-                            size_t max_stream, struct flights *flights)
+struct service *service_new(const struct site *site, struct flights *flights)
 {
     struct service *service = alloc_zeroed(sizeof *service);
-    if (!service || !service_reserve(service, route_count)) {
+    if (!service || !service_reserve(service, site->route_count)) {
         free(service);
         return NULL;
     }
     service->started = clock_monotonic();
     service->flights = flights;
-    service_change(service, routes, route_count, purge, status, max_stream);
+    service_change(service, site);
     digest_init();
     return service;
 }
@@ -111,16 +108,20 @@ void service_drain(struct service *service)
 /* --- from a path to its endpoint --- */
 
 /* Most requests are for a fragment, so its row is first and is compared without a loop. */
-static const struct endpoint *find_endpoint(struct slice path, enum method method)
+static const struct endpoint *find_endpoint(const struct service *service, struct slice path,
+                                            enum method method)
 {
     if (method == METHOD_PURGE)
         return &purge_endpoint;
     if (slice_starts(path, endpoints[0].path))
         return &endpoints[0];
-    return endpoint_find(endpoints + 1, sizeof endpoints / sizeof endpoints[0] - 1, path);
+    const struct endpoint *found =
+        endpoint_find(endpoints + 1, sizeof endpoints / sizeof endpoints[0] - 1, path);
+    return found || !page_find(&service->site, path) ? found : &page_endpoint;
 }
 
-static void begin_visit(struct visit *visit, const struct web_request *request)
+static void begin_visit(const struct service *service, struct visit *visit,
+                        const struct web_request *request)
 {
     visit->request = request;
     visit->method = method_of(request->method);
@@ -128,7 +129,7 @@ static void begin_visit(struct visit *visit, const struct web_request *request)
         !web_request_path(request, visit->joined, sizeof visit->joined, &visit->path);
     if (visit->path_too_long)
         visit->path = SLICE("");
-    visit->endpoint = find_endpoint(visit->path, visit->method);
+    visit->endpoint = find_endpoint(service, visit->path, visit->method);
 }
 
 static bool method_allowed(const struct visit *visit)
@@ -153,7 +154,7 @@ bool service_check(const struct service *service, const struct web_request *requ
                    struct response *response)
 {
     struct visit visit;
-    begin_visit(&visit, request);
+    begin_visit(service, &visit, request);
     int error = find_error(service, &visit);
     if (error)
         *response = endpoint_response(&visit, error);
@@ -164,7 +165,7 @@ enum answer_kind service_start(struct service *service, const struct web_request
                                const struct waiter_address *who, union answer *answer)
 {
     struct visit visit;
-    begin_visit(&visit, request);
+    begin_visit(service, &visit, request);
     USDT(request_begun, USDT_SLICE(visit.path));
     if (!visit.endpoint || !method_allowed(&visit))
         return endpoint_fail(service, &visit, find_error(service, &visit), answer);

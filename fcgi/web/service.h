@@ -14,29 +14,22 @@
 #include "park/waiter.h"
 #include "web/answer.h"
 #include "web/request.h"
+#include "web/site.h"
 
-struct client_list;
 struct flights;
-struct route;
 struct service;
 
-/* `purge` lists the clients that may purge, `status` those that may read reports; `max_stream`
- * is the maximum number of fragments in a stream. All other arguments are borrowed: the flights
- * until service_free, the others until service_change. Returns what the caller owns, or NULL when
- * out of memory. */
-struct service *service_new(const struct route *routes, size_t route_count,
-                            const struct client_list *purge, const struct client_list *status,
-                            size_t max_stream, struct flights *flights);
+/* What the site points to is borrowed until service_change, and the flights are until service_free.
+ * Returns what the caller owns, or NULL when out of memory. */
+struct service *service_new(const struct site *site, struct flights *flights);
 
 /* Makes room for so many routes, and still for those that there are: call it before service_change,
  * which can't fail then. Returns false when out of memory. */
 bool service_reserve(struct service *service, size_t route_count);
 
-/* From now on requests are routed by these. What is borrowed from the former routes by requests in
- * progress is counted by their `users`. */
-void service_change(struct service *service, const struct route *routes, size_t route_count,
-                    const struct client_list *purge, const struct client_list *status,
-                    size_t max_stream);
+/* From now on requests are routed by this one. What is borrowed from the former one by requests in
+ * progress is counted by its `users`. */
+void service_change(struct service *service, const struct site *site);
 
 /* NULL is allowed. */
 void service_free(struct service *service);

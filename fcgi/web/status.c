@@ -245,8 +245,8 @@ static void text_routes(struct status *status)
     for (size_t i = 0; i < ROUTE_OUTCOMES; i++)
         report_text(report, "%10s", route_outcome_names[i]);
     report_text(report, "  fragment\n");
-    for (size_t i = 0; i < status->service->route_count; i++) {
-        const struct route *route = &status->service->routes[i];
+    for (size_t i = 0; i < status->service->site.route_count; i++) {
+        const struct route *route = &status->service->site.routes[i];
         struct route_tally tally = totals_of_route(route->pattern);
         if (!route->recipe.tally)
             continue;
@@ -447,8 +447,8 @@ static void json_routes(struct status *status)
     struct report *report = &status->report;
     const char *before = "";
     report_text(report, ",\n\"fragments\": [");
-    for (size_t i = 0; i < status->service->route_count; i++) {
-        const struct route *route = &status->service->routes[i];
+    for (size_t i = 0; i < status->service->site.route_count; i++) {
+        const struct route *route = &status->service->site.routes[i];
         struct route_tally tally = totals_of_route(route->pattern);
         if (!route->recipe.tally)
             continue;

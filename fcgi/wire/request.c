@@ -18,7 +18,8 @@
 #include "wire/output.h"
 
 #define RECORD_CONTENT_MAX 32768 /* of one STDOUT record, which is one turn */
-#define STREAM_RECORD_MAX  8192  /* of a record that is copied */
+#define STREAM_RECORD_MAX  8192  /* of a record that is copied; a head has to fit */
+_Static_assert(STREAM_RECORD_MAX > FEED_HEAD_MAX, "a head fits into a record");
 
 /* The read in progress. There is one for all connections, as there is one read buffer. Most
  * requests begin and end in one read, so their PARAMS stay in the buffer and they get no timeout.
@@ -452,7 +453,7 @@ static enum request_progress emit_stream(struct request *request, struct output 
         return REQUEST_NO_MEMORY;
     char *content = out + FCGI_HEADER_LEN;
     if (!request->head_sent) {
-        len = response_head(feed_head(feed), clock_fleet_ms(), content);
+        len = feed_write_head(feed, clock_fleet_ms(), content);
         count_answer(feed_head(feed));
     }
     size_t body_len = feed_write(feed, content + len, room - len);

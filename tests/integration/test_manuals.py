@@ -37,7 +37,7 @@ def workerless(*arguments: str) -> str:
 class Row(NamedTuple):
     """An option as -h lists it: NAME = DEFAULT  (LOW to HIGH)  (a or b)  (type TYPE)."""
 
-    section: str    # "", cache, source or fragment
+    section: str    # "", cache, source, fragment or page
     name: str
     default: str    # as in the config; empty: none
     notes: Tuple[str, ...]
@@ -87,7 +87,8 @@ def fixture_table() -> List[Row]:
 
 
 SECTIONS = {"OPTIONS AT THE TOP LEVEL": "", "OPTIONS IN THE CACHE SECTION": "cache",
-            "OPTIONS IN SOURCE SECTIONS": "source", "OPTIONS IN FRAGMENT SECTIONS": "fragment"}
+            "OPTIONS IN SOURCE SECTIONS": "source", "OPTIONS IN FRAGMENT SECTIONS": "fragment",
+            "OPTIONS IN PAGE SECTIONS": "page"}
 
 
 def described() -> Dict[Tuple[str, str, str], str]:
@@ -286,6 +287,9 @@ def section_of(row: Row, number: int) -> Tuple[str, str]:
     if row.section == "fragment":
         source = "" if row.name == "source" else 'source = "good"'
         return f'fragment "f{number}" {{ {source}', "}"
+    if row.section == "page":
+        file = "" if row.name == "file" else 'file = "/dev/null"'
+        return f'page "/{number}" {{ {file}', "}"
     type_name = row.type or "simulated"
     type_line = "" if row.name == "type" else f'type = "{type_name}"'
     needs = " ".join(text for name, text in NEEDS.get(type_name, {}).items() if name != row.name)

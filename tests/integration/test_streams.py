@@ -104,7 +104,7 @@ def test_templates(daemon, api):
         assert response.headers["content-type"] == "text/html; charset=utf-8"
         assert response.headers["x-accel-buffering"] == "no"
         for part in ('<template for="&lt;&amp;&quot;&gt;"><div id="',
-                     '<template for="broken" data-failed><p class="fragment-error">',
+                     '<template for="broken" data-failed><!--failed--><p class="fragment-error">',
                      '<template for="large">' + "<p>\r\n" * 20000 + "</template>\n"):
             connection.wait(lambda part=part: part in response.text, part[:60])
         assert '"a"' not in response.text
@@ -362,7 +362,7 @@ def test_closed_by_default(daemon, api, redis, accept):
             text = connection.response().text
             assert "secret" not in text and "result for open" in text
             if accept == "text/html":
-                told = dict(re.findall(r'<template for="([^"]+)" data-failed>(.*?)</template>',
+                told = dict(re.findall(r'<template for="([^"]+)" data-failed><!--failed-->(.*?)</template>',
                                        text, re.DOTALL))
             else:
                 told = {name[:-len(":error")]: data

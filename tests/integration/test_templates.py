@@ -238,8 +238,8 @@ def test_raw_in_streams(serve, api):
         assert events == {"raw/json": '{"a": "<b>"}', "raw/image:error": "<p>sorry</p>",
                           "raw/html": "<i>", "end": ""}
         html = ask(server.address, "/fragments", query=names, headers={"Accept": "text/html"}).text
-        assert '<template for="raw/json" data-failed><p>sorry</p></template>' in html
-        assert '<template for="raw/image" data-failed><p>sorry</p></template>' in html
+        assert '<template for="raw/json" data-failed><!--failed--><p>sorry</p></template>' in html
+        assert '<template for="raw/image" data-failed><!--failed--><p>sorry</p></template>' in html
         assert '<template for="raw/html"><i></template>' in html
     assert 'fragment "raw/json" is application/json, which can\'t be a part of this stream' in \
         server.log()

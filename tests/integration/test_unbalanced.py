@@ -46,7 +46,7 @@ def stream(connection: Connection, *names: str, accept: str = "text/html"):
 
 def templates(text: str) -> dict:
     """What is in each template; failed ones have None before it."""
-    parts = re.findall(r'<template for="([^"]+)"( data-failed)?>(.*?)</template>\n', text, re.DOTALL)
+    parts = re.findall(r'<template for="([^"]+)"( data-failed><!--failed--|)>(.*?)</template>\n', text, re.DOTALL)
     whole = "".join(f'<template for="{name}"{failed}>{html}</template>\n'
                     for name, failed, html in parts)
     assert whole == text.lstrip("\n")

@@ -79,7 +79,12 @@ static inline int setup(void **state)
     assert_non_null(flights);
     rules = rules_begin(flights, sources, recipes, LENGTH(routes));
     flights_on_settled(flights, on_settled, NULL);
-    service = service_new(routes, LENGTH(routes), &may_purge, &may_read, 64, flights);
+    service = service_new(&(struct site){.routes = routes,
+                                         .route_count = LENGTH(routes),
+                                         .purge = &may_purge,
+                                         .status = &may_read,
+                                         .max_stream = 64},
+                          flights);
     assert_non_null(service);
     request_groups_init(&groups, loop, &limits, service, on_ready);
     group = (struct request_group){.all = &groups, .connection = 4711, .next_generation = 77};

@@ -60,7 +60,12 @@ static int setup(void **state)
     assert_non_null(flights);
     rules = rules_begin(flights, sources, recipes, 1);
     flights_on_settled(flights, on_settled, NULL);
-    service = service_new(routes, LENGTH(routes), &nobody, &nobody, 64, flights);
+    service = service_new(&(struct site){.routes = routes,
+                                         .route_count = LENGTH(routes),
+                                         .purge = &nobody,
+                                         .status = &nobody,
+                                         .max_stream = 64},
+                          flights);
     assert_non_null(service);
     request_groups_init(&groups, loop, &limits, service, on_ready);
     exchange = (struct exchange){0};

@@ -89,7 +89,12 @@ static int setup(void **state)
     assert_non_null(flights);
     rules = rules_begin(flights, sources, recipes, ROUTES);
     flights_on_settled(flights, on_settled, NULL);
-    service = service_new(routes, ROUTES, &may_purge, &nobody, 20, flights);
+    service = service_new(&(struct site){.routes = routes,
+                                         .route_count = ROUTES,
+                                         .purge = &may_purge,
+                                         .status = &nobody,
+                                         .max_stream = 20},
+                          flights);
     assert_non_null(service);
     request_groups_init(&groups, loop, &limits, service, on_ready);
     group = (struct request_group){.all = &groups, .connection = 1};
@@ -281,7 +286,7 @@ static const char *streamed(void)
 {
     static char text[4000];
     assert_int_equal(asking->state, REQUEST_STREAMING);
-    size_t len = response_head(feed_head(asking->stream.feed), 0, text);
+    size_t len = feed_write_head(asking->stream.feed, 0, text);
     len += feed_write(asking->stream.feed, text + len, sizeof text - len - 1);
     text[len] = '\0';
     return text;
@@ -382,7 +387,12 @@ static void test_many_routes(void **state)
     service_free(service);
     rules_end(rules);
     rules = rules_begin(flights, sources, recipes, MANY);
-    service = service_new(many, MANY, &may_purge, &nobody, MANY, flights);
+    service = service_new(&(struct site){.routes = many,
+                                         .route_count = MANY,
+                                         .purge = &may_purge,
+                                         .status = &nobody,
+                                         .max_stream = MANY},
+                          flights);
     assert_non_null(service);
     groups.service = service;
 

@@ -675,7 +675,11 @@ static void test_other_routes(void **state)
     alloc_fail_after(-1);
     struct rules *next = rules_begin(flights, sources, recipes, 1);
     assert_true(service_reserve(service, 1));
-    service_change(service, others, 1, &may_purge, &may_read, 64);
+    service_change(service, &(struct site){.routes = others,
+                                           .route_count = 1,
+                                           .purge = &may_purge,
+                                           .status = &may_read,
+                                           .max_stream = 64});
     complete(SOURCE_FAILED);
     assert_int_equal(status_of(asking), 502);
     assert_slice(0, answer()->body, SLICE(FALLBACK));
@@ -697,7 +701,12 @@ static void test_reserve(void **state)
     enum { MANY = 1000 };
     static struct route many[MANY];
     static const struct client_list nobody;
-    struct service *one = service_new(many, MANY, &nobody, &nobody, 64, NULL);
+    struct service *one = service_new(&(struct site){.routes = many,
+                                                     .route_count = MANY,
+                                                     .purge = &nobody,
+                                                     .status = &nobody,
+                                                     .max_stream = 64},
+                                      NULL);
     (void)state;
     assert_non_null(one);
     assert_true(service_reserve(one, 1));

@@ -52,7 +52,12 @@ static int setup(void **state)
     fake_begin((struct flight_limits){1000, 1000});
     for (size_t i = 0; i < LENGTH(routes); i++)
         routes[i].recipe = bench->recipes[i];
-    service = service_new(routes, LENGTH(routes), &nobody, &nobody, MAX_STREAM, bench->flights);
+    service = service_new(&(struct site){.routes = routes,
+                                         .route_count = LENGTH(routes),
+                                         .purge = &nobody,
+                                         .status = &nobody,
+                                         .max_stream = MAX_STREAM},
+                          bench->flights);
     assert_non_null(service);
     request_groups_init(&groups, bench->loop, &limits, service, on_ready);
     group = (struct request_group){.all = &groups, .connection = 4711, .next_generation = 77};
@@ -411,7 +416,7 @@ static void test_closed(void **state)
          ":error\ndata: <p class=\"fragment-error\">There is no such fragment.</p>\n"
          "data: \n\nevent: end\ndata:\n\n"},
         {"text/html", "<template for=\"",
-         "\" data-failed>"
+         "\" data-failed><!--failed-->"
          "<p class=\"fragment-error\">There is no such fragment.</p>\n</template>\n"},
     };
     static const char *const names[] = {"nobody", "closed/7", "a"};

@@ -1,0 +1,135 @@
+/* A walk from placeholder to placeholder. */
+#include "web/assembly.h"
+
+#include <ev.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/container.h"
+#include "cache/entry.h"
+#include "render/skeleton.h"
+
+struct assembly {
+    const struct skeleton *skeleton;
+    struct stream *stream;
+    size_t at;    /* the bytes of the skeleton before it are done */
+    size_t index; /* of the next placeholder */
+    struct ev_loop *loop;
+    ev_timer timer;         /* active while it waits */
+    double hold;            /* seconds; 0: it does not wait any more */
+    stream_ready_fn *ready; /* may be NULL */
+    void *context;
+};
+
+static void on_hold_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct assembly *assembly = container_of(timer, struct assembly, timer);
+    (void)loop, (void)events;
+    assembly->hold = 0;
+    if (assembly->ready)
+        assembly->ready(assembly->context);
+}
+
+struct assembly *assembly_new(const struct skeleton *skeleton, struct stream *stream,
+                              struct ev_loop *loop, double hold)
+{
+    struct assembly *assembly = alloc_zeroed(sizeof *assembly);
+    if (!assembly)
+        return NULL;
+    assembly->skeleton = skeleton;
+    assembly->stream = stream;
+    assembly->loop = loop;
+    assembly->hold = hold;
+    ev_timer_init(&assembly->timer, on_hold_over, hold, 0.);
+    return assembly;
+}
+
+void assembly_on_ready(struct assembly *assembly, stream_ready_fn *ready, void *context)
+{
+    assembly->ready = ready;
+    assembly->context = context;
+}
+
+/* The next placeholder, or NULL. */
+static const struct placeholder *next_placeholder(const struct assembly *assembly)
+{
+    const struct skeleton *skeleton = assembly->skeleton;
+    return assembly->index < skeleton->count ? &skeleton->list[assembly->index] : NULL;
+}
+
+static struct slice take_text(struct assembly *assembly, size_t end)
+{
+    struct slice text = {.data = assembly->skeleton->text.data + assembly->at,
+                         .len = end - assembly->at};
+    assembly->at = end;
+    return text;
+}
+
+/* What unbalanced HTML would do to the text after it, a template prevents. */
+static bool fits_in_place(const struct stream_part *part)
+{
+    return part->kind != SETTLED_ENTRY || part->entry->balance == ENTRY_BALANCED;
+}
+
+/* Whether the placeholder stays in the page, and nothing comes for it: no route makes such a
+ * fragment, or this process makes none any more. */
+static bool stays(const struct stream_part *part)
+{
+    return !part->recipe || part->kind == SETTLED_SHUTDOWN;
+}
+
+/* At a placeholder. */
+static enum assembly_step fill(struct assembly *assembly, const struct placeholder *placeholder,
+                               struct slice *text, const struct stream_part **part)
+{
+    struct stream_part found;
+    bool ready = stream_peek(assembly->stream, assembly->index, &found);
+    if (!ready && assembly->hold > 0) {
+        ev_timer_start(assembly->loop, &assembly->timer);
+        return ASSEMBLY_WAITS;
+    }
+    if (ready && stays(&found))
+        stream_take(assembly->stream, assembly->index);
+    else if (ready && fits_in_place(&found))
+        *part = stream_take(assembly->stream, assembly->index);
+    assembly->index++;
+    struct slice as_it_is = take_text(assembly, placeholder->end);
+    if (*part)
+        return ASSEMBLY_PART;
+    *text = as_it_is;
+    return ASSEMBLY_TEXT;
+}
+
+enum assembly_step assembly_next(struct assembly *assembly, struct slice *text,
+                                 const struct stream_part **part)
+{
+    const struct placeholder *placeholder = next_placeholder(assembly);
+    size_t end = placeholder ? placeholder->begin : assembly->skeleton->tail;
+    *part = NULL;
+    if (assembly->at < end) {
+        *text = take_text(assembly, end);
+        return ASSEMBLY_TEXT;
+    }
+    return placeholder ? fill(assembly, placeholder, text, part) : ASSEMBLY_DONE;
+}
+
+bool assembly_is_ready(const struct assembly *assembly)
+{
+    const struct placeholder *placeholder = next_placeholder(assembly);
+    struct stream_part part;
+    return !placeholder || assembly->hold == 0 || assembly->at < placeholder->begin ||
+           stream_peek(assembly->stream, assembly->index, &part);
+}
+
+struct slice assembly_tail(const struct assembly *assembly)
+{
+    return slice_from(assembly->skeleton->text, assembly->skeleton->tail);
+}
+
+void assembly_free(struct assembly *assembly)
+{
+    if (!assembly)
+        return;
+    ev_timer_stop(assembly->loop, &assembly->timer);
+    free(assembly);
+}

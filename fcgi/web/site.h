@@ -1,0 +1,34 @@
+/* What the config says of requests: where they go, and who may do what. */
+#ifndef WORKERLESS_WEB_SITE_H
+#define WORKERLESS_WEB_SITE_H
+
+#include <stddef.h>
+
+struct client_list;
+struct route;
+struct skeleton;
+struct users;
+
+#define PAGE_PATH_MAX 255 /* bytes of a page's path */
+
+/* One `page` section of the config. Belongs to the config. */
+struct page {
+    const char *path; /* begins with '/'; or the beginning of paths, and '*' */
+    const char *file; /* of the skeleton */
+    double hold;      /* maximum seconds that a browser which can't patch waits for what is late */
+    struct skeleton *skeleton;
+    struct users *users; /* of the config; NULL: nobody counts */
+};
+
+/* All of it belongs to the config. */
+struct site {
+    const struct route *routes;
+    size_t route_count;
+    const struct page *pages;
+    size_t page_count;
+    const struct client_list *purge;  /* who may purge */
+    const struct client_list *status; /* who may read reports */
+    size_t max_stream;                /* maximum number of fragments in a stream or page */
+};
+
+#endif
