@@ -193,7 +193,8 @@ static void test_templates(void **state)
          SLICE_INIT("<template for=\"a\">x\r\ny\rz\n\0</template>\n")},
         {"\"", false, SLICE_INIT("x"), SLICE_INIT("<template for=\"&quot;\">x</template>\n")},
         {"<a>&\"b\"", true, SLICE_INIT("x"),
-         SLICE_INIT("<template for=\"&lt;a&gt;&amp;&quot;b&quot;\" data-failed><!--failed-->x</template>\n")},
+         SLICE_INIT("<template for=\"&lt;a&gt;&amp;&quot;b&quot;\" "
+                    "data-failed><!--failed-->x</template>\n")},
         {"a&b", false, SLICE_INIT("&"), SLICE_INIT("<template for=\"a&amp;b\">&</template>\n")},
         {"&&amp;", false, SLICE_INIT("x"),
          SLICE_INIT("<template for=\"&amp;&amp;amp;\">x</template>\n")},

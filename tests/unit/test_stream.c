@@ -473,7 +473,8 @@ static void test_feed(void **state)
          "data: \n\nevent: c\ndata: C\ndata: c\n\n",
          "event: b:error\ndata: " FALLBACK "\n\n", "event: d\ndata: D\n\nevent: end\ndata:\n\n"},
         {EVENT_TEMPLATES,
-         "<template for=\"x\" data-failed><!--failed--><p class=\"fragment-error\">There is no such "
+         "<template for=\"x\" data-failed><!--failed--><p class=\"fragment-error\">There is no "
+         "such "
          "fragment.</p>"
          "\n</template>\n<template for=\"c\">C\nc</template>\n",
          "<template for=\"b\" data-failed><!--failed-->" FALLBACK "</template>\n",
