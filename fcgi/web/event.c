@@ -2,6 +2,8 @@
  * So nothing has to be assembled, and writing can stop at any byte. */
 #include "web/event.h"
 
+#include "base/byte.h"
+
 /* It stays in the page when the template has gone, so that scripts see that a fragment failed. */
 #define FAILED_MARK "<!--failed-->"
 
@@ -35,16 +37,24 @@ void event_begin(struct event *event, enum event_form form, struct slice name, b
     };
 }
 
-/* Removes everything up to one of the bytes from *rest, but no more than `room`, so the work of one
- * turn is limited, however long the line is. */
-static struct slice take_span(struct slice *rest, struct slice bytes, size_t room)
+/* Removes the bytes before `end` from *rest. */
+static struct slice take_until(struct slice *rest, size_t end)
 {
-    struct slice span = {.data = rest->data};
-    size_t most = rest->len < room ? rest->len : room;
-    while (span.len < most && !memchr(bytes.data, rest->data[span.len], bytes.len))
-        span.len++;
-    *rest = slice_from(*rest, span.len);
+    struct slice span = {.data = rest->data, .len = end};
+    *rest = slice_from(*rest, end);
     return span;
+}
+
+/* Removes the rest of the line, but no more than `room` bytes of it, so the work of one turn is
+ * limited, however long the line is. */
+static struct slice take_line(struct slice *rest, size_t room)
+{
+    size_t most = rest->len < room ? rest->len : room;
+    const char *end = most > 0 ? memchr(rest->data, '\n', most) : NULL;
+    if (end)
+        most = (size_t)(end - rest->data);
+    end = most > 0 ? memchr(rest->data, '\r', most) : NULL;
+    return take_until(rest, end ? (size_t)(end - rest->data) : most);
 }
 
 /* Skips the end of a line: CR, LF or both. Returns false if that was the last line. */
@@ -78,7 +88,7 @@ static enum step next_of_stream(struct event *event, size_t room)
         event->chunk = SLICE("\ndata: ");
         return STEP_LINE;
     case STEP_LINE:
-        event->chunk = take_span(&event->body, SLICE("\r\n"), room);
+        event->chunk = take_line(&event->body, room);
         if (!at_line_end(event->body))
             return STEP_LINE;
         return take_line_end(&event->body) ? STEP_LINE_START : STEP_LAST;
@@ -89,11 +99,13 @@ static enum step next_of_stream(struct event *event, size_t room)
 }
 
 /* Sets the next chunk of the name, escaped as the value of an attribute. */
-static struct slice take_escaped(struct slice *name, size_t room)
+static struct slice take_escaped(struct slice *name)
 {
-    struct slice span = take_span(name, SLICE("&<>\""), room);
-    if (span.len > 0)
-        return span;
+    size_t plain = 0;
+    while (plain < name->len && !byte_is_one_of(name->data[plain], "&<>\""))
+        plain++;
+    if (plain > 0)
+        return take_until(name, plain);
     char byte = name->data[0];
     *name = slice_from(*name, 1);
     return byte == '&'   ? SLICE("&amp;")
@@ -102,14 +114,14 @@ static struct slice take_escaped(struct slice *name, size_t room)
                          : SLICE("&quot;");
 }
 
-static enum step next_of_templates(struct event *event, size_t room)
+static enum step next_of_templates(struct event *event)
 {
     switch ((enum step)event->step) {
     case STEP_START:
         event->chunk = SLICE("<template for=\"");
         return STEP_NAME;
     case STEP_NAME:
-        event->chunk = take_escaped(&event->name, room);
+        event->chunk = take_escaped(&event->name);
         return event->name.len > 0 ? STEP_NAME : STEP_KIND;
     case STEP_KIND:
         event->chunk = event->failed ? SLICE("\" data-failed>" FAILED_MARK) : SLICE("\">");
@@ -139,7 +151,7 @@ static enum step next_of(struct event *event, size_t room)
     case EVENT_STREAM:
         return next_of_stream(event, room);
     case EVENT_TEMPLATES:
-        return next_of_templates(event, room);
+        return next_of_templates(event);
     default:
         return next_in_place(event);
     }
