@@ -97,6 +97,7 @@ def measure_memory(tmp: Path, quick: bool, million: bool) -> List[str]:
 def measure_streams(tmp: Path, quick: bool, rounds: int) -> List[str]:
     memory.print_held(f"streams of {streams.FRAGMENTS} fragments each",
                       streams.measure_all(tmp, quick))
+    memory.print_held(f"pages of {streams.FRAGMENTS} fragments each", streams.measure_pages(tmp))
     delay = streams.measure_delay(tmp, quick, rounds)
     streams.print_delay(delay)
     return streams.failures_of(delay)

@@ -65,6 +65,17 @@ source "api" {{ type = "http"  url = "http://127.0.0.1:{port}/{{name}}" }}
 fragment "*" {{ source = "api"  ttl = "1h" }}
 """
 
+# What a page holds in place, a stream has in events.
+PARTS = 10
+PART_PATH = "/fragments?" + "&".join(f"name=part-{number:08d}" for number in range(PARTS))
+PAGE_CONFIG = """
+cache {{ redis = "{redis}" }}
+shutdown_timeout = "0s"
+source "quick" {{ type = "simulated"  delay = "10ms" }}
+fragment "part*" {{ source = "quick"  ttl = "1h"  stream = "yes" }}
+page "/page" {{ file = "{file}" }}
+"""
+
 # It is the front server, and the API that the misses ask.
 NGINX_CONFIG = """
 worker_processes 1;
@@ -131,6 +142,7 @@ class Scenario:
     title: str
     contenders: List[Contender]
     note: str = ""
+    unit: str = "requests/s"
 
 
 def processes(pid: int) -> List[int]:
@@ -160,6 +172,16 @@ def at_socket(server, connections: int, in_flight: int, seconds: float, *,
     """Requests one fragment all the time, or many in turns."""
     return lambda: load(server.address, c=connections, m=in_flight, d=seconds, w=WARM_UP_SECONDS,
                         u=MANY_PATH if many else PATH, k=MANY if many else 1, busy=busy)
+
+
+def in_bodies(server, path: str, seconds: float) -> Callable[[], Result]:
+    """Counts KiB of bodies instead of requests."""
+    def measure() -> Result:
+        result = load(server.address, c=16, m=1, d=seconds, w=WARM_UP_SECONDS, u=path, busy=True)
+        result["per_second"] *= result["body_bytes"] / 1024
+        return result
+
+    return measure
 
 
 def by_wrk(url: str, seconds: float, *, connections: int = 32,
@@ -269,6 +291,23 @@ def behind_nginx(tmp: Path, enter: Callable, seconds: float, daemon: Workerless,
     ]
 
 
+def whole_page(tmp: Path, enter: Callable, redis: Redis, seconds: float) -> Scenario:
+    """All fragments are in memory."""
+    file = tmp / "page.html"
+    file.write_text("<!DOCTYPE html>\n<body>\n" + "".join(
+        f'<div><?start name="part-{number:08d}">Loading...<?end></div>\n'
+        for number in range(PARTS)) + "</body>\n", "utf-8")
+    fill(redis, "worker:part-", PARTS, b"<p>" + b"x" * 2000 + b"</p>\n")
+    daemon = enter(Workerless(tmp, PAGE_CONFIG.format(redis=redis.url, file=file)))
+    wait_armed(redis)
+    for path in (PART_PATH, "/page"):
+        load(daemon.address, c=1, n=1, u=path)
+    return Scenario(f"{PARTS} hits of 2 KiB in one response: 16 connections", [
+        Contender("a stream of events", in_bodies(daemon, PART_PATH, seconds), [daemon]),
+        Contender("a page, in their places", in_bodies(daemon, "/page", seconds), [daemon],
+                  goal=0.8)], unit="KiB/s", note="KiB/s are of bodies")
+
+
 def scenarios(tmp: Path, enter: Callable, seconds: float) -> List[Scenario]:
     """Starts all contenders and returns which ones are compared."""
     redis = enter(Redis(tmp))
@@ -326,6 +365,7 @@ def scenarios(tmp: Path, enter: Callable, seconds: float) -> List[Scenario]:
                  note="workerless: from before the SET to the last answer; null responder: with 10,000 "
                       "in flight all the time"),
     ]
+    found.append(whole_page(tmp, enter, redis, seconds))
     if shutil.which("wrk"):
         found += behind_nginx(tmp, enter, seconds, daemon, null)
     else:
@@ -353,7 +393,7 @@ def print_scenario(scenario: Scenario) -> None:
     """Ratios are medians of the rounds' ratios, since a round's two measurements are neighbours
     in time."""
     print(scenario.title)
-    print(f"{'':<34}requests/s   p50 us   p99 us   CPU us   ratio   by CPU   goal")
+    print(f"{'':<34}{scenario.unit:>10}   p50 us   p99 us   CPU us   ratio   by CPU   goal")
     yardstick = scenario.contenders[0]
     for contender in scenario.contenders:
         cells = f"{contender.median(lambda result: result['per_second']):>12,.0f}"

@@ -29,6 +29,7 @@ from scenarios import verdict
 
 FRAGMENTS = 10
 GOAL_BYTES = 2048
+GOAL_PAGE_BYTES = 4096  # more than a stream
 GOAL_DELAY = 1.1        # what is less is lost in the noise
 LARGE_BYTES = 1 << 20   # more than a socket takes
 
@@ -40,6 +41,8 @@ max_parked = 200000
 shutdown_timeout = "0s"
 source "never" {{ type = "simulated"  delay = "10m" }}
 fragment "park*" {{ source = "never"  ttl = "1h"  stream = "yes" }}
+page "/page" {{ file = "{file}"  page_hold = "0" }}
+page "/held" {{ file = "{file}"  page_hold = "60s" }}
 """
 
 
@@ -53,14 +56,22 @@ def most_connections(wanted: int) -> int:
     return min(wanted, max(1, files - SPARE_DESCRIPTORS))
 
 
+def write_config(tmp: Path, redis: str) -> str:
+    file = tmp / "page.html"
+    file.write_text("<!DOCTYPE html>\n<body>\n" + "".join(
+        f'<p><?start name="park-{number}">Loading...<?end></p>\n' for number in range(FRAGMENTS)) +
+        "</body>\n", "utf-8")
+    return CONFIG.format(redis=redis, file=file)
+
+
 # --- memory
 
 
 def measure(tmp: Path, title: str, connections: int, in_flight: int, *, prefix: str = "park-",
-            keys: int = 1, goal: Optional[int] = None) -> HeldMemory:
-    """Opens so many streams at a daemon of its own."""
-    path, count = path_of(prefix), connections * in_flight
-    with Workerless(tmp, CONFIG.format(redis="")) as daemon:
+            keys: int = 1, path: str = "", goal: Optional[int] = None) -> HeldMemory:
+    """Opens so many streams, or pages, at a daemon of its own."""
+    path, count = path or path_of(prefix), connections * in_flight
+    with Workerless(tmp, write_config(tmp, "")) as daemon:
         with Streams(daemon.address, c=4, m=1, u=path):   # touches the code that it takes
             pass
         before = settled_bytes(daemon)
@@ -78,6 +89,17 @@ def measure_all(tmp: Path, quick: bool) -> List[HeldMemory]:
                 goal=GOAL_BYTES),
         measure(tmp, f"{wanted // ids:,} connections x {ids} streams, each its own fragments",
                 wanted // ids, ids, prefix="park-%-", keys=wanted),
+    ]
+
+
+def measure_pages(tmp: Path) -> List[HeldMemory]:
+    count = most_connections(1000)
+    return [
+        measure(tmp, f"{count:,} connections x 1 stream", count, 1, goal=GOAL_BYTES),
+        measure(tmp, f"{count:,} connections x 1 page, its templates are to come", count, 1,
+                path="/page", goal=GOAL_BYTES + GOAL_PAGE_BYTES),
+        measure(tmp, f"{count:,} connections x 1 page, which is held", count, 1, path="/held",
+                goal=GOAL_BYTES + GOAL_PAGE_BYTES),
     ]
 
 
@@ -136,7 +158,7 @@ def measure_delay(tmp: Path, quick: bool, rounds: int) -> Delay:
     streams = most_connections(1000 if quick else 5000) - 1
     delay = Delay(streams)
     kinds = [(delay.without, True), (delay.with_one, False)]
-    with Redis(tmp) as redis, Workerless(tmp, CONFIG.format(redis=redis.url)) as daemon:
+    with Redis(tmp) as redis, Workerless(tmp, write_config(tmp, redis.url)) as daemon:
         redis.command("SET", "worker:park-large", b"x" * LARGE_BYTES, "EX", 3600)
         for number in range(rounds):
             prefix = f"park-{number}-"
