@@ -22,11 +22,13 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+NO_TESTS = 5  # pytest's status if -k has left none
 UNIT_SECONDS = 120  # for one unit program; ten times as long under a wrapper
-PYTEST_SECONDS = 20 * 60  # for all of pytest; four times as long under a wrapper
+PYTEST_SECONDS = 25 * 60  # for all of pytest; four times as long under a wrapper
 
 
 class Counts:
@@ -104,33 +106,63 @@ def named_tests(arguments: list[str], top: Path) -> list[str]:
     return [str(top / word) if word in found else word for word in arguments] if found else []
 
 
+class Suite:
+    """A pytest as a child, so that a crash or hang of it is a failure like any other. The output of
+    one that runs beside another is shown at its end."""
+
+    def __init__(self, name: str, arguments: list[str], top: Path, output: Path,
+                 beside: bool) -> None:
+        self.report, self.log = output / f"pytest-{name}.xml", output / f"pytest-{name}.log"
+        self.report.unlink(missing_ok=True)
+        self.beside = beside
+        with open(self.log, "wb") as log:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=5",
+                 f"--rootdir={top / 'tests'}", f"--junitxml={self.report}", *arguments],
+                stdin=subprocess.DEVNULL, stdout=log if beside else None,
+                stderr=subprocess.STDOUT if beside else None,
+                env={"ARTIFACTS": str(output / "pictures"), **os.environ})
+
+    def end(self, seconds: float) -> Counts:
+        """Waits for it, but no longer than that."""
+        try:
+            status = self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            print("pytest: taking too long, stopped", flush=True)
+            status = stop(self.child)
+        if self.beside:
+            print(self.log.read_text("utf-8", "replace"), end="", flush=True)
+        try:
+            counts = count_junit(self.report)
+        except (OSError, ElementTree.ParseError):
+            counts = Counts()
+        chosen_elsewhere = status == NO_TESTS and bool(os.environ.get("PYTEST_ARGS"))
+        if status != 0 and counts.failed == 0 and not chosen_elsewhere:
+            print(f"pytest: status {status}", flush=True)
+            counts.failed += 1
+        return counts
+
+
 def run_pytest(paths: list[str], top: Path, output: Path) -> Counts:
-    """Runs pytest as a child, so that a crash or hang of it is a failure like any other."""
-    report = output / "pytest.xml"
-    report.unlink(missing_ok=True)
+    """Runs the paths side by side: tests mostly wait."""
     given = shlex.split(os.environ.get("PYTEST_ARGS", ""))
-    given = named_tests(given, top) or [*given, *(str(top / path) for path in paths)]
+    named = named_tests(given, top)
     wrapped = bool(os.environ.get("WORKERLESS_WRAPPER"))
-    child = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--durations=5",
-         f"--rootdir={top / 'tests'}", f"--junitxml={report}", *given], stdin=subprocess.DEVNULL,
-        env={"ARTIFACTS": str(output / "pictures"), **os.environ})
+    until = time.monotonic() + PYTEST_SECONDS * (4 if wrapped else 1)
+    suites: list[Suite] = []
     try:
-        status = child.wait(PYTEST_SECONDS * (4 if wrapped else 1))
-    except subprocess.TimeoutExpired:
-        print("pytest: taking too long, stopped", flush=True)
-        status = stop(child)
-    except BaseException:
-        stop(child)
-        raise
-    try:
-        counts = count_junit(report)
-    except (OSError, ElementTree.ParseError):
-        counts = Counts()
-    if status != 0 and counts.failed == 0:
-        print(f"pytest: status {status}", flush=True)
-        counts.failed += 1
-    return counts
+        if named:
+            suites.append(Suite("named", named, top, output, False))
+        for path in [] if named else paths:
+            suites.append(Suite(Path(path).name, [*given, str(top / path)], top, output,
+                                bool(suites)))
+        total = Counts()
+        for suite in suites:
+            total += suite.end(max(1.0, until - time.monotonic()))
+        return total
+    finally:
+        for suite in suites:
+            stop(suite.child)
 
 
 def stop(child: subprocess.Popen) -> int:
