@@ -90,7 +90,9 @@ static void add_links(struct slice *links, char room[FEED_LINKS_MAX], struct sli
 static size_t write_page_head(const struct feed *feed, int64_t now_ms, char *out)
 {
     const struct skeleton *skeleton = feed->page->skeleton;
-    struct page_head head = {.vary = feed->vary, .own_links = skeleton->links};
+    struct page_head head = {.vary = feed->vary,
+                             .own_links = skeleton->links,
+                             .complete = feed->complete};
     int64_t fresh_s = feed->complete ? INT64_MAX : 0;
     char room[FEED_LINKS_MAX];
     struct stream_part part;

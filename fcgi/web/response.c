@@ -249,8 +249,18 @@ static char *put_uncacheable(char *at, const struct response *response)
     return put_timing(at, response->entry);
 }
 
-/* Without it nginx buffers a stream. */
-#define UNBUFFERED SLICE("X-Accel-Buffering: no\r\n")
+/* Without it nginx buffers a stream. What is complete it should buffer, even where its config says
+ * otherwise, so that slow clients are its own affair. */
+#define UNBUFFERED "X-Accel-Buffering: no\r\n"
+#define BUFFERED   "X-Accel-Buffering: yes\r\n"
+
+static const struct slice types[] = {
+    [BODY_HTML] = SLICE_INIT("text/html; charset=utf-8"),
+    [BODY_PLAIN] = SLICE_INIT("text/plain; charset=utf-8"),
+    [BODY_EVENTS] = SLICE_INIT("text/event-stream"),
+    [BODY_TEMPLATES] = SLICE_INIT("text/html; charset=utf-8"),
+    [BODY_PAGE] = SLICE_INIT("text/html; charset=utf-8"),
+};
 
 /* Whether a stream has events or templates depends on the Accept header, and its fragments depend on
  * their inputs. */
@@ -266,20 +276,13 @@ static char *put_stream_vary(char *at, const struct response *response)
 
 static char *put_type(char *at, const struct response *response)
 {
-    static const struct slice types[] = {
-        [BODY_HTML] = SLICE_INIT("text/html; charset=utf-8"),
-        [BODY_PLAIN] = SLICE_INIT("text/plain; charset=utf-8"),
-        [BODY_EVENTS] = SLICE_INIT("text/event-stream"),
-        [BODY_TEMPLATES] = SLICE_INIT("text/html; charset=utf-8"),
-        [BODY_PAGE] = SLICE_INIT("text/html; charset=utf-8"),
-    };
     at = put(at, SLICE("Content-Type: "));
     at = put(at, response->entry ? response->entry->type : types[response->type]);
     if (response->entry && !response->entry->is_html)
         at = put(at, SLICE("\r\nX-Content-Type-Options: nosniff"));
     at = put(at, SLICE("\r\n"));
     if (response->type >= BODY_EVENTS)
-        return put_stream_vary(put(at, UNBUFFERED), response);
+        return put_stream_vary(put(at, SLICE(UNBUFFERED)), response);
     at = put(at, SLICE("Content-Length: "));
     at = put_number(at, (int64_t)full_body(response).len);
     return put(at, SLICE("\r\n"));
@@ -346,8 +349,9 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
 
 size_t response_page_head(const struct page_head *head, char *out)
 {
-    static const struct response page = {.status = 200, .type = BODY_PAGE};
-    char *at = put_type(put(out, status_find(200)->line), &page);
+    char *at = put(out, status_find(200)->line);
+    at = put(put(at, SLICE("Content-Type: ")), types[BODY_PAGE]);
+    at = put(at, head->complete ? SLICE("\r\n" BUFFERED) : SLICE("\r\n" UNBUFFERED));
     if (head->vary.len > 0)
         at = put(put(put(at, SLICE("Vary: ")), head->vary), SLICE("\r\n"));
     at = put(at, SLICE("Cache-Control: "));

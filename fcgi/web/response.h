@@ -98,6 +98,7 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
 struct page_head {
     struct slice vary;             /* names for the Vary header; empty: none */
     struct slice own_links, links; /* lines of Link headers, each with its CR LF */
+    bool complete;                 /* nothing of it will be late */
     int64_t fresh_s;               /* for so many seconds caches may keep it; 0: they may not */
     bool is_private;               /* it is for one user only */
 };

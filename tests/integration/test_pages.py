@@ -117,6 +117,7 @@ def test_a_warm_page_is_complete(page, headers):
     life = re.fullmatch(r"max-age=(\d+)", response.headers["cache-control"])
     assert life and 50 <= int(life[1]) <= 60
     assert "etag" not in response.headers and "vary" not in response.headers
+    assert response.headers["x-accel-buffering"] == "yes"  # slow clients are nginx' affair then
 
 
 def test_large_fragments(page, api):
@@ -372,7 +373,7 @@ def test_the_client_leaves(page, api, headers):
 
 def test_reload(page, api):
     """A page that has begun goes on with its skeleton; others get the new one."""
-    server = page("a", "b")
+    server = page("a", "b", extra='sandbox = "yes"')
     api.hold("a")
     with Connection(server.address) as connection:
         response = begin(connection)
