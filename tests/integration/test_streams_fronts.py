@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 import zlib
 from contextlib import ExitStack
 
@@ -29,6 +30,26 @@ def test_each_at_its_moment(tmp, run, api, daemon, name):
 
 def test_spawned(tmp, run, api):
     fronts.check_stream(run(fronts.lighttpd_spawn(tmp, api_config(api))), api)
+
+
+@everywhere
+def test_nothing_is_held_back(tmp, run, api, daemon, name):
+    """A fragment of a stream is not much longer on its way than one that is requested alone."""
+    front = run(FRONTS[name](tmp, daemon().socket_path))
+    names = [f"n{number}" for number in range(10)]
+    begin = time.monotonic()
+    for single in names:
+        assert get(front.address, f"/fragment/single-{single}").status == 200
+    alone = time.monotonic() - begin
+    api.hold(*names)
+    with HttpStream(front.address, "/fragments?" + query(names)) as stream:
+        for each in names:
+            api.wait_calls(each, 1)
+        begin = time.monotonic()
+        for count, each in enumerate(names, start=1):
+            api.release(each)
+            stream.wait(count)
+        assert time.monotonic() - begin < 10 * alone
 
 
 def test_nginx_with_gzip(tmp, run, api, daemon):
