@@ -20,7 +20,7 @@ def workerless(*arguments: str) -> subprocess.CompletedProcess:
 
 def uncommented() -> str:
     """The example with its default values, and its sections that are comments, in place."""
-    return re.sub(r"^( *)#(\w+ = |source \"|\}$)", r"\1\2", EXAMPLE.read_text("utf-8"),
+    return re.sub(r"^( *)#(\w+ = |source \"|page \"|\}$)", r"\1\2", EXAMPLE.read_text("utf-8"),
                   flags=re.MULTILINE)
 
 
@@ -34,6 +34,7 @@ def test_loads_with_all_options(tmp):
     module = Kit(Path(tmp)).module("postgres", libraries="libpq")
     path.write_text(uncommented().replace('"postgres.so"', f'"{module}"'), "utf-8")
     (Path(tmp) / "unavailable.html").write_text("<p>Not now.</p>", "utf-8")
+    (Path(tmp) / "index.html").write_text('<?start name="a">Loading…<?end>', "utf-8")
     done = workerless("-t", "-c", str(path))
     assert done.returncode == 0, done.stdout
 
