@@ -51,6 +51,7 @@ haproxy
 php-cli
 php-redis
 jq
+curl
 openssl
 spawn-fcgi
 libfcgi-bin

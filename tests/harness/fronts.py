@@ -45,14 +45,17 @@ def example(name: str, substitutions: Dict[str, str]) -> str:
 
 
 def nginx(tmp: Union[str, Path], socket_path: str, *, port: int = 0, www: Path = WWW,
-          whole: bool = False, changes: Optional[Dict[str, str]] = None) -> Nginx:
-    """conf/nginx.conf; with `whole` it includes conf/nginx-ssi.conf. `changes` are made first."""
+          whole: bool = False, streamed: Optional[Dict[str, str]] = None,
+          changes: Optional[Dict[str, str]] = None) -> Nginx:
+    """conf/nginx.conf; with `whole` it includes conf/nginx-ssi.conf, and with `streamed` it includes
+    conf/nginx-page.conf with these changes. `changes` are made first."""
     temporary = "\n".join(f"    {kind}_temp_path @DIR@/{kind};"
                           for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
-    include = "# include /usr/share/workerless/conf/nginx-ssi.conf;"
+    include = "# include /usr/share/workerless/conf/nginx-{}.conf;".format
     return Nginx(tmp, example("nginx.conf", {
         **(changes or {}),
-        include: example("nginx-ssi.conf", {}) if whole else "",
+        include("ssi"): example("nginx-ssi.conf", {}) if whole else "",
+        include("page"): example("nginx-page.conf", streamed) if streamed is not None else "",
         "user www-data;": "",
         "pid /run/nginx.pid;": "pid @DIR@/pid;",
         "error_log /var/log/nginx/error.log;": "error_log stderr info;",
