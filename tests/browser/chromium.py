@@ -26,10 +26,10 @@ PHONE, DESKTOP = (390, 844), (1280, 800)
 
 class Chromium(View):
     """A browser with a profile of its own, in `tmp`. Use as a context manager, and call renew()
-    before the first page."""
+    before the first page. With `waits` False, all can be seen while a page is still loading."""
 
-    def __init__(self, tmp: Path) -> None:
-        self.tmp = Path(tmp)
+    def __init__(self, tmp: Path, *, waits: bool = True) -> None:
+        self.tmp, self.waits = Path(tmp), waits
         self.artifacts = self.tmp
         self.driver: Optional[webdriver.Chrome] = None
 
@@ -37,6 +37,7 @@ class Chromium(View):
         profile = tempfile.mkdtemp(prefix="chromium-", dir=self.tmp)
         options = Options()
         options.binary_location = need("chromium")
+        options.page_load_strategy = "normal" if self.waits else "none"
         for argument in [*ARGUMENTS, f"--user-data-dir={profile}"]:
             options.add_argument(argument)
         if os.geteuid() == 0:
@@ -81,7 +82,8 @@ class Chromium(View):
         return self.driver.execute_cdp_cmd(command, parameters)
 
     def open(self, url: str) -> None:
-        """Goes there, and returns when the page has loaded; its fragments may still be loading."""
+        """Goes there, and returns when the page has loaded, unless `waits` is False; its fragments
+        may still be loading."""
         self.driver.get(url)
 
     def script(self, text: str, *arguments):

@@ -31,6 +31,22 @@ def browser(chromium, tmp):  # pylint: disable=redefined-outer-name
     return chromium
 
 
+@pytest.fixture(scope="module")
+def observer():
+    """Another one, which does not wait until a page has loaded."""
+    with tempfile.TemporaryDirectory(prefix="wl-") as tmp, \
+            Chromium(Path(tmp), waits=False) as started:
+        yield started
+
+
+@pytest.fixture
+def scriptless(observer, tmp):  # pylint: disable=redefined-outer-name
+    """A browser that runs no scripts of pages, and can be looked at while a page is loading."""
+    observer.renew(tmp)
+    observer.cdp("Emulation.setScriptExecutionDisabled", value=True)
+    return observer
+
+
 @pytest.fixture
 def site(run, tmp):
     """A Site: pages and fragments without a daemon, as the test says."""

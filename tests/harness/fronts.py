@@ -41,14 +41,24 @@ def example(name: str, substitutions: Dict[str, str]) -> str:
     return text
 
 
+def uncommented(name: str, first: str, last: str) -> Dict[str, str]:
+    """The substitution in conf/NAME that makes lines of comments, whose first one begins with
+    `first`, and whose last one is `last`, take effect."""
+    text = (TOP / "conf" / name).read_text(encoding="utf-8")
+    found = re.search(rf"^ *#{re.escape(first)}(.*\n)*? *#{re.escape(last)}$", text, re.MULTILINE)
+    assert found, f"conf/{name} has no lines from {first!r} to {last!r}"
+    return {found.group(): re.sub(r"^( *)#", r"\1", found.group(), flags=re.MULTILINE)}
+
+
 # --- the front servers. `socket_path` is where the daemon (or a Relay) listens. ---
 
 
 def nginx(tmp: Union[str, Path], socket_path: str, *, port: int = 0, www: Path = WWW,
-          whole: bool = False, streamed: Optional[Dict[str, str]] = None,
+          whole: bool = False, streamed: Optional[Dict[str, str]] = None, page: bool = False,
           changes: Optional[Dict[str, str]] = None) -> Nginx:
     """conf/nginx.conf; with `whole` it includes conf/nginx-ssi.conf, and with `streamed` it includes
-    conf/nginx-page.conf with these changes. `changes` are made first."""
+    conf/nginx-page.conf with these changes. With `page`, workerless sends the page at /. `changes`
+    are made first."""
     temporary = "\n".join(f"    {kind}_temp_path @DIR@/{kind};"
                           for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
     include = "# include /usr/share/workerless/conf/nginx-{}.conf;".format
@@ -56,6 +66,7 @@ def nginx(tmp: Union[str, Path], socket_path: str, *, port: int = 0, www: Path =
         **(changes or {}),
         include("ssi"): example("nginx-ssi.conf", {}) if whole else "",
         include("page"): example("nginx-page.conf", streamed) if streamed is not None else "",
+        **(uncommented("nginx.conf", "location = / {", "}") if page else {}),
         "user www-data;": "",
         "pid /run/nginx.pid;": "pid @DIR@/pid;",
         "error_log /var/log/nginx/error.log;": "error_log stderr info;",
@@ -74,20 +85,32 @@ _LIGHTTPD = {
 }
 
 
-def lighttpd(tmp: Union[str, Path], socket_path: str, *, port: int = 0,
-             www: Path = WWW) -> Lighttpd:
-    """conf/lighttpd.conf: connects to a daemon that runs."""
+def _lighttpd_page(name: str) -> Dict[str, str]:
+    """Takes the condition with the page at / instead of the other one, and the skeleton for it."""
+    return {
+        '\n$HTTP["url"] =~ "^/(fragments$|fragment/|workerless/)" {': "",
+        '\n#$HTTP["url"] =~ "^/($|': '\n$HTTP["url"] =~ "^/($|',
+        **uncommented(name, '$HTTP["url"] == "/" {', "}"),
+    }
+
+
+def lighttpd(tmp: Union[str, Path], socket_path: str, *, port: int = 0, www: Path = WWW,
+             page: bool = False) -> Lighttpd:
+    """conf/lighttpd.conf: connects to a daemon that runs. With `page`, that sends the page at /."""
     return Lighttpd(tmp, example("lighttpd.conf", {
-        **_LIGHTTPD, SOCKET: socket_path, DOCUMENTS: str(www)}), port=port)
+        **_LIGHTTPD, **(_lighttpd_page("lighttpd.conf") if page else {}), SOCKET: socket_path,
+        DOCUMENTS: str(www)}), port=port)
 
 
-def lighttpd_spawn(tmp: Union[str, Path], config: str, *, port: int = 0,
-                   www: Path = WWW) -> Lighttpd:
-    """conf/lighttpd-spawn.conf: starts the daemon itself, with `config`."""
+def lighttpd_spawn(tmp: Union[str, Path], config: str, *, port: int = 0, www: Path = WWW,
+                   page: bool = False) -> Lighttpd:
+    """conf/lighttpd-spawn.conf: starts the daemon itself, with `config`. With `page`, that sends the
+    page at /."""
     command = [*wrapper_command(), workerless_binary()]
     command[0] = need(command[0])  # lighttpd does not look along PATH
     return Lighttpd(tmp, example("lighttpd-spawn.conf", {
         **_LIGHTTPD,
+        **(_lighttpd_page("lighttpd-spawn.conf") if page else {}),
         "/usr/bin/workerless -c /etc/workerless/workerless.conf":
             " ".join([*command, "-c", "@DIR@/workerless.conf"]),
         "/run/lighttpd/workerless.sock": "@SOCKET@",
@@ -96,10 +119,14 @@ def lighttpd_spawn(tmp: Union[str, Path], config: str, *, port: int = 0,
 
 
 def haproxy(tmp: Union[str, Path], socket_path: str, *, port: int = 0,
-            skeleton: Tuple[str, int] = ("127.0.0.1", 1), multiplexed: bool = False) -> Haproxy:
-    """conf/haproxy.cfg. `skeleton` is the web server that has the page. With `multiplexed` the
-    lines that are commented out are in: /fragment/menu/ shares connections."""
+            skeleton: Tuple[str, int] = ("127.0.0.1", 1), multiplexed: bool = False,
+            page: bool = False) -> Haproxy:
+    """conf/haproxy.cfg. `skeleton` is the web server that has the page. With `page`, workerless sends
+    the one at /. With `multiplexed` the lines that are commented out are in: /fragment/menu/ shares
+    connections."""
+    line = "    #use_backend streams if { path / }"
     text = example("haproxy.cfg", {
+        line: line.replace("#", "" if page else "# "),
         SOCKET: socket_path,
         DOCUMENTS: str(WWW),
         "bind :8080": "bind 127.0.0.1:@PORT@",
