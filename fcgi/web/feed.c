@@ -1,10 +1,14 @@
-/* Writes the fragments one after the other as they get ready, heartbeats in between, and the
- * end. Of a page, the skeleton comes first. */
+/* Writes one piece after the other, whenever the last one is written and the next one is ready:
+ *
+ *     skeleton of a page, up to its tail --> fragments as they get ready --> the end
+ *
+ * A heartbeat is written where nothing else is ready. */
 #include "web/feed.h"
 
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/put.h"
 #include "base/users.h"
 #include "cache/entry.h"
@@ -16,36 +20,55 @@
 #include "web/route.h"
 #include "web/site.h"
 
+/* Where the next piece comes from. */
+enum phase {
+    PHASE_SKELETON,  /* from the assembly of a page; other feeds do not have this phase */
+    PHASE_FRAGMENTS, /* from the stream, in order of readiness */
+    PHASE_END,       /* from nowhere: the end is written, or is in `literal` */
+};
+
 struct feed {
     struct stream *stream;
     const struct route *routes;
-    struct response head;
-    enum event_form form;
     const struct page *page;            /* counts us as a user; NULL: it is no page */
     struct assembly *assembly;          /* of the page */
     const struct access_record *access; /* borrowed; NULL: there is none */
-    struct event event;                 /* being written */
-    struct slice tail;                  /* literal bytes being written */
-    bool assembling;                    /* the skeleton is not written up to its tail yet */
-    bool beat;                          /* a heartbeat is due */
-    bool ended;                         /* the end has been written, or is in tail */
-    bool cut;          /* the process drains: the client has to request the rest again */
-    bool complete;     /* a page had all of its fragments when it began */
-    struct slice vary; /* in `text` */
+    struct response head;
+    struct event event;   /* being written */
+    struct slice literal; /* other bytes being written; borrowed */
+    enum event_form form; /* of fragments in PHASE_FRAGMENTS */
+    enum phase phase;     /* set by enter() */
+    bool beat;            /* a heartbeat is due */
+    bool cut;             /* the process drains: the client has to request the rest again */
+    bool began_complete;  /* the page had all of its fragments when the feed was made */
+    struct slice vary;    /* in `text` */
     char text[];
 };
 
 struct response feed_response(enum event_form form)
 {
     struct response response = response_of_status(200);
-    response.type = form == EVENT_STREAM      ? BODY_EVENTS
-                    : form == EVENT_TEMPLATES ? BODY_TEMPLATES
-                                              : BODY_PAGE;
+    response.type = form == EVENT_STREAM ? BODY_EVENTS : BODY_TEMPLATES;
     return response;
 }
 
-struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form,
-                      struct slice vary)
+struct response feed_page_response(void)
+{
+    struct response response = response_of_status(200);
+    response.type = BODY_PAGE;
+    return response;
+}
+
+/* Phases only follow each other. */
+static void enter(struct feed *feed, enum phase phase)
+{
+    check(phase >= feed->phase);
+    feed->phase = phase;
+}
+
+/* A feed without a head, in the first phase. */
+static struct feed *allocate(struct stream *stream, const struct route *routes,
+                             enum event_form form, struct slice vary)
 {
     struct feed *feed = alloc_zeroed(sizeof *feed + vary.len);
     if (!feed)
@@ -56,23 +79,32 @@ struct feed *feed_new(struct stream *stream, const struct route *routes, enum ev
     feed->stream = stream;
     feed->routes = routes;
     feed->form = form;
+    return feed;
+}
+
+struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form,
+                      struct slice vary)
+{
+    struct feed *feed = allocate(stream, routes, form, vary);
+    if (!feed)
+        return NULL;
     feed->head = feed_response(form);
     feed->head.vary = &feed->vary;
+    enter(feed, PHASE_FRAGMENTS);
     feed->beat = true; /* nginx forwards a head only together with some of the body */
     return feed;
 }
 
 /* --- a page --- */
 
-/* A line of a kept field, if browsers load something early because of it. */
+/* Whether the line is a Link field that makes browsers load something early. */
 static bool is_early_link(struct slice line)
 {
     return slice_starts(line, SLICE("link: ")) && (memmem(line.data, line.len, "preload", 7) ||
                                                    memmem(line.data, line.len, "preconnect", 10));
 }
 
-/* Adds the links of a fragment, which are header fields that are kept with it, as far as there is
- * room. */
+/* Adds the Link fields among those that are kept with a fragment, as far as there is room. */
 static void add_links(struct slice *links, char room[FEED_LINKS_MAX], struct slice kept)
 {
     while (kept.len > 0) {
@@ -86,14 +118,15 @@ static void add_links(struct slice *links, char room[FEED_LINKS_MAX], struct sli
     }
 }
 
-/* A cache may keep a page that began with all of its fragments, for as long as each of them. */
+/* A cache may keep a page that began with all of its fragments, for as long as the shortest-lived of
+ * them. */
 static size_t write_page_head(const struct feed *feed, int64_t now_ms, char *out)
 {
     const struct skeleton *skeleton = feed->page->skeleton;
     struct page_head head = {.vary = feed->vary,
                              .own_links = skeleton->links,
-                             .complete = feed->complete};
-    int64_t fresh_s = feed->complete ? INT64_MAX : 0;
+                             .complete = feed->began_complete};
+    int64_t fresh_s = feed->began_complete ? INT64_MAX : 0;
     char room[FEED_LINKS_MAX];
     struct stream_part part;
     for (size_t i = 0; i < skeleton->count; i++) {
@@ -121,7 +154,7 @@ struct feed *feed_new_page(struct stream *stream, const struct route *routes,
                            const struct page *page, double hold, struct slice vary,
                            struct ev_loop *loop)
 {
-    struct feed *feed = feed_new(stream, routes, EVENT_TEMPLATES, vary);
+    struct feed *feed = allocate(stream, routes, EVENT_TEMPLATES, vary);
     if (!feed)
         return NULL;
     feed->assembly = assembly_new(page->skeleton, stream, loop, hold);
@@ -129,9 +162,8 @@ struct feed *feed_new_page(struct stream *stream, const struct route *routes,
         free(feed);
         return NULL;
     }
-    feed->assembling = true;
-    feed->beat = false; /* the skeleton is there */
-    feed->complete = is_complete(stream, page->skeleton->count);
+    feed->head = feed_page_response();
+    feed->began_complete = is_complete(stream, page->skeleton->count);
     feed->page = page;
     users_add(page->users);
     return feed;
@@ -176,7 +208,7 @@ static struct slice body_of(const struct feed *feed, const struct stream_part *p
 
 static bool is_writing(const struct feed *feed)
 {
-    return event_unfinished(&feed->event) || feed->tail.len > 0;
+    return event_unfinished(&feed->event) || feed->literal.len > 0;
 }
 
 static void log_part(const struct feed *feed, const struct stream_part *part)
@@ -195,22 +227,43 @@ static void log_part(const struct feed *feed, const struct stream_part *part)
     access_log_part(feed->access, &about);
 }
 
-/* The next fragment that is ready. */
-static const struct stream_part *take_part(struct feed *feed)
+static void begin_part(struct feed *feed, enum event_form form, const struct stream_part *part)
 {
-    const struct stream_part *part = stream_next(feed->stream);
-    if (part)
-        log_part(feed, part);
-    return part;
+    event_begin(&feed->event, form, part->name, part->kind != SETTLED_ENTRY, body_of(feed, part));
 }
 
-/* A fragment that a draining process does not serve any more is not reported as failed: another
- * process will serve it. */
+/* Begins the next piece of the skeleton. Returns false if it waits for a fragment, or enters the
+ * next phase. */
+static bool advance_skeleton(struct feed *feed)
+{
+    const struct stream_part *part;
+    switch (assembly_next(feed->assembly, &feed->literal, &part)) {
+    case ASSEMBLY_TEXT:
+        return true;
+    case ASSEMBLY_PART:
+        log_part(feed, part);
+        begin_part(feed, EVENT_IN_PLACE, part);
+        return true;
+    case ASSEMBLY_WAITS:
+        return false;
+    case ASSEMBLY_DONE:
+        break;
+    }
+    enter(feed, PHASE_FRAGMENTS);
+    return false;
+}
+
+/* The next fragment that is ready, or NULL. One that a draining process does not serve any more is
+ * not reported as failed: another process will serve it. */
 static const struct stream_part *next_part(struct feed *feed)
 {
     const struct stream_part *part;
-    while ((part = take_part(feed)) && part->kind == SETTLED_SHUTDOWN)
+    while ((part = stream_next(feed->stream))) {
+        log_part(feed, part);
+        if (part->kind != SETTLED_SHUTDOWN)
+            break;
         feed->cut = true;
+    }
     return part;
 }
 
@@ -222,43 +275,30 @@ static struct slice end_of(const struct feed *feed)
     return feed->cut ? event_cut(feed->form) : event_end(feed->form);
 }
 
-/* The next piece of the skeleton. Returns false at its end, or if it waits for a fragment. */
-static bool advance_skeleton(struct feed *feed)
+/* Begins the next fragment, or after all of them the end. Returns false if none is ready. */
+static bool advance_fragments(struct feed *feed)
 {
-    const struct stream_part *part;
-    switch (assembly_next(feed->assembly, &feed->tail, &part)) {
-    case ASSEMBLY_TEXT:
-        break;
-    case ASSEMBLY_PART:
-        log_part(feed, part);
-        event_begin(&feed->event, EVENT_IN_PLACE, part->name, part->kind != SETTLED_ENTRY,
-                    body_of(feed, part));
-        break;
-    case ASSEMBLY_WAITS:
-        return false;
-    case ASSEMBLY_DONE:
-        feed->assembling = false;
+    const struct stream_part *part = next_part(feed);
+    if (part) {
+        begin_part(feed, feed->form, part);
+        feed->beat = false;
+    } else if (stream_is_over(feed->stream)) {
+        feed->literal = end_of(feed);
+        enter(feed, PHASE_END);
+    } else {
         return false;
     }
     return true;
 }
 
-/* Starts with the next thing to write, and releases what was written. Returns false if nothing is
- * ready. */
-static bool feed_advance(struct feed *feed)
+/* Begins the next piece, and releases the last one. Returns false if there is nothing to write. */
+static bool advance(struct feed *feed)
 {
-    if (feed->assembling && advance_skeleton(feed))
-        return true;
-    const struct stream_part *part = feed->assembling ? NULL : next_part(feed);
-    if (part) {
-        event_begin(&feed->event, feed->form, part->name, part->kind != SETTLED_ENTRY,
-                    body_of(feed, part));
-        feed->beat = false;
-    } else if (!feed->assembling && stream_is_over(feed->stream) && !feed->ended) {
-        feed->tail = end_of(feed);
-        feed->ended = true;
-    } else if (feed->beat && !feed->ended) {
-        feed->tail = event_heartbeat(feed->page ? EVENT_IN_PLACE : feed->form);
+    bool advanced = feed->phase == PHASE_SKELETON && advance_skeleton(feed);
+    if (feed->phase == PHASE_FRAGMENTS)
+        advanced = advance_fragments(feed);
+    if (!advanced && feed->beat && feed->phase != PHASE_END) {
+        feed->literal = event_heartbeat(feed->page ? EVENT_IN_PLACE : feed->form);
         feed->beat = false;
     }
     return is_writing(feed);
@@ -269,24 +309,31 @@ static bool feed_advance(struct feed *feed)
 size_t feed_write(struct feed *feed, char *out, size_t room)
 {
     size_t len = 0;
-    while ((is_writing(feed) || feed_advance(feed)) && len < room) {
+    while ((is_writing(feed) || advance(feed)) && len < room) {
         len += event_write(&feed->event, out + len, room - len);
-        len += slice_move(&feed->tail, out + len, room - len);
+        len += slice_move(&feed->literal, out + len, room - len);
     }
     return len;
 }
 
 bool feed_is_ready(const struct feed *feed)
 {
-    if (feed->assembling)
-        return is_writing(feed) || feed->beat || assembly_is_ready(feed->assembly);
-    return is_writing(feed) || stream_is_ready(feed->stream) ||
-           (!feed->ended && (feed->beat || stream_is_over(feed->stream)));
+    if (is_writing(feed))
+        return true;
+    switch (feed->phase) {
+    case PHASE_SKELETON:
+        return feed->beat || assembly_is_ready(feed->assembly);
+    case PHASE_FRAGMENTS:
+        return feed->beat || stream_is_ready(feed->stream) || stream_is_over(feed->stream);
+    case PHASE_END:
+        break;
+    }
+    return false;
 }
 
 bool feed_is_over(const struct feed *feed)
 {
-    return feed->ended && !is_writing(feed);
+    return feed->phase == PHASE_END && !is_writing(feed);
 }
 
 size_t feed_unsent(const struct feed *feed)

@@ -1,7 +1,8 @@
 /* The body of a streamed response: turns fragments into bytes as they get ready.
  *
- *     flight --settled--> stream --> event --> feed_write --> STDOUT records
- *         a page's skeleton --> assembly --'
+ *     flight --settled--> stream --------------------> event --+--> feed_write --> STDOUT records
+ *                            '--.                              |
+ *     skeleton of a page --> assembly --> event, or text ------'
  */
 #ifndef WORKERLESS_WEB_FEED_H
 #define WORKERLESS_WEB_FEED_H
@@ -26,25 +27,29 @@ struct route;
 struct feed *feed_new(struct stream *stream, const struct route *routes, enum event_form form,
                       struct slice vary);
 
-/* The same for a page, whose skeleton comes first; the fragments have been added. What is not ready when
- * its placeholder is reached comes as a template. `hold` is in seconds: see web/assembly.h. */
+/* The same for a page: its skeleton comes first, with fragments that are ready in their places, and
+ * the others follow as templates. All fragments have been added to the stream, one for each
+ * placeholder, in the same order. The feed counts as a user of the page's config; `hold` is in
+ * seconds: see web/assembly.h. */
 struct feed *feed_new_page(struct stream *stream, const struct route *routes,
                            const struct page *page, double hold, struct slice vary,
                            struct ev_loop *loop);
 
-/* From now on each fragment gets a line in the access log, when it is taken to be written. The record
+/* From now on each fragment gets a line in the access log when it is taken to be written. The record
  * is that of the request; it is borrowed, and NULL is allowed. */
 void feed_log(struct feed *feed, const struct access_record *record);
 
-/* The response whose head comes before the feed: it has a type but no length. feed_head returns
- * that of a feed, valid as long as the feed. */
+/* The response whose head comes before a feed of that form, or of a page: it has a type but no
+ * length. feed_head returns that of a feed, valid as long as the feed. */
 struct response feed_response(enum event_form form);
+struct response feed_page_response(void);
 const struct response *feed_head(const struct feed *feed);
 
-/* Writes that head, which for a page has more fields, to `out`, which has room for FEED_HEAD_MAX bytes.
- * `now_ms` is clock_fleet_ms(). Returns the length. */
 #define FEED_LINKS_MAX 1024 /* bytes of Link headers of the fragments */
 #define FEED_HEAD_MAX  (RESPONSE_HEAD_MAX + SKELETON_LINKS_MAX + FEED_LINKS_MAX)
+
+/* Writes the head to `out`, which has room for FEED_HEAD_MAX bytes. That of a page says how long
+ * caches may keep it, and has its links. `now_ms` is clock_fleet_ms(). Returns the length. */
 size_t feed_write_head(const struct feed *feed, int64_t now_ms, char *out);
 
 /* Sets the callback for when a fragment becomes ready. */

@@ -85,7 +85,7 @@ enum answer_kind page_start(struct service *service, const struct visit *visit,
     struct batch batch;
     (void)who;                          /* the stream reports its parts itself */
     if (visit->method == METHOD_HEAD) { /* as for /fragments */
-        answer->response = feed_response(EVENT_IN_PLACE);
+        answer->response = feed_page_response();
         answer->response.head_only = true;
         return ANSWER_RESPONSE;
     }
