@@ -17,15 +17,17 @@
 struct walk {
     struct slice text;
     size_t at;           /* the bytes before it are done */
-    size_t templates;    /* those that are open */
-    size_t body_end;     /* the "<" of the last </body> or </html>; MARKUP_NONE: there is none */
+    size_t templates;    /* how many are open */
+    size_t body_end;     /* the "<" of the last </body>, or of the first </html> if there is none;
+                            MARKUP_NONE: there is neither */
     bool in_placeholder; /* the last one has no end yet */
-    bool has_base;       /* links are relative to something else */
-    struct skeleton *skeleton;
+    bool has_base;       /* a <base> changes what URLs are relative to */
+    struct skeleton *skeleton; /* being filled */
     struct skeleton_problem *problem;
 };
 
-/* Says so, with the name in between. Returns false, which ends the walk. */
+/* Sets the problem at that place: the phrase is `before`, the name and `after`. Returns false, which
+ * ends the walk. */
 static bool fail(struct walk *walk, size_t place, const char *before, struct slice name,
                  const char *after)
 {
@@ -43,7 +45,8 @@ static bool fail_memory(struct walk *walk)
     return false;
 }
 
-/* Takes the next attribute of a tag, or of a mark, from its text without what ends it. */
+/* Takes the next attribute at *at in the text of a tag or mark, which is without its ">". Returns
+ * false after the last one. */
 static bool next_attribute(struct slice text, size_t *at, struct slice *name, struct slice *value)
 {
     while (*at < text.len && (markup_is_space(text.data[*at]) || text.data[*at] == '/'))
@@ -84,7 +87,8 @@ static bool add_placeholder(struct walk *walk, struct placeholder placeholder)
     return true;
 }
 
-/* The name in a mark, from its text without "<?" and ">". Browsers want quotes. */
+/* The name in a mark, from its text without "<?" and ">". Empty if it has no quotes, since browsers
+ * require them. */
 static struct slice name_of(struct slice mark)
 {
     struct slice name, value;
@@ -95,28 +99,27 @@ static struct slice name_of(struct slice mark)
     return SLICE("");
 }
 
-/* <?start> or <?marker>, which begins at `begin`. */
+/* At <?start> or <?marker>, from `begin` to `end`. `rest` is what follows that word. */
 static bool begin_placeholder(struct walk *walk, size_t begin, size_t end, struct slice rest,
                               bool is_start)
 {
     struct slice name = name_of(rest);
     if (walk->in_placeholder)
-        return fail(walk, begin, "the placeholder \"", last(walk)->name,
-                    "\" has another one in it");
+        return fail(walk, begin, "the placeholder \"", last(walk)->name, "\" contains another one");
     if (name.len == 0)
         return fail(walk, begin, "a placeholder needs a name", name,
                     " in quotes: <?start name=\"NAME\">");
     if (walk->skeleton->count == SKELETON_MAX)
         return fail(walk, begin, "there are too many placeholders before \"", name, "\"");
     if (memchr(name.data, '&', name.len))
-        return fail(walk, begin, "the name of the placeholder \"", name, "\" must not have a &");
+        return fail(walk, begin, "the name of the placeholder \"", name, "\" must not contain '&'");
     if (has_name(walk->skeleton, name))
-        return fail(walk, begin, "the placeholder \"", name, "\" is there twice");
+        return fail(walk, begin, "a second placeholder has the name \"", name, "\"");
     walk->in_placeholder = is_start;
     return add_placeholder(walk, (struct placeholder){.name = name, .begin = begin, .end = end});
 }
 
-/* What is between the marks is replaced, so it must end where it began. */
+/* At <?end>. What is between the marks will be replaced, so it has to be balanced. */
 static bool end_placeholder(struct walk *walk, size_t begin, size_t end)
 {
     struct placeholder *placeholder = last(walk);
@@ -124,20 +127,20 @@ static bool end_placeholder(struct walk *walk, size_t begin, size_t end)
                             .len = begin - placeholder->end};
     struct balance found = balance_check(content);
     if (found.in_place.flaw != BALANCE_NO_FLAW) {
-        char phrase[BALANCE_PHRASE_MAX + sizeof "\" has "];
-        memcpy(phrase, "\" has ", sizeof "\" has ");
+        char flaw[BALANCE_PHRASE_MAX], after[BALANCE_PHRASE_MAX + sizeof "\" has "];
         found.in_place.offset += placeholder->end;
         markup_position(walk->text, found.in_place.offset, &found.in_place.line,
                         &found.in_place.column);
-        balance_phrase(phrase + strlen(phrase), BALANCE_PHRASE_MAX, &found.in_place);
-        return fail(walk, placeholder->begin, "the placeholder \"", placeholder->name, phrase);
+        balance_phrase(flaw, sizeof flaw, &found.in_place);
+        snprintf(after, sizeof after, "\" has %s", flaw);
+        return fail(walk, placeholder->begin, "the placeholder \"", placeholder->name, after);
     }
     placeholder->end = end;
     walk->in_placeholder = false;
     return true;
 }
 
-/* At "<?", which ends at the next ">", as a comment does in browsers that do not know marks. */
+/* At "<?". It ends at the next ">", also in browsers that do not know marks and see a comment. */
 static bool take_instruction(struct walk *walk)
 {
     size_t begin = walk->at, end = markup_after(walk->text, begin, '>'), len = 0;
@@ -150,8 +153,9 @@ static bool take_instruction(struct walk *walk)
     while (len < mark.len && !markup_is_space(mark.data[len]))
         len++;
     struct slice target = {.data = mark.data, .len = len};
-    if (slice_equal(target, SLICE("start")) || slice_equal(target, SLICE("marker")))
-        return begin_placeholder(walk, begin, end, slice_from(mark, len), target.data[0] == 's');
+    bool is_start = slice_equal(target, SLICE("start"));
+    if (is_start || slice_equal(target, SLICE("marker")))
+        return begin_placeholder(walk, begin, end, slice_from(mark, len), is_start);
     if (slice_equal(target, SLICE("end")) && walk->in_placeholder)
         return end_placeholder(walk, begin, end);
     return true;
@@ -159,7 +163,27 @@ static bool take_instruction(struct walk *walk)
 
 /* --- links --- */
 
-/* What stands in a header field as it is. */
+/* The attributes of a <link>, besides href, that a Link header repeats (RFC 8288, WHATWG HTML
+ * 4.2.4). */
+enum { LINK_REL }; /* the one that is read here */
+static const struct slice parameters[] = {
+    [LINK_REL] = SLICE_INIT("rel"),
+    SLICE_INIT("as"),
+    SLICE_INIT("type"),
+    SLICE_INIT("media"),
+    SLICE_INIT("crossorigin"),
+    SLICE_INIT("integrity"),
+    SLICE_INIT("imagesizes"),
+    SLICE_INIT("fetchpriority"),
+};
+#define PARAMETERS (sizeof parameters / sizeof *parameters)
+
+struct link {
+    struct slice href;
+    struct slice given[PARAMETERS]; /* values; without data: it has no such attribute */
+};
+
+/* Whether the value means the same in a quoted string of a header field as in HTML. */
 static bool is_plain(struct slice value)
 {
     for (size_t i = 0; i < value.len; i++)
@@ -168,21 +192,13 @@ static bool is_plain(struct slice value)
     return true;
 }
 
+/* Whether browsers load something early because of a link with this rel. */
 static bool is_early(struct slice rel)
 {
     return slice_equal_nocase(rel, SLICE("preload")) ||
            slice_equal_nocase(rel, SLICE("modulepreload")) ||
            slice_equal_nocase(rel, SLICE("preconnect"));
 }
-
-/* The attributes of a <link> that a Link header repeats (RFC 8288, WHATWG HTML 4.2.4). */
-static const struct slice parameters[] = {
-    SLICE_INIT("rel"),         SLICE_INIT("as"),
-    SLICE_INIT("type"),        SLICE_INIT("media"),
-    SLICE_INIT("crossorigin"), SLICE_INIT("integrity"),
-    SLICE_INIT("imagesizes"),  SLICE_INIT("fetchpriority"),
-};
-#define PARAMETERS (sizeof parameters / sizeof *parameters)
 
 static size_t parameter_of(struct slice name)
 {
@@ -192,53 +208,70 @@ static size_t parameter_of(struct slice name)
     return i;
 }
 
-/* Repeats a <link>, from its text without "<link" and ">", as a header field. One that a header
- * can't have as it is, and one for which there is no room, is left to the page itself. */
-static bool take_link(struct walk *walk, struct slice tag)
+/* Reads a <link>, from its text without "<link" and ">". Returns false if a header can't repeat it
+ * as it is, or browsers load nothing early because of it. */
+static bool read_link(struct slice tag, struct link *link)
 {
-    struct slice name, value, href = {0}, given[PARAMETERS] = {{0}};
-    size_t len = SLICE("Link: <>\r\n").len;
+    struct slice name, value;
+    *link = (struct link){0};
     for (size_t at = 0; next_attribute(tag, &at, &name, &value);) {
         size_t i = parameter_of(name);
-        if (slice_equal_nocase(name, SLICE("href")) && !href.data)
-            href = value;
-        else if (i < PARAMETERS && !given[i].data)
-            given[i] = value;
+        if (slice_equal_nocase(name, SLICE("href")) && !link->href.data)
+            link->href = value;
+        else if (i < PARAMETERS && !link->given[i].data)
+            link->given[i] = value;
         else if (slice_equal_nocase(name, SLICE("imagesrcset")))
-            return true;
+            return false;
     }
-    if (href.len == 0 || !is_plain(href) || !given[0].data || !is_early(given[0]))
-        return true;
-    len += href.len;
-    for (size_t i = 0; i < PARAMETERS; i++) {
-        if (given[i].data && !is_plain(given[i]))
-            return true;
-        len += given[i].data ? parameters[i].len + given[i].len + SLICE("; =\"\"").len : 0;
-    }
+    for (size_t i = 0; i < PARAMETERS; i++)
+        if (!is_plain(link->given[i]))
+            return false;
+    return link->href.len > 0 && is_plain(link->href) && is_early(link->given[LINK_REL]);
+}
 
+/* Bytes that put_link writes. */
+static size_t link_len(const struct link *link)
+{
+    size_t len = SLICE("Link: <>\r\n").len + link->href.len;
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (link->given[i].data)
+            len += SLICE("; ").len + parameters[i].len;
+        if (link->given[i].len > 0)
+            len += SLICE("=\"\"").len + link->given[i].len;
+    }
+    return len;
+}
+
+static char *put_link(char *at, const struct link *link)
+{
+    at = put(put(put(at, SLICE("Link: <")), link->href), SLICE(">"));
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (link->given[i].data)
+            at = put(put(at, SLICE("; ")), parameters[i]);
+        if (link->given[i].len > 0)
+            at = put(put(put(at, SLICE("=\"")), link->given[i]), SLICE("\""));
+    }
+    return put(at, SLICE("\r\n"));
+}
+
+/* Adds a header field for the <link>. One for which there is no room is left to the page itself. */
+static bool take_link(struct walk *walk, struct slice tag)
+{
     struct slice *links = &walk->skeleton->links;
-    if (len > SKELETON_LINKS_MAX - links->len)
+    struct link link;
+    if (!read_link(tag, &link) || link_len(&link) > SKELETON_LINKS_MAX - links->len)
         return true;
-    char *grown = alloc_resized((char *)links->data, links->len + len);
+    char *grown = alloc_resized((char *)links->data, links->len + link_len(&link));
     if (!grown)
         return fail_memory(walk);
-    char *at = put(grown + links->len, SLICE("Link: <"));
-    at = put(put(at, href), SLICE(">"));
-    for (size_t i = 0; i < PARAMETERS; i++) {
-        if (!given[i].data)
-            continue;
-        at = put(put(at, SLICE("; ")), parameters[i]);
-        if (given[i].len > 0)
-            at = put(put(put(at, SLICE("=\"")), given[i]), SLICE("\""));
-    }
-    at = put(at, SLICE("\r\n"));
-    *links = (struct slice){.data = grown, .len = (size_t)(at - grown)};
+    char *end = put_link(grown + links->len, &link);
+    *links = (struct slice){.data = grown, .len = (size_t)(end - grown)};
     return true;
 }
 
 /* --- the walk --- */
 
-/* Where the text that the start tag begins ends, before its end tag. */
+/* Where the raw text that a start tag of such an element begins ends: before its end tag. */
 static size_t end_of_text(struct slice text, size_t from, struct slice name, unsigned traits)
 {
     if (traits & ELEMENT_PLAINTEXT)
@@ -316,7 +349,7 @@ static bool walk_text(struct walk *walk)
     return true;
 }
 
-/* What comes late goes before </body>, but never before a placeholder that it is for. */
+/* Late fragments go before </body>, but never before their placeholders. */
 static size_t find_tail(const struct walk *walk)
 {
     size_t tail = walk->body_end == MARKUP_NONE ? walk->text.len : walk->body_end;

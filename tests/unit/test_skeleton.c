@@ -101,10 +101,10 @@ static void test_problems(void **state)
     } rows[] = {
         {"a\nb<?start name=\"x\">L", "the placeholder \"x\" has no <?end>", 2, 2},
         {"<?start name=\"x\">L<?start name=\"y\">M<?end><?end>",
-         "the placeholder \"x\" has another one in it", 1, 19},
+         "the placeholder \"x\" contains another one", 1, 19},
         {"<?start name=\"x\">L<?marker name=\"y\"><?end>",
-         "the placeholder \"x\" has another one in it", 1, 19},
-        {"<?marker name=\"x\"> <?marker name=\"x\">", "the placeholder \"x\" is there twice", 1,
+         "the placeholder \"x\" contains another one", 1, 19},
+        {"<?marker name=\"x\"> <?marker name=\"x\">", "a second placeholder has the name \"x\"", 1,
          20},
         {"<?start>L<?end>", "a placeholder needs a name in quotes: <?start name=\"NAME\">", 1, 1},
         {"<?start name=x>L<?end>", "a placeholder needs a name in quotes: <?start name=\"NAME\">",
@@ -113,14 +113,14 @@ static void test_problems(void **state)
          "a placeholder needs a name in quotes: <?start name=\"NAME\">", 1, 1},
         {"<?start name=\"x>L<?end>", "a placeholder needs a name in quotes: <?start name=\"NAME\">",
          1, 1},
-        {"<?marker name=\"x&amp;y\">", "the name of the placeholder \"x&amp;y\" must not have a &",
-         1, 1},
+        {"<?marker name=\"x&amp;y\">",
+         "the name of the placeholder \"x&amp;y\" must not contain '&'", 1, 1},
         {"<?start name=\"x\">\n <p>L<?end>",
          "the placeholder \"x\" has an unclosed <p> that begins at line 2, column 2", 1, 1},
         {"<?start name=\"x\">L</div><?end>",
          "the placeholder \"x\" has a </div> without its start tag at line 1, column 19", 1, 1},
         {"<?marker name=\"\033[2J\">x<?marker name=\"\033[2J\">",
-         "the placeholder \"\\x1b[2J\" is there twice", 1, 23},
+         "a second placeholder has the name \"\\x1b[2J\"", 1, 23},
     };
     (void)state;
     for (size_t i = 0; i < LENGTH(rows); i++) {
