@@ -647,7 +647,7 @@ static void check_whole(const struct builder *builder, const struct place *place
     char called[2 * QUOTE_ROOM];
     check_redis(builder, place);
     if (place->section->kind == SECTION_PAGE)
-        pages_check(builder->conf, place->target, call(place, called), place->section->line,
+        pages_check(builder->conf, place->target, call(place, called), line_of(place, "file"),
                     builder->problems);
 }
 

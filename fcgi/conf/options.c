@@ -62,8 +62,9 @@ static const char *check_required(const char *text)
 #define AT OPTION_AT
 
 #define PAGE_HOLD_HELP                                                                             \
-    "How long a browser that can't replace placeholders by itself waits at one whose fragment is " \
-    "not ready; after that, and with 0, the page goes on and the fragment comes last."
+    "How long in all a page waits at placeholders whose fragments are not ready, for a browser "   \
+    "that can't replace placeholders by itself. After that, or with 0, the rest of the page is "   \
+    "sent, and then the late fragments."
 
 /* clang-format off */
 static const struct option top_options[] = {
@@ -165,7 +166,8 @@ static const struct option top_options[] = {
      .help = "How long requests may take to complete after SIGQUIT or SIGUSR1."},
     {"max_stream", OPTION_COUNT, AT(struct conf, max_stream), .preset = "64",
      .min = "1", .max = "1000", .reloadable = true,
-     .help = "Maximum number of fragments in one /fragments request; more are rejected with 400."},
+     .help = "Maximum number of fragments in one /fragments request (more are rejected with 400), and "
+             "of placeholders in one page (more are an error)."},
     {"page_hold", OPTION_DURATION, AT(struct conf, page_hold), .preset = "2s", .min = "0",
      .max = "60s", .reloadable = true, .help = PAGE_HOLD_HELP},
     {"templates", OPTION_PATH, AT(struct conf, templates), .preset = "", .reloadable = true,
@@ -377,7 +379,7 @@ static const struct option page_options[] = {
      .help = "The skeleton: HTML with a placeholder <?start name=\"NAME\">Loading...<?end> for each "
              "fragment; the path is relative to this file. It is read at start and reload."},
     {"page_hold", OPTION_DURATION, AT(struct page, hold), .min = "0", .max = "60s",
-     .help = PAGE_HOLD_HELP " If it is not set: that of the top level."},
+     .help = PAGE_HOLD_HELP " If it is not set, page_hold of the top level counts."},
 };
 /* clang-format on */
 
@@ -572,12 +574,11 @@ void options_print(FILE *out)
     fputc('\n', out);
     print_wrapped(out,
                   "A duration is a number with the unit us, ms, s, m, h or d (\"1.5s\"); a size is "
-                  "a "
-                  "number with B, KiB, MiB or GiB. The first fragment section that matches wins. "
-                  "In a value, ${NAME} is replaced by the environment variable NAME, and "
-                  "${NAME:-text} by the text if there is no such variable. Within double quotes, "
-                  "${file:NAME} is replaced by the text of that file, which is read at start and "
-                  "reload and whose path is relative to the config. A reload (SIGHUP) applies "
-                  "everything but the options marked (restart).",
+                  "a number with B, KiB, MiB or GiB. The first fragment or page section that "
+                  "matches wins. In a value, ${NAME} is replaced by the environment variable NAME, "
+                  "and ${NAME:-text} by the text if there is no such variable. Within double "
+                  "quotes, ${file:NAME} is replaced by the text of that file, which is read at "
+                  "start and reload and whose path is relative to the config. A reload (SIGHUP) "
+                  "applies everything but the options marked (restart).",
                   0);
 }

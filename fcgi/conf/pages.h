@@ -6,13 +6,14 @@ struct conf;
 struct page;
 struct problems;
 
-/* Checks the page's path, which stands in the line `line`, and reads its file, whose path is set and
- * stands in the line `file_line`; 0: it is missing, or invalid. `called` is the name of the section in
- * messages. */
+/* Checks the page's path, which is in that line of the config, and reads its skeleton from its file,
+ * which is named in `file_line`; 0: the file is missing, or invalid. `called` is the name of the
+ * section in messages. */
 void pages_build(struct page *page, const char *called, int line, int file_line,
                  struct problems *problems);
 
-/* Checks the page against the routes and limits. Call it after all sections were built. */
+/* Checks the placeholders of the page, if it has a skeleton, against the fragment sections and limits.
+ * Call it after all sections were built. `line` is where the file is named. */
 void pages_check(const struct conf *conf, const struct page *page, const char *called, int line,
                  struct problems *problems);
 

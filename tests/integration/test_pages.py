@@ -408,14 +408,14 @@ ALL = 'fragment "*" { source = "s" stream = "yes" }\n'
 
 
 @pytest.mark.parametrize("title, said", [
-    ("x", 'page "x": the path of a page begins with a slash'),
-    ("", 'page "": the path of a page begins with a slash'),
+    ("x", 'page "x": the path of a page must begin with a slash'),
+    ("", 'page "": the path of a page must begin with a slash'),
     ("/a*b", 'page "/a*b": \'*\' can only be the last character'),
-    ("/a?b", "must not have control characters, ? or #"),
+    ("/a?b", "must not contain control characters, '?' or '#'"),
     ("/" + 255 * "a", "the path of a page must not be longer than 255 bytes"),
-    ("/fragment/a", 'page "/fragment/a": this path is used for something else'),
-    ("/fragments", "this path is used for something else"),
-    ("/workerless/x", "this path is used for something else"),
+    ("/fragment/a", 'page "/fragment/a": workerless uses this path itself'),
+    ("/fragments", "workerless uses this path itself"),
+    ("/workerless/x", "workerless uses this path itself"),
 ])
 def test_bad_paths(tmp, title, said):
     (tmp / "index.html").write_text(skeleton("a"), "utf-8")
@@ -446,7 +446,11 @@ def test_bad_skeletons(tmp, text, said):
     (ALL + 'page "/*" { file = "a.html" }\npage "/b" { file = "a.html" }',
      'page "/b" is never used: "/*" in line 3 comes first and matches all of it'),
     ('fragment "b" { source = "s" }\npage "/" { file = "a.html" }',
-     'warning: page "/": no fragment section has "a", so its placeholder in a.html stays as it is'),
+     'warning: page "/": the placeholder "a" in a.html is never replaced: no fragment section '
+     'matches it'),
+    ('fragment "a" { source = "s" }\npage "/" { file = "a.html" }',
+     'warning: page "/": the placeholder "a" in a.html is never replaced: its fragment section does '
+     'not have stream = "yes"'),
     (ALL + 'pages "/" { file = "a.html" }', 'no option "pages" at the top level; did you mean "page"?'),
 ])
 def test_bad_sections(tmp, text, said):
