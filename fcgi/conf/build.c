@@ -444,8 +444,8 @@ static void build_cache(struct builder *builder, struct place *place)
                  problem.why);
 }
 
-/* The first matching pattern wins, so an earlier one of that kind may match everything that this one
- * does. */
+/* The first matching pattern wins, so an earlier one of that kind may match everything that this
+ * one does. */
 static void check_reached(const struct builder *builder, const struct place *place)
 {
     const char *title = place->section->title;

@@ -6,8 +6,8 @@ struct conf;
 struct document;
 struct problems;
 
-/* Sets everything in the config, which is zero but for its file, as the document says. `last_line` is
- * that of the document. */
+/* Sets everything in the config, which is zero but for its file, as the document says. Errors at
+ * its end are reported on `last_line`. */
 void build(struct conf *conf, const struct document *document, int last_line,
            struct problems *problems);
 

@@ -67,7 +67,7 @@ struct conf {
  * that the caller owns, or NULL if there was an error. */
 struct conf *conf_load(const char *file, FILE *errors);
 
-/* What it says of requests; borrowed from it. */
+/* What the config says about requests; borrowed from it. */
 struct site conf_site(const struct conf *conf);
 
 /* The path of the file of the log, and of the access log; NULL: there is none. Valid as long as the config. */

@@ -166,8 +166,8 @@ static const struct option top_options[] = {
      .help = "How long requests may take to complete after SIGQUIT or SIGUSR1."},
     {"max_stream", OPTION_COUNT, AT(struct conf, max_stream), .preset = "64",
      .min = "1", .max = "1000", .reloadable = true,
-     .help = "Maximum number of fragments in one /fragments request (more are rejected with 400), and "
-             "of placeholders in one page (more are an error)."},
+     .help = "Maximum number of fragments in one /fragments request (more are rejected with 400), "
+             "and of placeholders in one page (more are an error)."},
     {"page_hold", OPTION_DURATION, AT(struct conf, page_hold), .preset = "2s", .min = "0",
      .max = "60s", .reloadable = true, .help = PAGE_HOLD_HELP},
     {"templates", OPTION_PATH, AT(struct conf, templates), .preset = "", .reloadable = true,
@@ -376,8 +376,8 @@ static const struct option fragment_options[] = {
 
 static const struct option page_options[] = {
     {"file", OPTION_PATH, AT(struct page, file), .required = true,
-     .help = "The skeleton: HTML with a placeholder <?start name=\"NAME\">Loading...<?end> for each "
-             "fragment; the path is relative to this file. It is read at start and reload."},
+     .help = "The skeleton: HTML with a placeholder <?start name=\"NAME\">Loading...<?end> for "
+             "each fragment; the path is relative to this file. It is read at start and reload."},
     {"page_hold", OPTION_DURATION, AT(struct page, hold), .min = "0", .max = "60s",
      .help = PAGE_HOLD_HELP " If it is not set, page_hold of the top level counts."},
 };

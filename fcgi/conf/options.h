@@ -31,8 +31,8 @@ struct option_row option_row(size_t number);
 size_t option_find(enum option_section section, const struct source_type *type, const char *name);
 
 /* Whether a reload applies a new value of the option; else the old one stays until a restart. The
- * rows of the top level and of the cache section say so. A source, a fragment and a page are replaced as
- * a whole, so all of their options are reloadable. */
+ * rows of the top level and of the cache section say so. A source, a fragment or a page is replaced
+ * as a whole, so all of its options are reloadable. */
 bool option_is_reloadable(const struct option_row *row);
 
 /* Frees what the options of the section own in `target`; also those of the type, if it is not

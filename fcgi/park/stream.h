@@ -59,9 +59,9 @@ void stream_add(struct stream *stream, const struct fragment *fragment);
 /* Returns the next one that is ready, or NULL. Valid until the next call of this or stream_take. */
 const struct stream_part *stream_next(struct stream *stream);
 
-/* The fragment that was added as number `index`, from 0, whether or not it is its turn: stream_peek
- * describes it, and stream_take returns it as stream_next does. They return false, and NULL, while it
- * waits and after it was returned. */
+/* The fragment that was added as number `index`, counted from 0, even if others were ready before
+ * it: stream_peek describes it, and stream_take returns it as stream_next does. While it waits, and
+ * after it was returned, they return false and NULL. */
 bool stream_peek(const struct stream *stream, size_t index, struct stream_part *part);
 const struct stream_part *stream_take(struct stream *stream, size_t index);
 

@@ -74,8 +74,7 @@ static size_t take_value(struct slice text, size_t at, struct slice *value)
     char quote = text.data[at];
     if (quote == '"' || quote == '\'') {
         size_t after = markup_after(text, at + 1, quote);
-        *value =
-            part(text, after == MARKUP_NONE ? at : at + 1, after == MARKUP_NONE ? at : after - 1);
+        *value = after == MARKUP_NONE ? part(text, at, at) : part(text, at + 1, after - 1);
         return after;
     }
     size_t begin = at;

@@ -43,9 +43,9 @@ size_t markup_after(struct slice text, size_t from, char byte);
 /* The tag at `from`, where its "<" and for an end tag "</" stand before a letter. */
 struct markup_tag markup_tag(struct slice text, size_t from);
 
-/* The attribute at `from`, a byte that is neither a space nor "/" nor ">". Sets its name and its value,
- * without quotes and as it is written; returns the place after it. If the quote of its value does not
- * end, value->data points to that. */
+/* The attribute at `from`, a byte that is neither a space nor "/" nor ">". Sets its name and its
+ * value, as it is written but without quotes, and returns the place after it. If a quote is still
+ * open where the text ends, returns MARKUP_NONE, and value->data points to the quote. */
 size_t markup_attribute(struct slice text, size_t from, struct slice *name, struct slice *value);
 
 /* After the end of a comment, from after its "<!--" (13.2.5.43 to 13.2.5.52): "-->", "--!>", and

@@ -26,8 +26,8 @@ struct walk {
     struct skeleton_problem *problem;
 };
 
-/* Sets the problem at that place: the phrase is `before`, the name and `after`. Returns false, which
- * ends the walk. */
+/* Sets the problem at that place: its phrase is `before`, the name and `after`. Returns false,
+ * which ends the walk. */
 static bool fail(struct walk *walk, size_t place, const char *before, struct slice name,
                  const char *after)
 {

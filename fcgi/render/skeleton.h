@@ -37,7 +37,7 @@ struct skeleton_problem {
     char phrase[SKELETON_PHRASE_MAX]; /* such as: the placeholder "a" has no <?end> */
 };
 
-/* Reads the text, which it takes if it succeeds. Returns what the caller owns; or NULL, and sets the
+/* Reads the text, which it takes if it succeeds. Returns what the caller owns, or NULL with the
  * problem. */
 struct skeleton *skeleton_read(struct slice text, struct skeleton_problem *problem);
 

@@ -1,4 +1,4 @@
-/* A walk from placeholder to placeholder. */
+/* A walk over the skeleton, from placeholder to placeholder. */
 #include "web/assembly.h"
 
 #include <ev.h>
@@ -12,11 +12,11 @@
 struct assembly {
     const struct skeleton *skeleton;
     struct stream *stream;
-    size_t at;    /* the bytes of the skeleton before it are done */
+    size_t at;    /* the bytes of the skeleton before it have been returned, or replaced */
     size_t index; /* of the next placeholder */
+    double hold;  /* seconds; 0: it does not wait, or not any more */
     struct ev_loop *loop;
-    ev_timer timer;         /* active while it waits */
-    double hold;            /* seconds; 0: it does not wait any more */
+    ev_timer timer;         /* started by the first wait, ends the hold */
     stream_ready_fn *ready; /* may be NULL */
     void *context;
 };
@@ -65,22 +65,23 @@ static struct slice take_text(struct assembly *assembly, size_t end)
     return text;
 }
 
-/* What unbalanced HTML would do to the text after it, a template prevents. */
+/* HTML that is balanced only in a template would change the text that follows it. */
 static bool fits_in_place(const struct stream_part *part)
 {
     return part->kind != SETTLED_ENTRY || part->entry->balance == ENTRY_BALANCED;
 }
 
-/* Whether the placeholder stays in the page, and nothing comes for it: no route makes such a
- * fragment, or this process makes none any more. */
+/* Whether the placeholder stays in the page for good: no route makes such a fragment, or this
+ * process makes none any more. */
 static bool stays(const struct stream_part *part)
 {
     return !part->recipe || part->kind == SETTLED_SHUTDOWN;
 }
 
-/* At a placeholder. */
-static enum assembly_step fill(struct assembly *assembly, const struct placeholder *placeholder,
-                               struct slice *text, const struct stream_part **part)
+/* At a placeholder. What is taken here does not come as a template later. */
+static enum assembly_step pass_placeholder(struct assembly *assembly,
+                                           const struct placeholder *placeholder,
+                                           struct slice *text, const struct stream_part **part)
 {
     struct stream_part found;
     bool ready = stream_peek(assembly->stream, assembly->index, &found);
@@ -110,7 +111,7 @@ enum assembly_step assembly_next(struct assembly *assembly, struct slice *text,
         *text = take_text(assembly, end);
         return ASSEMBLY_TEXT;
     }
-    return placeholder ? fill(assembly, placeholder, text, part) : ASSEMBLY_DONE;
+    return placeholder ? pass_placeholder(assembly, placeholder, text, part) : ASSEMBLY_DONE;
 }
 
 bool assembly_is_ready(const struct assembly *assembly)

@@ -4,7 +4,8 @@
 
 #include "base/byte.h"
 
-/* It stays in the page when the template has gone, so that scripts see that a fragment failed. */
+/* It stays in the page after the browser has used the template, so that <page-fragment> sees that
+ * the fragment failed. */
 #define FAILED_MARK "<!--failed-->"
 
 enum step {

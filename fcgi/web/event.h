@@ -1,9 +1,11 @@
 /* One fragment in a streamed response, written in pieces. Pure.
  *
- * It is a server-sent event (HTML Standard 9.2), whose name is the fragment's (followed by ":error" if
- * the fragment failed) and whose data is the HTML; or a template for the placeholder of that name,
- * <template for="NAME">HTML</template>; or only the HTML, which stands in the place of the
- * placeholder. In a page, the HTML of a fragment that failed begins with <!--failed-->.
+ *     EVENT_STREAM      a server-sent event (HTML Standard 9.2): its name is the fragment's,
+ *                       followed by ":error" if that failed, and its data is the HTML
+ *     EVENT_TEMPLATES   <template for="NAME">HTML</template>, for the placeholder of that name
+ *     EVENT_IN_PLACE    the HTML alone, which replaces the placeholder in a page
+ *
+ * In the last two, the HTML of a fragment that failed begins with <!--failed-->.
  */
 #ifndef WORKERLESS_WEB_EVENT_H
 #define WORKERLESS_WEB_EVENT_H
@@ -37,7 +39,7 @@ size_t event_write(struct event *event, char *out, size_t room);
 /* Whether bytes are left to write. */
 bool event_unfinished(const struct event *event);
 
-/* The bytes that keep an idle connection open, and those that end a stream, which may be empty. */
+/* The bytes that keep an idle connection open, and those that end a stream, which may be none. */
 struct slice event_heartbeat(enum event_form form);
 struct slice event_end(enum event_form form);
 

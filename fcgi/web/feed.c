@@ -118,26 +118,25 @@ static void add_links(struct slice *links, char room[FEED_LINKS_MAX], struct sli
     }
 }
 
-/* A cache may keep a page that began with all of its fragments, for as long as the shortest-lived of
- * them. */
+/* A cache may keep a page that began with all of its fragments, until the first of them is stale.
+ * */
 static size_t write_page_head(const struct feed *feed, int64_t now_ms, char *out)
 {
     const struct skeleton *skeleton = feed->page->skeleton;
     struct page_head head = {.vary = feed->vary,
                              .own_links = skeleton->links,
+                             .fresh_s = feed->began_complete ? INT64_MAX : 0,
                              .complete = feed->began_complete};
-    int64_t fresh_s = feed->began_complete ? INT64_MAX : 0;
     char room[FEED_LINKS_MAX];
     struct stream_part part;
     for (size_t i = 0; i < skeleton->count; i++) {
         if (!stream_peek(feed->stream, i, &part) || part.kind != SETTLED_ENTRY)
             continue;
         int64_t part_s = response_fresh_s(part.entry, &part.recipe->freshness, now_ms);
-        fresh_s = part_s < fresh_s ? part_s : fresh_s;
+        head.fresh_s = part_s < head.fresh_s ? part_s : head.fresh_s;
         head.is_private |= part.recipe->rules.is_private;
         add_links(&head.links, room, entry_kept(part.entry));
     }
-    head.fresh_s = fresh_s;
     return response_page_head(&head, out);
 }
 

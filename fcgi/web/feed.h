@@ -35,8 +35,8 @@ struct feed *feed_new_page(struct stream *stream, const struct route *routes,
                            const struct page *page, double hold, struct slice vary,
                            struct ev_loop *loop);
 
-/* From now on each fragment gets a line in the access log when it is taken to be written. The record
- * is that of the request; it is borrowed, and NULL is allowed. */
+/* From now on each fragment gets a line in the access log when its turn to be written comes. The
+ * record is that of the request; it is borrowed, and NULL is allowed. */
 void feed_log(struct feed *feed, const struct access_record *record);
 
 /* The response whose head comes before a feed of that form, or of a page: it has a type but no

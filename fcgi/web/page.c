@@ -1,6 +1,6 @@
-/* A page: from its path to a stream of its fragments, and its feed.
+/* One page: from its path to a stream of its fragments, and the feed that writes it.
  *
- *     path --> page --> placeholders --> routes that are open to streams, inputs --> stream --> feed
+ *     path --> page --> names of placeholders --> open routes, inputs --> stream --> feed
  *
  * Everything in the request is input for all of the fragments. */
 #include "web/page.h"
@@ -13,7 +13,7 @@
 #include "web/batch.h"
 #include "web/feed.h"
 
-/* The first version of Chromium that replaces a placeholder by a later template. */
+/* The first version of Chromium that replaces placeholders by itself (out-of-order patching). */
 #define PATCHES_FROM 150
 
 const struct page *page_find(const struct site *site, struct slice path)
@@ -34,7 +34,8 @@ static struct slice user_agent(struct slice variables)
     return SLICE("");
 }
 
-/* Whether the browser says that it is such a Chromium, of whatever brand. */
+/* Whether the browser says that it is such a Chromium, of any brand. Nothing in a request says
+ * whether a browser patches, so there is only its User-Agent to go by. */
 static bool can_patch(const struct web_request *request)
 {
     struct slice agent = user_agent(request->variables);
@@ -51,8 +52,8 @@ static bool can_patch(const struct web_request *request)
     return version >= PATCHES_FROM;
 }
 
-/* Adds a fragment for each placeholder. One whose inputs are malformed is as one that has no route:
- * the page itself is for everybody. */
+/* Adds a fragment for each placeholder. If the inputs of one are malformed, it is treated as if it
+ * had no route; the page is not refused because of it. */
 static void add_fragments(struct batch *batch, const struct skeleton *skeleton,
                           struct stream *stream)
 {

@@ -249,12 +249,12 @@ static char *put_uncacheable(char *at, const struct response *response)
     return put_timing(at, response->entry);
 }
 
-/* Without it nginx buffers a stream. What is complete it should buffer, even where its config says
- * otherwise, so that slow clients are its own affair. */
+/* nginx must not buffer a stream. It should buffer a page that is complete, even where its config
+ * says otherwise, so that slow clients wait for nginx and not for us. */
 #define UNBUFFERED "X-Accel-Buffering: no\r\n"
 #define BUFFERED   "X-Accel-Buffering: yes\r\n"
 
-static const struct slice types[] = {
+static const struct slice body_types[] = {
     [BODY_HTML] = SLICE_INIT("text/html; charset=utf-8"),
     [BODY_PLAIN] = SLICE_INIT("text/plain; charset=utf-8"),
     [BODY_EVENTS] = SLICE_INIT("text/event-stream"),
@@ -262,8 +262,8 @@ static const struct slice types[] = {
     [BODY_PAGE] = SLICE_INIT("text/html; charset=utf-8"),
 };
 
-/* Whether a stream has events or templates depends on the Accept header, and its fragments depend on
- * their inputs. */
+/* Whether a stream has events or templates depends on the Accept header, and its fragments depend
+ * on their inputs. A page is the same for every Accept header. */
 static char *put_stream_vary(char *at, const struct response *response)
 {
     if (response->type == BODY_PAGE)
@@ -277,7 +277,7 @@ static char *put_stream_vary(char *at, const struct response *response)
 static char *put_type(char *at, const struct response *response)
 {
     at = put(at, SLICE("Content-Type: "));
-    at = put(at, response->entry ? response->entry->type : types[response->type]);
+    at = put(at, response->entry ? response->entry->type : body_types[response->type]);
     if (response->entry && !response->entry->is_html)
         at = put(at, SLICE("\r\nX-Content-Type-Options: nosniff"));
     at = put(at, SLICE("\r\n"));
@@ -350,7 +350,7 @@ size_t response_head(const struct response *response, int64_t now_ms, char *out)
 size_t response_page_head(const struct page_head *head, char *out)
 {
     char *at = put(out, status_find(200)->line);
-    at = put(put(at, SLICE("Content-Type: ")), types[BODY_PAGE]);
+    at = put(put(at, SLICE("Content-Type: ")), body_types[BODY_PAGE]);
     at = put(at, head->complete ? SLICE("\r\n" BUFFERED) : SLICE("\r\n" UNBUFFERED));
     if (head->vary.len > 0)
         at = put(put(put(at, SLICE("Vary: ")), head->vary), SLICE("\r\n"));

@@ -94,19 +94,20 @@ static inline size_t response_head_max(const struct response *response)
  * `now_ms` is clock_fleet_ms(). Returns the length. */
 size_t response_head(const struct response *response, int64_t now_ms, char *out);
 
-/* What the head of a whole page says. */
+/* What the head of a page says. */
 struct page_head {
-    struct slice vary;             /* names for the Vary header; empty: none */
-    struct slice own_links, links; /* lines of Link headers, each with its CR LF */
-    bool complete;                 /* nothing of it will be late */
-    int64_t fresh_s;               /* for so many seconds caches may keep it; 0: they may not */
-    bool is_private;               /* it is for one user only */
+    struct slice vary;      /* names for the Vary header; empty: none */
+    struct slice own_links; /* of the skeleton: lines of Link headers, each with its CR LF */
+    struct slice links;     /* likewise, of the fragments */
+    int64_t fresh_s;        /* how many seconds caches may keep it; 0: they may not */
+    bool is_private;        /* it is for one user only */
+    bool complete;          /* no fragment of it will be late */
 };
 
-/* The same for a page. `out` has room for RESPONSE_HEAD_MAX bytes and the links. */
+/* As response_head, for a page. `out` has room for RESPONSE_HEAD_MAX bytes and the links. */
 size_t response_page_head(const struct page_head *head, char *out);
 
-/* For how many seconds clients may use a response with the entry, on these terms. */
+/* How many seconds from now on a client may use a response with the entry, on its route's terms. */
 int64_t response_fresh_s(const struct entry *entry, const struct freshness *terms, int64_t now_ms);
 
 /* Releases the entry and the config. May be called twice. */

@@ -1,4 +1,4 @@
-/* What the config says of requests: where they go, and who may do what. */
+/* What the config says about requests: where they go, and who may do what. */
 #ifndef WORKERLESS_WEB_SITE_H
 #define WORKERLESS_WEB_SITE_H
 
@@ -13,11 +13,11 @@ struct users;
 
 /* One `page` section of the config. Belongs to the config. */
 struct page {
-    const char *path; /* begins with '/'; or the beginning of paths, and '*' */
+    const char *path; /* begins with '/'; with a '*' at its end, it is the beginning of paths */
     const char *file; /* of the skeleton */
-    double hold;      /* maximum seconds that a browser which can't patch waits for what is late */
     struct skeleton *skeleton;
-    struct users *users; /* of the config; NULL: nobody counts */
+    double hold;         /* seconds that it waits for late fragments if the browser can't patch */
+    struct users *users; /* of the config; NULL: nobody counts them */
 };
 
 /* All of it belongs to the config. */

@@ -56,7 +56,7 @@ static void open_all(const struct request *request)
     free(out);
 }
 
-/* The head, with what comes at once: a heartbeat if nothing is ready, or what a page begins with. */
+/* The head and the first bytes: a heartbeat if nothing is ready, or the beginning of a page. */
 static bool is_head(const struct frame *frame)
 {
     const void *end = memmem(frame->content, frame->content_len, "\r\n\r\n", 4);

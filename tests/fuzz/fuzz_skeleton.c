@@ -1,5 +1,5 @@
-/* Skeletons of pages: placeholders are in order and within the text, links are lines of a header, and
- * the same text further back in a page has the same placeholders. */
+/* Skeletons of pages: placeholders are in order and within the text, links are lines of a header,
+ * and the same text further back in a page has the same placeholders. */
 #include "render/skeleton.h"
 
 #include <string.h>

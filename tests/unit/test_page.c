@@ -1,5 +1,5 @@
-/* web/page, web/assembly and the feed of a page: what is written of it when, however small the pieces
- * are, and without memory. */
+/* web/page, web/assembly and the feed of a page: which bytes are written when, however small the
+ * pieces are, and without memory. */
 #include "web/page.h"
 
 #include "base/budget.h"
