@@ -19,20 +19,26 @@
 
 #define NONE UINT16_MAX
 
-/* A fragment waits first, and is ready later; never both. */
+/* A fragment may skip the first state, and never goes back. */
+enum part_state {
+    PART_WAITING, /* for its flight */
+    PART_READY,   /* in the list of those that are ready */
+    PART_TAKEN,   /* returned */
+};
+
 struct part {
     struct slice name;
     const struct recipe *recipe; /* counted; NULL: no route */
     uint16_t index;              /* of this part */
     uint16_t next;               /* of those that are ready */
-    bool waiting, taken;
+    enum part_state state;
     union {
-        struct waiter waiter;
+        struct waiter waiter; /* PART_WAITING */
         struct {
             enum settlement_kind kind;
             enum route_outcome outcome;
             struct entry *entry; /* held, or NULL */
-        } ready;
+        } ready;                 /* the other states */
     };
 };
 
@@ -40,10 +46,10 @@ struct stream {
     struct flights *flights;
     stream_ready_fn *ready; /* may be NULL */
     void *context;
-    struct stream_part taken; /* the last one that was returned */
-    char *names;              /* where the next name goes; after the parts */
-    bool to_templates;        /* entries have to be balanced */
-    size_t size;              /* bytes of this block, as counted in BUDGET_UNSENT */
+    struct stream_part returned; /* the part that was taken last, with its entry */
+    char *names;                 /* where the next name goes; after the parts */
+    bool to_templates;           /* entries have to be balanced */
+    size_t size;                 /* bytes of this block, as counted in BUDGET_UNSENT */
     uint16_t count, waiting;
     uint16_t most;        /* number of parts that fit */
     uint16_t first, last; /* list of ready parts; NONE: empty */
@@ -89,7 +95,8 @@ void stream_on_ready(struct stream *stream, stream_ready_fn *ready, void *contex
     stream->context = context;
 }
 
-/* Only HTML may stand in a page. The data of an event is a text, which a script may use as it likes. */
+/* Only HTML may become a part of a page. The data of an event is text, which a script may use as it
+ * likes. */
 static bool takes_type(const struct stream *stream, const struct entry *entry)
 {
     return entry->is_html || (!stream->to_templates && text_is_text(entry->type));
@@ -130,7 +137,7 @@ static void part_ready(struct stream *stream, struct part *part,
 {
     struct entry *entry = settlement->entry;
     enum settlement_kind kind = judge(stream, part, settlement);
-    part->waiting = false;
+    part->state = PART_READY;
     part->ready.kind = kind;
     part->ready.outcome = route_outcome_of(settlement, kind);
     if (part->recipe)
@@ -184,11 +191,12 @@ void stream_add(struct stream *stream, const struct fragment *fragment)
         part_ready(stream, part, &settlement);
         return;
     }
-    part->waiting = flights_join_in(stream->flights, fragment, &part->waiter, on_settled);
-    if (part->waiting)
-        stream->waiting++;
-    else
+    if (!flights_join_in(stream->flights, fragment, &part->waiter, on_settled)) {
         part_ready(stream, part, &(struct settlement){.kind = SETTLED_REFUSED});
+        return;
+    }
+    part->state = PART_WAITING;
+    stream->waiting++;
 }
 
 static struct stream_part describe(const struct part *part)
@@ -213,38 +221,37 @@ static void unlink_ready(struct stream *stream, const struct part *part)
 static const struct stream_part *take(struct stream *stream, struct part *part)
 {
     unlink_ready(stream, part);
-    stream->taken = describe(part);
-    part->ready.entry = NULL; /* it is held in `taken` now */
-    part->taken = true;
-    return &stream->taken;
+    stream->returned = describe(part);
+    part->ready.entry = NULL; /* it is held in `returned` now */
+    part->state = PART_TAKEN;
+    return &stream->returned;
 }
 
-static void drop_taken(struct stream *stream)
+static void drop_returned(struct stream *stream)
 {
-    entry_let_go(stream->taken.entry);
-    stream->taken.entry = NULL;
+    entry_let_go(stream->returned.entry);
+    stream->returned.entry = NULL;
 }
 
 const struct stream_part *stream_next(struct stream *stream)
 {
-    drop_taken(stream);
+    drop_returned(stream);
     return stream->first == NONE ? NULL : take(stream, &stream->parts[stream->first]);
 }
 
 bool stream_peek(const struct stream *stream, size_t index, struct stream_part *part)
 {
     check(index < stream->count);
-    const struct part *of = &stream->parts[index];
-    bool is_ready = !of->waiting && !of->taken;
-    if (is_ready)
-        *part = describe(of);
-    return is_ready;
+    const struct part *found = &stream->parts[index];
+    if (found->state == PART_READY)
+        *part = describe(found);
+    return found->state == PART_READY;
 }
 
 const struct stream_part *stream_take(struct stream *stream, size_t index)
 {
     struct stream_part part;
-    drop_taken(stream);
+    drop_returned(stream);
     return stream_peek(stream, index, &part) ? take(stream, &stream->parts[index]) : NULL;
 }
 
@@ -260,9 +267,9 @@ bool stream_is_over(const struct stream *stream)
 
 size_t stream_unsent(const struct stream *stream)
 {
-    size_t unsent = stream->size + entry_unsent(stream->taken.entry);
+    size_t unsent = stream->size + entry_unsent(stream->returned.entry);
     for (size_t i = 0; i < stream->count; i++)
-        if (!stream->parts[i].waiting)
+        if (stream->parts[i].state != PART_WAITING)
             unsent += entry_unsent(stream->parts[i].ready.entry);
     return unsent;
 }
@@ -273,7 +280,7 @@ void stream_free(struct stream *stream)
         return;
     for (size_t i = 0; i < stream->count; i++) {
         struct part *part = &stream->parts[i];
-        if (part->waiting) {
+        if (part->state == PART_WAITING) {
             route_tally_add(part->recipe->tally, ROUTE_LEFT);
             waiter_leave(&part->waiter);
         } else {
@@ -282,7 +289,7 @@ void stream_free(struct stream *stream)
         if (part->recipe)
             users_drop(part->recipe->users);
     }
-    drop_taken(stream);
+    drop_returned(stream);
     budget_sub(BUDGET_UNSENT, stream->size);
     free(stream);
 }

@@ -87,8 +87,8 @@ enum answer_kind fragments_start(struct service *service, const struct visit *vi
     batch_begin(&batch, service, visit->request);
     if (!count_names(service, visit->request->query, &count, &bytes) || !check_inputs(&batch))
         return endpoint_fail(service, visit, 400, answer);
-    if (visit->method ==
-        METHOD_HEAD) { /* without the fields that the fragments need: RFC 9110 9.3.2 */
+    if (visit->method == METHOD_HEAD) {
+        /* It lacks the fields that depend on the fragments, as RFC 9110 9.3.2 allows. */
         answer->response = feed_response(form);
         answer->response.head_only = true;
         return ANSWER_RESPONSE;

@@ -84,8 +84,9 @@ enum answer_kind page_start(struct service *service, const struct visit *visit,
     const struct page *page = page_find(&service->site, visit->path);
     const struct skeleton *skeleton = page->skeleton;
     struct batch batch;
-    (void)who;                          /* the stream reports its parts itself */
-    if (visit->method == METHOD_HEAD) { /* as for /fragments */
+    (void)who; /* the stream reports its parts itself */
+    if (visit->method == METHOD_HEAD) {
+        /* It lacks the fields that depend on the fragments, as RFC 9110 9.3.2 allows. */
         answer->response = feed_page_response();
         answer->response.head_only = true;
         return ANSWER_RESPONSE;
