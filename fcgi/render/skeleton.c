@@ -234,8 +234,9 @@ static size_t link_len(const struct link *link)
 {
     size_t len = SLICE("Link: <>\r\n").len + link->href.len;
     for (size_t i = 0; i < PARAMETERS; i++) {
-        if (link->given[i].data)
-            len += SLICE("; ").len + parameters[i].len;
+        if (!link->given[i].data)
+            continue;
+        len += SLICE("; ").len + parameters[i].len;
         if (link->given[i].len > 0)
             len += SLICE("=\"\"").len + link->given[i].len;
     }
@@ -246,8 +247,9 @@ static char *put_link(char *at, const struct link *link)
 {
     at = put(put(put(at, SLICE("Link: <")), link->href), SLICE(">"));
     for (size_t i = 0; i < PARAMETERS; i++) {
-        if (link->given[i].data)
-            at = put(put(at, SLICE("; ")), parameters[i]);
+        if (!link->given[i].data)
+            continue;
+        at = put(put(at, SLICE("; ")), parameters[i]);
         if (link->given[i].len > 0)
             at = put(put(put(at, SLICE("=\"")), link->given[i]), SLICE("\""));
     }
