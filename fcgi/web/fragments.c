@@ -52,8 +52,6 @@ static bool check_inputs(struct batch *batch)
     return true;
 }
 
-/* --- all --- */
-
 static void add_names(struct batch *batch, struct stream *stream)
 {
     char buffer[ROUTE_NAME_MAX], key[VARIANT_KEY_MAX];

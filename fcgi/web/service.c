@@ -53,7 +53,7 @@ static const struct endpoint purge_endpoint = {
     BELOW(""), METHOD_PURGE, NULL, purge_start, purge_finish,
 };
 
-/* For the paths of pages. */
+/* Its paths are those of the config's pages. */
 static const struct endpoint page_endpoint = {BELOW(""), READS, NULL, page_start, NULL};
 
 bool service_reserve(struct service *service, size_t route_count)
@@ -117,7 +117,9 @@ static const struct endpoint *find_endpoint(const struct service *service, struc
         return &endpoints[0];
     const struct endpoint *found =
         endpoint_find(endpoints + 1, sizeof endpoints / sizeof endpoints[0] - 1, path);
-    return found || !page_find(&service->site, path) ? found : &page_endpoint;
+    if (!found && page_find(&service->site, path))
+        found = &page_endpoint;
+    return found;
 }
 
 static void begin_visit(const struct service *service, struct visit *visit,
