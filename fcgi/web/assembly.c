@@ -78,7 +78,7 @@ static bool stays(const struct stream_part *part)
     return !part->recipe || part->kind == SETTLED_SHUTDOWN;
 }
 
-/* At a placeholder. What is taken here does not come as a template later. */
+/* At a placeholder: waits, or goes past it. No template will come for what is taken here. */
 static enum assembly_step pass_placeholder(struct assembly *assembly,
                                            const struct placeholder *placeholder,
                                            struct slice *text, const struct stream_part **part)
@@ -89,14 +89,14 @@ static enum assembly_step pass_placeholder(struct assembly *assembly,
         ev_timer_start(assembly->loop, &assembly->timer);
         return ASSEMBLY_WAITS;
     }
-    if (ready && stays(&found))
-        stream_take(assembly->stream, assembly->index);
-    else if (ready && fits_in_place(&found))
-        *part = stream_take(assembly->stream, assembly->index);
-    assembly->index++;
     struct slice as_it_is = take_text(assembly, placeholder->end);
-    if (*part)
+    size_t index = assembly->index++;
+    if (ready && !stays(&found) && fits_in_place(&found)) {
+        *part = stream_take(assembly->stream, index);
         return ASSEMBLY_PART;
+    }
+    if (ready && stays(&found))
+        stream_take(assembly->stream, index);
     *text = as_it_is;
     return ASSEMBLY_TEXT;
 }

@@ -30,8 +30,7 @@ enum assembly_step {
 struct assembly *assembly_new(const struct skeleton *skeleton, struct stream *stream,
                               struct ev_loop *loop, double hold);
 
-/* Sets the callback for the end of the hold; that a fragment gets ready, only the stream reports.
- * */
+/* Sets the callback for the end of the hold. For fragments, the stream has one of its own. */
 void assembly_on_ready(struct assembly *assembly, stream_ready_fn *ready, void *context);
 
 /* Returns the next piece of the page, or why there is none. */
