@@ -118,7 +118,7 @@ def test_a_warm_page_is_complete(page, headers):
     life = re.fullmatch(r"max-age=(\d+)", response.headers["cache-control"])
     assert life and 50 <= int(life[1]) <= 60
     assert "etag" not in response.headers and "vary" not in response.headers
-    assert response.headers["x-accel-buffering"] == "yes"  # slow clients are nginx' affair then
+    assert response.headers["x-accel-buffering"] == "yes"  # nginx waits for slow clients
 
 
 def test_large_fragments(page, api):
@@ -448,11 +448,12 @@ def test_bad_skeletons(tmp, text, said):
      'page "/b" is never used: "/*" in line 3 comes first and matches all of it'),
     ('fragment "b" { source = "s" }\npage "/" { file = "a.html" }',
      'warning: page "/": the placeholder "a" in a.html is never replaced: no fragment section '
-     'matches it'),
+     "matches it"),
     ('fragment "a" { source = "s" }\npage "/" { file = "a.html" }',
-     'warning: page "/": the placeholder "a" in a.html is never replaced: its fragment section does '
-     'not have stream = "yes"'),
-    (ALL + 'pages "/" { file = "a.html" }', 'no option "pages" at the top level; did you mean "page"?'),
+     'warning: page "/": the placeholder "a" in a.html is never replaced: its fragment section '
+     'does not have stream = "yes"'),
+    (ALL + 'pages "/" { file = "a.html" }',
+     'no option "pages" at the top level; did you mean "page"?'),
 ])
 def test_bad_sections(tmp, text, said):
     (tmp / "a.html").write_text(skeleton("a"), "utf-8")
