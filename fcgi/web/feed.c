@@ -135,6 +135,7 @@ static size_t write_page_head(const struct feed *feed, int64_t now_ms, char *out
         int64_t part_s = response_fresh_s(part.entry, &part.recipe->freshness, now_ms);
         head.fresh_s = part_s < head.fresh_s ? part_s : head.fresh_s;
         head.is_private |= part.recipe->rules.is_private;
+        head.must_revalidate |= part.entry->must_revalidate;
         add_links(&head.links, room, entry_kept(part.entry));
     }
     return response_page_head(&head, out);

@@ -358,6 +358,8 @@ size_t response_page_head(const struct page_head *head, char *out)
     if (head->fresh_s > 0) {
         at = put(at, head->is_private ? SLICE("private, max-age=") : SLICE("max-age="));
         at = put_number(at, head->fresh_s);
+        if (head->must_revalidate)
+            at = put(at, SLICE(", must-revalidate"));
     } else {
         at = put(at, SLICE("no-store"));
     }

@@ -101,6 +101,7 @@ struct page_head {
     struct slice links;     /* likewise, of the fragments */
     int64_t fresh_s;        /* how many seconds caches may keep it; 0: they may not */
     bool is_private;        /* it is for one user only */
+    bool must_revalidate;   /* caches must not use it after that */
     bool complete;          /* no fragment of it will be late */
 };
 

@@ -281,6 +281,15 @@ def test_a_page_lives_as_long_as_its_parts(page):
     assert ask(server.address, "/").headers["cache-control"] == "max-age=7"
 
 
+def test_a_page_must_be_revalidated_as_its_parts(page, api):
+    server = page("a", "b", extra='fragment "b" { source = "api" stream = "yes" }')
+    api.answer("b", headers={"Cache-Control": "max-age=30, must-revalidate"})
+    ask(server.address, "/", headers=OTHER)
+    assert "must-revalidate" in ask(server.address, "/fragment/b").headers["cache-control"]
+    assert re.fullmatch(r"max-age=\d+, must-revalidate",
+                        ask(server.address, "/").headers["cache-control"])
+
+
 def test_an_uncacheable_part(page, api):
     server = page("a", "b")
     api.answer("b", headers={"Set-Cookie": "a=b"})
