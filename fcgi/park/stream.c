@@ -227,7 +227,7 @@ static const struct stream_part *take(struct stream *stream, struct part *part)
     return &stream->returned;
 }
 
-static void drop_returned(struct stream *stream)
+void stream_let_go(struct stream *stream)
 {
     entry_let_go(stream->returned.entry);
     stream->returned.entry = NULL;
@@ -235,7 +235,7 @@ static void drop_returned(struct stream *stream)
 
 const struct stream_part *stream_next(struct stream *stream)
 {
-    drop_returned(stream);
+    stream_let_go(stream);
     return stream->first == NONE ? NULL : take(stream, &stream->parts[stream->first]);
 }
 
@@ -251,7 +251,7 @@ bool stream_peek(const struct stream *stream, size_t index, struct stream_part *
 const struct stream_part *stream_take(struct stream *stream, size_t index)
 {
     struct stream_part part;
-    drop_returned(stream);
+    stream_let_go(stream);
     return stream_peek(stream, index, &part) ? take(stream, &stream->parts[index]) : NULL;
 }
 
@@ -289,7 +289,7 @@ void stream_free(struct stream *stream)
         if (part->recipe)
             users_drop(part->recipe->users);
     }
-    drop_returned(stream);
+    stream_let_go(stream);
     budget_sub(BUDGET_UNSENT, stream->size);
     free(stream);
 }

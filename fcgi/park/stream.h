@@ -28,7 +28,7 @@ struct stream_part {
     const struct recipe *recipe; /* NULL: no route matches, or it does not allow streams */
     enum settlement_kind kind;
     enum route_outcome outcome; /* as counted; of no meaning without a recipe */
-    struct entry *entry;        /* for SETTLED_ENTRY; borrowed until another part is returned */
+    struct entry *entry;        /* for SETTLED_ENTRY; borrowed; see stream_next */
 };
 
 /* Whether BUDGET_UNSENT has room for such a stream; if not, this is logged. Call it before
@@ -56,7 +56,8 @@ void stream_to_templates(struct stream *stream);
  * it, or its route does not allow streams. The fragment is copied. */
 void stream_add(struct stream *stream, const struct fragment *fragment);
 
-/* Returns the next one that is ready, or NULL. Valid until the next call of this or stream_take. */
+/* Returns the next one that is ready, or NULL. Valid until the next call of this, stream_take or
+ * stream_let_go. */
 const struct stream_part *stream_next(struct stream *stream);
 
 /* The fragment that was added as number `index`, counted from 0, even if others were ready before
@@ -64,6 +65,9 @@ const struct stream_part *stream_next(struct stream *stream);
  * after it was returned, they return false and NULL. */
 bool stream_peek(const struct stream *stream, size_t index, struct stream_part *part);
 const struct stream_part *stream_take(struct stream *stream, size_t index);
+
+/* Releases the entry of the one that was returned last, if it is still held. */
+void stream_let_go(struct stream *stream);
 
 bool stream_is_ready(const struct stream *stream); /* stream_next would return one */
 bool stream_is_over(const struct stream *stream);  /* none is ready, and none waits */

@@ -107,6 +107,7 @@ enum assembly_step assembly_next(struct assembly *assembly, struct slice *text,
     const struct placeholder *placeholder = next_placeholder(assembly);
     size_t end = placeholder ? placeholder->begin : assembly->skeleton->tail;
     *part = NULL;
+    stream_let_go(assembly->stream); /* the part before was written; the next may take long */
     if (assembly->at < end) {
         *text = take_text(assembly, end);
         return ASSEMBLY_TEXT;

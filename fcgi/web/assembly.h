@@ -20,7 +20,7 @@ struct skeleton;
 
 enum assembly_step {
     ASSEMBLY_TEXT,  /* *text is set; valid as long as the skeleton */
-    ASSEMBLY_PART,  /* *part is set, as stream_take returns it */
+    ASSEMBLY_PART,  /* *part is set, as stream_take returns it; valid until the next step */
     ASSEMBLY_WAITS, /* for a fragment, or for the end of the hold */
     ASSEMBLY_DONE,  /* all of the skeleton but its tail has been returned */
 };

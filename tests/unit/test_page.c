@@ -168,6 +168,25 @@ static void test_waiting_in_order(void **state)
     }
 }
 
+/* What was written is not held while the page waits for the next one. */
+static void test_waiting_holds_nothing(void **state)
+{
+    (void)state;
+    begin("1" MARK("b") "2" MARK("b2") "3");
+    pages[0].hold = 60;
+    assert_int_equal(ask(NO_PATCH), 0);
+    check_feed(8192, "1");
+    start_calls();
+    size_t unsent = feed_unsent(feed);
+    give("b", "B");
+    assert_true(feed_unsent(feed) > unsent);
+    check_feed(8192, "B2");
+    assert_int_equal(feed_unsent(feed), unsent);
+    assert_int_equal(budgets[BUDGET_UNSENT].used, unsent);
+    pages[0].hold = HOLD;
+    end();
+}
+
 /* The hold is for the whole page. */
 static void test_hold_over(void **state)
 {
@@ -292,10 +311,15 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patching),  cmocka_unit_test(test_waiting_in_order),
-        cmocka_unit_test(test_hold_over), cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_shutdown),  cmocka_unit_test(test_leaving),
-        cmocka_unit_test(test_heads),     cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_patching),
+        cmocka_unit_test(test_waiting_in_order),
+        cmocka_unit_test(test_waiting_holds_nothing),
+        cmocka_unit_test(test_hold_over),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_shutdown),
+        cmocka_unit_test(test_leaving),
+        cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_no_memory),
     };
     log_configure(LOG_LEVEL_ERROR, false);
     return cmocka_run_group_tests_name("page", tests, NULL, NULL);
