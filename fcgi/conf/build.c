@@ -605,7 +605,7 @@ static void build_fragment(struct builder *builder, struct place *place)
     find_source(builder, place, &route->recipe);
     build_freshness(builder, place);
     if (fallback)
-        route->fallback = fallback_read(builder->problems, fallback->line, fallback->text);
+        fallback_read(route, builder->problems, fallback->line, fallback->text);
     build_vary(builder, place);
     build_rendering(builder, place);
     route->recipe.rules.has_template = route->template && *route->template;

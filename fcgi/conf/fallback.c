@@ -7,8 +7,10 @@
 #include "conf/problems.h"
 #include "conf/scan.h"
 #include "render/balance.h"
+#include "web/route.h"
 
-static void check_balance(struct problems *problems, int line, const char *called, const char *path,
+/* Returns whether it is balanced in place, too. */
+static bool check_balance(struct problems *problems, int line, const char *called, const char *path,
                           struct slice html)
 {
     struct balance found = balance_check(html);
@@ -25,22 +27,23 @@ static void check_balance(struct problems *problems, int line, const char *calle
                       "outside of a <template>, as with SSI",
                       called, path, phrase);
     }
+    return found.in_place.flaw == BALANCE_NO_FLAW;
 }
 
-struct slice fallback_read(struct problems *problems, int line, const char *name)
+void fallback_read(struct route *route, struct problems *problems, int line, const char *name)
 {
     struct slice html = {0};
     const char *why;
     char quote[QUOTE_ROOM];
     char *path = files_path(problems, line, NULL, name);
     if (!path)
-        return html;
+        return;
     problem_quote(quote, name);
     html.data = scan_read_file(path, &html.len, &why);
     if (html.data)
-        check_balance(problems, line, quote, path, html);
+        route->fallback_opens = !check_balance(problems, line, quote, path, html);
     else
         problems_add(problems, line, "fallback = %s: %s: %s", quote, path, why);
+    route->fallback = html;
     free(path);
-    return html;
 }

@@ -2,13 +2,12 @@
 #ifndef WORKERLESS_CONF_FALLBACK_H
 #define WORKERLESS_CONF_FALLBACK_H
 
-#include "base/slice.h"
-
 struct problems;
+struct route;
 
-/* Reads the file that the option in that line names. Returns HTML whose data the caller frees; the
- * data is NULL if the file can't be read, which is reported. Unbalanced HTML is reported, too: as an
- * error if it would do harm even within a template, otherwise as a warning. */
-struct slice fallback_read(struct problems *problems, int line, const char *name);
+/* Sets the route's fallback to the file that the option in that line names. If the file can't be
+ * read, that is reported, and the fallback's data stays NULL. Unbalanced HTML is reported, too: as
+ * an error if it would do harm even within a template, otherwise as a warning. */
+void fallback_read(struct route *route, struct problems *problems, int line, const char *name);
 
 #endif

@@ -8,10 +8,12 @@
 #include "base/container.h"
 #include "cache/entry.h"
 #include "render/skeleton.h"
+#include "web/route.h"
 
 struct assembly {
     const struct skeleton *skeleton;
     struct stream *stream;
+    const struct route *routes;
     size_t at;    /* the bytes of the skeleton before it have been returned, or replaced */
     size_t index; /* of the next placeholder */
     double hold;  /* seconds; 0: it does not wait, or not any more */
@@ -31,13 +33,14 @@ static void on_hold_over(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 struct assembly *assembly_new(const struct skeleton *skeleton, struct stream *stream,
-                              struct ev_loop *loop, double hold)
+                              const struct route *routes, struct ev_loop *loop, double hold)
 {
     struct assembly *assembly = alloc_zeroed(sizeof *assembly);
     if (!assembly)
         return NULL;
     assembly->skeleton = skeleton;
     assembly->stream = stream;
+    assembly->routes = routes;
     assembly->loop = loop;
     assembly->hold = hold;
     ev_timer_init(&assembly->timer, on_hold_over, hold, 0.);
@@ -65,10 +68,13 @@ static struct slice take_text(struct assembly *assembly, size_t end)
     return text;
 }
 
-/* HTML that is balanced only in a template would change the text that follows it. */
-static bool fits_in_place(const struct stream_part *part)
+/* HTML that is balanced only in a template would change the text that follows it. `part` has a
+ * recipe; if it has failed, the fallback of its route may be shown. */
+static bool fits_in_place(const struct assembly *assembly, const struct stream_part *part)
 {
-    return part->kind != SETTLED_ENTRY || part->entry->balance == ENTRY_BALANCED;
+    if (part->kind == SETTLED_ENTRY)
+        return part->entry->balance == ENTRY_BALANCED;
+    return !assembly->routes[part->recipe->number].fallback_opens;
 }
 
 /* Whether the placeholder stays in the page for good: no route makes such a fragment, or this
@@ -91,7 +97,7 @@ static enum assembly_step pass_placeholder(struct assembly *assembly,
     }
     struct slice as_it_is = take_text(assembly, placeholder->end);
     size_t index = assembly->index++;
-    if (ready && !stays(&found) && fits_in_place(&found)) {
+    if (ready && !stays(&found) && fits_in_place(assembly, &found)) {
         *part = stream_take(assembly->stream, index);
         return ASSEMBLY_PART;
     }

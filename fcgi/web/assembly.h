@@ -16,6 +16,7 @@
 
 struct assembly;
 struct ev_loop;
+struct route;
 struct skeleton;
 
 enum assembly_step {
@@ -25,10 +26,11 @@ enum assembly_step {
     ASSEMBLY_DONE,  /* all of the skeleton but its tail has been returned */
 };
 
-/* The stream has a fragment for each placeholder, in the same order. `hold` is in seconds; 0: it
- * never waits. Everything is borrowed. Returns what the caller owns, or NULL when out of memory. */
+/* The stream has a fragment for each placeholder, in the same order; the number of a recipe is the
+ * index of its route. `hold` is in seconds; 0: it never waits. Everything is borrowed. Returns what
+ * the caller owns, or NULL when out of memory. */
 struct assembly *assembly_new(const struct skeleton *skeleton, struct stream *stream,
-                              struct ev_loop *loop, double hold);
+                              const struct route *routes, struct ev_loop *loop, double hold);
 
 /* Sets the callback for the end of the hold. For fragments, the stream has one of its own. */
 void assembly_on_ready(struct assembly *assembly, stream_ready_fn *ready, void *context);

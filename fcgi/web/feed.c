@@ -157,7 +157,7 @@ struct feed *feed_new_page(struct stream *stream, const struct route *routes,
     struct feed *feed = allocate(stream, routes, EVENT_TEMPLATES, vary);
     if (!feed)
         return NULL;
-    feed->assembly = assembly_new(page->skeleton, stream, loop, hold);
+    feed->assembly = assembly_new(page->skeleton, stream, routes, loop, hold);
     if (!feed->assembly) {
         free(feed);
         return NULL;

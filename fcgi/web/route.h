@@ -18,6 +18,7 @@ struct route {
     struct recipe recipe;
     const char *template;  /* the name of its template; "": none */
     struct slice fallback; /* HTML shown if the source fails; data is NULL if there is none */
+    bool fallback_opens;   /* balanced only in a template (see render/balance.h) */
     bool stream;           /* /fragments may serve it */
     const char *const *vary_texts; /* the entries of `vary`, to which recipe.rules.vary points */
     size_t vary_text_count;

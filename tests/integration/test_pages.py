@@ -215,6 +215,16 @@ def test_a_cached_failure_and_a_fallback(tmp, page, api):
     assert api.calls() == 1
 
 
+def test_an_unbalanced_fallback(tmp, page, api):
+    """It comes in a template, as such a result does."""
+    (tmp / "sorry.html").write_text("<b>sorry", "utf-8")
+    server = page("a", extra='fragment "a" { source = "api" stream = "yes" '
+                             f'fallback = "{tmp}/sorry.html" }}')
+    api.answer("a", 500)
+    assert ask(server.address, "/", headers=OTHER).text == filled(placeholder("a")) \
+        + '<template for="a" data-failed><!--failed--><b>sorry</template>\n' + END
+
+
 @pytest.mark.parametrize("html, place, late", [
     ("<b>a", False, True),            # a template closes it
     ("<p>a</p></div>", False, True),
