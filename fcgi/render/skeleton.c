@@ -94,8 +94,7 @@ static struct slice name_of(struct slice mark)
     struct slice name, value;
     for (size_t at = 0; next_attribute(mark, &at, &name, &value);)
         if (slice_equal(name, SLICE("name")))
-            return value.data > mark.data && byte_is_one_of(value.data[-1], "\"'") ? value
-                                                                                   : SLICE("");
+            return value.len > 0 && byte_is_one_of(value.data[-1], "\"'") ? value : SLICE("");
     return SLICE("");
 }
 

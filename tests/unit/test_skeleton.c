@@ -109,6 +109,8 @@ static void test_problems(void **state)
         {"<?start>L<?end>", "a placeholder needs a name in quotes: <?start name=\"NAME\">", 1, 1},
         {"<?start name=x>L<?end>", "a placeholder needs a name in quotes: <?start name=\"NAME\">",
          1, 1},
+        {"<?start name>", "a placeholder needs a name in quotes: <?start name=\"NAME\">", 1, 1},
+        {"<?start name=>", "a placeholder needs a name in quotes: <?start name=\"NAME\">", 1, 1},
         {"<?start name=\"\">L<?end>",
          "a placeholder needs a name in quotes: <?start name=\"NAME\">", 1, 1},
         {"<?start name=\"x>L<?end>", "a placeholder needs a name in quotes: <?start name=\"NAME\">",
