@@ -18,6 +18,8 @@ struct walk {
     struct slice text;
     size_t at;           /* the bytes before it are done */
     size_t templates;    /* how many are open */
+    size_t template_at;  /* the "<" of the outermost of them */
+    size_t foreign;      /* how many elements <svg> and <math> are open */
     size_t body_end;     /* the "<" of the last </body>, or of the first </html> if there is none;
                             MARKUP_NONE: there is neither */
     bool in_placeholder; /* the last one has no end yet */
@@ -286,8 +288,12 @@ static bool take_start_tag(struct walk *walk, const struct markup_tag *tag)
     unsigned traits = element_traits(tag->name);
     struct slice attributes = {.data = tag->name.data + tag->name.len};
     attributes.len = (size_t)(walk->text.data + tag->end - 1 - attributes.data);
-    if (traits & ELEMENT_TEMPLATE)
-        walk->templates++;
+    if (walk->foreign > 0 && tag->self_closing)
+        return true;
+    if ((traits & ELEMENT_TEMPLATE) && walk->templates++ == 0)
+        walk->template_at = (size_t)(tag->name.data - 1 - walk->text.data);
+    else if (traits & (ELEMENT_SVG | ELEMENT_MATH))
+        walk->foreign += !tag->self_closing;
     else if (traits & (ELEMENT_RAW | ELEMENT_SCRIPT | ELEMENT_PLAINTEXT | ELEMENT_NOSCRIPT))
         walk->at = end_of_text(walk->text, tag->end, tag->name, traits);
     else if (slice_equal_nocase(tag->name, SLICE("base")))
@@ -307,8 +313,11 @@ static bool take_tag(struct walk *walk)
         return true;
     if (walk->text.data[begin + 1] != '/')
         return take_start_tag(walk, &tag);
-    if (element_traits(tag.name) & ELEMENT_TEMPLATE)
+    unsigned traits = element_traits(tag.name);
+    if (traits & ELEMENT_TEMPLATE)
         walk->templates -= walk->templates > 0;
+    else if (traits & (ELEMENT_SVG | ELEMENT_MATH))
+        walk->foreign -= walk->foreign > 0;
     else if (slice_equal_nocase(tag.name, SLICE("body")) ||
              (slice_equal_nocase(tag.name, SLICE("html")) && walk->body_end == MARKUP_NONE))
         walk->body_end = begin;
@@ -333,17 +342,25 @@ static bool take_markup(struct walk *walk)
     return true;
 }
 
+/* Placeholders after it would be hidden, and so would be what comes late. */
+static bool fail_open(struct walk *walk, size_t place)
+{
+    return fail(walk, place, "what begins here has no end, so the rest of the page is in it",
+                SLICE(""), "");
+}
+
 static bool walk_text(struct walk *walk)
 {
-    for (;;) {
-        size_t after =
-            walk->at == MARKUP_NONE ? MARKUP_NONE : markup_after(walk->text, walk->at, '<');
-        if (after == MARKUP_NONE)
-            break;
+    size_t after;
+    while ((after = markup_after(walk->text, walk->at, '<')) != MARKUP_NONE) {
         walk->at = after - 1;
         if (!take_markup(walk))
             return false;
+        if (walk->at == MARKUP_NONE)
+            return fail_open(walk, after - 1);
     }
+    if (walk->templates > 0)
+        return fail_open(walk, walk->template_at);
     if (walk->in_placeholder)
         return fail(walk, last(walk)->begin, "the placeholder \"", last(walk)->name,
                     "\" has no <?end>");

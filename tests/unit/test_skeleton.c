@@ -56,10 +56,8 @@ static void test_placeholders(void **state)
         {"a<?START name=\"x\">b<?END>", "a<?START name=\"x\">b<?END>|"}, /* browsers compare case */
         {"a<?xml name=\"x\">b", "a<?xml name=\"x\">b|"},
         {"a<?started name=\"x\">b", "a<?started name=\"x\">b|"},
-        {"a<?start name=\"x\"", "a<?start name=\"x\"|"}, /* the rest is within that */
         /* hidden marks */
         {"<!--<?start name=\"x\">-->a", "<!--<?start name=\"x\">-->a|"},
-        {"<!--<?marker name=\"x\">", "<!--<?marker name=\"x\">|"},
         {"<script>'<?marker name=\"x\">'</script><?marker name=\"y\">",
          "<script>'<?marker name=\"x\">'</script>{y}|"},
         {"<style><?marker name=\"x\"></style>", "<style><?marker name=\"x\"></style>|"},
@@ -69,9 +67,14 @@ static void test_placeholders(void **state)
          "<template><template></template><?marker name=\"x\"></template>{y}|"},
         {"<a title=\"<?marker name='x'>\">", "<a title=\"<?marker name='x'>\">|"},
         {"</ <?marker name=\"x\">", "</ <?marker name=\"x\">|"}, /* a comment up to the ">" */
-        {"<plaintext><?marker name=\"x\"></plaintext>",
-         "<plaintext><?marker name=\"x\"></plaintext>|"},
         {"1 < 2 <<?marker name=\"x\">", "1 < 2 <{x}|"},
+        /* in SVG and MathML, such elements may end at once */
+        {"<svg><title/><script href=\"a\"/></svg><?marker name=\"x\">",
+         "<svg><title/><script href=\"a\"/></svg>{x}|"},
+        {"<svg/><title/><?marker name=\"x\"></title>",
+         "<svg/><title/><?marker name=\"x\"></title>|"},
+        {"<math></math></svg><title/><?marker name=\"x\"></title>",
+         "<math></math></svg><title/><?marker name=\"x\"></title>|"},
         /* the tail */
         {"<body>a</body>\n</html>\n", "<body>a|</body>\n</html>\n"},
         {"<body>a</BODY >", "<body>a|</BODY >"},
@@ -121,6 +124,16 @@ static void test_problems(void **state)
          "the placeholder \"x\" has an unclosed <p> that begins at line 2, column 2", 1, 1},
         {"<?start name=\"x\">L</div><?end>",
          "the placeholder \"x\" has a </div> without its start tag at line 1, column 19", 1, 1},
+#define OPEN "what begins here has no end, so the rest of the page is in it"
+        {"a<?start name=\"x\"", OPEN, 1, 2},
+        {"a\n <!--<?marker name=\"x\">", OPEN, 2, 2},
+        {"<p title=\"<?marker name='x'>", OPEN, 1, 1},
+        {"<title/><?marker name=\"x\">", OPEN, 1, 1},
+        {"<script><!--<script></script><?marker name=\"x\">", OPEN, 1, 1},
+        {"<plaintext><?marker name=\"x\"></plaintext>", OPEN, 1, 1},
+        {"<template>\n<template></template><?marker name=\"x\">", OPEN, 1, 1},
+        {"<template></template> <template>", OPEN, 1, 23},
+        {"<?start name=\"x\">L<!--<?end>", OPEN, 1, 19},
         {"<?marker name=\"\033[2J\">x<?marker name=\"\033[2J\">",
          "a second placeholder has the name \"\\x1b[2J\"", 1, 23},
     };
