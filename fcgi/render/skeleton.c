@@ -176,6 +176,7 @@ static const struct slice parameters[] = {
     SLICE_INIT("integrity"),
     SLICE_INIT("imagesizes"),
     SLICE_INIT("fetchpriority"),
+    SLICE_INIT("referrerpolicy"),
 };
 #define PARAMETERS (sizeof parameters / sizeof *parameters)
 
@@ -193,8 +194,7 @@ static bool is_plain(struct slice value)
     return true;
 }
 
-/* Whether browsers load something early because of a link with this rel. */
-static bool is_early(struct slice rel)
+bool skeleton_is_early(struct slice rel)
 {
     return slice_equal_nocase(rel, SLICE("preload")) ||
            slice_equal_nocase(rel, SLICE("modulepreload")) ||
@@ -227,7 +227,7 @@ static bool read_link(struct slice tag, struct link *link)
     for (size_t i = 0; i < PARAMETERS; i++)
         if (!is_plain(link->given[i]))
             return false;
-    return link->href.len > 0 && is_plain(link->href) && is_early(link->given[LINK_REL]);
+    return link->href.len > 0 && is_plain(link->href) && skeleton_is_early(link->given[LINK_REL]);
 }
 
 /* Bytes that put_link writes. */

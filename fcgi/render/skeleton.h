@@ -41,6 +41,9 @@ struct skeleton_problem {
  * problem. */
 struct skeleton *skeleton_read(struct slice text, struct skeleton_problem *problem);
 
+/* Whether links of that relation only let browsers load something early. */
+bool skeleton_is_early(struct slice rel);
+
 /* NULL is allowed. */
 void skeleton_free(struct skeleton *skeleton);
 

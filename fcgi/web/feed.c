@@ -9,7 +9,6 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/put.h"
 #include "base/users.h"
 #include "cache/entry.h"
 #include "park/flights.h"
@@ -97,29 +96,8 @@ struct feed *feed_new(struct stream *stream, const struct route *routes, enum ev
 
 /* --- a page --- */
 
-/* Whether the line is a Link field that makes browsers load something early. */
-static bool is_early_link(struct slice line)
-{
-    return slice_starts(line, SLICE("link: ")) && (memmem(line.data, line.len, "preload", 7) ||
-                                                   memmem(line.data, line.len, "preconnect", 10));
-}
-
-/* Adds the Link fields among those that are kept with a fragment, as far as there is room. */
-static void add_links(struct slice *links, char room[FEED_LINKS_MAX], struct slice kept)
-{
-    while (kept.len > 0) {
-        const char *end = memchr(kept.data, '\n', kept.len);
-        struct slice line = {.data = kept.data, .len = (size_t)(end - kept.data)};
-        kept = slice_from(kept, line.len + 1);
-        if (!is_early_link(line) || line.len + 2 > FEED_LINKS_MAX - links->len)
-            continue;
-        char *at = put(put(room + links->len, line), SLICE("\r\n"));
-        *links = (struct slice){.data = room, .len = (size_t)(at - room)};
-    }
-}
-
-/* A cache may keep a page that began with all of its fragments, until the first of them is stale.
- * */
+/* A cache may keep a page that began with all of its fragments, until the first of them is
+ * stale. */
 static size_t write_page_head(const struct feed *feed, int64_t now_ms, char *out)
 {
     const struct skeleton *skeleton = feed->page->skeleton;
@@ -127,7 +105,7 @@ static size_t write_page_head(const struct feed *feed, int64_t now_ms, char *out
                              .own_links = skeleton->links,
                              .fresh_s = feed->began_complete ? INT64_MAX : 0,
                              .complete = feed->began_complete};
-    char room[FEED_LINKS_MAX];
+    struct links links = {.len = 0};
     struct stream_part part;
     for (size_t i = 0; i < skeleton->count; i++) {
         if (!stream_peek(feed->stream, i, &part) || part.kind != SETTLED_ENTRY)
@@ -136,8 +114,9 @@ static size_t write_page_head(const struct feed *feed, int64_t now_ms, char *out
         head.fresh_s = part_s < head.fresh_s ? part_s : head.fresh_s;
         head.is_private |= part.recipe->rules.is_private;
         head.must_revalidate |= part.entry->must_revalidate;
-        add_links(&head.links, room, entry_kept(part.entry));
+        links_add(&links, entry_kept(part.entry));
     }
+    head.links = links_text(&links);
     return response_page_head(&head, out);
 }
 

@@ -13,6 +13,7 @@
 #include "park/stream.h"
 #include "render/skeleton.h"
 #include "web/event.h"
+#include "web/links.h"
 #include "web/response.h"
 
 struct access_record;
@@ -45,8 +46,7 @@ struct response feed_response(enum event_form form);
 struct response feed_page_response(void);
 const struct response *feed_head(const struct feed *feed);
 
-#define FEED_LINKS_MAX 1024 /* bytes of Link headers of the fragments */
-#define FEED_HEAD_MAX  (RESPONSE_HEAD_MAX + SKELETON_LINKS_MAX + FEED_LINKS_MAX)
+#define FEED_HEAD_MAX (RESPONSE_HEAD_MAX + SKELETON_LINKS_MAX + LINKS_MAX)
 
 /* Writes the head to `out`, which has room for FEED_HEAD_MAX bytes. That of a page says how long
  * caches may keep it, and has its links. `now_ms` is clock_fleet_ms(). Returns the length. */

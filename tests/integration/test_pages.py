@@ -310,8 +310,10 @@ def test_an_uncacheable_part(page, api):
 def test_links(page, api):
     """Of the skeleton, and of what memory holds."""
     server = page(text='<link rel="preload" href="a.css" as="style">' + skeleton("a", "b"),
-                  extra='fragment "a" { source = "api" stream = "yes" ttl = "60s" keep = "link" }')
+                  extra="".join(f'fragment "{name}" {{ source = "api" stream = "yes" '
+                                'ttl = "60s" keep = "link" }\n' for name in "ab"))
     api.answer("a", type="text/html", body="a", headers={"Link": "</b.js>; rel=modulepreload"})
+    api.answer("b", type="text/html", body="b", headers={"Link": "</preload>; rel=canonical"})
 
     def links(response) -> list:
         return re.findall(r"(?m)^link: (.*?)\r?$", response.head.decode(), re.IGNORECASE)

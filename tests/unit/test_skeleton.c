@@ -162,6 +162,8 @@ static void test_links(void **state)
          "crossorigin=anonymous>",
          "Link: <a>; rel=\"preload\"; as=\"image\"\r\n"
          "Link: <b>; rel=\"preload\"; as=\"font\"; crossorigin=\"anonymous\"\r\n"},
+        {"<link rel=preload href=a as=script referrerpolicy=no-referrer>",
+         "Link: <a>; rel=\"preload\"; as=\"script\"; referrerpolicy=\"no-referrer\"\r\n"},
         {"<link rel=preload as=style>", ""},
         {"<link rel=preload href=\"\" as=style>", ""},
         {"<link rel=preload href=\"a&amp;b\" as=style>", ""},
