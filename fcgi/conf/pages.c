@@ -24,7 +24,8 @@ static const char *check_path(const char *path)
         if (byte_is_control(*at) || *at == '?' || *at == '#')
             return "the path of a page must not contain control characters, '?' or '#'";
     if (strncmp(path, ROUTE_URL_PREFIX, strlen(ROUTE_URL_PREFIX)) == 0 ||
-        strncmp(path, "/workerless/", 12) == 0 || strcmp(path, "/fragments") == 0)
+        strncmp(path, SITE_OWN_PREFIX, strlen(SITE_OWN_PREFIX)) == 0 ||
+        strcmp(path, "/fragments") == 0)
         return "workerless uses this path itself";
     return NULL;
 }

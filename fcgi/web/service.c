@@ -117,9 +117,9 @@ static const struct endpoint *find_endpoint(const struct service *service, struc
         return &endpoints[0];
     const struct endpoint *found =
         endpoint_find(endpoints + 1, sizeof endpoints / sizeof endpoints[0] - 1, path);
-    if (!found && page_find(&service->site, path))
-        found = &page_endpoint;
-    return found;
+    if (found || slice_starts(path, SLICE(SITE_OWN_PREFIX)))
+        return found; /* a probe of a path that is wrong must not get a page */
+    return page_find(&service->site, path) ? &page_endpoint : NULL;
 }
 
 static void begin_visit(const struct service *service, struct visit *visit,

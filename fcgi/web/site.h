@@ -9,7 +9,8 @@ struct route;
 struct skeleton;
 struct users;
 
-#define PAGE_PATH_MAX 255 /* bytes of a page's path */
+#define PAGE_PATH_MAX   255            /* bytes of a page's path */
+#define SITE_OWN_PREFIX "/workerless/" /* no page is below it, whatever its path matches */
 
 /* One `page` section of the config. Belongs to the config. */
 struct page {

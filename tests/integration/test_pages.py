@@ -349,6 +349,16 @@ def test_paths(tmp, page):
             == "text/event-stream"
 
 
+def test_a_page_for_all_paths(page, tmp):
+    """But not for our own, nor for what looks like them."""
+    server = page("a", options='}\npage "/*" { file = "%s/index.html"' % tmp)
+    with Connection(server.address) as connection:
+        for number, (path, status) in enumerate([("/x", 200), ("/workerless", 200),
+                                                 ("/workerless/", 404), ("/workerless/x", 404),
+                                                 ("/fragment/", 400), ("/fragment/..", 400)], 1):
+            assert connection.request(path, number).status == status, path
+
+
 # Its end.
 
 
