@@ -156,6 +156,20 @@ static const struct page *find_page(const struct conf *conf, const char *path)
     return NULL;
 }
 
+/* Whether the pages that both have come in another order. */
+static bool pages_are_reordered(const struct conf *running, const struct conf *next)
+{
+    const struct page *last = NULL;
+    for (size_t i = 0; i < next->page_count; i++) {
+        const struct page *before = find_page(running, next->pages[i].path);
+        if (before && last && before < last)
+            return true;
+        if (before)
+            last = before;
+    }
+    return false;
+}
+
 static bool same_page(const struct page *a, const struct page *b)
 {
     return options_equal(SECTION_PAGE, NULL, a, b) &&
@@ -180,6 +194,8 @@ static void write_pages(const struct conf *running, const struct conf *next, FIL
             list_name(&changed, next->pages[i].path, true);
     }
     list_end(&changed);
+    if (pages_are_reordered(running, next))
+        fputs("the order of the pages has changed\n", out);
 }
 
 /* --- the top level and the cache section, whose options are in struct conf --- */

@@ -74,6 +74,7 @@ static inline int make_directory(void **state)
     snprintf(config, sizeof config, "%s/t.conf", directory);
     write_text("unavailable.html", "<p>Not now.</p>\n");
     write_text("empty.html", "");
+    write_text("page.html", "<?marker name=\"a\">");
     char templates[PATH_MAX];
     snprintf(templates, sizeof templates, "%s/templates", directory);
     if (mkdir(templates, 0700) != 0)

@@ -136,6 +136,9 @@ static void test_templates(void **state)
 #define A      "fragment a { source = s }\n"
 #define A_OF_T "fragment a { source = t }\n"
 #define B      "fragment b { source = s }\n"
+#define AS     "fragment a { source = s stream = yes }\n"
+#define P      "page \"/p\" { file = page.html }\n"
+#define Q      "page \"/q\" { file = page.html }\n"
 
 static void test_changes(void **state)
 {
@@ -159,6 +162,12 @@ static void test_changes(void **state)
         {S1 A, S2 A, "sources replaced: \"s\"\n", ""},
         {S1 A, S1 T A, "sources added: \"t\"\n", ""},
         {S1 T A, S1 A, "sources removed: \"t\"\n", ""},
+        {S1 AS P, S1 AS P Q, "pages added: \"/q\"\n", ""},
+        {S1 AS P Q, S1 AS Q, "pages removed: \"/p\"\n", ""},
+        {S1 AS P Q, S1 AS Q P, "the order of the pages has changed\n", ""},
+        {S1 AS P, S1 AS "page \"/p\" { file = page.html page_hold = \"2s\" }\n", "", ""},
+        {S1 AS P, "page_hold = \"3s\"\n" S1 AS P,
+         "pages changed: \"/p\"\noptions changed: page_hold\n", ""},
         {S1 A, "max_parked = 7\npurge = {\"::1\"}\ncache { memory = 0 }\n" S1 A,
          "options changed: max_parked, purge, memory\n", ""},
         {S1 A, "listen = {\"fd:0\"}\ncache { namespace = n }\n" S1 A, "", "listen, namespace"},
