@@ -318,8 +318,9 @@ static bool take_tag(struct walk *walk)
         walk->templates -= walk->templates > 0;
     else if (traits & (ELEMENT_SVG | ELEMENT_MATH))
         walk->foreign -= walk->foreign > 0;
-    else if (slice_equal_nocase(tag.name, SLICE("body")) ||
-             (slice_equal_nocase(tag.name, SLICE("html")) && walk->body_end == MARKUP_NONE))
+    else if (walk->templates == 0 &&
+             (slice_equal_nocase(tag.name, SLICE("body")) ||
+              (slice_equal_nocase(tag.name, SLICE("html")) && walk->body_end == MARKUP_NONE)))
         walk->body_end = begin;
     return true;
 }

@@ -82,6 +82,7 @@ static void test_placeholders(void **state)
         {"<!-- </body> -->a", "<!-- </body> -->a|"},
         {"<body>a</body><!-- </body> -->", "<body>a|</body><!-- </body> -->"},
         {"a</body>b</body>c", "a</body>b|</body>c"},
+        {"a<template></body></template>b", "a<template></body></template>b|"},
         {"a</body><?marker name=\"x\">b</html>", "a</body>{x}|b</html>"},
         {"<script>'</body>'</script>b", "<script>'</body>'</script>b|"},
     };
