@@ -26,10 +26,11 @@ PHONE, DESKTOP = (390, 844), (1280, 800)
 
 class Chromium(View):
     """A browser with a profile of its own, in `tmp`. Use as a context manager, and call renew()
-    before the first page. With `waits` False, all can be seen while a page is still loading."""
+    before the first page. With `waits` False, all can be seen while a page is still loading.
+    `without` names features of Blink that are switched off."""
 
-    def __init__(self, tmp: Path, *, waits: bool = True) -> None:
-        self.tmp, self.waits = Path(tmp), waits
+    def __init__(self, tmp: Path, *, waits: bool = True, without: str = "") -> None:
+        self.tmp, self.waits, self.without = Path(tmp), waits, without
         self.artifacts = self.tmp
         self.driver: Optional[webdriver.Chrome] = None
 
@@ -38,7 +39,8 @@ class Chromium(View):
         options = Options()
         options.binary_location = need("chromium")
         options.page_load_strategy = "normal" if self.waits else "none"
-        for argument in [*ARGUMENTS, f"--user-data-dir={profile}"]:
+        for argument in [*ARGUMENTS, f"--user-data-dir={profile}",
+                         f"--disable-blink-features={self.without}"]:
             options.add_argument(argument)
         if os.geteuid() == 0:
             options.add_argument("--no-sandbox")

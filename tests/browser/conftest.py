@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -66,3 +67,11 @@ def front(request, tmp, run, daemon):
         return front_server
 
     return start
+
+
+@pytest.fixture
+def www(tmp):
+    """A copy of www/, to which a test may add pages."""
+    place = tmp / "www"
+    shutil.copytree(fronts.WWW, place)
+    return place

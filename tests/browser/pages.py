@@ -48,6 +48,10 @@ class Stream:
     def end(self) -> None:
         """Ends it like the server, when everything requested has been sent."""
         self.raw("event: end\ndata:\n\n")
+        self.close()
+
+    def close(self) -> None:
+        """Ends it like a response that is complete."""
         self._socket.sendall(b"0\r\n\r\n")
         self.over.set()
 
@@ -68,11 +72,13 @@ class Stream:
 
 
 class Site(SlowApi):
-    """The API as a web site. Its `streams` are the requests of /fragments that have arrived."""
+    """The API as a web site. Its `streams` are the requests of /fragments that have arrived, and
+    its `pages` those of /pieces, a page that is sent as the test says."""
 
     def __init__(self, tmp: Path) -> None:
         super().__init__(tmp)
         self.streams: List[Stream] = []
+        self.pages: List[Stream] = []
         self.stream_status = 200
         self.stream_type = "text/event-stream"
         for path in fronts.WWW.iterdir():
@@ -87,7 +93,7 @@ class Site(SlowApi):
         return self
 
     def stop(self) -> None:
-        for stream in self.streams:
+        for stream in self.streams + self.pages:
             stream.over.set()
         super().stop()
 
@@ -124,18 +130,25 @@ class _SiteHandler(_Handler):
     api: Site
 
     def do_GET(self) -> None:  # pylint: disable=invalid-name
-        if urlsplit(self.path).path != "/fragments" or self.api.stream_status != 200:
+        path = urlsplit(self.path).path
+        if path == "/pieces":
+            self._send_pieces(self.api.pages, HTML)
+        elif path == "/fragments" and self.api.stream_status == 200:
+            self._send_pieces(self.api.streams, self.api.stream_type)
+        else:
             super().do_GET()
-            return
+
+    def _send_pieces(self, streams: List[Stream], kind: str) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.api._note(Call(self.command, self.path, headers, self.number))
         self.send_response(200)
-        self.send_header("Content-Type", self.api.stream_type)
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Transfer-Encoding", "chunked")
+        for name, value in {"Content-Type": kind, "Cache-Control": "no-store",
+                            "Content-Security-Policy": POLICY,
+                            "Transfer-Encoding": "chunked"}.items():
+            self.send_header(name, value)
         self.end_headers()
         stream = Stream([value for key, value in parse_qsl(urlsplit(self.path).query)
                          if key == "name"], self.connection)
-        self.api.streams.append(stream)
+        streams.append(stream)
         stream.over.wait(DEADLINE * 10 * SLOWNESS)
         self.close_connection = True

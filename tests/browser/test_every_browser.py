@@ -8,16 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.wait import stays, wait_until
-from others import Firefox, WebKit
+from others import Firefox, WebKit, has_steady_webkit
 from view import LISTEN
 
 IT = "document.querySelector('page-fragment')"
 LOADED = ["loadstart", "fragment:beforeswap", "fragment:swap", "load", "loadend"]
-
-
-def has_steady_webkit() -> bool:
-    """The MiniBrowser of Debian 13 hangs now and then when it is driven."""
-    return not Path("/etc/debian_version").read_text("ascii").startswith("13")
 
 
 @pytest.fixture(scope="module", params=[

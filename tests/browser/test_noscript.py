@@ -27,13 +27,6 @@ def scriptless(browser):
     browser.cdp("Emulation.setScriptExecutionDisabled", value=False)
 
 
-@pytest.fixture
-def www(tmp):
-    place = tmp / "www"
-    shutil.copytree(fronts.WWW, place)
-    return place
-
-
 def test_whole_page(tmp, run, api, daemon, www, scriptless):
     """nginx: the skeleton leads to the complete page."""
     shutil.copy(TOP / "conf/nginx-ssi.html", www / "index.html")

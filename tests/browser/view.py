@@ -20,7 +20,10 @@ for (const type of
 
 
 class View:
-    """A page in which script() runs scripts."""
+    """A page in which script() runs scripts. The other methods look at its `window`, which may be a
+    frame."""
+
+    window = "window"
 
     def script(self, text: str, *arguments):
         raise NotImplementedError
@@ -28,8 +31,8 @@ class View:
     def fragment(self, name: str, what: str):
         """A property of the first <page-fragment> of that name."""
         return self.script(
-            "const it = document.querySelector(`page-fragment[name='${arguments[0]}']`);"
-            f"return it?.{what};", name)
+            f"const it = {self.window}.document.querySelector("
+            f"`page-fragment[name='${{arguments[0]}}']`); return it?.{what};", name)
 
     def state(self, name: str) -> str:
         return self.fragment(name, "getAttribute('state')")
@@ -45,5 +48,5 @@ class View:
 
     def heard(self, name: str) -> List[str]:
         """The types of the events of that fragment, in their order."""
-        return [event.split(" ")[0] for event in self.script("return heard;")
+        return [event.split(" ")[0] for event in self.script(f"return {self.window}.heard;")
                 if event.split(" ")[1] == name]
