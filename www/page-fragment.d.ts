@@ -4,10 +4,12 @@ export type FragmentState = "" | "loading" | "loaded" | "failed";
 /** The `detail` of all events of an element. */
 export interface FragmentDetail {
   name: string;
-  /** Missing if there was none. Its status is 0 after a network error. */
+  /** Missing if there was none. Its status is 0 after a network error. For a fragment that came with
+   * the page it has no headers, and the status 200, or 0 for one that failed. */
   response?: Response;
-  /** What is shown, or will be: change it before the swap. */
-  content?: DocumentFragment;
+  /** What is shown, or will be: change it before the swap. The element itself, if the document had
+   * the content in place. */
+  content?: DocumentFragment | PageFragment | null;
   /** The response's HTML, as the server sent it. */
   html?: string | null;
   /** Why it failed. */
@@ -39,7 +41,8 @@ export default class PageFragment extends HTMLElement {
   fetchPriority: "auto" | "high" | "low";
   retries: number;
   timeout: number;
-  stream: boolean;
+  /** "page": the fragment comes with the document, and is requested only if it does not come. */
+  stream: boolean | "page";
   sanitize: boolean;
   shadow: boolean;
   readonly state: FragmentState;

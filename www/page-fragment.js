@@ -1,39 +1,32 @@
-// A part of a page, shown as soon as it is ready:
-//
-//   <script type="module" src="page-fragment.js"></script>
-//   <page-fragment name="a">Loading…</page-fragment>
-//
-// README has its attributes and events.
+// <page-fragment name="a">Loading…</page-fragment>: see README.
 
 const TAG = "page-fragment";
-const FRAME = 16, SECOND = 1000, MINUTE = 60 * SECOND; // in milliseconds
+const FRAME = 16, SECOND = 1000, MINUTE = 60 * SECOND;
 
-// All are properties, too.
 const ATTRIBUTES = {
   name: "", src: "", base: "", loading: "eager", swap: "", fetchPriority: "auto",
   retries: 3, timeout: 60, stream: false, sanitize: false, shadow: false,
 };
 
-// One URL for all spellings of it, and that of its streams.
-function locate({ name, src, base, stream, baseURI }) {
-  if (!src && /(^|\/)\.\.?(\/|$)/.test(name)) throw Error("bad name");
+function planOf({ name, src, base, stream, baseURI, retries, timeout, fetchPriority: priority }) {
   const path = encodeURI(name).replace(/[?#]/g, encodeURIComponent);
   base ||= document.querySelector(`meta[name=${TAG}-base]`)?.content ?? "";
   const at = path => new URL(src || base.replace(/\/*$/, "/") + path, baseURI);
   const url = at("fragment/" + path), streams = stream && !src && at("fragments");
-  if (streams) { // with the page's query as inputs
+  if (streams) {
     streams.search = location.search;
     streams.searchParams.delete("name");
     url.search = streams.search;
   }
+  if (!src && !url.pathname.endsWith(path)) throw Error("bad name");
   url.hash = "";
-  return { url: url.href, streams: streams.href };
+  return { name, retries, timeout, priority, url: url.href, streams: streams.href };
 }
 
 const later = (run, wait) => setTimeout(run, Math.min(wait, 2 ** 31 - 1));
 const sleep = wait => new Promise(resolve => later(resolve, wait));
 
-// Ends early when the network or the tab is back, and never in a hidden tab.
+// Never ends in a hidden tab.
 const nap = wait => new Promise(resolve => {
   const over = new AbortController();
   const wake = () => {
@@ -53,37 +46,32 @@ function retryAfter({ headers }) {
 const isTemporary = ({ status }) => !status || status >= 500 || status === 429;
 
 const hasType = ({ headers }, type) =>
-  headers.get("Content-Type")?.toLowerCase().startsWith(type);
+  RegExp("^" + type, "i").test(headers.get("Content-Type"));
 
-const flights = new Map(); // by URL
+const flights = new Map();
 
-// A request and those who wait for it; aborted when they have left.
 class Flight extends AbortController {
-  waiters = new Set();
+  waiters = 0;
 
-  constructor(place, { name, retries, timeout, fetchPriority: priority }) {
+  constructor(plan) {
     super();
-    Object.assign(this, place, { name, retries, timeout, priority });
-    this.answer = new Promise(resolve => this.settle = ({ response, html, error }) => {
-      if (flights.get(place.url) === this) flights.delete(place.url);
-      error ??= !response.ok ? Error(`HTTP status ${response.status}`)
-        : html == null ? Error("no fragment") : null;
-      resolve({ response, html, error });
+    Object.assign(this, plan);
+    this.answer = new Promise(resolve => this.settle = answer => {
+      if (flights.get(plan.url) === this) flights.delete(plan.url);
+      resolve(answer);
     });
-    flights.set(place.url, this);
-    (place.streams ? gather : fetchOne)(this);
+    flights.set(plan.url, this);
+    (plan.streams ? gather : fetchOne)(this);
   }
 
-  leave(waiter) {
-    this.waiters.delete(waiter);
-    if (this.waiters.size) return;
+  leave() {
+    if (--this.waiters) return;
     this.abort();
-    this.settle({ error: this.signal.reason });
+    this.settle({ response: Response.error() });
   }
 }
 
-// take() gets each piece of the text, first "" with the head, until it returns true. Network errors
-// and silence have the status 0.
+// take() gets "" with the head, then the text in pieces, until it returns true.
 async function request(url, Accept, { signal, timeout, priority }, take) {
   const stop = new AbortController();
   signal.onabort = () => stop.abort();
@@ -106,12 +94,9 @@ async function request(url, Accept, { signal, timeout, priority }, take) {
     return response;
   } catch {
     return Response.error();
-  } finally {
-    clearTimeout(timer);
   }
 }
 
-// Asks until the response is final.
 async function persist(ask, { retries, signal }) {
   for (let failures = 0; ;) {
     const asked = Date.now();
@@ -142,9 +127,9 @@ async function fetchOne(flight) {
 const isStream = response => response.ok && hasType(response, "text/event-stream");
 
 const gathering = new Map();
-let opening; // the latest stream
+let opening;
 
-// Those that come within a frame, or while a stream opens, share the next.
+// Those that come within a frame, or while one opens, share a stream.
 async function gather(flight) {
   const { streams } = flight;
   const wanted = gathering.get(streams) ?? [];
@@ -167,17 +152,13 @@ async function fetchStream(wanted) {
     signal.onabort = () => (left = open.delete(name) || left) && !open.size && all.abort();
 
   const settle = (event, response) => {
-    const field = key => Array.from(event.matchAll(
-      RegExp(`(?<![^\n])${key}: ?([^\r\n]*)`, "g")), m => m[1]).join("\n");
+    const field = key => event.split(/\r?\n/).filter(line => line.split(":")[0] === key)
+      .map(line => line.slice(key.length + 1).replace(/^ /, "")).join("\n");
     const [name, error] = field("event").split(/:(error)$/);
     const flight = open.get(name);
-    open.delete(name);
-    if (error) flight && fetchOne(flight); // may try again
-    else flight?.settle({ response, html: field("data") });
-    if (name === "end") {
-      open.forEach(flight => flight.settle({ response }));
-      open.clear();
-    }
+    if (!open.delete(name)) return name;
+    if (error) fetchOne(flight);
+    else flight.settle({ response, html: field("data") });
     if (left && !open.size) all.abort();
     return name;
   };
@@ -185,24 +166,21 @@ async function fetchStream(wanted) {
   const response = await persist(async () => {
     const url = new URL(common.streams);
     for (const name of open.keys()) url.searchParams.append("name", name);
-    let rest = "", came, opened;
+    let rest = "", last, opened;
     opening = new Promise(resolve => opened = resolve);
     const reply = await request(url, "text/event-stream", common, (text, reply) => {
       opened();
       const events = isStream(reply) ? (rest + text).split(/\r?\n\r?\n/) : [];
       rest = events.pop();
-      return events.some(event => {
-        const name = settle(event, reply);
-        came ||= name;
-        return name === "end";
-      });
+      return events.some(event => (last = settle(event, reply) || last) === "end");
     });
     opened();
     if (!open.size) return new Response();
-    if (reply.status && !isStream(reply)) return reply;
-    return came ? new Response("", { status: 202 }) : Response.error(); // it broke off
+    if (reply.status && (last === "end" || !isStream(reply))) return reply;
+    return last ? new Response("", { status: 202 }) : Response.error();
   }, common);
-  open.forEach(flight => isTemporary(response) ? flight.settle({ response }) : fetchOne(flight));
+  open.forEach(flight => isStream(response) || isTemporary(response)
+    ? flight.settle({ response }) : fetchOne(flight));
 }
 
 const nearby = new IntersectionObserver(seen => {
@@ -213,12 +191,18 @@ const nearby = new IntersectionObserver(seen => {
   }
 }, { rootMargin: "256px", scrollMargin: "256px" });
 
-// Are its children complete?
-const isParsed = node => document.readyState !== "loading"
-  || node && (node.nextSibling || isParsed(node.parentNode));
+let frame;
+const nextFrame = () => frame ??= sleep(FRAME).then(() => frame = null);
 
-const within = new WeakMap(); // an element's URLs of the fragments around it
-let ownPolicy, pagePolicy;
+// Is the parser past it?
+const isClosed = node => node && (node.nextSibling || isClosed(node.parentNode));
+
+// Chromium does not tell if the document was cut off.
+const isOver = ({ timeout }) => document.readyState !== "loading"
+  || performance.now() > (timeout * SECOND || Infinity);
+
+const within = new WeakMap(); // URLs of what is around an element
+let ownPolicy, pagePolicy, isDefined;
 
 // No <script> of it runs.
 function parse({ html, response }, { sanitize, shadow }) {
@@ -245,15 +229,15 @@ class PageFragment extends HTMLElement {
   #state;
   #good; // what is shown has been loaded
   #placeholder;
-  #place; // where the content has gone
+  #place; // of the content
   #latest; // load, unless abandoned
   #abandon;
   #outages = 0;
+  #isOfPage; // made by the parser, and new
 
   constructor() {
     super();
-    for (const key in ATTRIBUTES) if (Object.hasOwn(this, key)) { // set too early
-      const value = this[key];
+    for (const [key, value] of Object.entries(this)) { // set too early
       delete this[key];
       this[key] = value;
     }
@@ -265,6 +249,7 @@ class PageFragment extends HTMLElement {
 
   #become(state) {
     this.#abandon?.();
+    this.#isOfPage = false;
     if (this.#state === "failed") this.replaceChildren(...this.#placeholder);
     this.#state = state;
     this.setAttribute("state", state);
@@ -274,6 +259,8 @@ class PageFragment extends HTMLElement {
   connectedCallback() {
     this.#good ??= this.getAttribute("state") === "loaded"; // by the server
     this.#state ??= this.#good ? "loaded" : "";
+    this.#isOfPage ??= this.stream === "page"
+      && (!isDefined || document.readyState === "loading");
     this.#consider();
   }
 
@@ -283,55 +270,56 @@ class PageFragment extends HTMLElement {
 
   attributeChangedCallback(attribute, before, after) {
     if (attribute !== "loading" && before !== after && (before ?? this.#state) != null) {
-      this.#good = false; // it is for another address
+      this.#good = false;
       if (this.#state) this.#become("");
     }
     this.#consider();
   }
 
-  // Soon: moved is not removed, and attributes change together.
-  #consider() {
-    queueMicrotask(() => {
-      if (!this.isConnected) this.#abandon && this.#become("");
-      else if (this.#state) return;
-      else if (this.loading !== "lazy") this.reload();
-      else for (const it of [this, ...this.children]) nearby.observe(it); // it may have no box
-    });
+  async #consider() {
+    await null; // a move is no removal
+    if (this.#isOfPage) await nextFrame(); // its content follows
+    if (!this.isConnected) this.#abandon && this.#become("");
+    else if (this.#state !== "") return;
+    else if (this.loading !== "lazy") this.reload();
+    else for (const it of [this, ...this.children]) nearby.observe(it); // it may have no box
   }
 
-  // Promises "loaded" or "failed"; or the state, if abandoned.
   async reload() {
     const { name } = this;
     if (!this.src && !name) return this.state;
     const detail = { name };
-    const tell = (type, place = this) => place.dispatchEvent(
-      new CustomEvent(type, { detail, bubbles: type.includes(":") }));
+    const tell = (type, place = this, more) => place.dispatchEvent(Object.assign(
+      new CustomEvent(type, { detail, bubbles: type.includes(":"), cancelable: !!more }), more));
 
     let flight;
-    try {
-      const place = locate(this);
-      if (within.get(this)?.includes(place.url)) throw Error("within itself");
-      flight = flights.get(place.url) ?? new Flight(place, this);
-      flight.waiters.add(detail);
-    } catch (error) {
-      detail.error = error;
-    }
+    const ask = async () => {
+      const found = this.#isOfPage && await this.#findInPage(detail);
+      if (found) return found;
+      const plan = planOf(this);
+      if (within.get(this)?.includes(plan.url)) throw Error("within itself");
+      flight = flights.get(plan.url) ?? new Flight(plan);
+      ++flight.waiters;
+      return flight.answer;
+    };
+    const answer = ask().catch(error => ({ error }));
     this.#become("loading");
     this.#latest = detail;
     this.#abandon = () => {
       this.#latest = this.#abandon = null;
-      flight?.leave(detail);
+      flight?.leave();
       tell("loadend");
     };
     tell("loadstart");
 
-    const answer = await flight?.answer;
-    while (this.#latest === detail && !isParsed(this)) await sleep(FRAME);
-    if (this.#latest !== detail) return this.state;
-    Object.assign(detail, answer);
-    this.#place = null;
     try {
-      const promise = this.#show(flight?.url, detail);
+      const { response, html } = Object.assign(detail, await answer);
+      detail.error ??= !response.ok ? Error(`HTTP status ${response.status}`)
+        : html == null ? Error("no fragment") : null;
+      while (this.#latest === detail && !isOver(this) && !isClosed(this)) await nextFrame();
+      if (this.#latest !== detail) return this.state;
+      this.#place = null;
+      const promise = this.#show(flight?.url, detail, tell);
       if (promise) await promise;
     } catch (error) {
       this.#place = null;
@@ -339,48 +327,69 @@ class PageFragment extends HTMLElement {
     }
     if (this.#latest !== detail) return this.state;
 
+    const { error, response } = detail;
     this.#abandon = null;
-    this.#good ||= !detail.error;
+    this.#good ||= !error;
     if (!this.#good && !this.#place) this.replaceChildren(...this.#placeholder);
     this.#become(this.#good ? "loaded" : "failed");
     if (this.#place) tell("fragment:swap", this.#place);
-    tell(detail.error ? "error" : "load");
+    tell(error ? "error" : "load");
     tell("loadend");
-    if (!detail.error) this.#outages = 0;
-    else if (answer && isTemporary(answer.response)) this.#recover(detail);
-    return detail.error ? "failed" : "loaded";
+    if (!error) this.#outages = 0;
+    else if (response && isTemporary(response)) this.#recover(detail);
+    return error ? "failed" : "loaded";
   }
 
-  // Returns the promise of a listener that shows it.
-  #show(url, detail) {
+  // What the document brings: in place, or as <template for="a">.
+  async #findInPage(detail) {
+    for (;;) {
+      const isLast = isOver(this);
+      const template = [...document.getElementsByTagName("template")].find(
+        it => it.getAttribute("for") === detail.name && it.nextSibling?.data);
+      const isInPlace = this.firstChild && isClosed(this)
+        && !/<(!--)?\?start /.test(this.innerHTML);
+      if (template || isInPlace) {
+        const { innerHTML } = template ?? this;
+        template?.remove();
+        return {
+          html: innerHTML,
+          content: template ? null : this,
+          response: /^\s*<!--failed-->/.test(innerHTML) ? Response.error() : new Response(),
+        };
+      }
+      if (isLast) return;
+      await nextFrame();
+      if (this.#latest !== detail) return {};
+    }
+  }
+
+  #show(url, detail, tell) {
     const { error, html } = detail;
     this.#placeholder ??= [...this.childNodes];
     const slot = error && this.#placeholder.find(it => it.slot === "error");
-    if (error && (this.#good || !slot && !html)) return;
-    const content = slot ? document.importNode(slot.content, true) : parse(detail, this);
-    for (const it of content.querySelectorAll(TAG)) within.set(it, [url, within.get(this)].flat());
-
-    let promise;
-    const swap = () => {
+    if (error ? this.#good || !slot && !html : detail.content) return;
+    detail.content = slot ? slot.content.cloneNode(true) : parse(detail, this);
+    for (const it of detail.content.querySelectorAll(TAG))
+      within.set(it, [url, within.get(this)].flat());
+    detail.swap = () => {
       const { swap } = this;
       const old = !error && swap && (swap === "replace" ? this : this.closest(swap));
       this.#place = old ? old.parentNode : this;
       if (old) old.replaceWith(detail.content);
       else this.replaceChildren(detail.content);
     };
-    Object.assign(detail, { content, swap });
-    const event = new CustomEvent(
-      "fragment:beforeswap", { detail, bubbles: true, cancelable: true });
-    event.respondWith = it => {
-      event.preventDefault();
-      promise = it;
-      this.#place = this;
-    };
-    if (this.dispatchEvent(event)) swap();
+    let promise;
+    const isAllowed = tell("fragment:beforeswap", this, {
+      respondWith(it) {
+        this.preventDefault();
+        promise = it;
+      },
+    });
+    if (isAllowed) detail.swap();
+    else if (promise) this.#place ??= this;
     return promise;
   }
 
-  // Tries again, less and less often.
   async #recover(detail) {
     if (!(this.retries > 0)) return;
     await sleep(retryAfter(detail.response));
@@ -394,7 +403,8 @@ for (const property in ATTRIBUTES) {
   Object.defineProperty(PageFragment.prototype, property, {
     get() {
       const value = this.getAttribute(attribute) ?? missing;
-      return missing === false ? value !== false : missing >= 1 ? +value : value;
+      return value === "page" ? value
+        : missing === false ? value !== false : missing >= 1 ? +value : value;
     },
     set(value) {
       if (value == null || value === false) this.removeAttribute(attribute);
@@ -404,5 +414,6 @@ for (const property in ATTRIBUTES) {
 }
 
 customElements.get(TAG) ?? customElements.define(TAG, PageFragment);
+isDefined = true;
 
 export default customElements.get(TAG);

@@ -34,6 +34,9 @@ def test_properties_are_attributes(site, browser):
         '<page-fragment name="a" loading="lazy" retries="5" stream="" fetchpriority="low">' \
         '</page-fragment>'
     assert browser.script("return [it.retries, it.stream, it.fetchPriority];") == [5, True, "low"]
+    assert browser.script("it.stream = 'page'; return [it.stream, it.getAttribute('stream')];") \
+        == ["page", "page"]
+    assert browser.script("it.setAttribute('stream', 'any'); return it.stream;") is True
     browser.script("Object.assign(it, { stream: false, retries: undefined, name: null });")
     assert browser.script("return it.outerHTML;") == \
         '<page-fragment loading="lazy" fetchpriority="low"></page-fragment>'

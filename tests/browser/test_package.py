@@ -53,4 +53,5 @@ def test_types_name_all_properties():
     types = (WWW / "page-fragment.d.ts").read_text("utf-8")
     for property_, default in re.findall(r"(\w+): ([^,]+)", attributes):
         kind = {"f": "boolean", '"': "string"}.get(default[0], "number")
-        assert re.search(rf"^  {property_}: ({kind}|\".*\");$", types, re.MULTILINE), property_
+        assert re.search(rf"^  {property_}: ({kind}|\".*\")( \| \"page\")?;$", types,
+                         re.MULTILINE), property_
