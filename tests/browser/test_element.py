@@ -107,6 +107,7 @@ def test_event_handlers(site, browser, policy, runs):
 def test_sanitizer(site, browser):
     """The page's own policy gets the HTML, and the element's own is not made then."""
     site.fragment("a", "<p onclick='x()'>text</p>")
+    site.hold_fragment("a")
     site.answer("own.js", type="text/javascript", body="""
         import PageFragment from "./page-fragment.js";
         PageFragment.policy = trustedTypes.createPolicy("own", {
@@ -114,6 +115,7 @@ def test_sanitizer(site, browser):
     browser.open(site.page(
         element("a") + '<script type="module" src="own.js"></script>',
         policy="default-src 'self'; require-trusted-types-for 'script'; trusted-types own"))
+    site.release_fragment("a")
     browser.wait_state("a", "loaded")
     assert browser.fragment("a", "innerHTML") == "<p>text</p>"
     assert browser.complaints() == []
@@ -175,6 +177,7 @@ def test_failure_replaces_nothing(site, browser):
 def test_swap_can_be_cancelled(site, browser):
     """A listener that cancels it has the content, and decides what to do with it."""
     site.fragment("a")
+    site.hold_fragment("a")
     site.answer("own.js", type="text/javascript", body="""
         document.addEventListener("fragment:beforeswap", event => {
             event.preventDefault();
@@ -182,6 +185,7 @@ def test_swap_can_be_cancelled(site, browser):
         });""")
     browser.open(site.page('<p id=other></p><script type="module" src="own.js"></script>' +
                            element("a")))
+    site.release_fragment("a")
     browser.wait_state("a", "loaded")
     assert browser.text("a") == "…"
     assert browser.script("return document.querySelector('#other').innerText;") == "a"
@@ -190,12 +194,14 @@ def test_swap_can_be_cancelled(site, browser):
 
 def test_content_can_be_altered(site, browser):
     site.fragment("a")
+    site.hold_fragment("a")
     site.answer("own.js", type="text/javascript", body="""
         document.addEventListener("fragment:beforeswap", ({ detail }) => {
             detail.content.querySelector("p").append(
                 ` ${detail.name} ${detail.response.status} ${detail.error}`);
         });""")
     browser.open(site.page('<script type="module" src="own.js"></script>' + element("a")))
+    site.release_fragment("a")
     browser.wait_state("a", "loaded")
     assert browser.text("a") == "a a 200 null"
 
