@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import shutil
 import signal
 import sys
@@ -29,24 +28,36 @@ from typing import List
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import sources  # noqa: E402
+from api import DemoApi  # noqa: E402
+from helper import Helper, Stage  # noqa: E402
 from harness import fronts, shop  # noqa: E402
 from harness.servers import Redis, Server, SlowApi, Workerless  # noqa: E402
-from harness.slowapi import Answer, Call  # noqa: E402
 
 FRONTS = {"nginx": fronts.nginx, "lighttpd": fronts.lighttpd}
-SLOWEST = 3.0  # seconds
 RECHECK = 0.2  # seconds between looks at whether all still run
+DOWN = 1.5  # seconds until workerless is started again when a button has killed it
+PAGE = Path(__file__).with_name("www")
+
+# In one response, the page is sent by workerless; while that is dead, the skeleton is.
+NGINX = """
+        location ^~ /demo/ {
+            proxy_pass http://127.0.0.1:PORT;
+        }
+        location = /whole {
+            fastcgi_pass workerless;
+            fastcgi_buffering off;
+            fastcgi_intercept_errors on;
+            error_page 502 503 504 /index.html;
+        }
+        location ^~ /workerless/ {"""
 
 WHAT_TO_SEE = """
   {url}/
 
-  - {url}/sources.html has fragments by a template, PHP, PostgreSQL and a worker.
+  - The page is there at once. Its parts come when they are ready, in any order.
+  - Reload it within a minute: hits, in milliseconds. The buttons purge, break and kill.
   - {url}/status.html shows what workerless does meanwhile.
-  - {url}/shop.html has fragments that depend on a query, a language, a cookie and a header.
-  - The page is there at once. Its three cards fill in as their results come, in any order.
-  - Reload it within a minute: three hits, in milliseconds.
-  - Then run this and open the page in ten tabs at once: one slow call for each card.
-        redis-cli -s {redis} flushall
+  - {url}/abc.html is the page that workerless brings: fragments a, b and c.
   - Look at what is cached:
         redis-cli -s {redis} get worker:b
 
@@ -56,30 +67,6 @@ WHAT_TO_SEE = """
 
 class Problem(Exception):
     """What the user has to know to start the demo."""
-
-
-class DemoApi(shop.ShopApi):
-    """A slow API, such as workerless is made for; it prints its calls."""
-
-    def _note(self, call: Call) -> None:
-        super()._note(call)
-        line = f"{time.strftime('%H:%M:%S')}  slow API called: {call.path}\n"
-        print(line, end="", flush=True)  # in one piece: calls come in threads
-
-    def _find(self, path: str):
-        name = path.strip("/")
-        delay = random.uniform(0, SLOWEST)
-        if name == "b":
-            html = f"<p>result for <strong>{name}</strong>, {delay:.1f} seconds in the making</p>"
-            return Answer(body=html.encode(), type="text/html; charset=utf-8", delay=delay), None
-        if name == "c":
-            return Answer(body=f"result for {name}".encode(), delay=delay), None
-        return None, None
-
-    def make(self, call: Call) -> Answer:
-        answer = sources.departures() if call.path == "/departures" else super().make(call)
-        answer.delay = random.uniform(0, SLOWEST)
-        return answer
 
 
 def settings():
@@ -96,16 +83,50 @@ def settings():
 def config(redis: Redis, api: SlowApi) -> str:
     """conf/workerless.conf and conf/shop.conf for these servers. Workerless itself names the
     socket, and opens the status."""
-    return fronts.example("workerless.conf", {
-        f'listen = {{"unix:{fronts.SOCKET}"}}\n': "",
+    changes = {f'fragment "{name}" {{\n': f'fragment "{name}" {{\n    stream = "yes"\n'
+               for name in ("a", "greeting", "cart")}
+    changes['    ttl     = "10s"\n'] = ""
+    text = fronts.example("workerless.conf", {
+        f'listen = {{"unix:{fronts.SOCKET}"}}\n': 'purge = {"127.0.0.1"}\n',
         '    redis = "redis://127.0.0.1:6379"\n': f'    redis = "{redis.url}"\n',
         "http://127.0.0.1:9000/{name}": api.url + "/{name}",
     }) + shop.config(api)
+    for old, new in changes.items():
+        assert old in text, f"no config has {old!r} any more"
+        text = text.replace(old, new)
+    return text
 
 
-def make_front(tmp: str, name: str, port: int, socket_path: str) -> fronts.FrontServer:
+def site(tmp: str) -> Path:
+    """All files of the site: those of www/, and before them those of the demo."""
+    place = Path(tmp, "www")
+    place.mkdir(mode=0o755)
+    for path in [*fronts.WWW.iterdir(), *PAGE.iterdir()]:
+        link = place / path.name
+        if link.exists():
+            link.rename(place / "abc.html")
+        link.symlink_to(path)
+    return place
+
+
+def make_front(tmp: str, name: str, port: int, socket_path: str, www: Path,
+               helper: int) -> fronts.FrontServer:
+    """`helper` is the port that /demo/ is passed on to."""
+    proxied = {
+        "nginx": {
+            '"~^/fragment/[abc]$" "";':
+                '"~^/fragment/(a|b|c|weather|departures|moon|books|report)$" "";',
+            "        location ^~ /workerless/ {": NGINX.replace("PORT", str(helper))},
+        "lighttpd": {
+            '    "mod_fastcgi",\n': '    "mod_fastcgi",\n    "mod_proxy",\n',
+            "server.stream-response-body = 1\n":
+                'server.stream-response-body = 1\n$HTTP["url"] =~ "^/demo/" { proxy.server = '
+                f'( "" => (( "host" => "127.0.0.1", "port" => {helper} ))) }}\n'
+                '$HTTP["url"] == "/whole" { server.error-handler = "/index.html" }\n',
+            '\n$HTTP["url"] =~ "^/(fragments$|': '\n$HTTP["url"] =~ "^/(whole$|fragments$|'},
+    }
     try:
-        return FRONTS[name](tmp, socket_path, port=port)
+        return FRONTS[name](tmp, socket_path, port=port, www=www, changes=proxied[name])
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Problem(f"port {port} is in use; choose another: make demo PORT=8081") from None
@@ -124,6 +145,22 @@ class Stop:
         self.wanted = True
 
 
+def watch(stop: Stop, servers: List[Server], stage: Stage) -> None:
+    """Until `stop`. Starts workerless again if a button has killed it; what else ends is a
+    problem."""
+    daemon = stage.daemon
+    while not stop.wanted:
+        time.sleep(RECHECK)
+        if stage.killed and not daemon.running:
+            daemon.kill()
+            time.sleep(DOWN)
+            daemon.start()
+            stage.started_again()
+        for server in servers:
+            if not server.running and not (server is daemon and stage.killed):
+                raise Problem(f"{server.name} has ended:\n{server.log()}")
+
+
 def run(stop: Stop) -> None:
     """Starts the servers, waits for `stop`, ends them."""
     name, port = settings()
@@ -132,26 +169,25 @@ def run(stop: Stop) -> None:
         stack.callback(shutil.rmtree, tmp, ignore_errors=True)
         os.chmod(tmp, 0o711)  # a front server's workers may be another user's
         redis = Redis(tmp)
-        api = DemoApi()
-        stack.enter_context(api)
+        api = stack.enter_context(DemoApi())
+        helper = stack.enter_context(Helper())
         behind = sources.Sources(tmp, redis, api)
-        daemon = Workerless(tmp, config(redis, api) + behind.config)
-        front = make_front(tmp, name, port, daemon.socket_path)
+        www = site(tmp)
+        daemon = Workerless(tmp, config(redis, api) + behind.config +
+                            f'page "/whole" {{ file = "{www}/index.html" }}\n')
+        front = make_front(tmp, name, port, daemon.socket_path, www, helper.port)
         for card, packages in behind.missing.items():
-            print(f"demo: on sources.html, {card} will fail: it needs apt-get install {packages},"
-                  " and ./configure", file=sys.stderr)
+            print(f"demo: {card} will fail: it needs apt-get install {packages}, and ./configure",
+                  file=sys.stderr)
         servers: List[Server] = [redis, *behind.servers, daemon, front]
         for server in servers:
             stack.enter_context(server)
         behind.fill()
+        helper.stage = Stage(daemon, front, api, behind.missing)
         if stop.wanted:
             return
         print(WHAT_TO_SEE.format(url=front.url, redis=redis.address), flush=True)
-        while not stop.wanted:
-            time.sleep(RECHECK)
-            for server in servers:
-                if not server.running:
-                    raise Problem(f"{server.name} has ended:\n{server.log()}")
+        watch(stop, servers, helper.stage)
 
 
 def main() -> int:

@@ -1,5 +1,4 @@
-"""Runs `make demo`, fetches the seven fragments of its pages, and ends it with the signal of
-Ctrl-C.
+"""Runs `make demo`, fetches the fragments of its pages, and ends it with the signal of Ctrl-C.
 
 For a system that has only what building and the demo need, so without pytest. Run it in the build
 directory."""
@@ -21,6 +20,7 @@ SAYS = {
     "a": r"result for a",
     "b": r"result for b",
     "c": r"result for c",
+    "weather": r"Made by weather.html from JSON of process \d+",
     "departures": r"Made by departures.html from JSON of process \d+",
     "moon": r"Made by PHP \S+ in php-fpm, process \d+",
     "books": r"Made by PostgreSQL \S+, process \d+",

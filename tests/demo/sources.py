@@ -1,15 +1,13 @@
-"""The sources behind www/sources.html: an HTTP API whose JSON a template renders, a PHP script, a
-module in C that queries PostgreSQL, and background workers."""
+"""The sources behind the parts of the demo's page: an HTTP API whose JSON a template renders, a PHP
+script, a module in C that queries PostgreSQL, and background workers."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
 import shutil
 import sys
-from datetime import datetime, timedelta
 from pathlib import Path
 from string import Template
 from typing import Dict, List
@@ -17,12 +15,11 @@ from typing import Dict, List
 from harness import php, postgres
 from harness.process import Server
 from harness.servers import TOP, Redis
-from harness.slowapi import Answer, SlowApi
+from harness.slowapi import SlowApi
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = TOP / "conf/workers"
 WORKERS = 2
-TRAINS = [(4, "Lisboa", 0), (11, "Wien", 7), (23, "Napoli", 0)]  # minutes from now, minutes late
 
 BOOKS = """
 CREATE TABLE books (id int PRIMARY KEY, title text, author text);
@@ -39,17 +36,30 @@ CREATE VIEW waiting AS
 """
 
 CONFIG = {
-    "departures": """
+    "weather": """
 templates = "$here/templates"
+source "weather-office" {
+    type = "http"
+    url  = "$api/{name}"
+}
+fragment "weather" {
+    source   = "weather-office"
+    template = "weather.html"
+    required = {"sky", "hours"}
+    fallback = "$fallbacks/weather.html"
+    stream   = "yes"
+}
+""", "departures": """
 source "station" {
     type = "http"
-    url  = "$api/departures"
+    url  = "$api/{name}"
 }
 fragment "departures" {
     source   = "station"
     template = "departures.html"
     required = {"station", "trains"}
     fallback = "$fallbacks/departures.html"
+    stream   = "yes"
 }
 """, "moon": """
 source "scripts" {
@@ -60,6 +70,7 @@ source "scripts" {
 fragment "moon" {
     source   = "scripts"
     fallback = "$fallbacks/moon.html"
+    stream   = "yes"
 }
 """, "books": """
 source "library" {
@@ -77,6 +88,7 @@ fragment "books" {
     template = "books.html"
     required = {"books"}
     fallback = "$fallbacks/books.html"
+    stream   = "yes"
 }
 """, "report": """
 source "workers" {
@@ -87,8 +99,18 @@ source "workers" {
 fragment "report" {
     source   = "workers"
     fallback = "$fallbacks/report.html"
+    stream   = "yes"
 }
 """,
+}
+
+# The fallbacks.
+SORRY = {
+    "weather": "The weather office does not answer. Look out of the window.",
+    "departures": "The station does not answer. Its printed timetable hangs in the hall.",
+    "moon": "No word from the observatory tonight.",
+    "books": "The library's catalogue is closed.",
+    "report": "Nobody is there to count tonight.",
 }
 
 # In place of the source of a card whose programs are not installed. Nobody listens there.
@@ -101,17 +123,9 @@ source "no-$card" {
 fragment "$card" {
     source   = "no-$card"
     fallback = "$fallbacks/$card.html"
+    stream   = "yes"
 }
 """
-
-
-def departures() -> Answer:
-    """What the station's API returns."""
-    now = datetime.now()
-    trains = [{"time": f"{now + timedelta(minutes=minutes):%H:%M}", "to": to, "late": late}
-              for minutes, to, late in TRAINS]
-    return Answer(type="application/json", body=json.dumps(
-        {"station": "Central Station", "trains": trains, "process": os.getpid()}).encode())
 
 
 class Worker(Server):
@@ -163,9 +177,9 @@ class Sources:
                         "module": os.environ.get("MODULE", "")}
         for card in CONFIG:
             packages = self.missing.get(card)
-            why = "What makes this does not answer."
+            why = SORRY[card]
             if packages:
-                why = f"To see this, run <code>apt-get install {packages}</code>, and then" \
+                why = f"To read this, run <code>apt-get install {packages}</code>, and then" \
                     " <code>./configure &amp;&amp; make demo</code>."
             Path(tmp, f"{card}.html").write_text(f"<p>{why}</p>\n", "utf-8")
         if "moon" not in self.missing:

@@ -95,10 +95,11 @@ def _lighttpd_page(name: str) -> Dict[str, str]:
 
 
 def lighttpd(tmp: Union[str, Path], socket_path: str, *, port: int = 0, www: Path = WWW,
-             page: bool = False) -> Lighttpd:
-    """conf/lighttpd.conf: connects to a daemon that runs. With `page`, that sends the page at /."""
+             page: bool = False, changes: Optional[Dict[str, str]] = None) -> Lighttpd:
+    """conf/lighttpd.conf: connects to a daemon that runs. With `page`, that sends the page at /.
+    `changes` are made first."""
     return Lighttpd(tmp, example("lighttpd.conf", {
-        **_LIGHTTPD, **(_lighttpd_page("lighttpd.conf") if page else {}), SOCKET: socket_path,
+        **(changes or {}), **_LIGHTTPD, **(_lighttpd_page("lighttpd.conf") if page else {}), SOCKET: socket_path,
         DOCUMENTS: str(www)}), port=port)
 
 
@@ -295,8 +296,8 @@ class Relay:
 def check_page(front: FrontServer) -> None:
     """The skeleton and its files, as a browser needs them, with the policy under which they
     work."""
-    for path, kind in (("/", "text/html"), ("/sources.html", "text/html"),
-                       ("/page-fragment.js", "javascript"), ("/demo.js", "javascript"),
+    for path, kind in (("/", "text/html"), ("/page-fragment.js", "javascript"),
+                       ("/demo.js", "javascript"), ("/timeline.js", "javascript"),
                        ("/style.css", "text/css"), ("/favicon.svg", "image/svg+xml")):
         reply = get(front.address, path)
         assert reply.status == 200, path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from harness.wait import DEADLINE, SLOWNESS, wait_until
 pytestmark = pytest.mark.seconds(180)  # PostgreSQL makes its files each time
 
 MADE_BY = {
+    "weather": r"Rain later.*Made by <code>weather.html</code> from JSON of process \d+",
     "departures": r"Lisboa.*Made by <code>departures.html</code> from JSON of process \d+",
     "moon": r"% lit.*Made by PHP \d+\.\d+\.\d+\S* in php-fpm, process \d+",
     "books": r"Marcel Proust</td><td>\d+<.*Made by PostgreSQL \d+\.\d+, process \d+",
@@ -27,18 +29,28 @@ MADE_BY = {
 }
 
 
+def read(reply) -> dict:
+    return json.loads(reply.text)
+
+
+def press(address, name: str, **options):
+    """Presses a button of the page."""
+    return get(address, f"/demo/{name}", method="POST", **{"headers": {"X-Demo": "1"}, **options})
+
+
 @pytest.mark.parametrize("front", ["nginx", "lighttpd"])
-def test_shows_the_shop(tmp, run, front):
+def test_shows_what_each_gets(tmp, run, front):
     demo = run(Demo(tmp, FRONT=front, PORT="0"))
     address = demo.address()
-    assert b"<page-fragment" in get(address, "/shop.html").body
-    assert get(address, "/shop.js").status == 200
     assert "status.js" in get(address, "/status.html").text
+    assert "demo.js" in get(address, "/abc.html").text
+    whole = get(address, "/whole").text
+    assert "result for a" in whole and "Lisboa" in whole and whole.endswith("</html>\n")
     assert get(address, "/workerless/status?json").status == 200
     for path, headers, says in [
         ("search?q=milk", {}, "results for <b>milk</b>"),
-        ("greeting", {"Accept-Language": "fr-CH, fr;q=0.9"}, "Bienvenue"),
-        ("cart", {"Cookie": "session=bob"}, "The cart of bob"),
+        ("greeting", {"Accept-Language": "fr-CH, fr;q=0.9"}, "Bonsoir"),
+        ("cart", {"Cookie": "session=bob"}, "The cart of <strong>Bob"),
         ("price/tea", {"X-Currency": "USD"}, "$4.50"),
         ("stock", {}, "12}"),
     ]:
@@ -65,10 +77,9 @@ def test_shows_fragments_and_leaves_nothing(tmp, run, front, number):
     assert re.findall(r"slow API called: /(\S+)", demo.output()).count("b") == 1
     assert "hit" in get(address, "/fragment/c").headers["cache-status"]
 
-    flush, show = [shlex.split(line)
-                   for line in re.findall(r"^ +(redis-cli .*)$", demo.output(), re.MULTILINE)]
-    assert b"<strong>b</strong>" in subprocess.check_output(show)
-    subprocess.check_output(flush)
+    [show] = re.findall(r"^ +(redis-cli .*)$", demo.output(), re.MULTILINE)
+    assert b"<strong>b</strong>" in subprocess.check_output(shlex.split(show))
+    assert press(address, "purge").status == 200
     assert "fwd=miss" in get(address, "/fragment/b").headers["cache-status"]
 
     assert demo.end(number) == 0, demo.output()
@@ -77,9 +88,9 @@ def test_shows_fragments_and_leaves_nothing(tmp, run, front, number):
 
 
 def check_sources(demo: Demo, absent: str) -> None:
-    """What the page of any slow thing shows: each card says what has made it."""
+    """Each part of the page says what has made it; one that can't be made says what to install."""
     address = demo.address()
-    assert b'<page-fragment name="moon"' in get(address, "/sources.html").body
+    assert b'<page-fragment name="moon"' in get(address, "/").body
     paths = [f"/fragment/{name}" for name in MADE_BY]
     for name, reply in zip(MADE_BY, get_many(address, paths)):
         if name in absent.split():
@@ -104,7 +115,52 @@ def test_without_libpq(tmp, run):
     """The card whose programs are not installed says what to install; so does the demo."""
     demo = run(Demo(tmp, PORT="0", MODULE=""))
     check_sources(demo, "books")
+    assert "libpq-dev postgresql" in read(get(demo.address(), "/demo/state"))["missing"]["books"]
     assert "books will fail: it needs apt-get install libpq-dev postgresql" in demo.output()
+
+
+@pytest.mark.parametrize("front", ["nginx", "lighttpd"])
+def test_buttons(tmp, run, front):
+    """A thousand visitors take one call; what is broken fails until it is mended; workerless comes
+    back, and so do its results."""
+    demo = run(Demo(tmp, FRONT=front, PORT="0"))
+    address = demo.address()
+    state = read(press(address, "visitors"))
+    assert state["visitors"]["running"] and not state["broken"]
+
+    def come() -> dict:
+        return read(get(address, "/demo/state"))["visitors"]
+
+    wait_until(lambda: not come()["running"], "all visitors to leave")
+    assert (come()["filled"], come()["failed"], come()["calls"]) == (come()["count"], 0, 1)
+    assert 100 < read(get(address, "/demo/state"))["bytes_parked"] < 4096
+
+    assert read(press(address, "break"))["broken"]
+    broken = get(address, "/fragment/departures")
+    assert broken.status == 502 and "The station does not answer" in broken.text
+    assert not read(press(address, "mend"))["broken"]
+    assert get(address, "/fragment/departures").status == 200
+
+    before = read(get(address, "/workerless/status?json"))["pid"]
+    assert not read(press(address, "kill"))["running"]
+
+    def again() -> bool:
+        reply = get(address, "/workerless/status?json")
+        return reply.status == 200 and read(reply)["pid"] != before
+
+    wait_until(again, "workerless to be there again")
+    assert "hit" in get(address, "/fragment/departures").headers["cache-status"]
+    assert demo.process.poll() is None
+
+
+def test_buttons_are_for_the_page(tmp, run):
+    """No other site can press them, and there are no others."""
+    address = run(Demo(tmp, PORT="0", MODULE="")).address()
+    assert press(address, "kill", headers={}).status == 403
+    assert get(address, "/demo/kill").status == 405
+    assert press(address, "state").status == 404
+    assert get(address, "/demo/").status == 404
+    assert get(address, "/workerless/health").status == 200
 
 
 def test_port_in_use(tmp, run):
