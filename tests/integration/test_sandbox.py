@@ -123,6 +123,7 @@ def test_files_that_change(tmp, run, papers, change, sandbox, status):
     api = run(SlowApi(tls=Tls(*identity)))
     server = run(Workerless(tmp, f'sandbox = "{sandbox}"\n' + SOURCE.format(
         "secure", by_name(api.url), f'tls_ca = "{tmp}/tls/ca.pem"', "")))
+    server.wait_log("main: workerless ")  # until then it may still look where its files are
     if change == "a new file":
         shutil.copy(authority.file, tmp / "tls/new.pem")
     else:
