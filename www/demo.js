@@ -1,21 +1,7 @@
 // What the page tells about its fragments: the timeline, and under each card how long that took and
 // where it came from.
 
-import { Timeline, WORDS, duration } from "./timeline.js";
-
-function offerAgain(element) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = "Try again";
-  button.addEventListener("click", () => element.reload());
-  // The server's words for the failure are there, if it had any.
-  if (element.querySelector(".wait")) {
-    const words = document.createElement("p");
-    words.textContent = "This part could not be loaded.";
-    element.replaceChildren(words);
-  }
-  element.append(button);
-}
+import { Timeline, WORDS, duration, offerAgain } from "./timeline.js";
 
 const timeline = new Timeline(
   document.querySelector(".timeline"), `workerless ${location.pathname}`);

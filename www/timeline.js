@@ -22,6 +22,21 @@ export function duration(ms) {
   return ms < 1000 ? `${Math.round(ms)}\u00a0ms` : `${(ms / 1000).toFixed(1)}\u00a0s`;
 }
 
+// A button that reloads the element, which has failed. The server's words for that are there, if it
+// had any.
+export function offerAgain(element, place = element) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Try again";
+  button.addEventListener("click", () => element.reload());
+  if (element.querySelector(".wait")) {
+    const words = document.createElement("p");
+    words.textContent = "This part could not be loaded.";
+    element.replaceChildren(words);
+  }
+  place.append(button);
+}
+
 // Cache-Status (RFC 9211) as a kind. A stream has none of each fragment.
 function kindOf(response) {
   const status = response?.headers.get("Cache-Status");

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -72,6 +71,4 @@ def front(request, tmp, run, daemon):
 @pytest.fixture
 def www(tmp):
     """A copy of www/, to which a test may add pages."""
-    place = tmp / "www"
-    shutil.copytree(fronts.WWW, place)
-    return place
+    return fronts.copy_www(tmp)

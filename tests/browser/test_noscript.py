@@ -21,7 +21,7 @@ FRAMES = """<!DOCTYPE html>
 
 @pytest.fixture
 def scriptless(browser):
-    """The browser, with scripts disabled for pages."""
+    """The browser that waits until a page has loaded, with scripts disabled for pages."""
     browser.cdp("Emulation.setScriptExecutionDisabled", value=True)
     yield browser
     browser.cdp("Emulation.setScriptExecutionDisabled", value=False)

@@ -3,13 +3,11 @@ conf/nginx-page.conf, and by workerless behind each front server."""
 
 from __future__ import annotations
 
-import shutil
 import time
 
 import pytest
 
 from harness import fronts
-from harness.servers import TOP
 from harness.wait import wait_until
 
 FAILED = "This part of the page could not be loaded."
@@ -25,11 +23,7 @@ return [text("section"), text("page-fragment"), text("body > p"), document.ready
 @pytest.fixture
 def www(tmp):
     """The example page."""
-    place = tmp / "www"
-    shutil.copytree(fronts.WWW, place)
-    shutil.copy(TOP / "conf/nginx-page.html", place / "index.html")
-    shutil.copy(TOP / "conf/nginx-page-away.html", place / "page-away.html")
-    return place
+    return fronts.copy_www(tmp, index="nginx-page.html", page_away="nginx-page-away.html")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ check_ functions check what every front server has to get right.
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import struct
 import threading
@@ -29,6 +30,15 @@ WWW = TOP / "www"
 # What the examples are written for.
 SOCKET = "/run/workerless/workerless.sock"
 DOCUMENTS = "/usr/share/workerless/www"
+
+
+def copy_www(tmp: Path, **pages: str) -> Path:
+    """A copy of www/, in which NAME.html is conf/PAGE for each NAME=PAGE (with _ for -)."""
+    place = tmp / "www"
+    shutil.copytree(WWW, place)
+    for name, page in pages.items():
+        shutil.copy(TOP / "conf" / page, place / f"{name.replace('_', '-')}.html")
+    return place
 
 
 def example(name: str, substitutions: Dict[str, str]) -> str:

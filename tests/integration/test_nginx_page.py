@@ -4,7 +4,6 @@ conf/nginx-page.conf."""
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 
 import pytest
@@ -34,11 +33,7 @@ def away() -> str:
 @pytest.fixture
 def www(tmp):
     """A site whose page is the example."""
-    place = tmp / "www"
-    shutil.copytree(fronts.WWW, place)
-    shutil.copy(TOP / "conf/nginx-page.html", place / "index.html")
-    shutil.copy(TOP / "conf/nginx-page-away.html", place / "page-away.html")
-    return place
+    return fronts.copy_www(tmp, index="nginx-page.html", page_away="nginx-page-away.html")
 
 
 @pytest.fixture

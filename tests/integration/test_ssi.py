@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import time
@@ -12,7 +11,6 @@ import pytest
 
 from harness import fronts
 from harness.httpc import Reply, get
-from harness.servers import TOP
 from harness.wait import SLOWNESS, wait_until
 
 LOADING = "Loading…"
@@ -21,10 +19,7 @@ LOADING = "Loading…"
 @pytest.fixture
 def www(tmp):
     """A site whose page is the example."""
-    place = tmp / "www"
-    shutil.copytree(fronts.WWW, place)
-    shutil.copy(TOP / "conf/nginx-ssi.html", place / "index.html")
-    return place
+    return fronts.copy_www(tmp, index="nginx-ssi.html")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 // The paper: how its parts come, what each cost, the buttons, and the numbers of workerless. All
 // that it says was measured or asked for; it has no other source.
 
-import { Timeline, WORDS, duration } from "/timeline.js";
+import { Timeline, WORDS, duration, offerAgain } from "/timeline.js";
 
 const STATUS_MS = 1000; // between two looks at the status
 const CROWD_MS = 120; // between two looks at the visitors
@@ -88,19 +88,6 @@ async function explain(name, story) {
   if (story.kind === "arrived")
     known.kind = asked - entry.age_seconds * 1000 < story.asked ? "hit" : "made";
   return { source, entry, known };
-}
-
-function offerAgain(element, footer) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = "Try again";
-  button.addEventListener("click", () => element.reload());
-  if (element.querySelector(".wait")) {
-    const words = document.createElement("p");
-    words.textContent = "This part could not be loaded.";
-    element.replaceChildren(words);
-  }
-  footer.append(button);
 }
 
 function label(story) {
